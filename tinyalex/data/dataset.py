@@ -1,0 +1,49 @@
+"""What a dataset is: pictures, labels, and the names of the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyalex.errors import UserError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures with their labels: the one form in which every dataset reaches the loader.
+
+    images: (count, H, W, 3) uint8, RGB; anything that NumPy can index with an array of integers,
+        so a memory-mapped file will do.
+    labels: (count,) integers, 0 <= label < len(classes).
+    classes: the names of the classes, in the order of their labels.
+    name: what to call it in messages.
+
+    Raises UserError where these do not fit together.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    name: str
+
+    def __post_init__(self):
+        shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py for what is meant."
+        if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
+            raise UserError(
+                f"{self.name}: the pictures are {self.images.dtype} of shape {shape}; "
+                "uint8 of shape (count, height, width, 3) is needed", hint)
+        if len(self.labels) != shape[0]:
+            raise UserError(f"{self.name}: {shape[0]} pictures but {len(self.labels)} labels", hint)
+        if len(self.labels) == 0:
+            raise UserError(f"{self.name}: there are no pictures", hint)
+        low, high = self.labels.min(), self.labels.max()
+        if low < 0 or high >= len(self.classes):
+            raise UserError(
+                f"{self.name}: labels run from {low} to {high}; with {len(self.classes)} classes "
+                f"they must run from 0 to {len(self.classes) - 1}", hint)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> "Dataset":
+        """The first `count` pictures, for a quick try."""
+        return Dataset(self.images[:count], self.labels[:count], self.classes, self.name)

@@ -1,0 +1,89 @@
+"""What a user did wrong, said in two lines: what is the matter, and what to do about it."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can put right: a missing file, a wrong flag, a broken picture.
+
+    message: one line that names the file, flag or value.
+    hint: one line that says what to do.
+    """
+
+    def __init__(self, message: str, hint: str):
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\nHINT: {self.hint}"
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse, whose complaints are UserErrors like all the others, and whose help shows the
+    defaults."""
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str):
+        raise UserError(message, f"{self.prog} --help lists what there is.")
+
+
+def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """An argparse type: a finite number with low <= number <= high.
+
+    number(int, 1) for a batch size, number(float, 0) for a learning rate.
+    """
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high or value == float("inf"):
+            upto = "" if high == float("inf") else f" and at most {high}"
+            kinds = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {kinds} of at least {low}{upto}")
+        return value
+
+    return parse
+
+
+def run(command: Callable[[], int | None]) -> int:
+    """Run a command and turn what went wrong into an exit status.
+
+    0: done; 2: a UserError or an OSError, printed as two lines; 130: interrupted.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        return _complain(*str(error).split("\nHINT: "))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left (| head): nothing to report
+        return 0
+    except OSError as error:
+        what = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{what}", _os_hint(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+
+
+def _complain(message: str, hint: str) -> int:
+    print(f"error: {message}\nHINT: {hint}", file=sys.stderr)
+    return 2
+
+
+def _os_hint(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "free some space, or name a folder on another disk."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "name a folder that you may write to, or mend its permissions."
+    if error.errno == errno.ENOENT:
+        return "check the path."
+    return "check the path and the disk."

@@ -1,0 +1,36 @@
+"""The few inner loops of the network, each written several times to one contract.
+
+    loops.py   plain Python loops: the definition, slow, what the tests compare with
+    numpy.py   vectorised for the CPU
+
+Every function of the contract takes arrays (N, H, W, C) and writes into arrays that the caller
+made, so that memory is decided in one place, the device:
+
+    im2col(x, K, S, P, cols)              x (N, H, W, C) -> cols (N, OH, OW, KH, KW, C)
+    col2im(cols, S, P, dx)                cols (N, OH, OW, KH, KW, C) -> dx (N, H, W, C)
+    max_pool(x, K, S, y, where)           x -> y (N, OH, OW, C), where (N, OH, OW, C) uint8 or None
+    max_pool_backward(dy, where, K, S, dx)
+    average_pool(x, K, S, y)
+    average_pool_backward(dy, K, S, dx)
+    window_sum(x, n, y)                   x (..., C) -> y (..., C)
+    sgd_update(w, v, g, lr, momentum, weight_decay)
+
+K = (KH, KW), S = stride, P = (before, after) = zeros around each picture: `before` at its top and
+left, `after` at its bottom and right. The shapes say the rest.
+"""
+
+from math import ceil as round_up
+
+
+def output_size(size: int, kernel: int, stride: int, pad: tuple[int, int] = (0, 0),
+                ceil: bool = False) -> int:
+    """How many windows fit along one side.
+
+    With ceil=False every window lies inside the padded picture. With ceil=True the last one may
+    hang over the edge, as long as it starts inside the picture. 0 or less where none fits.
+    """
+    room = size + sum(pad) - kernel
+    if not ceil:
+        return room // stride + 1
+    count = round_up(room / stride) + 1
+    return count - 1 if (count - 1) * stride >= size + pad[0] else count

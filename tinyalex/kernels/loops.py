@@ -1,0 +1,92 @@
+"""The kernels as plain loops: slow, and the definition of what the fast ones compute.
+
+Each function says in scalars what happens to one element; nothing here shares an idea with
+numpy.py, so that a slip in one shows up against the other. The contract is in __init__.py.
+"""
+
+import numpy as np
+
+
+def im2col(x, K, S, P, cols):
+    """cols[n, oh, ow, kh, kw, c] = the pixel that kernel element (kh, kw) sees at (oh, ow)."""
+    N, H, W, C = x.shape
+    for n, oh, ow, kh, kw, c in np.ndindex(cols.shape):
+        h, w = oh * S + kh - P[0], ow * S + kw - P[0]
+        inside = 0 <= h < H and 0 <= w < W
+        cols[n, oh, ow, kh, kw, c] = x[n, h, w, c] if inside else 0
+
+
+def col2im(cols, S, P, dx):
+    """dx[n, h, w, c] = the sum of all column elements that im2col read from that pixel."""
+    N, H, W, C = dx.shape
+    dx[...] = 0
+    for n, oh, ow, kh, kw, c in np.ndindex(cols.shape):
+        h, w = oh * S + kh - P[0], ow * S + kw - P[0]
+        if 0 <= h < H and 0 <= w < W:
+            dx[n, h, w, c] += cols[n, oh, ow, kh, kw, c]
+
+
+def _window(oh, ow, K, S, H, W):
+    """The pixels of the pooling window (oh, ow), row by row; those beyond the edge left out."""
+    for kh in range(K[0]):
+        for kw in range(K[1]):
+            h, w = oh * S + kh, ow * S + kw
+            if h < H and w < W:
+                yield kh * K[1] + kw, h, w
+
+
+def max_pool(x, K, S, y, where=None):
+    """y = the largest pixel of each window; where = its place in the window, counted row by row.
+    Of equal pixels the first one counts."""
+    N, H, W, C = x.shape
+    for n, oh, ow, c in np.ndindex(y.shape):
+        best = None
+        for place, h, w in _window(oh, ow, K, S, H, W):
+            if best is None or x[n, h, w, c] > best:
+                best, best_place = x[n, h, w, c], place
+        y[n, oh, ow, c] = best
+        if where is not None:
+            where[n, oh, ow, c] = best_place
+
+
+def max_pool_backward(dy, where, K, S, dx):
+    """Each window hands its gradient to the pixel that was its largest; overlaps add up."""
+    N, H, W, C = dx.shape
+    dx[...] = 0
+    for n, oh, ow, c in np.ndindex(dy.shape):
+        for place, h, w in _window(oh, ow, K, S, H, W):
+            if place == where[n, oh, ow, c]:
+                dx[n, h, w, c] += dy[n, oh, ow, c]
+
+
+def average_pool(x, K, S, y):
+    """y = the mean of each window, over the pixels that lie inside the picture."""
+    N, H, W, C = x.shape
+    for n, oh, ow, c in np.ndindex(y.shape):
+        pixels = [x[n, h, w, c] for _, h, w in _window(oh, ow, K, S, H, W)]
+        y[n, oh, ow, c] = sum(pixels) / len(pixels)
+
+
+def average_pool_backward(dy, K, S, dx):
+    """Each window shares its gradient equally among its pixels; overlaps add up."""
+    N, H, W, C = dx.shape
+    dx[...] = 0
+    for n, oh, ow, c in np.ndindex(dy.shape):
+        pixels = [(h, w) for _, h, w in _window(oh, ow, K, S, H, W)]
+        for h, w in pixels:
+            dx[n, h, w, c] += dy[n, oh, ow, c] / len(pixels)
+
+
+def window_sum(x, n, y):
+    """y[..., i] = the sum of x[..., j] over the channels j with |i - j| <= n // 2."""
+    C = x.shape[-1]
+    for index in np.ndindex(x.shape):
+        *pixel, i = index
+        y[index] = sum(x[(*pixel, j)] for j in range(max(0, i - n // 2), min(C, i + n // 2 + 1)))
+
+
+def sgd_update(w, v, g, lr, momentum, weight_decay):
+    """The update of the paper's section 5; w and v change in place."""
+    for i in np.ndindex(w.shape):
+        v[i] = momentum * v[i] - weight_decay * lr * w[i] - lr * g[i]
+        w[i] += v[i]

@@ -1,0 +1,23 @@
+"""Every layer of the network, forward and backward, with the maths in its docstring.
+
+    y = layer.forward(x, train=False)   keeps what backward needs only when train is true
+    dx = layer.backward(dy)             fills layer.grads, frees what was kept, returns dx
+
+Notation: N pictures, H×W pixels, C channels, F filters, KH×KW kernel, S stride, P pad, OH×OW
+output; x input, y output, W weights, b biases; d… is the gradient of the loss with respect to ….
+Layers compute in the dtype of what they are given: float32 to train, float64 to check gradients.
+Neither forward nor backward changes its argument, except in a ReLU built with inplace=True.
+"""
+
+from tinyalex.layers.activation import ReLU, Tanh
+from tinyalex.layers.base import Layer
+from tinyalex.layers.conv import Conv2D
+from tinyalex.layers.dense import Dropout, Flatten, Linear
+from tinyalex.layers.loss import SoftmaxCrossEntropy
+from tinyalex.layers.norm import LocalResponseNorm
+from tinyalex.layers.pool import AveragePool2D, MaxPool2D
+
+__all__ = [
+    "AveragePool2D", "Conv2D", "Dropout", "Flatten", "Layer", "Linear", "LocalResponseNorm",
+    "MaxPool2D", "ReLU", "SoftmaxCrossEntropy", "Tanh",
+]

@@ -1,0 +1,59 @@
+"""What stands between the linear layers: ReLU and tanh."""
+
+import numpy as np
+
+from tinyalex.layers.base import Layer
+
+
+class ReLU(Layer):
+    """Rectified linear unit: y = max(0, x) (paper, section 3.1).
+
+    Backward: dx = dy where y > 0, else 0. (At exactly 0 there is no derivative; 0 it is.)
+
+    Any shape. Kept: y. With inplace=True y takes the memory of x, and dx that of dy: right after a
+    convolution nobody else wants them, and the largest maps of the net need not be there twice.
+    """
+
+    keeps = "y"
+
+    def __init__(self, name: str = "relu", inplace: bool = False):
+        super().__init__(name)
+        self.inplace = inplace
+
+    def forward(self, x, train=False):
+        y = x if self.inplace else self.device.empty(x.shape, x.dtype)
+
+        def some(pictures, worker):
+            np.maximum(x[pictures], 0, out=y[pictures])
+
+        self._over(x, some)
+        self._keep(train, y)
+        return y
+
+    def backward(self, dy):
+        (y,) = self._recall()
+        dx = dy if self.inplace else self.device.empty(dy.shape, dy.dtype)
+
+        def some(pictures, worker):
+            np.multiply(dy[pictures], y[pictures] > 0, out=dx[pictures])
+
+        self._over(dy, some)
+        return dx
+
+
+class Tanh(Layer):
+    """Hyperbolic tangent: y = tanh(x), the unit that the paper's section 3.1 compares ReLU with.
+
+    Backward: tanh' = 1 − tanh², so dx = dy (1 − y²). Any shape. Kept: y.
+    """
+
+    keeps = "y"
+
+    def forward(self, x, train=False):
+        y = np.tanh(x)
+        self._keep(train, y)
+        return y
+
+    def backward(self, dy):
+        (y,) = self._recall()
+        return dy * (1 - y * y)

@@ -1,0 +1,120 @@
+"""What all layers have in common."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tinyalex.devices import HOST
+from tinyalex.errors import UserError
+
+
+class Layer:
+    """A function of arrays that knows its own derivative.
+
+    name: how messages and parameters call it. params, grads: arrays by name ("W", "b").
+    keeps: which of "x" and "y" stay in memory between a training forward and its backward.
+    """
+
+    keeps = ""
+    inplace = False
+
+    def __init__(self, name: str = ""):
+        self.name = name or type(self).__name__.lower()
+        self.params, self.grads = {}, {}
+        self.device = HOST
+        self.kept = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def forward(self, x, train: bool = False):
+        raise NotImplementedError
+
+    def backward(self, dy):
+        raise NotImplementedError
+
+    def initialise(self, rng: np.random.Generator, dtype=np.float32) -> "Layer":
+        """Draw the parameters, if there are any."""
+        return self
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one picture's output, given that of its input. UserError if it won't fit."""
+        return shape
+
+    def multiply_adds(self, shape: tuple[int, ...]) -> int:
+        """Multiplications with a weight that one picture of this shape costs forward."""
+        return 0
+
+    def extra_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        """Memory that a picture takes between forward and backward, besides x and y."""
+        return 0
+
+    def _keep(self, train: bool, *what):
+        self.kept = what if train else None
+
+    def _recall(self) -> tuple:
+        if self.kept is None:
+            raise RuntimeError(
+                f"{self.name}: backward without a forward(x, train=True) before it. "
+                "HINT: each backward uses up what its forward kept.")
+        kept, self.kept = self.kept, None
+        return kept
+
+    def _over(self, x, body: Callable[[slice, int], None], bytes_each: int | None = None):
+        """Call body(pictures, worker) until all pictures of x are covered, a few at a time, so
+        that what is read and written stays in the processor's cache. See `CpuDevice.over`."""
+        each = bytes_each or 4 * x[:1].nbytes  # most layers touch about four arrays like x
+        self.device.over(len(x), body, max(1, self.device.chunk_bytes // max(1, each)))
+
+
+class Weighted(Layer):
+    """A layer with weights W ~ N(0, std²) and biases b, all equal to `bias` at the start.
+
+    rng: a generator, or a seed, to draw the weights at once; without it the layer waits for
+    `initialise`, as the layers of a network do.
+    """
+
+    keeps = "x"
+
+    def __init__(self, shape: tuple[int, ...], std: float, bias: float, name: str, rng=None):
+        super().__init__(name)
+        self.W_shape, self.std, self.bias = shape, std, bias
+        if rng is not None:
+            self.initialise(np.random.default_rng(rng))
+
+    def initialise(self, rng: np.random.Generator, dtype=np.float32) -> "Weighted":
+        W = rng.standard_normal(self.W_shape, np.float32) * np.float32(self.std)
+        self.params["W"] = self.device.put(W.astype(dtype, copy=False))
+        self.params["b"] = self.device.put(np.full(self.W_shape[-1], self.bias, dtype))
+        self.grads.clear()
+        return self
+
+    def _weights(self):
+        if not self.params:
+            raise RuntimeError(
+                f"{self.name} has no weights yet. HINT: build it with rng=0, or call initialise.")
+        return self.params["W"], self.params["b"]
+
+    def _gradients(self):
+        """The arrays that backward fills: made once, then written over at each step."""
+        for key, value in self.params.items():
+            if key not in self.grads or self.grads[key].dtype != value.dtype:
+                self.grads[key] = self.device.empty(value.shape, value.dtype)
+        return self.grads["W"], self.grads["b"]
+
+
+def expect_maps(layer: Layer, shape: tuple[int, ...], channels: int | None = None):
+    """UserError unless one picture's shape is (H, W, C), with C = channels if given."""
+    if len(shape) != 3 or channels not in (None, shape[2]):
+        wanted = f"(height, width, {channels or 'channels'})"
+        raise UserError(
+            f"{layer.name} reads maps of shape {wanted} and was given {tuple(shape)}",
+            "arrays are (N, H, W, C): channels come last.")
+
+
+def too_small(layer: Layer, shape: tuple[int, ...], window: tuple[int, int]) -> UserError:
+    """The error for a picture that is smaller than one kernel or pooling window."""
+    return UserError(
+        f"{layer.name}: a window of {window[0]}×{window[1]} does not fit into maps of "
+        f"{shape[0]}×{shape[1]}",
+        "use larger pictures, a smaller kernel, or padding.")

@@ -1,0 +1,234 @@
+"""Towers side by side, the exchanges between them, and the parameters by name.
+
+A network is a list of stages. In a stage every tower has its own layers, on its own device, and
+reads only what it was handed at the start of the stage; so the towers of a stage can run at the
+same time. Between two stages stands an Exchange, which hands every tower the maps of all towers.
+
+Stages, towers, layers: `stages[s][t]` is the list of layers of tower t in stage s. Towers are
+called a, b, …; the layer "conv1" of tower a has the parameters "conv1a.W" and "conv1a.b". In a
+network of one tower they are called "conv1.W" and "conv1.b".
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+
+import numpy as np
+
+from tinyalex.devices import HOST, CpuDevice, copy
+from tinyalex.errors import UserError
+from tinyalex.layers import Dropout, Layer, SoftmaxCrossEntropy
+
+
+class Exchange:
+    """Hands every tower the maps of all towers, and the gradients back (paper, section 3.2).
+
+    Forward, for tower t: y_t = x_a, x_b, … joined along the channels.
+
+    Backward. The maps of tower t were read by every tower, so their gradient is the sum, over the
+    readers, of t's part of what each reader hands back:
+
+        dx_t = the sum over r of dy_r[..., the channels of t]
+
+    Whatever lives on another device is copied, and `crossed` counts the bytes of the last forward
+    and backward. With one tower nothing happens.
+    """
+
+    def __init__(self, name: str, devices: Sequence[CpuDevice]):
+        self.name, self.devices = name, devices
+        self.channels = ()
+        self.crossed = {"forward": 0, "backward": 0}
+
+    def forward(self, xs: list) -> list:
+        """xs[t]: the maps of tower t, on its device. Returns the joined maps for every tower."""
+        self.channels = tuple(x.shape[-1] for x in xs)
+        self.crossed["forward"] = 0
+        if len(xs) == 1:
+            return xs
+        joined = {target: self._join(xs, target) for target in dict.fromkeys(self.devices)}
+        return [joined[target] for target in self.devices]
+
+    def _join(self, xs, target):
+        ends = np.cumsum(self.channels)
+        y = target.empty((*xs[0].shape[:-1], ends[-1]), xs[0].dtype)
+        for x, source, end in zip(xs, self.devices, ends, strict=True):
+            mine, crossed = copy(x, source, target)
+            y[..., end - x.shape[-1] : end] = mine
+            self.crossed["forward"] += crossed
+        return y
+
+    def backward(self, dys: list) -> list:
+        """dys[r]: the gradient that tower r hands back. Returns the gradient for every tower."""
+        self.crossed["backward"] = 0
+        if len(dys) == 1:
+            return dys
+        return [self._gather(dys, t) for t in range(len(dys))]
+
+    def _gather(self, dys, t):
+        first, target = sum(self.channels[:t]), self.devices[t]
+        mine = slice(first, first + self.channels[t])
+        dx = target.empty((*dys[t].shape[:-1], self.channels[t]), dys[t].dtype)
+        dx[...] = 0
+        for dy, source in zip(dys, self.devices, strict=True):
+            part, crossed = copy(dy[..., mine], source, target)
+            dx += part
+            self.crossed["backward"] += crossed
+        return dx
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One array of numbers that training changes: its name, the layer and the key in it."""
+
+    name: str
+    layer: Layer
+    key: str
+
+    @property
+    def value(self):
+        return self.layer.params[self.key]
+
+    @property
+    def grad(self):
+        return self.layer.grads[self.key]
+
+
+class Network:
+    """Stages of towers, placed on devices, with a softmax on top.
+
+    stages: see above. input_shape: (H, W, C) of the pictures. devices: tower t lives on device
+    t modulo their number. seed: of the initial weights and of dropout; the weights of a layer
+    depend on the seed and its name only, not on the placement. dtype: of the parameters.
+    """
+
+    def __init__(self, stages: list[list[list[Layer]]], input_shape: tuple[int, int, int],
+                 devices: Sequence[CpuDevice] = (HOST,), seed: int = 0, dtype=np.float32):
+        self.stages, self.input_shape = stages, tuple(input_shape)
+        self.towers = len(stages[0])
+        self.devices = [devices[t % len(devices)] for t in range(self.towers)]
+        self.loss = SoftmaxCrossEntropy("loss")
+        # The last exchange gathers the scores of all towers for the softmax, on the first device.
+        self.exchanges = [Exchange(_first_weights(stage), self.devices) for stage in stages[1:]]
+        self.crossed_to_loss = 0
+        for t, layer in self._layers():
+            layer.device = self.devices[t]
+            layer.name += self.letter(t)
+            if isinstance(layer, Dropout):
+                layer.seed = seed
+            layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
+        self.shapes = self._check_shapes()
+
+    def letter(self, tower: int) -> str:
+        """ "a", "b", …; "" in a network of one tower."""
+        return ascii_lowercase[tower] if self.towers > 1 else ""
+
+    def _layers(self) -> Iterator[tuple[int, Layer]]:
+        for stage in self.stages:
+            for t, tower in enumerate(stage):
+                for layer in tower:
+                    yield t, layer
+
+    def _check_shapes(self) -> dict[Layer, tuple[tuple, tuple]]:
+        """For every layer the shapes of one picture's input and output; UserError if none fits."""
+        shapes, incoming = {}, [self.input_shape] * self.towers
+        for stage in self.stages:
+            outgoing = []
+            for tower, shape in zip(stage, incoming, strict=True):
+                for layer in tower:
+                    shapes[layer] = shape, layer.output_shape(shape)
+                    shape = shapes[layer][1]
+                outgoing.append(shape)
+            self.output_shapes = outgoing
+            incoming = [(*outgoing[0][:-1], sum(s[-1] for s in outgoing))] * self.towers
+        return shapes
+
+    @property
+    def classes(self) -> int:
+        return sum(shape[-1] for shape in self.output_shapes)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        return [Parameter(f"{layer.name}.{key}", layer, key)
+                for _, layer in self._layers() for key in layer.params]
+
+    def forward(self, x: np.ndarray, train: bool = False) -> np.ndarray:
+        """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host."""
+        if x.shape[1:] != self.input_shape:
+            raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
+                            f"{x.shape[1:]}", "crop or resize the pictures.")
+        xs = [device.put(x) for device in self.devices]
+        for s, stage in enumerate(self.stages):
+            if s:
+                xs = self.exchanges[s - 1].forward(xs)
+            xs = self._side_by_side(_run_forward, stage, xs, train)
+        return self._gather_scores(xs)
+
+    def backward(self, dscores: np.ndarray) -> list:
+        """Fills the gradients of all parameters; dscores as `loss.backward` returns it.
+
+        Returns what the first layers hand back, tower by tower: None where they were told that
+        nobody wants it.
+        """
+        ends = np.cumsum([shape[-1] for shape in self.output_shapes])
+        parts = np.split(dscores, ends[:-1], axis=1)
+        dys = [copy(np.ascontiguousarray(part), self.devices[0], device)[0]
+               for part, device in zip(parts, self.devices, strict=True)]
+        for s in reversed(range(len(self.stages))):
+            dys = self._side_by_side(_run_backward, self.stages[s], dys)
+            if s:
+                dys = self.exchanges[s - 1].backward(dys)
+        return dys
+
+    def _gather_scores(self, xs):
+        copies = [copy(x, device, self.devices[0])
+                  for x, device in zip(xs, self.devices, strict=True)]
+        self.crossed_to_loss = sum(crossed for _, crossed in copies)
+        return np.concatenate([x for x, _ in copies], axis=1)
+
+    def _side_by_side(self, work, stage, inputs, *args):
+        """work(layers, input, *args) for every tower, each on its device, all at the same time."""
+        running = [device.run(work, layers, x, *args)
+                   for device, layers, x in zip(self.devices, stage, inputs, strict=True)]
+        return [one.result() for one in running]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All parameters by name, as arrays of the host: not copies where it is the CPU's."""
+        return {p.name: p.layer.device.get(p.value) for p in self.parameters}
+
+    def load_state(self, state: dict[str, np.ndarray], source: str = "the state"):
+        """Take over parameters that `state` gave. UserError, and no change, if they do not fit."""
+        names = {p.name: p for p in self.parameters}
+        for name in names.keys() ^ state.keys():
+            where = f"is missing in {source}" if name in names else f"of {source} is not known here"
+            raise UserError(f"the parameter {name} {where}", "was it saved by another preset?")
+        for name, p in names.items():
+            if state[name].shape != p.value.shape:
+                raise UserError(
+                    f"{name} has shape {state[name].shape} in {source} and {p.value.shape} here",
+                    "was it saved by another preset, or with another number of classes?")
+        for name, p in names.items():
+            p.value[...] = p.layer.device.put(state[name])
+
+    def set_step(self, step: int):
+        """Make the next training forward draw the dropout masks of this step."""
+        for _, layer in self._layers():
+            if isinstance(layer, Dropout):
+                layer.step = step
+
+
+def _run_forward(layers, x, train):
+    for layer in layers:
+        x = layer.forward(x, train)
+    return x
+
+
+def _run_backward(layers, dy):
+    for layer in reversed(layers):
+        dy = layer.backward(dy)
+    return dy
+
+
+def _first_weights(stage) -> str:
+    """The name of a stage's first layer with weights: the exchange stands before it."""
+    return next(layer.name for layer in stage[0] if hasattr(layer, "W_shape"))

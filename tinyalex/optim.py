@@ -1,0 +1,131 @@
+"""Stochastic gradient descent with momentum and weight decay, and what the learning rate does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyalex.errors import UserError
+from tinyalex.network import Network
+
+
+class SGD:
+    """The paper's update (section 5), for every weight and bias w with gradient g:
+
+        v ← momentum·v − weight_decay·lr·w − lr·g
+        w ← w + v
+
+    lr multiplies the new gradient as it enters v, so after a drop of the learning rate the old
+    velocity runs on at its old speed for a few steps. g is the mean over the batch.
+
+    velocity: one array for each parameter, by name, on the parameter's device; 0 at the start.
+    """
+
+    PIECE = 1 << 16  # numbers updated at a time: w, v, g and the step between them stay in cache
+
+    def __init__(self, network: Network, lr: float = 0.01, momentum: float = 0.9,
+                 weight_decay: float = 0.0005):
+        self.network, self.lr, self.momentum = network, lr, momentum
+        self.weight_decay = weight_decay
+        self.velocity = {}
+        for p in network.parameters:
+            self.velocity[p.name] = p.layer.device.empty(p.value.shape, p.value.dtype)
+            self.velocity[p.name][...] = 0
+
+    def step(self):
+        """Update all parameters, those of each device on that device, side by side."""
+        by_device = {}
+        for p in self.network.parameters:
+            by_device.setdefault(p.layer.device, []).append(p)
+        for one in [device.run(self._update, device, mine) for device, mine in by_device.items()]:
+            one.result()
+
+    def _update(self, device, parameters):
+        for p in parameters:
+            w, v, g = (a.reshape(-1) for a in (p.value, self.velocity[p.name], p.grad))
+
+            def some(piece, worker, w=w, v=v, g=g):
+                device.kernels.sgd_update(w[piece], v[piece], g[piece], self.lr, self.momentum,
+                                          self.weight_decay)
+
+            device.over(w.size, some, self.PIECE)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The velocities by parameter name, as arrays of the host."""
+        return {p.name: p.layer.device.get(self.velocity[p.name]) for p in self.network.parameters}
+
+    def load_state(self, state: dict[str, np.ndarray]):
+        """Take over what `state` gave, for a network of the same parameters."""
+        for p in self.network.parameters:
+            self.velocity[p.name][...] = p.layer.device.put(state[p.name])
+
+
+class Plateau:
+    """Divide the learning rate by 10 when the validation error stops improving (section 5).
+
+    "Stops" means: `patience` epochs in a row without an error below the best so far. The paper did
+    this three times by hand before the end; after `drops` times the rate stays.
+    """
+
+    def __init__(self, lr: float, factor: float = 0.1, patience: int = 3, drops: int = 3):
+        self.lr, self.factor, self.patience, self.drops = lr, factor, patience, drops
+        self.best, self.waited, self.dropped = float("inf"), 0, 0
+
+    def after_epoch(self, epoch: int, val_error: float) -> float:
+        """The learning rate for what follows epoch number `epoch` (1 is the first)."""
+        if val_error < self.best:
+            self.best, self.waited = val_error, 0
+        else:
+            self.waited += 1
+        if self.waited >= self.patience and self.dropped < self.drops:
+            self.lr *= self.factor
+            self.waited, self.dropped = 0, self.dropped + 1
+        return self.lr
+
+    def state(self) -> dict[str, float]:
+        return {"lr": self.lr, "best": self.best, "waited": self.waited, "dropped": self.dropped}
+
+    def load_state(self, state: dict[str, float]):
+        self.lr, self.best = float(state["lr"]), float(state["best"])
+        self.waited, self.dropped = int(state["waited"]), int(state["dropped"])
+
+
+class Steps:
+    """Multiply the learning rate by `factor` after each of the given epochs."""
+
+    def __init__(self, lr: float, epochs: Sequence[int], factor: float = 0.1):
+        self.first_lr, self.epochs, self.factor = lr, tuple(epochs), factor
+        self.lr = lr
+
+    def after_epoch(self, epoch: int, val_error: float) -> float:
+        """The learning rate for what follows epoch number `epoch` (1 is the first)."""
+        self.lr = self.first_lr * self.factor ** sum(epoch >= e for e in self.epochs)
+        return self.lr
+
+    def state(self) -> dict[str, float]:
+        return {"lr": self.lr}
+
+    def load_state(self, state: dict[str, float]):
+        self.lr = float(state["lr"])
+
+
+def schedule(text: str, lr: float) -> Plateau | Steps:
+    """A schedule from its text: "constant", "plateau", "plateau:5" (the patience), or "20,30" (the
+    epochs after which the rate is divided by 10). UserError for anything else."""
+    try:
+        if text == "constant":
+            return Steps(lr, ())
+        if text == "plateau":
+            return Plateau(lr)
+        if text.startswith("plateau:"):
+            return Plateau(lr, patience=_positive(text[len("plateau:"):]))
+        return Steps(lr, [_positive(epoch) for epoch in text.split(",")])
+    except ValueError:
+        raise UserError(f"--schedule {text!r} is no schedule",
+                        "use constant, plateau, plateau:PATIENCE, or epochs such as 20,30.") from None
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
