@@ -216,6 +216,11 @@ class Network:
             if isinstance(layer, Dropout):
                 layer.step = step
 
+    def release_memory(self):
+        """Give memory that is free on the devices back to the operating system."""
+        for device in self.devices:
+            device.pool.trim()
+
 
 def _run_forward(layers, x, train):
     for layer in layers:

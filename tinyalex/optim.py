@@ -120,8 +120,9 @@ def schedule(text: str, lr: float) -> Plateau | Steps:
             return Plateau(lr, patience=_positive(text[len("plateau:"):]))
         return Steps(lr, [_positive(epoch) for epoch in text.split(",")])
     except ValueError:
-        raise UserError(f"--schedule {text!r} is no schedule",
-                        "use constant, plateau, plateau:PATIENCE, or epochs such as 20,30.") from None
+        raise UserError(
+            f"--schedule {text!r} is no schedule",
+            "use constant, plateau, plateau:PATIENCE, or epochs such as 20,30.") from None
 
 
 def _positive(text: str) -> int:

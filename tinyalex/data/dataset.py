@@ -26,7 +26,7 @@ class Dataset:
     name: str
 
     def __post_init__(self):
-        shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py for what is meant."
+        shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py."
         if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
             raise UserError(
                 f"{self.name}: the pictures are {self.images.dtype} of shape {shape}; "

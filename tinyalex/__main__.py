@@ -1,0 +1,39 @@
+"""python -m tinyalex, or tinyalex: lists the commands, or runs one."""
+
+import importlib
+import sys
+
+import tinyalex
+from tinyalex.errors import UserError, run
+
+COMMANDS = {
+    "train": "train a network",
+    "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
+    "data": "list and fetch datasets",
+}
+
+
+def main() -> int:
+    """The console script `tinyalex`: `tinyalex train …` is `python -m tinyalex.train …`."""
+    return run(_dispatch)
+
+
+def _dispatch() -> int:
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in COMMANDS:
+        module = "data.__main__" if name == "data" else name
+        return importlib.import_module(f"tinyalex.{module}").main(rest)
+    if name == "--version":
+        print(f"tinyalex {tinyalex.__version__}")
+        return 0
+    if name not in ("--help", "-h"):
+        raise UserError(f"there is no command {name!r}", f"choose one of {', '.join(COMMANDS)}.")
+    print(f"{tinyalex.__doc__}\n\nusage: tinyalex COMMAND …, or python -m tinyalex.COMMAND …\n")
+    for command, about in COMMANDS.items():
+        print(f"    {command:<10} {about}")
+    print("\nEach has its own --help.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""python -m tinyalex.data: which datasets there are, and fetching one."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tinyalex.data import cifar10
+from tinyalex.data.fetch import URL, fetch, present
+from tinyalex.errors import ArgumentParser, UserError, run
+from tinyalex.files import cache_folder
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.data`; argv without the programme's name."""
+    parser = ArgumentParser(prog="python -m tinyalex.data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the datasets there are, and where they lie")
+    # HelpFormatter: the default folder depends on the machine, so the help says it in words.
+    add = commands.add_parser("fetch", help="download a dataset",
+                              formatter_class=argparse.HelpFormatter)
+    add.add_argument("dataset", choices=["cifar10"], help="which one")
+    add.add_argument("--folder", type=Path, metavar="DIR",
+                     help="where to put it (default: $TINYALEX_DATA, else ~/.cache/tinyalex)")
+    add.add_argument("--url", default=URL,
+                     help="its archive, binary or python version (default: %(default)s)")
+    args = parser.parse_args(argv)
+    return _list() if args.command == "list" else _fetch_cifar10(args.folder, args.url)
+
+
+def _list() -> int:
+    print(f"{'dataset':<9} {'present':<8} where")
+    print(f"{'shapes':<9} {'yes':<8} built in: made on first use")
+    folder = cache_folder()
+    try:
+        where = present(folder)
+    except UserError as error:
+        print(f"{'cifar10':<9} {'broken':<8} {error.args[0]}")
+        return 0
+    missing = f"would be in {folder}; to fetch it: python -m tinyalex.data fetch cifar10"
+    print(f"{'cifar10':<9} {'yes' if where else 'no':<8} {where or missing}")
+    return 0
+
+
+def _fetch_cifar10(folder: Path | None, url: str) -> int:
+    load = "cifar10.load('train')" if folder is None else f"cifar10.load('train', {str(folder)!r})"
+    folder = folder or cache_folder()
+    where = present(folder)
+    if where:
+        print(f"cifar10 is already there, complete and checked: {where}")
+        return 0
+    print(f"fetching {url}\n      to {folder}", flush=True)
+    where = fetch(folder, url)
+    train, val = (len(batches) * cifar10.PICTURES_A_BATCH for batches in cifar10.SPLITS.values())
+    print(f"cifar10: {train:,} pictures to train on, {val:,} to validate with, in {where}")
+    print(f"to read it: from tinyalex.data import cifar10; {load}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,219 @@
+"""CIFAR-10: 60,000 photographs of 32×32 pixels in ten classes (Krizhevsky, 2009), read from the
+files its author publishes at https://www.cs.toronto.edu/~kriz/cifar.html.
+
+Six batch files of 10,000 pictures each, in two versions with the same content:
+
+    binary   cifar-10-batches-bin/data_batch_1.bin ... data_batch_5.bin, test_batch.bin
+             a picture is one label byte, then 1024 bytes of red, 1024 of green, 1024 of blue
+    python   cifar-10-batches-py/data_batch_1 ... data_batch_5, test_batch
+             a Python 2 pickle: {"data": (10000, 3072) uint8, "labels": list of ints, ...}
+
+Both keep a picture channel by channel; we want NHWC, all three colours of a pixel side by side.
+"""
+
+import codecs
+import gzip
+import io
+import pickle
+import tarfile
+import zlib
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tinyalex.data.dataset import Dataset
+from tinyalex.errors import UserError
+from tinyalex.files import cache_folder
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
+           "dog", "frog", "horse", "ship", "truck")
+SPLITS = {
+    "train": ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"),
+    "val": ("test_batch",),
+}
+FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
+PICTURES_A_BATCH = 10_000
+SIDE = 32
+BYTES_A_PICTURE = 3 * SIDE * SIDE
+
+_FETCH = "python -m tinyalex.data fetch cifar10"
+_DAMAGED = f"this copy is damaged or not the official one; a good one comes with: {_FETCH}"
+_WHERE = (f"name the folder {FOLDERS[0]} or {FOLDERS[1]}, the folder above it, or the .tar.gz "
+          f"archive; to download it: {_FETCH}")
+
+
+def load(split: str, path: str | Path | None = None) -> Dataset:
+    """The 50,000 pictures to train on ("train") or the 10,000 to validate with ("val").
+
+    path: the folder with the batch files, a folder that contains it, or one of the two official
+        archives, which is read without unpacking it. None looks where `_FETCH` puts it.
+    Returns images (count, 32, 32, 3) uint8, RGB, contiguous; labels (count,) int64.
+
+    Raises UserError where the files are missing, cut short, or hold something else.
+    """
+    if split not in SPLITS:
+        raise UserError(f"CIFAR-10 has no split {split!r}", f"its splits are {', '.join(SPLITS)}.")
+    batches = SPLITS[split]
+    source = _source(path)
+    images = np.empty((len(batches), PICTURES_A_BATCH, SIDE, SIDE, 3), np.uint8)
+    labels = np.empty((len(batches), PICTURES_A_BATCH), np.int64)
+    missing = set(batches)
+    for name, content in _batch_files(source, batches):
+        batch = name.removesuffix(".bin")
+        decode = _from_pickle if name == batch else _from_binary
+        i = batches.index(batch)
+        images[i], labels[i] = decode(content, source / name)
+        missing.discard(batch)
+    if missing:
+        raise UserError(
+            f"{source}: of the {len(batches)} batches of {split!r} there is no "
+            f"{', '.join(sorted(missing))} (with or without .bin)", _DAMAGED)
+    return Dataset(images.reshape(-1, SIDE, SIDE, 3), labels.reshape(-1), CLASSES,
+                   f"cifar10 {split}")
+
+
+def find(folder: Path) -> Path | None:
+    """The folder with the batch files: `folder` or one of FOLDERS in it, the fullest if several.
+
+    None where there is not one batch file.
+    """
+    every = [batch for batches in SPLITS.values() for batch in batches]
+    places = [folder, *(folder / name for name in FOLDERS)]
+    best = max(places, key=lambda place: len(_in_folder(place, every)))
+    return best if _in_folder(best, every) else None
+
+
+def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """The regular files of a .tar.gz that have one of `names`, as (name, content), in its order.
+
+    Folders and everything else in the archive are passed over, links too: what comes out has a
+    name that was asked for. Raises UserError where the archive is cut short or is not one.
+    """
+    try:
+        with gzip.open(path) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    name = PurePosixPath(member.name).name
+                    if member.isreg() and name in names:
+                        yield name, archive.extractfile(member).read()
+            while stream.read(1 << 20):
+                pass  # gzip compares its checksum only at the very end, behind the last file
+    except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
+        raise UserError(
+            f"{path}: cut short, damaged, or not a .tar.gz archive ({error})", _WHERE) from error
+
+
+def _source(path: str | Path | None) -> Path:
+    """The archive, or the folder in which the batch files lie."""
+    place = Path(path) if path is not None else cache_folder()
+    if place.is_file():
+        return place
+    folder = find(place)
+    if folder is not None:
+        return folder
+    if path is None:
+        raise UserError(f"{place}: CIFAR-10 is not here yet", f"run: {_FETCH}")
+    if not place.exists():
+        raise UserError(f"{place}: there is no such file or folder", _WHERE)
+    raise UserError(
+        f"{place}: no CIFAR-10 in this folder (no data_batch_1.bin, data_batch_1, ...)", _WHERE)
+
+
+def _batch_files(source: Path, batches: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    if source.is_file():
+        yield from files_in_archive(source, [*batches, *(f"{batch}.bin" for batch in batches)])
+    else:
+        for name in _in_folder(source, batches):
+            yield name, (source / name).read_bytes()
+
+
+def _in_folder(folder: Path, batches: Collection[str]) -> list[str]:
+    """The name of each batch's file, for the batches that are there; .bin before the pickle."""
+    both = [[name for name in (f"{batch}.bin", batch) if (folder / name).is_file()]
+            for batch in batches]
+    return [names[0] for names in both if names]
+
+
+def _from_binary(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(count, 32, 32, 3) pictures and (count,) labels of a batch in the binary version."""
+    a_record = 1 + BYTES_A_PICTURE
+    if len(content) != PICTURES_A_BATCH * a_record:
+        raise UserError(
+            f"{where}: {len(content):,} bytes; {PICTURES_A_BATCH:,} pictures of {a_record:,} bytes "
+            f"are {PICTURES_A_BATCH * a_record:,}", _DAMAGED)
+    records = np.frombuffer(content, np.uint8).reshape(PICTURES_A_BATCH, a_record)
+    return _nhwc(records[:, 1:]), _checked(records[:, 0], where)
+
+
+def _from_pickle(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(count, 32, 32, 3) pictures and (count,) labels of a batch in the python version."""
+    try:
+        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+        batch = {key if isinstance(key, bytes) else key.encode(): batch[key] for key in batch}
+        rows, labels = batch[b"data"].array(), np.array(batch[b"labels"])
+    except Exception as error:  # a broken pickle can raise almost anything
+        raise UserError(
+            f"{where}: not a CIFAR-10 batch of the python version, or cut short "
+            f"({type(error).__name__}: {error})", _DAMAGED) from error
+    shape, count = (PICTURES_A_BATCH, BYTES_A_PICTURE), (PICTURES_A_BATCH,)
+    if rows.shape != shape or labels.shape != count or labels.dtype.kind != "i":
+        raise UserError(
+            f"{where}: data of shape {rows.shape} with {labels.dtype} labels of shape "
+            f"{labels.shape}; {shape} with integers of shape {count} were expected", _DAMAGED)
+    return _nhwc(rows), _checked(labels, where)
+
+
+def _nhwc(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+
+
+def _checked(labels: np.ndarray, where: Path) -> np.ndarray:
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
+    if len(wrong):
+        raise UserError(
+            f"{where}: picture {wrong[0]} has label {labels[wrong[0]]}; CIFAR-10 has labels "
+            f"0 to {len(CLASSES) - 1}", _DAMAGED)
+    return labels
+
+
+class _Noted:
+    """A call that a pickle asks for: noted down here, never made.
+
+    NumPy pickles an array as _reconstruct(ndarray, ...) followed by the state (version, shape,
+    dtype, column-major?, bytes), with the dtype pickled the same way.
+    """
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __setstate__(self, state: tuple):
+        self.state = state
+
+    def array(self) -> np.ndarray:
+        _, shape, dtype, column_major, content = self.state
+        if dtype.arguments[0] not in (b"u1", "u1"):
+            raise TypeError(f"data of type {dtype.arguments[0]!r}, not uint8")
+        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if column_major else "C")
+
+
+_ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): _Noted,
+    ("numpy._core.multiarray", "_reconstruct"): _Noted,  # a batch saved again with NumPy 2
+    ("numpy", "ndarray"): _Noted,
+    ("numpy", "dtype"): _Noted,
+    ("_codecs", "encode"): codecs.encode,  # a batch saved again with Python 3
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads arrays of bytes, lists, numbers and strings, and can do nothing else.
+
+    A pickle is a programme, and `pickle.load` runs it: a file from a stranger could delete your
+    home folder. A batch needs only a few names of NumPy's, and those become notes.
+    """
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch needs")
+        return _ALLOWED[module, name]

@@ -1,0 +1,129 @@
+"""The folder that a run leaves: settings, log, checkpoint, pictures.
+
+    config.json      every setting, the versions and the machine
+    log.csv          a row at the end of every epoch, and some in between
+    checkpoint.npz   see checkpoint.py
+    curves.png, filters.png
+"""
+
+import csv
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+import tinyalex
+from tinyalex.devices import available_cores
+from tinyalex.errors import UserError
+from tinyalex.files import replacing
+
+COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
+           "val_top5_error", "images_per_s", "waited", "seconds")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides how a run goes. `tinyalex.train --help` says what each one means."""
+
+    preset: str
+    data: str
+    devices: str
+    epochs: int
+    batch_size: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    seed: int
+    limit: int | None
+    dropout: bool
+    augment: bool
+    init: str
+
+
+class Run:
+    """One run folder. `Run.create` makes a new one, `Run.open` finds one that is there."""
+
+    def __init__(self, folder: Path, settings: Settings):
+        self.folder, self.settings = folder, settings
+        self.checkpoint, self.log = folder / "checkpoint.npz", folder / "log.csv"
+        self.curves, self.filters = folder / "curves.png", folder / "filters.png"
+
+    @classmethod
+    def create(cls, folder: Path | None, settings: Settings) -> "Run":
+        """A new folder, `runs/<preset>-<number>` where none is named. UserError where the folder
+        holds a run already or cannot be written to."""
+        folder = folder or _next_free(Path("runs"), settings.preset)
+        if (folder / "config.json").exists():
+            raise UserError(f"{folder}: there is a run in this folder already",
+                            f"go on with it: --resume {folder}; or name another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            run = cls(folder, settings)
+            run._write_config()
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written to ({error.strerror})",
+                            "name a folder of your own with --out.") from None
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """The run in this folder; UserError where there is none, or its config.json is damaged."""
+        path = folder / "config.json"
+        if not path.is_file():
+            raise UserError(f"{folder}: no run in this folder (there is no config.json)",
+                            "name a folder that tinyalex.train made, such as runs/tiny-1.")
+        try:
+            kept = json.loads(path.read_text())["settings"]
+            return cls(folder, Settings(**{f.name: kept[f.name] for f in fields(Settings)}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: damaged, or from another version ({error!r})",
+                            "start a new run, or mend the file.") from None
+
+    def _write_config(self):
+        config = {
+            "settings": asdict(self.settings),
+            "versions": {"tinyalex": tinyalex.__version__, "numpy": np.__version__,
+                         "python": platform.python_version()},
+            "machine": {"system": platform.platform(), "cores": available_cores()},
+        }
+        with replacing(self.folder / "config.json") as part:
+            part.write_text(json.dumps(config, indent=2) + "\n")
+
+    def append(self, row: dict):
+        """Add a row to log.csv; columns it does not name stay empty."""
+        new = not self.log.exists()
+        with open(self.log, "a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """What log.csv holds: numbers, and None where a column is empty."""
+        if not self.log.exists():
+            return []
+        with open(self.log, newline="") as file:
+            try:
+                return [{key: float(text) if text else None for key, text in row.items()}
+                        for row in csv.DictReader(file)]
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{self.log}: damaged ({error})", "mend it or remove it.") from None
+
+    def forget_after(self, step: int):
+        """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
+        rows = [row for row in self.rows() if row["step"] <= step]
+        with replacing(self.log) as part, open(part, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _next_free(folder: Path, name: str) -> Path:
+    number = 1
+    while os.path.lexists(folder / f"{name}-{number}"):
+        number += 1
+    return folder / f"{name}-{number}"

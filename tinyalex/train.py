@@ -1,0 +1,160 @@
+"""python -m tinyalex.train: train a network; see --help."""
+
+import sys
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+from tinyalex import presets, summary
+from tinyalex.data import sources
+from tinyalex.devices import Devices, parse_placement
+from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.optim import schedule
+from tinyalex.runs import Run, Settings
+from tinyalex.training import Trainer
+
+RESUMABLE = {"epochs", "devices", "data"}  # what may change when a run is resumed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.train`; argv without the programme's name."""
+    args = parse(argv)
+    given = {f.name: getattr(args, f.name) for f in fields(Settings)
+             if getattr(args, f.name) is not None}
+    this = _resumed(args.resume, given) if args.resume else Run.create(args.out, _settings(given))
+    with Devices(this.settings.devices) as devices:
+        return _train(this, devices, resume=args.resume is not None)
+
+
+def parse(argv: list[str] | None):
+    """The command line. Flags that were not given are None: the preset, or the run that is resumed,
+    decides."""
+    parser = ArgumentParser(
+        prog="python -m tinyalex.train", argument_default=None,
+        description="Train a network. Without flags: a two-tower AlexNet in small, on built-in "
+                    "pictures, in a minute or two. Defaults come from the preset.",
+        epilog="; ".join(f"{name}: {preset.about}" for name, preset in presets.PRESETS.items()))
+    add = parser.add_argument
+    add("--preset", metavar="NAME", help=f"{', '.join(presets.PRESETS)}; tiny if not given")
+    add("--data", metavar="WHAT", help=sources.KINDS)
+    add("--devices", metavar="LIST", help="cpu, cpu,cpu or auto (one device for each tower)")
+    add("--epochs", type=number(int, 1), help="how often to go through the training pictures")
+    add("--batch-size", type=number(int, 1), help="pictures in one update")
+    add("--lr", type=number(float, 0), help="learning rate at the start")
+    add("--momentum", type=number(float, 0, 1))
+    add("--weight-decay", type=number(float, 0))
+    add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
+        "when the validation error stops improving), plateau:PATIENCE, or epochs to ÷10 after")
+    add("--seed", type=number(int, 0), help="of weights, order, crops and dropout")
+    add("--limit", type=number(int, 1), help="use only the first LIMIT training pictures")
+    add("--init", choices=sorted(presets.alexnet.INITS),
+        help="weights ~ N(0, 0.01²) as the paper prints, or N(0, 2/inputs)")
+    add("--no-dropout", dest="dropout", action="store_const", const=False)
+    add("--no-augment", dest="augment", action="store_const", const=False,
+        help="centre crops only, not mirrored")
+    add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
+    add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    return parser.parse_args(argv)
+
+
+def _settings(given: dict) -> Settings:
+    """The preset's settings, with those that were given in their place. UserError if they clash."""
+    name = given.get("preset", "tiny")
+    preset = presets.get(name)
+    chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None, "dropout": True,
+              "augment": True}
+    chosen |= {f.name: getattr(preset, f.name) for f in fields(Settings)
+               if f.name not in chosen}
+    settings = Settings(**(chosen | given))
+    parse_placement(settings.devices)
+    schedule(settings.schedule, settings.lr)
+    if settings.data is None:
+        raise UserError(f"--preset {name} needs to know the data",
+                        "name a folder that has train/<class>/ and val/<class>/: --data FOLDER.")
+    return settings
+
+
+def _resumed(folder: Path, given: dict) -> Run:
+    """The run in `folder`, with what may change changed. UserError for what may not."""
+    this = Run.open(folder)
+    kept = asdict(this.settings)
+    for name in given.keys() - RESUMABLE:
+        if given[name] != kept[name]:
+            raise UserError(
+                f"{folder} was started with {name} {kept[name]}, and cannot go on with "
+                f"{given[name]}", "leave the flag out, or start a new run.")
+    return Run(folder, replace(this.settings, **given))
+
+
+def _train(this: Run, devices: Devices, resume: bool) -> int:
+    settings = this.settings
+    picture = presets.get(settings.preset).picture
+    train_set = sources.load(settings.data, "train", picture, settings.limit)
+    val_set = sources.load(settings.data, "val", picture)
+    if len(val_set.classes) != len(train_set.classes):
+        raise UserError(f"{settings.data}: {len(train_set.classes)} classes to train and "
+                        f"{len(val_set.classes)} to validate", "both need the same class folders.")
+    trainer = Trainer(this, train_set, val_set, devices)
+    if resume:
+        trainer.resume()
+    _announce(trainer, train_set, val_set, devices)
+    finished = trainer.train(_report)
+    if not finished:
+        print(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:\n"
+              f"    python -m tinyalex.train --resume {this.folder}")
+        return 130
+    _farewell(trainer)
+    return 0
+
+
+def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
+    """What will run, where, and how much memory it takes."""
+    settings, network = trainer.settings, trainer.network
+    total = summary.totals(network)
+    batch = min(settings.batch_size, len(train_set))
+    height, width = train_set.images.shape[1:3]
+    lines = {
+        "network": f"{settings.preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
+                   f"{total['parameters']:,} parameters, "
+                   f"{total['multiply_adds']:,} multiply-adds a picture",
+        "data": f"{train_set.name}: {len(train_set):,} pictures of {width}×{height} to train on, "
+                f"{len(val_set):,} to validate with, {network.classes} classes",
+        "devices": ", ".join(repr(device)[1:-1] for device in devices),
+        "memory": f"about {summary.megabytes(summary.training_bytes(network, batch))} while "
+                  "training, besides the data",
+        "recipe": f"batch {settings.batch_size}, lr {settings.lr:g} ({settings.schedule}), "
+                  f"momentum {settings.momentum:g}, weight decay {settings.weight_decay:g}, "
+                  f"{settings.epochs} epochs, seed {settings.seed}",
+        "run": str(trainer.run.folder),
+    }
+    for name, text in lines.items():
+        print(f"{name:<8} {text}")
+    if trainer.progress.step:
+        print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
+    print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited     time",
+          flush=True)
+
+
+def _report(row: dict):
+    minutes, seconds = divmod(round(row["seconds"]), 60)
+    print(f"{row['epoch']:>5.0f} {row['lr']:>8.2g} {row['train_loss']:>10.4f} "
+          f"{row['train_error']:>7.2%}   {row['val_loss']:>8.4f} {row['val_error']:>7.2%} "
+          f"{row['val_top5_error']:>7.2%}   {row['images_per_s']:>8.0f} {row['waited']:>6.1%} "
+          f"{minutes:>5}:{seconds:02}", flush=True)
+
+
+def _farewell(trainer: Trainer):
+    """Where the files are and what to try next."""
+    folder = trainer.run.folder
+    if trainer.result is None:
+        print(f"all {trainer.settings.epochs} epochs are done already")
+    else:
+        print(f"\nvalidation: {1 - trainer.result.error:.2%} right")
+    print(f"""
+files in {folder}: curves.png, filters.png, log.csv, config.json, checkpoint.npz
+next:
+    python -m tinyalex.evaluate {folder}
+    python -m tinyalex.train --resume {folder} --epochs {trainer.settings.epochs * 2}""")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

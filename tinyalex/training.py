@@ -1,0 +1,253 @@
+"""The training loop: batches in, updates out, and everything a run writes on the way."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from tinyalex import checkpoint, plots, presets
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.loader import Loader, mean_picture
+from tinyalex.devices import Devices
+from tinyalex.errors import UserError
+from tinyalex.metrics import Result, measure, wrong
+from tinyalex.network import Network
+from tinyalex.optim import SGD, schedule
+from tinyalex.runs import Run
+
+SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
+LOG_EVERY = 20  # rows of log.csv inside an epoch
+
+
+@dataclass
+class Progress:
+    """Where a run is: `batch` batches of epoch number `epoch` are done, `step` in all. The sums run
+    over the pictures of this epoch so far."""
+
+    epoch: int = 1
+    batch: int = 0
+    step: int = 0
+    pictures: int = 0
+    loss_sum: float = 0.0
+    wrong_sum: int = 0
+    seconds: float = 0.0
+
+    def next_epoch(self):
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.pictures, self.loss_sum, self.wrong_sum = 0, 0.0, 0
+
+
+@dataclass
+class Rate:
+    """Pictures a second, and the share of the time that the devices waited for data, of what was
+    done since the last look."""
+
+    loader: Loader
+    start: float = field(default_factory=time.perf_counter)
+    pictures: int = 0
+    waited: float = 0.0
+
+    def look(self) -> dict[str, float]:
+        spent = time.perf_counter() - self.start
+        return {"images_per_s": round(self.pictures / spent, 1),
+                "waited": round((self.loader.waited - self.waited) / spent, 4)}
+
+
+class Trainer:
+    """A network, its data and its optimiser, ready to run from where the run folder says it is.
+
+    run: the folder and the settings. train_set, val_set: the data. devices: where to train.
+    """
+
+    def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
+        settings, preset = run.settings, presets.get(run.settings.preset)
+        self.run, self.settings, self.classes = run, settings, train_set.classes
+        self.network = build(settings, len(train_set.classes), devices)
+        self.optimiser = SGD(self.network, settings.lr, settings.momentum, settings.weight_decay)
+        self.schedule = schedule(settings.schedule, settings.lr)
+        self.progress = Progress()
+        self.mean = mean_picture(train_set)
+        side = self.network.input_shape[0]
+        self.train_loader = Loader(
+            train_set, side, self.mean, scale=preset.scale, pad=preset.pad,
+            batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
+            augment=settings.augment)
+        self.val_loader = Loader(val_set, side, self.mean, scale=preset.scale,
+                                 batch_size=settings.batch_size)
+        self.result: Result | None = None
+        self.drawn = time.perf_counter()
+
+    def resume(self):
+        """Take over the run's checkpoint: weights, velocities, schedule, place in the data."""
+        saved = checkpoint.load(self.run.checkpoint)
+        check_preset(saved, self.settings.preset, self.run.checkpoint)
+        self.network.load_state(saved.values, str(self.run.checkpoint))
+        self.optimiser.load_state(saved.velocities)
+        self.schedule.load_state(saved.about["schedule"])
+        self.optimiser.lr = self.schedule.lr
+        self.progress = Progress(**saved.about["progress"])
+        self.network.set_step(self.progress.step)
+        self.run.forget_after(self.progress.step)
+
+    def save(self):
+        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
+        values = self.network.state()
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise self._diverged(f"{name} is no longer finite")
+        about = {"preset": self.settings.preset, "classes": list(self.classes),
+                 "settings": asdict(self.settings), "schedule": self.schedule.state(),
+                 "progress": asdict(self.progress)}
+        checkpoint.Checkpoint(about, self.mean, values, self.optimiser.state()).save(
+            self.run.checkpoint)
+
+    def train(self, report: Callable[[dict], None]) -> bool:
+        """Train to the last epoch; `report` gets the row of log.csv after each one.
+
+        Returns False if Ctrl-C ended it early; the checkpoint then holds the last step. UserError
+        where the loss stops being a number; the checkpoint then is the last good one.
+        """
+        with stop_on_signal() as stopping:
+            while self.progress.epoch <= self.settings.epochs:
+                row = self._epoch(stopping)
+                if row is None:
+                    self.save()
+                    self.draw()
+                    return False
+                report(row)
+        self.draw()
+        return True
+
+    def _epoch(self, stopping: threading.Event) -> dict | None:
+        """The rest of the current epoch; the row for the log, or None if it was stopped."""
+        at, total = self.progress, len(self.train_loader)
+        rate, saved, last = Rate(self.train_loader, waited=self.train_loader.waited), time.time(), 0
+        begun = time.perf_counter() - at.seconds
+        log_at = {total * i // LOG_EVERY for i in range(1, LOG_EVERY)} if total > LOG_EVERY else ()
+        batches = self.train_loader.epoch(at.epoch, at.batch)
+        with contextlib.closing(batches), tqdm(
+                total=total, initial=at.batch, desc=f"epoch {at.epoch}/{self.settings.epochs}",
+                unit="batch", disable=None, leave=False) as bar:
+            for x, labels in batches:
+                self._step(x, labels)
+                at.seconds = time.perf_counter() - begun
+                rate.pictures += len(labels)
+                del x  # its memory is wanted for the batch that is being prepared
+                if time.perf_counter() - last > 0.2:
+                    last = time.perf_counter()
+                    bar.set_postfix(loss=f"{at.loss_sum / at.pictures:.3f}",
+                                    error=f"{at.wrong_sum / at.pictures:.1%}",
+                                    images_per_s=f"{rate.look()['images_per_s']:.0f}")
+                bar.update()
+                if at.batch in log_at:
+                    self.run.append(self._row(at.epoch - 1 + at.batch / total, rate))
+                if stopping.is_set():
+                    return None
+                if time.time() - saved > SAVE_EVERY and at.batch < total:
+                    self.save()
+                    saved = time.time()
+        return self._end_of_epoch(rate, begun)
+
+    def _step(self, x: np.ndarray, labels: np.ndarray):
+        """One update: forward, loss, backward, SGD."""
+        at, loss = self.progress, self.network.loss
+        scores = self.network.forward(x, train=True)
+        value = loss.forward(scores, labels, train=True)
+        if not np.isfinite(value):
+            raise self._diverged(f"the loss is {value}")
+        self.network.backward(loss.backward())
+        self.optimiser.step()
+        at.batch, at.step, at.pictures = at.batch + 1, at.step + 1, at.pictures + len(labels)
+        at.loss_sum += value * len(labels)
+        at.wrong_sum += wrong(scores, labels)
+
+    def _end_of_epoch(self, rate: Rate, begun: float) -> dict:
+        speed = rate.look()  # of training alone
+        self.network.release_memory()
+        self.result = measure(self.network, self.val_loader.epoch())
+        self.network.release_memory()
+        if not np.isfinite(self.result.loss):
+            raise self._diverged(f"the validation loss is {self.result.loss}")
+        at = self.progress
+        at.seconds = time.perf_counter() - begun
+        row = self._row(at.epoch, rate) | speed | {
+            "val_loss": round(self.result.loss, 6), "val_error": round(self.result.error, 6),
+            "val_top5_error": round(self.result.top5_error, 6)}
+        self.run.append(row)
+        self.optimiser.lr = self.schedule.after_epoch(at.epoch, self.result.error)
+        at.next_epoch()
+        self.save()
+        if time.perf_counter() - self.drawn > 30:
+            self.draw()
+        return row
+
+    def _row(self, epoch: float, rate: Rate) -> dict:
+        at = self.progress
+        return {"epoch": round(epoch, 4), "step": at.step, "lr": self.optimiser.lr,
+                "train_loss": round(at.loss_sum / at.pictures, 6),
+                "train_error": round(at.wrong_sum / at.pictures, 6),
+                "seconds": round(at.seconds, 2), **rate.look()}
+
+    def draw(self):
+        """The pictures of the run folder: the curves so far, and the first layer's kernels."""
+        title = self.run.folder.name
+        if rows := self.run.rows():
+            plots.curves(rows, self.run.curves, title, classes=len(self.classes))
+        plots.filters(first_kernels(self.network), self.run.filters, title)
+        self.drawn = time.perf_counter()
+
+    def _diverged(self, what: str) -> UserError:
+        at = self.progress
+        kept = (f"the last good checkpoint is {self.run.checkpoint}" if self.run.checkpoint.exists()
+                else "there is no checkpoint yet")
+        return UserError(f"epoch {at.epoch}, step {at.step + 1}: {what}; training stops here",
+                         f"try a smaller --lr than {self.settings.lr:g}; {kept}.")
+
+
+def build(settings, classes: int, devices: Devices) -> Network:
+    """The network that the settings ask for, with fresh weights."""
+    return presets.get(settings.preset).network(
+        classes=classes, devices=list(devices), seed=settings.seed,
+        keep=0.5 if settings.dropout else 1.0, init=settings.init)
+
+
+def check_preset(saved: checkpoint.Checkpoint, preset: str, path):
+    """UserError unless the checkpoint was written by a run of this preset."""
+    if saved.about["preset"] != preset:
+        raise UserError(f"{path} was written by --preset {saved.about['preset']}, not {preset}",
+                        "resume it with its own preset, or start a new run.")
+
+
+def first_kernels(network: Network) -> dict[str, np.ndarray]:
+    """The kernels (KH, KW, C, F) of the first layer by tower: {"a": …, "b": …} or {"": …}."""
+    return {network.letter(t): tower[0].device.get(tower[0].params["W"])
+            for t, tower in enumerate(network.stages[0])}
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C (or SIGTERM) sets, so that a step is finished before the run stops.
+
+    A second Ctrl-C interrupts at once. Outside the main thread signals stay as they are.
+    """
+    stopping = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopping
+        return
+
+    def stop(number, frame):
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
