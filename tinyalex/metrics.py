@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyalex.layers import SoftmaxCrossEntropy
 from tinyalex.network import Network
 
 
@@ -25,8 +26,8 @@ def measure(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) 
     confusion = np.zeros((K, K), np.int64)
     count = loss = missed = missed_top5 = 0
     for x, labels in batches:
-        scores = network.forward(x)
-        loss += network.loss.forward(scores, labels) * len(labels)
+        scores = network.devices[0].get(network.forward(x))
+        loss += SoftmaxCrossEntropy().forward(scores, labels) * len(labels)
         count += len(labels)
         missed += wrong(scores, labels)
         missed_top5 += wrong(scores, labels, 5)

@@ -12,6 +12,7 @@ network of one tower they are called "conv1.W" and "conv1.b".
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from string import ascii_lowercase
 
 import numpy as np
@@ -43,38 +44,42 @@ class Exchange:
     def forward(self, xs: list) -> list:
         """xs[t]: the maps of tower t, on its device. Returns the joined maps for every tower."""
         self.channels = tuple(x.shape[-1] for x in xs)
-        self.crossed["forward"] = 0
         if len(xs) == 1:
             return xs
-        joined = {target: self._join(xs, target) for target in dict.fromkeys(self.devices)}
-        return [joined[target] for target in self.devices]
+        # Towers that share a device share what is joined there.
+        running = {d: d.run(self._join, xs, d) for d in dict.fromkeys(self.devices)}
+        done = {d: one.result() for d, one in running.items()}
+        self.crossed["forward"] = sum(crossed for _, crossed in done.values())
+        return [done[d][0] for d in self.devices]
 
     def _join(self, xs, target):
-        ends = np.cumsum(self.channels)
-        y = target.empty((*xs[0].shape[:-1], ends[-1]), xs[0].dtype)
-        for x, source, end in zip(xs, self.devices, ends, strict=True):
-            mine, crossed = copy(x, source, target)
-            y[..., end - x.shape[-1] : end] = mine
-            self.crossed["forward"] += crossed
-        return y
+        y = target.empty((*xs[0].shape[:-1], sum(self.channels)), xs[0].dtype)
+        end = crossed = 0
+        for x, source in zip(xs, self.devices, strict=True):
+            mine, size = copy(x, source, target)
+            start, end, crossed = end, end + x.shape[-1], crossed + size
+            y[..., start:end] = mine
+        return y, crossed
 
     def backward(self, dys: list) -> list:
         """dys[r]: the gradient that tower r hands back. Returns the gradient for every tower."""
-        self.crossed["backward"] = 0
         if len(dys) == 1:
             return dys
-        return [self._gather(dys, t) for t in range(len(dys))]
+        running = [d.run(self._gather, dys, t) for t, d in enumerate(self.devices)]
+        done = [one.result() for one in running]
+        self.crossed["backward"] = sum(crossed for _, crossed in done)
+        return [dx for dx, _ in done]
 
     def _gather(self, dys, t):
-        first, target = sum(self.channels[:t]), self.devices[t]
+        first, target, crossed = sum(self.channels[:t]), self.devices[t], 0
         mine = slice(first, first + self.channels[t])
         dx = target.empty((*dys[t].shape[:-1], self.channels[t]), dys[t].dtype)
         dx[...] = 0
         for dy, source in zip(dys, self.devices, strict=True):
-            part, crossed = copy(dy[..., mine], source, target)
+            part, size = copy(dy[..., mine], source, target)
             dx += part
-            self.crossed["backward"] += crossed
-        return dx
+            crossed += size
+        return dx, crossed
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,15 @@ class Network:
         self.towers = len(stages[0])
         self.devices = [devices[t % len(devices)] for t in range(self.towers)]
         self.loss = SoftmaxCrossEntropy("loss")
-        # The last exchange gathers the scores of all towers for the softmax, on the first device.
+        self.loss.device = self.devices[0]
         self.exchanges = [Exchange(_first_weights(stage), self.devices) for stage in stages[1:]]
-        self.crossed_to_loss = 0
+        names = set()
         for t, layer in self._layers():
             layer.device = self.devices[t]
             layer.name += self.letter(t)
+            if layer.name in names:
+                raise ValueError(f"two layers are called {layer.name}: masks and weights go by name")
+            names.add(layer.name)
             if isinstance(layer, Dropout):
                 layer.seed = seed
             layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
@@ -162,18 +170,26 @@ class Network:
             if s:
                 xs = self.exchanges[s - 1].forward(xs)
             xs = self._side_by_side(_run_forward, stage, xs, train)
-        return self._gather_scores(xs)
+        return self.devices[0].run(self._gather_scores, xs).result()
 
-    def backward(self, dscores: np.ndarray) -> list:
-        """Fills the gradients of all parameters; dscores as `loss.backward` returns it.
+    def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[float, np.ndarray]:
+        """The loss of these scores, and its gradient with respect to them: what backward starts
+        from. labels: (N,) integers on the host."""
+        def both():
+            value = self.loss.forward(scores, labels, train=True)
+            return value, self.loss.backward()
+
+        return self.devices[0].run(both).result()
+
+    def backward(self, dscores) -> list:
+        """Fills the gradients of all parameters. dscores: (N, classes), on the first device.
 
         Returns what the first layers hand back, tower by tower: None where they were told that
         nobody wants it.
         """
-        ends = np.cumsum([shape[-1] for shape in self.output_shapes])
-        parts = np.split(dscores, ends[:-1], axis=1)
-        dys = [copy(np.ascontiguousarray(part), self.devices[0], device)[0]
-               for part, device in zip(parts, self.devices, strict=True)]
+        first, dys = self.devices[0], []
+        for device, part in zip(self.devices, self._score_columns(), strict=True):
+            dys.append(device.run(copy, dscores[:, part], first, device).result()[0])
         for s in reversed(range(len(self.stages))):
             dys = self._side_by_side(_run_backward, self.stages[s], dys)
             if s:
@@ -181,10 +197,17 @@ class Network:
         return dys
 
     def _gather_scores(self, xs):
-        copies = [copy(x, device, self.devices[0])
-                  for x, device in zip(xs, self.devices, strict=True)]
-        self.crossed_to_loss = sum(crossed for _, crossed in copies)
-        return np.concatenate([x for x, _ in copies], axis=1)
+        """The scores of all towers, on the first device, where the softmax is."""
+        first = self.devices[0]
+        scores = first.empty((len(xs[0]), self.classes), xs[0].dtype)
+        for x, device, part in zip(xs, self.devices, self._score_columns(), strict=True):
+            scores[:, part] = copy(x, device, first)[0]
+        return scores
+
+    def _score_columns(self) -> list[slice]:
+        """Which of the scores each tower gives."""
+        ends = np.cumsum([0] + [shape[-1] for shape in self.output_shapes])
+        return [slice(a, b) for a, b in pairwise(ends)]
 
     def _side_by_side(self, work, stage, inputs, *args):
         """work(layers, input, *args) for every tower, each on its device, all at the same time."""
@@ -208,7 +231,7 @@ class Network:
                     f"{name} has shape {state[name].shape} in {source} and {p.value.shape} here",
                     "was it saved by another preset, or with another number of classes?")
         for name, p in names.items():
-            p.value[...] = p.layer.device.put(state[name])
+            p.layer.device.put_into(p.value, state[name])
 
     def set_step(self, step: int):
         """Make the next training forward draw the dropout masks of this step."""

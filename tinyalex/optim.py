@@ -28,8 +28,7 @@ class SGD:
         self.weight_decay = weight_decay
         self.velocity = {}
         for p in network.parameters:
-            self.velocity[p.name] = p.layer.device.empty(p.value.shape, p.value.dtype)
-            self.velocity[p.name][...] = 0
+            self.velocity[p.name] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
 
     def step(self):
         """Update all parameters, those of each device on that device, side by side."""
@@ -56,7 +55,7 @@ class SGD:
     def load_state(self, state: dict[str, np.ndarray]):
         """Take over what `state` gave, for a network of the same parameters."""
         for p in self.network.parameters:
-            self.velocity[p.name][...] = p.layer.device.put(state[p.name])
+            p.layer.device.put_into(self.velocity[p.name], state[p.name])
 
 
 class Plateau:

@@ -155,16 +155,16 @@ class Trainer:
 
     def _step(self, x: np.ndarray, labels: np.ndarray):
         """One update: forward, loss, backward, SGD."""
-        at, loss = self.progress, self.network.loss
+        at = self.progress
         scores = self.network.forward(x, train=True)
-        value = loss.forward(scores, labels, train=True)
+        value, dscores = self.network.loss_and_gradient(scores, labels)
         if not np.isfinite(value):
             raise self._diverged(f"the loss is {value}")
-        self.network.backward(loss.backward())
+        self.network.backward(dscores)
         self.optimiser.step()
         at.batch, at.step, at.pictures = at.batch + 1, at.step + 1, at.pictures + len(labels)
         at.loss_sum += value * len(labels)
-        at.wrong_sum += wrong(scores, labels)
+        at.wrong_sum += wrong(self.network.devices[0].get(scores), labels)
 
     def _end_of_epoch(self, rate: Rate, begun: float) -> dict:
         speed = rate.look()  # of training alone

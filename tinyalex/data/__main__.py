@@ -34,7 +34,7 @@ def _list() -> int:
     try:
         where = present(folder)
     except UserError as error:
-        print(f"{'cifar10':<9} {'broken':<8} {error.args[0]}")
+        print(f"{'cifar10':<9} {'broken':<8} {error.args[0]}; {error.hint}")
         return 0
     missing = f"would be in {folder}; to fetch it: python -m tinyalex.data fetch cifar10"
     print(f"{'cifar10':<9} {'yes' if where else 'no':<8} {where or missing}")

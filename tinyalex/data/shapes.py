@@ -261,10 +261,21 @@ def _background(size: int, rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(0, 2 * math.pi)
     x, y = _axes(size)
     u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
-    ground = first + (second - first) * (0.5 + 0.35 * u)
     edge, cover = rng.uniform(0.8, 4), rng.uniform(0.15, 0.8)
-    texture = cover * (0.5 + 0.5 * np.tanh(edge * _texture(u, v, rng)))
-    return ground + (third - ground) * texture
+    ground = first + (second - first) * (0.5 + 0.35 * u)
+    ground += (third - ground) * (cover * (0.5 + 0.5 * np.tanh(edge * _texture(u, v, rng))))
+    for _ in range(rng.integers(0, 4)):
+        ground += _patch(u, v, ground, rng)
+    return ground
+
+
+def _patch(u, v, ground, rng):
+    """What a disc or band ..."""
+    colour = np.float32(_colour(rng.random(), rng.uniform(0.3, 0.95), rng.uniform(0.5, 1))).reshape(3, 1, 1) / 255
+    x, y = rng.uniform(-0.9, 0.9, 2)
+    radius, stretch = rng.uniform(0.15, 0.6), rng.choice((1, 1, 0.5, 0))
+    inside = radius - np.hypot(u - x, stretch * (v - y))
+    return (colour - ground) * (0.5 + inside * len(u) / 2).clip(0, 1)
 
 
 def _axes(size: int) -> tuple[np.ndarray, np.ndarray]:

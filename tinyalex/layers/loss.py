@@ -19,15 +19,17 @@ class SoftmaxCrossEntropy(Layer):
     """
 
     def forward(self, x, labels, train: bool = False) -> float:
+        xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)
-        log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        self._keep(train, log_p, labels)
-        return float(-log_p[np.arange(len(x)), labels].mean())
+        log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+        true = xp.arange(len(x)), self.device.put(labels)
+        self._keep(train, log_p, true)
+        return float(-log_p[true].mean())
 
     def backward(self):
-        log_p, labels = self._recall()
-        dx = np.exp(log_p)
-        dx[np.arange(len(dx)), labels] -= 1
+        log_p, true = self._recall()
+        dx = self.device.xp.exp(log_p)
+        dx[true] -= 1
         dx /= len(dx)
         return dx
 

@@ -1,0 +1,111 @@
+"""The fast kernels compute what the plain loops define.
+
+`loops.py` says in scalars what each kernel does; `numpy.py` does it with strides, shifted views and
+matrix products. Where those go wrong it is at the edges: strides that leave pixels over, padding on
+one side only, windows that hang over the border, more or fewer channels than a window. So shapes
+are drawn at random, with many edges among them.
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex.kernels import loops, numpy, output_size
+
+
+def draw_shape(rng):
+    K, S = (int(rng.integers(1, 5)), int(rng.integers(1, 5))), int(rng.integers(1, 5))
+    P = (int(rng.integers(0, 3)), int(rng.integers(0, 4)))
+    N, C = int(rng.integers(1, 3)), int(rng.integers(1, 8))
+    H, W = (int(rng.integers(k, k + 6)) for k in K)
+    return N, H, W, C, K, S, P
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_im2col_and_col2im_do_what_the_loops_say(seed):
+    rng = np.random.default_rng(seed)
+    N, H, W, C, K, S, P = draw_shape(rng)
+    x = rng.standard_normal((N, H, W, C))
+    shape = N, output_size(H, K[0], S, P), output_size(W, K[1], S, P), *K, C
+    fast, slow = np.full(shape, np.nan), np.full(shape, np.nan)
+    numpy.im2col(x, K, S, P, fast)
+    loops.im2col(x, K, S, P, slow)
+    np.testing.assert_array_equal(fast, slow)
+
+    cols = rng.standard_normal(shape)
+    fast, slow = np.full_like(x, np.nan), np.full_like(x, np.nan)
+    numpy.col2im(cols, S, P, fast)
+    loops.col2im(cols, S, P, slow)
+    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+
+
+def test_col2im_is_the_transpose_of_im2col():
+    """⟨im2col(x), c⟩ = ⟨x, col2im(c)⟩ for all x and c: what backpropagation needs of the pair."""
+    rng = np.random.default_rng(0)
+    K, S, P = (3, 2), 2, (1, 2)
+    x = rng.standard_normal((2, 6, 7, 3))
+    c = rng.standard_normal((2, output_size(6, 3, S, P), output_size(7, 2, S, P), *K, 3))
+    cols, dx = np.empty_like(c), np.empty_like(x)
+    numpy.im2col(x, K, S, P, cols)
+    numpy.col2im(c, S, P, dx)
+    assert (cols * c).sum() == pytest.approx((x * dx).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_pooling_does_what_the_loops_say(seed, ceil):
+    rng = np.random.default_rng(seed)
+    N, H, W, C, K, S, _ = draw_shape(rng)
+    # Few different values, so that there are many ties to break in the same way.
+    x = rng.integers(-2, 3, (N, H, W, C)).astype(float)
+    shape = N, output_size(H, K[0], S, ceil=ceil), output_size(W, K[1], S, ceil=ceil), C
+    results = {}
+    for kernels in (numpy, loops):
+        y, where, average = np.empty(shape), np.empty(shape, np.uint8), np.empty(shape)
+        kernels.max_pool(x, K, S, y, where)
+        kernels.average_pool(x, K, S, average)
+        dy = np.random.default_rng(seed).standard_normal(shape)
+        dx, share = np.empty_like(x), np.empty_like(x)
+        kernels.max_pool_backward(dy, where, K, S, dx)
+        kernels.average_pool_backward(dy, K, S, share)
+        results[kernels] = y, where, average, dx, share
+    for fast, slow in zip(results[numpy], results[loops], strict=True):
+        np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+
+
+def test_max_pool_without_where_gives_the_same():
+    x = np.random.default_rng(0).standard_normal((2, 7, 7, 3))
+    y, again, where = np.empty((2, 3, 3, 3)), np.empty((2, 3, 3, 3)), np.empty((2, 3, 3, 3), np.uint8)
+    numpy.max_pool(x, (3, 3), 2, y)
+    numpy.max_pool(x, (3, 3), 2, again, where)
+    np.testing.assert_array_equal(y, again)
+
+
+@pytest.mark.parametrize("C", [1, 2, 4, 5, 6, 11])
+@pytest.mark.parametrize("n", [1, 3, 5])
+def test_window_sum_is_clipped_at_the_first_and_the_last_channel(C, n):
+    x = np.random.default_rng(C).standard_normal((2, 3, 2, C))
+    fast, slow = np.empty_like(x), np.empty_like(x)
+    numpy.window_sum(x, n, fast)
+    loops.window_sum(x, n, slow)
+    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+
+
+def test_sgd_update_does_what_the_loops_say():
+    w, v, g = np.random.default_rng(0).standard_normal((3, 7))
+    w2, v2 = w.copy(), v.copy()
+    numpy.sgd_update(w, v, g, 0.1, 0.9, 0.5)
+    loops.sgd_update(w2, v2, g, 0.1, 0.9, 0.5)
+    np.testing.assert_allclose([w, v], [w2, v2], rtol=1e-14)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "pad", "ceil", "windows"), [
+    (224, 11, 4, (0, 3), False, 55),  # conv1 of the paper
+    (224, 11, 4, (0, 0), False, 54),  # … and what it would be without the zeros
+    (55, 3, 2, (0, 0), False, 27),
+    (32, 3, 2, (0, 0), False, 15),
+    (32, 3, 2, (0, 0), True, 16),  # the last window hangs over the edge
+    (3, 1, 3, (0, 0), True, 1),  # a second one would start outside
+    (2, 3, 1, (0, 0), False, 0),
+])
+def test_output_size_counts_windows(size, kernel, stride, pad, ceil, windows):
+    assert output_size(size, kernel, stride, pad, ceil) == windows
