@@ -5,13 +5,16 @@ sees only the exit status. So: two lines on stderr, the second what to do, and 2
 interrupted, as shells have it; and what is our own mistake is never dressed up as the user's.
 """
 
+import argparse
 import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tinyalex import errors
 from tinyalex.errors import ArgumentParser, UserError, number, run
 
 
@@ -70,14 +73,23 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_user():
         run(lambda: 1 // 0)
 
 
-def python(code: str, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **options)
+def test_a_reader_that_leaves_early_is_nothing_to_report():
+    code = ("import sys\n"
+            "from tinyalex.errors import run\n"
+            "sys.exit(run(lambda: [print('a line') for _ in range(100_000)] and 0))")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, cwd=Path(errors.__file__).parents[1]) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(10) == 0
 
 
 def test_a_real_process_ends_with_the_status_and_two_lines():
-    done = python("import sys\n"
-                  "from tinyalex.errors import ArgumentParser, run\n"
-                  "sys.exit(run(lambda: ArgumentParser(prog='train').parse_args(['--nonsense'])))")
+    code = ("import sys\n"
+            "from tinyalex.errors import ArgumentParser, run\n"
+            "sys.exit(run(lambda: ArgumentParser(prog='train').parse_args(['--nonsense'])))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          cwd=Path(errors.__file__).parents[1])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("error: unrecognized arguments: --nonsense\n"
                            "HINT: train --help lists what there is.\n")
@@ -111,10 +123,15 @@ def test_a_count_is_a_whole_number_of_at_least_1(text):
         parser().parse_args([f"--batch={text}"])
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-0.1", "1.1", "", "0,5"])
-def test_a_real_number_is_finite_and_within_its_bounds(text):
-    with pytest.raises(Exception, match=f"'{text}' is not a number of at least 0 and at most 1"):
-        number(float, 0, 1)(text)
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-0.1", "", "0,5"])
+def test_a_real_number_is_finite_even_where_there_is_no_upper_bound(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a number of at least 0"):
+        number(float, 0)(text)
+
+
+def test_the_upper_bound_is_named():
+    with pytest.raises(argparse.ArgumentTypeError, match="at least 0 and at most 1"):
+        number(float, 0, 1)("1.1")
 
 
 def test_both_bounds_belong_to_the_range_and_the_kind_is_kept():

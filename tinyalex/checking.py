@@ -13,6 +13,7 @@ import threading
 import numpy as np
 
 from tinyalex.devices import CpuDevice
+from tinyalex.kernels import numpy as numpy_kernels
 
 _at_work = threading.local()
 
@@ -24,10 +25,10 @@ class DeviceError(RuntimeError):
 class CheckedArray(np.ndarray):
     """An array that knows its device; views of it know it too."""
 
-    device = None
+    home = None
 
     def __array_finalize__(self, source):
-        self.device = getattr(source, "device", None)
+        self.home = getattr(source, "home", None)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         device = _the_device(ufunc.__name__, (inputs, out, kwargs))
@@ -47,14 +48,29 @@ class CheckedArray(np.ndarray):
         np.asarray(self)[_plain(key)] = _plain(value)
 
 
+class CheckedKernels:
+    """The CPU's kernels, each of which first checks where its arrays live."""
+
+    def __getattr__(self, name):
+        kernel = getattr(numpy_kernels, name)
+
+        def checked(*args):
+            _the_device(name, args)
+            return kernel(*_plain(args))
+
+        return checked
+
+
 class CheckingDevice(CpuDevice):
     """A CPU device whose arrays are checked."""
+
+    kernels = CheckedKernels()
 
     def empty(self, shape, dtype):
         return _checked(super().empty(shape, dtype), self)
 
     def put(self, array):
-        return array if getattr(array, "device", None) is self else _checked(np.array(array), self)
+        return array if getattr(array, "home", None) is self else _checked(np.array(array), self)
 
     def put_into(self, mine, array):
         np.copyto(_plain(mine), array)
@@ -63,8 +79,8 @@ class CheckingDevice(CpuDevice):
         return np.array(_plain(array))
 
     def receive(self, array, source):
-        if array.device is not source:
-            raise DeviceError(f"copy: the array lives on {array.device}, not on {source}")
+        if array.home is not source:
+            raise DeviceError(f"copy: the array lives on {array.home}, not on {source}")
         return self.put(_plain(array))
 
     def run(self, work, *args):
@@ -81,7 +97,7 @@ class CheckingDevice(CpuDevice):
 def _checked(result, device):
     if isinstance(result, np.ndarray):
         result = result.view(CheckedArray)
-        result.device = device
+        result.home = device
     return result
 
 
@@ -109,7 +125,7 @@ def _arrays(value):
 def _the_device(what: str, values) -> CheckingDevice:
     """The one device of all arrays in `values`, which must be at work. Numbers, and arrays that
     hold a single one, live nowhere."""
-    homes = {getattr(array, "device", None) for array in _arrays(values) if array.ndim}
+    homes = {getattr(array, "home", None) for array in _arrays(values) if array.ndim}
     if len(homes) != 1:
         raise DeviceError(f"{what}: arrays of {' and '.join(sorted(map(str, homes)))} met "
                           "(None is the host)")

@@ -1,0 +1,93 @@
+"""The paper's update, by hand; and the schedules.
+
+v ← 0.9·v − 0.0005·ε·w − ε·g, w ← w + v. The usual slips: decay that is not multiplied by the
+learning rate, or applied after the step; a learning rate that multiplies the whole velocity (the
+same until the rate changes, and then not).
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex.devices import CpuDevice
+from tinyalex.errors import UserError
+from tinyalex.layers import Linear
+from tinyalex.network import Network
+from tinyalex.optim import SGD, Plateau, Steps, schedule
+
+
+def one_weight(w: float, devices=(CpuDevice("cpu0"),)):
+    network = Network([[[Linear(1, 1, name="fc")]]], (1,), devices, dtype=np.float64)
+    (layer,) = network.stages[0][0]
+    layer.params["W"][...] = w
+    layer.grads = {"W": np.zeros((1, 1)), "b": np.zeros(1)}
+    return network, layer
+
+
+def test_three_steps_of_the_update_computed_by_hand():
+    network, layer = one_weight(2.0)
+    sgd = SGD(network, lr=0.1, momentum=0.9, weight_decay=0.5)
+    # v = 0.9·0 − 0.5·0.1·2 − 0.1·3 = −0.4, w = 1.6
+    layer.grads["W"][...] = 3
+    sgd.step()
+    assert layer.params["W"][0, 0] == pytest.approx(1.6)
+    # v = 0.9·(−0.4) − 0.05·1.6 − 0.1·(−1) = −0.34, w = 1.26
+    layer.grads["W"][...] = -1
+    sgd.step()
+    assert layer.params["W"][0, 0] == pytest.approx(1.26)
+    # The rate drops to 0.01; the velocity does not: v = −0.306 − 0.005·1.26 − 0 = −0.3123
+    sgd.lr = 0.01
+    layer.grads["W"][...] = 0
+    sgd.step()
+    assert layer.params["W"][0, 0] == pytest.approx(0.9477)
+
+
+def test_biases_decay_like_weights():
+    network, layer = one_weight(0.0)
+    layer.params["b"][...] = 1
+    SGD(network, lr=0.1, momentum=0.9, weight_decay=0.5).step()
+    assert layer.params["b"][0] == pytest.approx(0.95)
+
+
+def test_large_parameters_are_updated_everywhere():
+    network = Network([[[Linear(300, 500, name="fc")]]], (300,), [CpuDevice("cpu0", 2)])
+    (layer,) = network.stages[0][0]
+    before = layer.params["W"].copy()
+    layer.grads = {"W": np.ones((300, 500), np.float32), "b": np.ones(500, np.float32)}
+    SGD(network, lr=0.5, weight_decay=0).step()
+    np.testing.assert_allclose(layer.params["W"], before - 0.5, rtol=1e-6)
+
+
+def test_plateau_drops_after_so_many_epochs_without_a_new_best_and_three_times_at_most():
+    plateau = Plateau(1.0, patience=2)
+    errors = [0.9, 0.8, 0.8, 0.81, 0.7, 0.7, 0.7] + [0.7] * 10
+    rates = [plateau.after_epoch(i + 1, error) for i, error in enumerate(errors)]
+    np.testing.assert_allclose(rates[:7], [1, 1, 1, 0.1, 0.1, 0.1, 0.01])
+    assert rates[-1] == pytest.approx(0.001)
+
+
+def test_a_plateau_goes_on_where_it_was():
+    errors = np.random.default_rng(0).random(12)
+    whole, first, second = Plateau(1.0), Plateau(1.0), Plateau(1.0)
+    expected = [whole.after_epoch(i, e) for i, e in enumerate(errors)]
+    got = [first.after_epoch(i, e) for i, e in enumerate(errors[:5])]
+    second.load_state(first.state())
+    got += [second.after_epoch(i, e) for i, e in enumerate(errors[5:])]
+    assert got == expected
+
+
+def test_steps_divide_by_ten_after_their_epochs():
+    steps = Steps(0.5, [2, 3])
+    assert [steps.after_epoch(i, 0) for i in (1, 2, 3, 4)] == pytest.approx([0.5, 0.05, 0.005, 0.005])
+
+
+@pytest.mark.parametrize("text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5"])
+def test_a_schedule_that_is_none_is_refused(text):
+    with pytest.raises(UserError, match="is no schedule"):
+        schedule(text, 0.1)
+
+
+def test_schedules_by_their_text():
+    assert isinstance(schedule("plateau", 0.1), Plateau)
+    assert schedule("plateau:7", 0.1).patience == 7
+    assert schedule("5, 8", 0.1).epochs == (5, 8)
+    assert schedule("constant", 0.1).after_epoch(100, 0) == 0.1
