@@ -135,7 +135,7 @@ def test_the_planned_memory_is_what_training_takes():
     parameters. Working memory of the kernels comes on top, so some room is left."""
     devices = [CpuDevice("cpu0"), CpuDevice("cpu1")]
     network, N = alexnet.tiny(devices=devices), 64
-    x, labels = batch(N, 64, 10, np.float32)
+    x, labels = batch(N, 56, 10, np.float32)
     for _ in range(2):
         _, dscores = network.loss_and_gradient(network.forward(x, train=True), labels)
         network.backward(dscores)

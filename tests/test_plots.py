@@ -74,6 +74,13 @@ def test_the_grid_holds_every_kernel_in_order_with_one_white_pixel_between():
     assert (grid[4:, 1 + 2 * 4:] == 1).all()  # the places left over
 
 
+def test_the_grid_breaks_its_rows_where_it_is_told():
+    kernels = np.linspace(-1, 1, 5) * np.ones((1, 1, 3, 1))
+    grid = plots.filter_grid(kernels, columns=2)
+    assert grid.shape == (7, 5, 3)
+    np.testing.assert_array_equal(grid[1::2, 1::2, 0], [[0, 0], [0.5, 1], [1, 1]])
+
+
 def test_zero_is_mid_grey_even_where_all_kernels_are_zero():
     grid = plots.filter_grid(np.zeros((2, 2, 3, 1), np.float32))
     assert (grid[1:3, 1:3] == 0.5).all()
@@ -131,7 +138,7 @@ def test_weights_that_are_not_finite_are_drawn_as_zeros_and_counted(tmp_path, fi
     plots.filters({"a": broken, "b": kernels}, tmp_path / "f.png")
     plots.filters({"": np.full_like(kernels, np.nan)}, tmp_path / "one.png")
     texts = [[text.get_text() for text in figure.texts] for figure in figures]
-    assert texts == [["tower a, device 0; weights that are not finite: 2", "tower b, device 1"],
+    assert texts == [["tower a; weights that are not finite: 2", "tower b"],
                      ["weights that are not finite: 135"]]
     assert (pixels(tmp_path / "f.png")[-20, plots.MARGIN] == 0).all()  # tower b shows as ever
     assert (pixels(tmp_path / "one.png")[60, plots.MARGIN] == 127).all()
@@ -145,16 +152,22 @@ def test_kernels_that_read_no_colours_are_refused(tmp_path):
 # Curves
 
 def test_curves_show_what_was_measured_where_it_was_measured(tmp_path, figures):
-    plots.curves(RUN, tmp_path / "c.png", "a run", classes=10)
+    plots.curves(RUN, tmp_path / "c.png", "a run", classes=11)
     assert pixels(tmp_path / "c.png").shape == (500, 1200, 3)
     loss, error = map(lines, figures[0].axes)
     assert loss["training"] == ([0.5, 1, 1.5, 2, 2.5, 3], [2, 2, 2, 2, 1.2, 2])
     assert loss["validation"] == ([1, 2, 3], [1.9, 1.5, 1.6])
-    assert loss["chance: ln 10 = 2.30"][1] == [log(10)] * 2
+    assert loss["chance: ln 11 = 2.40"][1] == [log(11)] * 2
     assert error["training"][1] == pytest.approx([80, 80, 80, 80, 40, 80])
     assert error["validation"][1] == pytest.approx([70, 50, 55])
     assert error["validation, top 5"] == ([1, 2], pytest.approx([30, 20]))
     assert error["best 50.0 %, epoch 2 (last 55.0 %)"] == ([2], [50])
+
+
+def test_top_5_is_left_out_where_five_guesses_hit_half_of_the_classes(tmp_path, figures):
+    plots.curves(RUN, tmp_path / "c.png", classes=10)
+    assert "validation" in lines(figures[0].axes[1])
+    assert "validation, top 5" not in lines(figures[0].axes[1])
 
 
 def test_the_level_of_chance_is_drawn_only_where_the_classes_are_known(tmp_path, figures):
@@ -304,6 +317,13 @@ def test_threads_may_draw_at_the_same_time(tmp_path):
         assert list(pool.map(draw, ["1.png", "2.png", "3.png"])) == [alone] * 3
 
 
-def test_pyplot_is_left_alone():
-    code = "import sys, tinyalex.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+def test_importing_plots_does_not_wait_for_matplotlib():
+    code = "import sys, tinyalex.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_pyplot_is_left_alone(tmp_path):
+    code = ("import sys; from tinyalex import plots; plots.confusion([[1]], ['a'], sys.argv[1]); "
+            "sys.exit('matplotlib.pyplot' in sys.modules)")
+    command = [sys.executable, "-c", code, str(tmp_path / "m.png")]
+    assert subprocess.run(command).returncode == 0

@@ -70,8 +70,9 @@ def paper_tower(classes: int, towers: int, keep: float, std: Spread, c1=48, c2=1
 
 
 def small_tower(classes: int, towers: int, keep: float, std: Spread, stride=1, c1=16, c2=32, c3=48,
-                c4=48, c5=32, hidden=128) -> Tower:
-    """The same net in small: for 32×32 pictures, or with stride=2 in conv1 for 64×64.
+                c4=48, c5=48, hidden=128) -> Tower:
+    """The same net in small: reads 28×28 pixels of 32×32, or with stride=2 in conv1 56×56 of 64×64,
+    as the paper reads 224×224 of 256×256.
 
     Weights ~ N(0, 2 / inputs), biases 0. The paper's N(0, 0.01²) is made for layers that read
     thousands of numbers; where they read hundreds it shrinks the signal at every layer until
@@ -97,7 +98,7 @@ def small_tower(classes: int, towers: int, keep: float, std: Spread, stride=1, c
          MaxPool2D(3, 2, name="pool5"),
          Flatten("flatten")],
 
-        [Linear(towers * 3 * 3 * c5, hidden, std=std(towers * 3 * 3 * c5), name="fc6"),
+        [Linear(towers * 2 * 2 * c5, hidden, std=std(towers * 2 * 2 * c5), name="fc6"),
          ReLU("relu6", inplace=True),
          Dropout(keep, name="dropout6")],
 
@@ -124,14 +125,14 @@ def one_gpu(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), seed: i
 
 def tiny(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
          keep: float = 0.5, init: str = "he") -> Network:
-    """The paper's net in small, for 64×64 pictures: trains in a minute or two on a laptop."""
-    return _build(small_tower, 2, 64, classes, devices, seed, init, keep=keep, stride=2)
+    """The paper's net in small, for pictures of 64×64: trains in a minute or two on a laptop."""
+    return _build(small_tower, 2, 56, classes, devices, seed, init, keep=keep, stride=2)
 
 
 def cifar(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
           keep: float = 0.5, init: str = "paper") -> Network:
     """The paper's net in small, for the 32×32 pictures of CIFAR-10."""
-    return _build(small_tower, 2, 32, classes, devices, seed, init, keep=keep)
+    return _build(small_tower, 2, 28, classes, devices, seed, init, keep=keep)
 
 
 def _build(tower: Callable[..., Tower], towers: int, side: int, classes: int,

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -59,11 +60,14 @@ def run(command: Callable[[], int | None]) -> int:
     0: done; 2: a UserError or an OSError, printed as two lines; 130: interrupted.
     """
     try:
-        return command() or 0
+        status = command() or 0
+        sys.stdout.flush()
+        return status
     except UserError as error:
-        return _complain(*str(error).split("\nHINT: "))
+        return _complain(error.args[0], error.hint)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left (| head): nothing to report
+        # The reader of our output left (| head). What is still to be flushed at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         what = error.strerror or str(error)

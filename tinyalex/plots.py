@@ -1,23 +1,27 @@
 """Every picture that a run leaves: learning curves, first-layer filters, confusions, samples.
 
 Matplotlib by its objects alone: a Figure that nobody else knows of, drawn and written. Without
-pyplot there is no display to find and no current figure to share, so any thread may draw.
+pyplot there is no display to find and no current figure to share, so any thread may draw. It is
+imported when the first picture is drawn: a command that draws none does not wait for it.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import IdentityTransform
 from PIL import Image
 
 from tinyalex.errors import UserError
 from tinyalex.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 DPI = 128  # a power of two: a size in pixels survives the way through inches and back
 TRAIN, VALIDATION, QUIET = "#0072B2", "#D55E00", "#666666"  # told apart by colour-blind readers too
@@ -35,7 +39,8 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
         `train_loss`, `val_loss` (nats), `train_error`, `val_error`, `val_top5_error` (shares of
         0..1, drawn in percent). None, NaN and infinity stand for "not measured".
     path: the PNG to write, about 1200×500 pixels.
-    classes: if given, a dashed line shows the loss of a net that knows nothing, ln(classes).
+    classes: if given, a dashed line shows the loss of a net that knows nothing, ln(classes); with
+        ten or fewer the top-5 error says little and is left out.
 
     A dotted line marks where the learning rate fell: at the last row with the old rate. Training
     error is taken with dropout and on augmented pictures, so it may well lie above validation.
@@ -55,7 +60,9 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
                      label=f"chance: ln {classes} = {log(classes):.2f}")
     _line(error, rows, "train_error", TRAIN, "training", percent=True)
     _line(error, rows, "val_error", VALIDATION, "validation", percent=True)
-    _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", percent=True, style="--")
+    if classes is None or classes > 10:  # of ten classes five guesses hit half by chance
+        _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", percent=True,
+              style="--")
     _mark_best(error, rows)
     _finish(loss, rows, "loss (nats)")
     _finish(error, rows, "error (%)")
@@ -116,11 +123,12 @@ def _mark_drops(axes: Axes, rows: list[dict], room: float) -> None:
                       ha="center", va="bottom", transform=axes.get_xaxis_transform())
 
 
-def filter_grid(kernels: np.ndarray, loudest: float | None = None) -> np.ndarray:
-    """Lay kernels out as one picture, 16 a row, in order, white lines one pixel wide around them.
+def filter_grid(kernels: np.ndarray, columns: int = ACROSS,
+                loudest: float | None = None) -> np.ndarray:
+    """Lay kernels out as one picture, `columns` a row, white lines one pixel wide around them.
 
-    kernels: (KH, KW, 3, F). Returns (rows·(KH + 1) + 1, 16·(KW + 1) + 1, 3) float64 in 0..1, with
-    rows = F / 16 rounded up; places left over are white.
+    kernels: (KH, KW, 3, F). Returns (rows·(KH + 1) + 1, columns·(KW + 1) + 1, 3) float64 in 0..1,
+    with rows = F / columns rounded up; places left over are white.
 
     Zero is mid-grey. Each kernel is scaled by its own peak max|W|, the same for its three colours,
     so that the structure of weak kernels shows as well as that of strong ones. But a kernel whose
@@ -133,9 +141,9 @@ def filter_grid(kernels: np.ndarray, loudest: float | None = None) -> np.ndarray
     peaks = np.abs(kernels).max(axis=(0, 1, 2))
     scale = np.maximum(peaks, FAINT * (peaks.max() if loudest is None else loudest))
     pictures = 0.5 + 0.5 * kernels / np.where(scale > 0, scale, 1)
-    grid = np.ones((-(-F // ACROSS) * (KH + 1) + 1, ACROSS * (KW + 1) + 1, 3))
+    grid = np.ones((-(-F // columns) * (KH + 1) + 1, columns * (KW + 1) + 1, 3))
     for f in range(F):
-        row, column = divmod(f, ACROSS)
+        row, column = divmod(f, columns)
         top, left = 1 + row * (KH + 1), 1 + column * (KW + 1)
         grid[top:top + KH, left:left + KW] = pictures[..., f]
     return grid
@@ -145,7 +153,7 @@ def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -
     """Draw the kernels of the first layer: figure 3 of the paper.
 
     kernels: by tower, (KH, KW, 3, F); {"a": …, "b": …}, drawn one above the other in this order,
-        tower i labelled as on device i, or {"": …} for a net of one tower. See filter_grid for the
+        or {"": …} for a net of one tower. See filter_grid for the
         scaling; what counts as faint is judged across the towers, so that they can be compared.
     path: the PNG to write, about 1000 pixels wide; each weight becomes a square of whole pixels.
 
@@ -156,9 +164,9 @@ def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -
             raise UserError(f"first-layer kernels {name or '(one tower)'} have shape {array.shape}",
                             "only (KH, KW, 3, F) can be drawn as colours: pass W of conv1.")
     loudest = max(np.abs(a[np.isfinite(a)]).max(initial=0) for a in kernels.values())
-    framed = [filter_grid(array, loudest) for array in kernels.values()]
+    framed = [filter_grid(array, loudest=loudest) for array in kernels.values()]
     grids = [_magnified(grid[1:-1, 1:-1], 1000) for grid in framed]  # the page is the frame
-    labels = [_tower_label(device, *item) for device, item in enumerate(kernels.items())]
+    labels = [_tower_label(*item) for item in kernels.items()]
     tall = sum(g.shape[0] + MARGIN for g in grids) + LINE * sum(map(bool, [title, *labels]))
     figure = _figure(max(g.shape[1] for g in grids) + 2 * MARGIN, tall + MARGIN)
     y = MARGIN
@@ -174,9 +182,9 @@ def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -
     _save(figure, path)
 
 
-def _tower_label(device: int, name: str, kernels: np.ndarray) -> str:
+def _tower_label(name: str, kernels: np.ndarray) -> str:
     broken = np.count_nonzero(~np.isfinite(kernels))
-    parts = [f"tower {name}, device {device}"] if name else []
+    parts = [f"tower {name}"] if name else []
     return "; ".join(parts + [f"weights that are not finite: {broken}"] * bool(broken))
 
 
@@ -193,6 +201,8 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | Path,
 
     Raises UserError if matrix and classes do not fit together.
     """
+    from matplotlib.colors import PowerNorm
+
     matrix, K = np.asarray(matrix), len(classes)
     if K == 0 or matrix.shape != (K, K):
         raise UserError(f"a confusion matrix of shape {matrix.shape} for {K} classes",
@@ -285,6 +295,8 @@ def _shorten(text: Text, width: float) -> None:
 
 
 def _figure(width: int, height: int, **kwargs) -> Figure:
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **kwargs)
 
 
@@ -295,6 +307,8 @@ def _paste(figure: Figure, image: np.ndarray, x: int, y: int) -> None:
 
 def _write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
     """Write a line with its top at y; x and y in pixels from the figure's upper left corner."""
+    from matplotlib.transforms import IdentityTransform
+
     return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
                        transform=IdentityTransform(), **kwargs)
 

@@ -13,15 +13,14 @@ class Preset:
     """network: builds it, from (classes, devices, seed, keep, init). about: one line for the help.
 
     data: read when --data is not given; None where it must be. picture: pixels that pictures from
-    folders are stored with. pad: how far training crops may reach beyond the picture. scale: what
-    pixels (0 to 255, minus the mean) are multiplied with. The rest: see `tinyalex.train --help`.
+    folders are stored with. scale: what pixels (0 to 255, minus the mean) are multiplied with.
+    The rest: see `tinyalex.train --help`.
     """
 
     network: Callable[..., Network]
     about: str
     data: str | None
     picture: int
-    pad: int
     scale: float
     batch_size: int
     epochs: int
@@ -30,6 +29,7 @@ class Preset:
     weight_decay: float
     schedule: str
     init: str
+    dropout: float = 0.5
 
 
 # The small nets see pixels divided by 64, about their standard deviation: with N(0, 2 / inputs)
@@ -37,19 +37,19 @@ class Preset:
 PRESETS = {
     "tiny": Preset(
         alexnet.tiny, "the paper's net in small, on the built-in 64×64 pictures", data="shapes",
-        picture=64, pad=2, scale=1 / 64, batch_size=64, epochs=6, lr=0.02, momentum=0.9,
-        weight_decay=0.0005, schedule="5", init="he"),
+        picture=64, scale=1 / 64, batch_size=64, epochs=5, lr=0.02, momentum=0.9,
+        weight_decay=0.0005, schedule="4", init="he"),
     "cifar": Preset(
         alexnet.cifar, "the paper's net in small, on CIFAR-10 (32×32)", data="cifar10",
-        picture=32, pad=2, scale=1 / 64, batch_size=128, epochs=10, lr=0.02, momentum=0.9,
-        weight_decay=0.0005, schedule="8", init="he"),
+        picture=32, scale=1 / 64, batch_size=64, epochs=7, lr=0.02, momentum=0.9,
+        weight_decay=0.0005, schedule="5,6", init="he", dropout=0.2),
     "paper": Preset(
         alexnet.paper, "the network and recipe of the paper (224×224)", data=None,
-        picture=256, pad=0, scale=1.0, batch_size=128, epochs=90, lr=0.01, momentum=0.9,
+        picture=256, scale=1.0, batch_size=128, epochs=90, lr=0.01, momentum=0.9,
         weight_decay=0.0005, schedule="plateau", init="paper"),
     "one-gpu": Preset(
         alexnet.one_gpu, "the paper's control with one tower (224×224)", data=None,
-        picture=256, pad=0, scale=1.0, batch_size=128, epochs=90, lr=0.01, momentum=0.9,
+        picture=256, scale=1.0, batch_size=128, epochs=90, lr=0.01, momentum=0.9,
         weight_decay=0.0005, schedule="plateau", init="paper"),
 }
 

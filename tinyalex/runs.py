@@ -39,13 +39,13 @@ class Settings:
     schedule: str
     seed: int
     limit: int | None
-    dropout: bool
+    dropout: float
     augment: bool
     init: str
 
 
 class Run:
-    """One run folder. `Run.create` makes a new one, `Run.open` finds one that is there."""
+    """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there."""
 
     def __init__(self, folder: Path, settings: Settings):
         self.folder, self.settings = folder, settings
@@ -53,21 +53,14 @@ class Run:
         self.curves, self.filters = folder / "curves.png", folder / "filters.png"
 
     @classmethod
-    def create(cls, folder: Path | None, settings: Settings) -> "Run":
-        """A new folder, `runs/<preset>-<number>` where none is named. UserError where the folder
-        holds a run already or cannot be written to."""
+    def new(cls, folder: Path | None, settings: Settings) -> "Run":
+        """A run to be, in `runs/<preset>-<number>` where no folder is named. Nothing is written
+        yet. UserError where the folder holds a run already."""
         folder = folder or _next_free(Path("runs"), settings.preset)
         if (folder / "config.json").exists():
             raise UserError(f"{folder}: there is a run in this folder already",
                             f"go on with it: --resume {folder}; or name another folder.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            run = cls(folder, settings)
-            run._write_config()
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written to ({error.strerror})",
-                            "name a folder of your own with --out.") from None
-        return run
+        return cls(folder, settings)
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -83,15 +76,21 @@ class Run:
             raise UserError(f"{path}: damaged, or from another version ({error!r})",
                             "start a new run, or mend the file.") from None
 
-    def _write_config(self):
+    def start(self):
+        """Make the folder, with config.json in it. UserError where it cannot be written to."""
         config = {
             "settings": asdict(self.settings),
             "versions": {"tinyalex": tinyalex.__version__, "numpy": np.__version__,
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},
         }
-        with replacing(self.folder / "config.json") as part:
-            part.write_text(json.dumps(config, indent=2) + "\n")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self.folder / "config.json") as part:
+                part.write_text(json.dumps(config, indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
+                            "name a folder of your own with --out.") from None
 
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     given = {f.name: getattr(args, f.name) for f in fields(Settings)
              if getattr(args, f.name) is not None}
-    this = _resumed(args.resume, given) if args.resume else Run.create(args.out, _settings(given))
+    this = _resumed(args.resume, given) if args.resume else Run.new(args.out, _settings(given))
     with Devices(this.settings.devices) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
@@ -48,7 +48,8 @@ def parse(argv: list[str] | None):
     add("--limit", type=number(int, 1), help="use only the first LIMIT training pictures")
     add("--init", choices=sorted(presets.alexnet.INITS),
         help="weights ~ N(0, 0.01²) as the paper prints, or N(0, 2/inputs)")
-    add("--no-dropout", dest="dropout", action="store_const", const=False)
+    add("--dropout", type=number(float, 0, 0.99), help="share of the units of fc6 and fc7 that are "
+        "switched off in training; 0 for none")
     add("--no-augment", dest="augment", action="store_const", const=False,
         help="centre crops only, not mirrored")
     add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
@@ -60,8 +61,7 @@ def _settings(given: dict) -> Settings:
     """The preset's settings, with those that were given in their place. UserError if they clash."""
     name = given.get("preset", "tiny")
     preset = presets.get(name)
-    chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None, "dropout": True,
-              "augment": True}
+    chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None, "augment": True}
     chosen |= {f.name: getattr(preset, f.name) for f in fields(Settings)
                if f.name not in chosen}
     settings = Settings(**(chosen | given))
@@ -96,6 +96,8 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
     trainer = Trainer(this, train_set, val_set, devices)
     if resume:
         trainer.resume()
+    else:
+        this.start()
     _announce(trainer, train_set, val_set, devices)
     finished = trainer.train(_report)
     if not finished:

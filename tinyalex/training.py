@@ -74,8 +74,7 @@ class Trainer:
         self.mean = mean_picture(train_set)
         side = self.network.input_shape[0]
         self.train_loader = Loader(
-            train_set, side, self.mean, scale=preset.scale, pad=preset.pad,
-            batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
+            train_set, side, self.mean, scale=preset.scale, batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
             augment=settings.augment)
         self.val_loader = Loader(val_set, side, self.mean, scale=preset.scale,
                                  batch_size=settings.batch_size)
@@ -213,7 +212,7 @@ def build(settings, classes: int, devices: Devices) -> Network:
     """The network that the settings ask for, with fresh weights."""
     return presets.get(settings.preset).network(
         classes=classes, devices=list(devices), seed=settings.seed,
-        keep=0.5 if settings.dropout else 1.0, init=settings.init)
+        keep=1 - settings.dropout, init=settings.init)
 
 
 def check_preset(saved: checkpoint.Checkpoint, preset: str, path):

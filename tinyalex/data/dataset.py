@@ -31,6 +31,10 @@ class Dataset:
             raise UserError(
                 f"{self.name}: the pictures are {self.images.dtype} of shape {shape}; "
                 "uint8 of shape (count, height, width, 3) is needed", hint)
+        if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
+            raise UserError(
+                f"{self.name}: the labels are {self.labels.dtype} of shape {self.labels.shape}; "
+                "integers of shape (count,) are needed", hint)
         if len(self.labels) != shape[0]:
             raise UserError(f"{self.name}: {shape[0]} pictures but {len(self.labels)} labels", hint)
         if len(self.labels) == 0:

@@ -17,8 +17,7 @@ class Loader:
 
     dataset: pictures of S×S pixels. side: of the crops that the network reads. mean: (S, S, 3)
     float32, subtracted pixel by pixel. scale: what the difference is multiplied with (1 in the
-    paper). pad: zeros around the picture, after the mean is subtracted, that training crops may
-    reach into. shuffle: pictures in random order, else as they come. augment: crops at random
+    paper). shuffle: pictures in random order, else as they come. augment: crops at random
     places, half of them mirrored, else the centre. Both are decided by (seed, epoch) and the
     picture's index alone.
 
@@ -26,11 +25,10 @@ class Loader:
     """
 
     def __init__(self, dataset: Dataset, side: int, mean: np.ndarray, *, scale: float = 1.0,
-                 pad: int = 0, batch_size: int = 128, seed: int = 0, shuffle: bool = False,
+                 batch_size: int = 128, seed: int = 0, shuffle: bool = False,
                  augment: bool = False):
         height, width = dataset.images.shape[1:3]
-        self.pad = pad if augment else 0
-        if min(height, width) + 2 * self.pad < side:
+        if min(height, width) < side:
             raise UserError(
                 f"{dataset.name}: the pictures have {width}×{height} pixels and the network reads "
                 f"{side}×{side}", "choose another --preset, or larger pictures.")
@@ -84,41 +82,24 @@ class Loader:
 
     def _plan(self, epoch):
         """The order of the pictures, and for every picture (top, left, mirrored)."""
-        count, room = len(self.dataset), self._room()
+        count, (height, width) = len(self.dataset), self.dataset.images.shape[1:3]
+        room = height - self.side, width - self.side  # how far a crop can move down, to the right
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(count) if self.shuffle else np.arange(count)
         if self.augment:
             return order, random.integers(0, [room[0] + 1, room[1] + 1, 2], (count, 3))
         return order, np.tile([room[0] // 2, room[1] // 2, 0], (count, 1))
 
-    def _room(self):
-        """How far a crop can move down and to the right."""
-        return [size + 2 * self.pad - self.side for size in self.dataset.images.shape[1:3]]
-
     def _batch(self, indices, crops):
-        x = self._pool.empty((len(indices), self.side, self.side, 3), np.float32)
-        if self.pad:
-            x[...] = 0
+        """(picture - mean) * scale, cropped and mirrored, for each of the pictures."""
+        x, side = self._pool.empty((len(indices), self.side, self.side, 3), np.float32), self.side
         for picture, crop, out in zip(self.dataset.images[indices], crops, x, strict=True):
-            self._crop(picture, *crop, out)
-        return x
-
-    def _crop(self, picture, top, left, mirrored, out):
-        """out = (picture - mean) * scale where the crop lies in the picture; elsewhere it stays."""
-        (rows, to_rows), (columns, to_columns) = (
-            _overlap(start - self.pad, self.side, size)
-            for start, size in zip((top, left), picture.shape[:2], strict=True))
-        out = out[:, ::-1] if mirrored else out
-        out = out[to_rows, to_columns]
-        np.subtract(picture[rows, columns], self.mean[rows, columns], out=out)
+            top, left, mirrored = crop
+            here = slice(top, top + side), slice(left, left + side)
+            np.subtract(picture[here], self.mean[here], out=out[:, ::-1] if mirrored else out)
         if self.scale != 1:
-            out *= self.scale
-
-
-def _overlap(start, length, size):
-    """Of the pixels start … start + length - 1: which lie in 0 … size - 1, and where there."""
-    first, last = max(0, start), min(size, start + length)
-    return slice(first, last), slice(first - start, last - start)
+            x *= np.float32(self.scale)
+        return x
 
 
 def mean_picture(dataset: Dataset) -> np.ndarray:

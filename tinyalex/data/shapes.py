@@ -29,7 +29,7 @@ SIZE = 64  # pixels, of a side
 FINER = 4  # how much larger things are drawn before they are shrunk
 VERSION = 1  # part of the cache file's name: count it up whenever a picture would look different
 SPLITS = {"train": (8000, 1), "val": (1000, 2)}  # pictures, seed
-HUES = {"warm": (-0.06, 0.13), "cool": (0.38, 0.74)}  # turns of the colour wheel; 0 is red
+HUES = {"warm": (-0.05, 0.13), "cool": (0.40, 0.73)}  # turns of the colour wheel; 0 is red
 
 RGB = tuple[int, int, int]
 CREAM, INK = (250, 243, 226), (38, 34, 48)
@@ -264,7 +264,7 @@ def _background(size: int, rng: np.random.Generator) -> np.ndarray:
     edge, cover = rng.uniform(0.8, 4), rng.uniform(0.15, 0.8)
     ground = first + (second - first) * (0.5 + 0.35 * u)
     ground += (third - ground) * (cover * (0.5 + 0.5 * np.tanh(edge * _texture(u, v, rng))))
-    for _ in range(rng.integers(1, 6)):
+    for _ in range(rng.integers(1, 5)):
         ground += _patch(u, v, ground, rng)
     return ground
 
@@ -325,9 +325,9 @@ def draw(label: int, rng: np.random.Generator, size: int = 64) -> np.ndarray:
     ground = _background(size, rng)
     pen = Pen(size)
     _clutter(pen, rng, rng.integers(2, 8))
-    half = 0.35 + 0.45 * rng.random() ** 2
+    half = 0.38 + 0.42 * rng.random() ** 1.5
     x, y = rng.uniform(half - 1, 1 - half, 2)
-    pen.place(x, y, half, rng.uniform(-0.45, 0.45), mirror=rng.random() < 0.5)
+    pen.place(x, y, half, rng.uniform(-0.4, 0.4), mirror=rng.random() < 0.5)
     FORMS[form](pen, _palette(family, rng), rng)
     _clutter(pen, rng, rng.integers(0, 3))
     return _photograph(_lay(pen.sheet.reduce(FINER), ground, rng), rng)

@@ -1,7 +1,6 @@
 """From what a user writes after --data to a dataset."""
 
 import importlib
-import tarfile
 from pathlib import Path
 
 from tinyalex.data import cifar10, folder, shapes
@@ -29,7 +28,10 @@ def load(source: str, split: str, side: int = 256, limit: int | None = None) -> 
         dataset = cifar10.load(split)
     elif path.is_dir() and any((path / s).is_dir() for s in ("train", "val")):
         dataset = folder.load(split, path, side, limit)
-    elif path.is_dir() or (path.is_file() and tarfile.is_tarfile(path)) or ".tar" in path.name:
+    elif path.is_dir() and cifar10.find(path) is None:
+        raise UserError(f"--data {source}: neither train/ and val/ folders with pictures in this "
+                        "folder, nor the batch files of CIFAR-10", f"use {KINDS}.")
+    elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
     elif ":" in source:
         dataset = _own(source, split)
@@ -42,7 +44,7 @@ def _own(source: str, split: str) -> Dataset:
     module, _, function = source.partition(":")
     try:
         load = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--data {source}: {error}",
                         "name it as module:function, with the module on Python's path.") from None
     dataset = load(split)

@@ -36,11 +36,12 @@ class LocalResponseNorm(Layer):
         return int(np.prod(shape)) * itemsize
 
     def _power(self, s):
-        """s**-beta. For the paper's 0.75 two square roots are several times faster than a power."""
+        """s**beta. For the paper's 0.75 two square roots are several times faster than a power."""
         if self.beta != 0.75:
-            return s**-self.beta
+            return s**self.beta
         root = np.sqrt(s)
-        return 1 / (root * np.sqrt(root))
+        root *= np.sqrt(root)
+        return root
 
     def forward(self, x, train=False):
         y, s = (self.device.empty(x.shape, x.dtype) for _ in range(2))
@@ -50,7 +51,7 @@ class LocalResponseNorm(Layer):
             self.device.kernels.window_sum(xs * xs, self.n, ss)
             ss *= self.alpha
             ss += self.k
-            np.multiply(xs, self._power(ss), out=y[pictures])
+            np.divide(xs, self._power(ss), out=y[pictures])
 
         self._over(x, some)
         self._keep(train, x, s)
@@ -62,8 +63,7 @@ class LocalResponseNorm(Layer):
 
         def some(pictures, worker):
             xs, ss, dxs = x[pictures], s[pictures], dx[pictures]
-            direct = self._power(ss)
-            direct *= dy[pictures]
+            direct = dy[pictures] / self._power(ss)
             through = direct * xs
             through /= ss
             self.device.kernels.window_sum(through, self.n, dxs)
