@@ -93,7 +93,7 @@ def test_the_small_networks_start_with_a_loss_of_ln_10(build, side):
 
 @pytest.mark.parametrize(("build", "side"), [(alexnet.tiny, 56), (alexnet.cifar, 28)])
 def test_a_handful_of_pictures_can_be_learned_by_heart(build, side):
-    """With labels at random there is nothing to understand, so only steps that work get it right."""
+    """With random labels there is nothing to understand, so only steps that work get it right."""
     network = build(keep=1.0)
     optimiser = SGD(network, lr=0.02, weight_decay=0)
     images, _ = shapes.make(16, seed=0)

@@ -74,7 +74,7 @@ def test_pooling_does_what_the_loops_say(seed, ceil):
 
 def test_max_pool_without_where_gives_the_same():
     x = np.random.default_rng(0).standard_normal((2, 7, 7, 3))
-    y, again, where = np.empty((2, 3, 3, 3)), np.empty((2, 3, 3, 3)), np.empty((2, 3, 3, 3), np.uint8)
+    (y, again), where = np.empty((2, 2, 3, 3, 3)), np.empty((2, 3, 3, 3), np.uint8)
     numpy.max_pool(x, (3, 3), 2, y)
     numpy.max_pool(x, (3, 3), 2, again, where)
     np.testing.assert_array_equal(y, again)

@@ -26,7 +26,8 @@ from tinyalex.layers import (
 
 LAYERS = {
     "conv": (lambda: Conv2D(3, 4, 3, pad=1, std=0.5, rng=0), (2, 5, 6, 3)),
-    "conv with stride": (lambda: Conv2D(2, 3, 3, stride=2, pad=(0, 1), std=0.5, rng=0), (2, 6, 7, 2)),
+    "conv with stride": (
+        lambda: Conv2D(2, 3, 3, stride=2, pad=(0, 1), std=0.5, rng=0), (2, 6, 7, 2)),
     "linear": (lambda: Linear(6, 4, std=0.5, rng=0), (3, 6)),
     "relu": (lambda: ReLU(), (2, 3, 3, 2)),
     "tanh": (lambda: Tanh(), (2, 3, 3, 2)),
@@ -197,7 +198,8 @@ def test_lrn_is_what_the_paper_prints():
     b = LocalResponseNorm(n=5, k=2, alpha=1e-4, beta=0.75).forward(a)
     for i in range(8):
         around = a[0, 0, 0, max(0, i - 2) : i + 3]
-        assert b[0, 0, 0, i] == pytest.approx(a[0, 0, 0, i] / (2 + 1e-4 * (around**2).sum()) ** 0.75)
+        scale = (2 + 1e-4 * (around**2).sum()) ** 0.75
+        assert b[0, 0, 0, i] == pytest.approx(a[0, 0, 0, i] / scale)
 
 
 def test_dropout_drops_in_training_and_halves_in_the_test():

@@ -1,117 +1,243 @@
-"""The loader: each picture once an epoch, cut where it should be, prepared in time, nothing left over.
+"""The loader: what is in a batch, and how batches come from the background.
 
-Crops go wrong by one pixel and nobody sees it; a mirror that flips rows instead of columns trains
-too. So every batch is compared with a straight definition, made from the loader's own plan.
+What could go wrong and still train: crops that never reach the last row, a picture with
+the label of its neighbour, a mean that is cropped at another place than the picture, pictures that
+come twice in an epoch while others never come, other crops after a resume. What could go wrong with
+time: memory of a batch that is written over while somebody still reads it, a thread that stays
+when the caller leaves, and a caller that waits for ever when the thread has died.
 """
 
-import gc
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader, mean_picture
+from tinyalex.devices import MemoryPool
 from tinyalex.errors import UserError
 
 
-def pictures(count=10, side=8):
-    images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3)).astype(np.uint8)
-    return Dataset(images, np.arange(count) % 3, ("a", "b", "c"), "noise")
+def pictures(count: int, height: int = 9, width: int = 8) -> Dataset:
+    """Noise, so that no crop is like another; the label of a picture is its index."""
+    images = np.random.default_rng(5).integers(0, 256, (count, height, width, 3), np.uint8)
+    return Dataset(images, np.arange(count), tuple(map(str, range(count))), "noise")
 
 
-def loader(count=10, side=5, **more):
-    dataset = pictures(count)
-    return Loader(dataset, side, mean_picture(dataset), batch_size=4, **more)
+def loader(dataset: Dataset, side: int = 6, **options) -> Loader:
+    options = {"batch_size": 4, "shuffle": True, "augment": True, **options}
+    return Loader(dataset, side, mean_picture(dataset), **options)
 
 
-def test_the_centre_crop_minus_the_mean_in_order():
-    ours = loader(side=6, scale=0.5)
-    x = np.concatenate([x for x, _ in ours.epoch()])
-    images = ours.dataset.images.astype(np.float64)
-    np.testing.assert_allclose(x, (images - images.mean(axis=0))[:, 1:7, 1:7] * 0.5, atol=1e-4)
-    labels = np.concatenate([labels for _, labels in ours.epoch()])
-    np.testing.assert_array_equal(labels, ours.dataset.labels)
+def joined(batches) -> tuple[np.ndarray, np.ndarray]:
+    xs, labels = zip(*batches, strict=True)
+    return np.concatenate(xs), np.concatenate(labels)
 
 
-def test_random_crops_and_mirrors_against_a_straight_definition():
-    ours = loader(count=40, shuffle=True, augment=True, seed=3)
-    order, crops = ours._plan(2)
-    x = np.concatenate([x for x, _ in ours.epoch(2)])
-    for i, n in enumerate(order):
-        top, left, mirrored = crops[n]
-        part = np.s_[top : top + 5, left : left + 5]
-        expected = ours.dataset.images[n][part] - ours.mean[part]
-        np.testing.assert_allclose(x[i], expected[:, ::-1] if mirrored else expected, atol=1e-4)
-    assert set(crops[:, 0]) == set(crops[:, 1]) == {0, 1, 2, 3}, "every corner can be reached"
-    assert 10 < crops[:, 2].sum() < 30
+def same(these, those):
+    assert len(these) == len(those)
+    for (x, labels), (other_x, other_labels) in zip(these, those, strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(labels, other_labels)
 
 
-def test_every_picture_comes_once_an_epoch_in_another_order_each_time():
-    ours = loader(count=30, shuffle=True)
-    ours.dataset.labels[...] = 0
-    orders = [ours._plan(epoch)[0] for epoch in (1, 2)]
-    for order in orders:
-        assert sorted(order) == list(range(30))
-    assert (orders[0] != orders[1]).any()
-    np.testing.assert_array_equal(orders[0], loader(count=30, shuffle=True)._plan(1)[0])
+def test_every_batch_is_a_crop_of_picture_minus_mean_and_every_crop_is_used():
+    dataset, side, scale = pictures(1200), 6, 1 / 64
+    x, labels = joined(loader(dataset, side, scale=scale).epoch(3))
+    assert x.dtype == np.float32 and x.shape == (1200, side, side, 3)
+    whole = (dataset.images - dataset.images.mean(axis=0)) * scale
+    used = np.zeros((4, 3, 2), int)  # 9×8 pixels leave 4 places down and 3 across
+    for place in np.ndindex(used.shape):
+        top, left, mirrored = place
+        crops = whole[labels, top : top + side, left : left + side]
+        if mirrored:
+            crops = crops[:, :, ::-1]
+        used[place] = (abs(x - crops).max(axis=(1, 2, 3)) < 1e-4).sum()
+    assert used.sum() == 1200, "some picture is none of its 24 crops"
+    assert used.min() > 25 and used.max() < 80, f"50 of each are to be expected: {used}"
 
 
-def test_an_epoch_that_starts_later_gives_the_same_batches():
-    whole = list(loader(shuffle=True, augment=True).epoch(5))
-    rest = list(loader(shuffle=True, augment=True).epoch(5, first=1))
-    assert len(whole) == 3 and len(rest) == 2
-    for (x, labels), (x2, labels2) in zip(whole[1:], rest, strict=True):
-        np.testing.assert_array_equal(x, x2)
-        np.testing.assert_array_equal(labels, labels2)
+def test_without_augmentation_the_centre_is_taken_in_order():
+    dataset = pictures(10)
+    x, labels = joined(loader(dataset, shuffle=False, augment=False).epoch())
+    np.testing.assert_array_equal(labels, np.arange(10))
+    whole = dataset.images - dataset.images.mean(axis=0)
+    np.testing.assert_allclose(x, whole[:, 1:7, 1:7], atol=1e-4)
 
 
-def test_a_batch_stays_as_it_is_while_the_caller_holds_it():
-    """The loader uses memory again; not that of a batch which somebody still has."""
-    dataset = pictures(12, 96)
-    ours = Loader(dataset, 96, mean_picture(dataset), batch_size=2)
-    assert ours._batch([0, 1], np.zeros((2, 3), int)).nbytes > ours._pool.SMALL
-    held = [(x, x.copy()) for x, _ in ours.epoch()]
-    for x, copy in held:
+def test_a_picture_of_just_the_right_size_is_taken_whole():
+    dataset = pictures(5, 6, 6)
+    x, _ = joined(loader(dataset, shuffle=False, augment=False).epoch())
+    np.testing.assert_allclose(x, dataset.images - dataset.images.mean(axis=0), atol=1e-4)
+
+
+def test_a_picture_smaller_than_the_crop_is_refused():
+    with pytest.raises(UserError, match=r"noise: the pictures have 5×9 pixels and .* reads 6×6"):
+        loader(pictures(4, 9, 5))
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 11, 12])
+def test_every_picture_comes_once_an_epoch(count):
+    source = loader(pictures(count))
+    batches = list(source.epoch())
+    assert len(batches) == len(source) and all(len(labels) == 4 for _, labels in batches[:-1])
+    assert sorted(joined(batches)[1]) == list(range(count))
+
+
+def test_epochs_and_seeds_differ_in_order_and_crops_and_the_same_ones_do_not():
+    dataset = pictures(40)
+    (x, labels), (x2, labels2), (x3, labels3) = (
+        joined(loader(dataset, seed=seed).epoch(epoch)) for seed, epoch in ((1, 1), (1, 2), (2, 1)))
+    for other_x, other_labels in ((x2, labels2), (x3, labels3)):
+        assert (labels != other_labels).mean() > 0.8
+        moved = abs(x[labels.argsort()] - other_x[other_labels.argsort()]).max(axis=(1, 2, 3)) > 1
+        assert moved.mean() > 0.8
+    same(list(loader(dataset, seed=1).epoch(2)), list(loader(dataset, seed=1).epoch(2)))
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+def test_a_run_that_resumes_gets_the_batches_that_it_would_have_got(first):
+    dataset = pictures(11)
+    straight = list(loader(dataset).epoch(2))
+    same(list(loader(dataset).epoch(2, first)), straight[first:])
+
+
+def test_the_batch_size_decides_nothing_but_the_size_of_the_batches():
+    dataset = pictures(30)
+    small, large = (joined(loader(dataset, batch_size=size).epoch()) for size in (4, 7))
+    same([small], [large])
+
+
+def test_memory_that_the_caller_holds_is_not_written_over():
+    dataset = pictures(64 * 6, 20, 20)
+    held, copies = [], []
+    for x, _ in loader(dataset, side=16, batch_size=64).epoch():
+        assert x.nbytes > MemoryPool.SMALL, "so small that the pool would not be asked"
+        held.append(x)
+        copies.append(x.copy())
+    for x, copy in zip(held, copies, strict=True):
         np.testing.assert_array_equal(x, copy)
-    del held, x, copy
-    gc.collect()
-    before = ours._pool.held
-    for _ in ours.epoch():
+
+
+def test_memory_that_the_caller_lets_go_is_used_again():
+    source = loader(pictures(64 * 6, 20, 20), side=16, batch_size=64)
+    for _ in source.epoch(1):
         pass
-    assert ours._pool.held == before
+    before = source._pool.held
+    for _ in source.epoch(2):
+        pass
+    assert 0 < source._pool.held == before
 
 
-def threads():
+def test_a_view_is_enough_to_hold_a_batch():
+    dataset = pictures(64 * 6, 20, 20)
+    held, copies = [], []
+    for x, _ in loader(dataset, side=16, batch_size=64).epoch():
+        held.append(x[3:5].reshape(-1))
+        copies.append(held[-1].copy())
+        del x
+    np.testing.assert_array_equal(held, copies)
+
+
+class Slow:
+    """Ten batches of pictures that count how often they are asked for, take `nap` seconds each
+    time, and can fail."""
+
+    shape, dtype = (40, 8, 8, 3), np.dtype(np.uint8)
+
+    def __init__(self, fails_at: int | None, nap: float):
+        self.fails_at, self.nap, self.asked = fails_at, nap, 0
+
+    def __getitem__(self, indices):
+        self.asked += 1
+        time.sleep(self.nap)
+        if self.asked == self.fails_at:
+            raise OSError("the disk has gone")
+        return np.zeros((len(indices), 8, 8, 3), np.uint8)
+
+
+def slow(fails_at: int | None = None, nap: float = 0) -> tuple[Slow, Loader]:
+    images = Slow(fails_at, nap)
+    dataset = Dataset(images, np.zeros(40, int), ("one",), "slow")
+    return images, Loader(dataset, 6, np.zeros((8, 8, 3), np.float32), batch_size=4)
+
+
+def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "loader"]
 
 
-def test_no_thread_is_left_when_the_caller_stops_early():
-    batches = loader(count=100).epoch()
-    next(batches)
-    assert threads()
-    batches.close()
-    assert not threads()
+def within(seconds: float, work):
+    """Call work() in a thread, so that a caller who would wait for ever fails instead."""
+    outcome = []
+    caller = threading.Thread(target=lambda: outcome.append(work()), daemon=True)
+    caller.start()
+    caller.join(seconds)
+    assert not caller.is_alive(), f"still waiting after {seconds} seconds"
+    return outcome[0]
 
 
-def test_what_goes_wrong_in_the_background_is_raised_in_the_caller():
-    class Broken:
-        shape, dtype = (10, 8, 8, 3), np.dtype(np.uint8)
-
-        def __getitem__(self, indices):
-            raise UserError("picture.jpg is broken", "remove it.")
-
-    dataset = Dataset(Broken(), np.zeros(10, int), ("a",), "broken")
-    with pytest.raises(UserError, match=r"picture\.jpg is broken"):
-        list(Loader(dataset, 5, np.zeros((8, 8, 3), np.float32)).epoch())
-    assert not threads()
+def wait_until(condition) -> bool:
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
 
 
-def test_pictures_smaller_than_the_crop_are_refused():
-    with pytest.raises(UserError, match="8×8 pixels and the network reads 9×9"):
-        loader(side=9)
+def test_an_error_in_the_background_is_raised_in_the_caller():
+    def work():
+        seen = []
+        try:
+            for x, _ in slow(fails_at=4)[1].epoch():
+                seen.append(len(x))
+        except OSError as error:
+            return seen, str(error)
+
+    assert within(5, work) == ([4, 4, 4], "the disk has gone")
+    assert threads() == []
 
 
-def test_the_mean_is_taken_over_all_pictures_pixel_by_pixel():
-    dataset = pictures(2500, 4)
-    np.testing.assert_allclose(mean_picture(dataset), dataset.images.mean(axis=0), rtol=1e-6)
+def test_one_batch_is_prepared_ahead_and_no_more():
+    images, source = slow()
+    batches = source.epoch()
+    for taken in range(1, 4):
+        next(batches)
+        assert wait_until(lambda taken=taken: images.asked == taken + 1), "nothing in background"
+        time.sleep(0.02)
+        assert images.asked == taken + 1, "each batch ahead takes memory"
+    within(5, batches.close)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3, 10])
+def test_no_thread_stays_when_the_caller_stops_early(taken):
+    _, source = slow()
+    batches = source.epoch()
+    for _ in range(taken):
+        next(batches)
+    within(5, batches.close)
+    assert threads() == []
+
+
+def test_no_thread_stays_when_the_callers_own_work_fails():
+    def work():
+        try:
+            for _ in slow()[1].epoch():
+                raise ZeroDivisionError
+        except ZeroDivisionError:
+            return "raised"
+
+    assert within(5, work) == "raised" and wait_until(lambda: threads() == [])
+
+
+def test_the_time_spent_waiting_is_added_up():
+    _, source = slow(nap=0.02)
+    start = time.perf_counter()
+    list(source.epoch())
+    assert 0.1 < source.waited <= time.perf_counter() - start
+
+
+def test_the_mean_picture_counts_every_picture_once_and_does_not_overflow():
+    dataset = pictures(2003, 3, 2)
+    mean = mean_picture(dataset)
+    assert mean.shape == (3, 2, 3) and mean.dtype == np.float32
+    np.testing.assert_allclose(mean, dataset.images.astype(float).mean(axis=0), rtol=1e-6)

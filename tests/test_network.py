@@ -11,14 +11,14 @@ import pytest
 
 from tinyalex import alexnet, summary
 from tinyalex.checking import CheckingDevice
-from tinyalex.devices import CpuDevice
+from tinyalex.devices import HOST, CpuDevice
 from tinyalex.errors import UserError
 from tinyalex.layers import Conv2D, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2D, ReLU
 from tinyalex.network import Exchange, Network
 from tinyalex.optim import SGD
 
 
-def small_network(devices=(CpuDevice("cpu0"),), dtype=np.float64, seed=0):
+def small_network(devices=(HOST,), dtype=np.float64, seed=0):
     def tower(classes):
         return [
             [Conv2D(3, 4, 3, std=0.3, name="conv1"), ReLU("relu1", inplace=True),

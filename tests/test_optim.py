@@ -15,8 +15,8 @@ from tinyalex.network import Network
 from tinyalex.optim import SGD, Plateau, Steps, schedule
 
 
-def one_weight(w: float, devices=(CpuDevice("cpu0"),)):
-    network = Network([[[Linear(1, 1, name="fc")]]], (1,), devices, dtype=np.float64)
+def one_weight(w: float):
+    network = Network([[[Linear(1, 1, name="fc")]]], (1,), dtype=np.float64)
     (layer,) = network.stages[0][0]
     layer.params["W"][...] = w
     layer.grads = {"W": np.zeros((1, 1)), "b": np.zeros(1)}
@@ -77,10 +77,12 @@ def test_a_plateau_goes_on_where_it_was():
 
 def test_steps_divide_by_ten_after_their_epochs():
     steps = Steps(0.5, [2, 3])
-    assert [steps.after_epoch(i, 0) for i in (1, 2, 3, 4)] == pytest.approx([0.5, 0.05, 0.005, 0.005])
+    rates = [steps.after_epoch(i, 0) for i in (1, 2, 3, 4)]
+    assert rates == pytest.approx([0.5, 0.05, 0.005, 0.005])
 
 
-@pytest.mark.parametrize("text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5"])
+@pytest.mark.parametrize(
+    "text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5"])
 def test_a_schedule_that_is_none_is_refused(text):
     with pytest.raises(UserError, match="is no schedule"):
         schedule(text, 0.1)

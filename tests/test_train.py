@@ -1,4 +1,4 @@
-"""The commands, as a user runs them: train, stop, resume, evaluate, and everything that can go wrong.
+"""The commands as a user runs them: train, stop, resume, evaluate, and all that can go wrong.
 
 What matters most of a training run is that nothing is lost. A run that is resumed must end, bit for
 bit, where the unbroken one ends; the usual slips are a forgotten momentum, dropout that starts from
@@ -255,4 +255,4 @@ def test_evaluating_on_other_data_needs_the_same_classes(patches, capsys, monkey
     monkeypatch.setattr("tinyalex.data.sources.shapes.load", lambda split: small)
     capsys.readouterr()
     assert run(lambda: evaluate.main(["made", "--data", "shapes"])) == 2
-    assert "10 classes, the network 3" in capsys.readouterr().err
+    assert "the network knows 3 classes (red, green, blue)" in capsys.readouterr().err

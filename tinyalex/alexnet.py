@@ -7,6 +7,7 @@ with one tower the same lines are a plain AlexNet.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import sqrt
 
 from tinyalex.devices import HOST, CpuDevice
@@ -140,6 +141,6 @@ def _build(tower: Callable[..., Tower], towers: int, side: int, classes: int,
     """A network of `towers` towers, each of which gives the scores of its share of the classes."""
     ends = [round(classes * t / towers) for t in range(towers + 1)]
     built = [tower(classes=last - first, towers=towers, std=INITS[init], **widths)
-             for first, last in zip(ends, ends[1:], strict=False)]
+             for first, last in pairwise(ends)]
     return Network([list(stage) for stage in zip(*built, strict=True)], (side, side, 3), devices,
                    seed)

@@ -47,7 +47,8 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: given a path, np.load leaves a broken file open.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             if "tinyalex" not in file:
                 raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
                                 "name the checkpoint.npz of a run.")

@@ -10,8 +10,10 @@ for an array to cross. Layers see of all this only `device.empty`, `device.over`
 import os
 import threading
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -32,8 +34,9 @@ class MemoryPool:
 
     def __init__(self):
         self.free = []  # (bytes, id, memory), sorted
+        self.returned = deque()  # what came back since `free` was last sorted
         self.lock = threading.Lock()
-        self.in_use = self.peak = 0
+        self.held = self.peak = 0  # bytes that the pool has from the operating system; its peak
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         """An array with whatever the memory holds: the smallest free piece that is large enough
@@ -49,28 +52,26 @@ class MemoryPool:
 
     def _take(self, size: int) -> np.ndarray:
         with self.lock:
+            self._sort_in()
             at = bisect_left(self.free, (size,))
             if at < len(self.free) and self.free[at][0] <= 2 * size:
-                memory = self.free.pop(at)[2]
-            else:
-                memory = np.empty(size, np.uint8)
-            self.in_use += memory.nbytes
+                return self.free.pop(at)[2]
+            self.held += size
             self.peak = max(self.peak, self.held)
-            return memory
+            return np.empty(size, np.uint8)
 
-    def give_back(self, memory: np.ndarray):
-        with self.lock:
-            self.in_use -= memory.nbytes
+    def _sort_in(self):
+        """An array can die at any moment, even while this thread has the lock; so its memory is
+        only noted down then, and sorted in here."""
+        while self.returned:
+            memory = self.returned.pop()
             insort(self.free, (memory.nbytes, id(memory), memory))
-
-    @property
-    def held(self) -> int:
-        """Bytes that the pool has from the operating system."""
-        return self.in_use + sum(size for size, _, _ in self.free)
 
     def trim(self):
         """Give all free memory back to the operating system."""
         with self.lock:
+            self._sort_in()
+            self.held -= sum(size for size, _, _ in self.free)
             self.free.clear()
 
 
@@ -82,7 +83,7 @@ class _Block:
         self.__array_interface__ = memory.__array_interface__
 
     def __del__(self):
-        self.pool.give_back(self.memory)
+        self.pool.returned.append(self.memory)
 
 
 class CpuDevice:
@@ -103,8 +104,10 @@ class CpuDevice:
     def __init__(self, name: str = "cpu0", cores: int = 1):
         self.name, self.cores = name, cores
         self.pool = MemoryPool()
-        self._driver = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._helpers = ThreadPoolExecutor(max(1, cores - 1), thread_name_prefix=f"{name}-helper")
+        # Training looks at the loss after every step; warnings of overflow would only come on top.
+        quiet = {"initializer": partial(np.seterr, all="ignore")}
+        self._driver = ThreadPoolExecutor(1, name, **quiet)
+        self._helpers = ThreadPoolExecutor(max(1, cores - 1), f"{name}-helper", **quiet)
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.cores} core{'s' * (self.cores > 1)}>"

@@ -24,9 +24,11 @@ def main(argv: list[str] | None = None) -> int:
     settings, classes = Settings(**saved.about["settings"]), saved.about["classes"]
     preset = presets.get(settings.preset)
     val_set = sources.load(args.data or settings.data, args.split, preset.picture, args.limit)
-    if len(val_set.classes) != len(classes):
-        raise UserError(f"{val_set.name} has {len(val_set.classes)} classes, the network "
-                        f"{len(classes)}", "name the data it was trained on with --data.")
+    if list(val_set.classes) != classes:
+        raise UserError(
+            f"{val_set.name} has {_classes(val_set.classes)}; "
+            f"the network knows {_classes(classes)}",
+            "name data of the same classes with --data.")
     with Devices(args.devices) as devices:
         network = build(settings, len(classes), devices)
         network.load_state(saved.values, str(path))
@@ -57,6 +59,10 @@ def _parse(argv):
     add("--batch-size", type=number(int, 1), default=128)
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures")
     return parser.parse_args(argv)
+
+
+def _classes(names) -> str:
+    return f"{len(names)} classes ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
 
 
 def _report(result: Result, classes: list[str], title: str):

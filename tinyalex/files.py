@@ -22,7 +22,7 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o666 & ~_umask())  # mkstemp gives 0600, whatever the user's umask says
-        with open(part, "rb") as file:
+        with open(part, "r+b") as file:
             os.fsync(file.fileno())
         part.replace(path)
     finally:

@@ -120,7 +120,7 @@ class Network:
             layer.device = self.devices[t]
             layer.name += self.letter(t)
             if layer.name in names:
-                raise ValueError(f"two layers are called {layer.name}: masks and weights go by name")
+                raise ValueError(f"two layers are called {layer.name}: weights go by name")
             names.add(layer.name)
             if isinstance(layer, Dropout):
                 layer.seed = seed

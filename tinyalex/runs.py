@@ -103,18 +103,22 @@ class Run:
 
     def rows(self) -> list[dict[str, float | None]]:
         """What log.csv holds: numbers, and None where a column is empty."""
+        try:
+            return [{key: float(text) if text else None for key, text in row.items()}
+                    for row in self._text_rows()]
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{self.log}: damaged ({error})", "mend it or remove it.") from None
+
+    def _text_rows(self) -> list[dict[str, str]]:
         if not self.log.exists():
             return []
         with open(self.log, newline="") as file:
-            try:
-                return [{key: float(text) if text else None for key, text in row.items()}
-                        for row in csv.DictReader(file)]
-            except (ValueError, TypeError) as error:
-                raise UserError(f"{self.log}: damaged ({error})", "mend it or remove it.") from None
+            return list(csv.DictReader(file))
 
     def forget_after(self, step: int):
         """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
-        rows = [row for row in self.rows() if row["step"] <= step]
+        rows = [text for text, row in zip(self._text_rows(), self.rows(), strict=True)
+                if row["step"] is not None and row["step"] <= step]
         with replacing(self.log) as part, open(part, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()

@@ -45,7 +45,8 @@ def parse(argv: list[str] | None):
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, or epochs to ÷10 after")
     add("--seed", type=number(int, 0), help="of weights, order, crops and dropout")
-    add("--limit", type=number(int, 1), help="use only the first LIMIT training pictures")
+    add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
+        "and to validate with")
     add("--init", choices=sorted(presets.alexnet.INITS),
         help="weights ~ N(0, 0.01²) as the paper prints, or N(0, 2/inputs)")
     add("--dropout", type=number(float, 0, 0.99), help="share of the units of fc6 and fc7 that are "
@@ -89,7 +90,7 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
     settings = this.settings
     picture = presets.get(settings.preset).picture
     train_set = sources.load(settings.data, "train", picture, settings.limit)
-    val_set = sources.load(settings.data, "val", picture)
+    val_set = sources.load(settings.data, "val", picture, settings.limit)
     if len(val_set.classes) != len(train_set.classes):
         raise UserError(f"{settings.data}: {len(train_set.classes)} classes to train and "
                         f"{len(val_set.classes)} to validate", "both need the same class folders.")
@@ -132,8 +133,8 @@ def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
         print(f"{name:<8} {text}")
     if trainer.progress.step:
         print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
-    print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited     time",
-          flush=True)
+    print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited"
+          "     time", flush=True)
 
 
 def _report(row: dict):

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,10 @@ class Rate:
                 "waited": round((self.loader.waited - self.waited) / spent, 4)}
 
 
+class Stopped(Exception):
+    """Ctrl-C was pressed, and the step that was under way is done."""
+
+
 class Trainer:
     """A network, its data and its optimiser, ready to run from where the run folder says it is.
 
@@ -74,8 +79,8 @@ class Trainer:
         self.mean = mean_picture(train_set)
         side = self.network.input_shape[0]
         self.train_loader = Loader(
-            train_set, side, self.mean, scale=preset.scale, batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
-            augment=settings.augment)
+            train_set, side, self.mean, scale=preset.scale, batch_size=settings.batch_size,
+            seed=settings.seed, shuffle=True, augment=settings.augment)
         self.val_loader = Loader(val_set, side, self.mean, scale=preset.scale,
                                  batch_size=settings.batch_size)
         self.result: Result | None = None
@@ -112,21 +117,20 @@ class Trainer:
         where the loss stops being a number; the checkpoint then is the last good one.
         """
         with stop_on_signal() as stopping:
-            while self.progress.epoch <= self.settings.epochs:
-                row = self._epoch(stopping)
-                if row is None:
-                    self.save()
-                    self.draw()
-                    return False
-                report(row)
-        self.draw()
-        return True
+            try:
+                while self.progress.epoch <= self.settings.epochs:
+                    report(self._epoch(stopping))
+            except Stopped:
+                self.save()
+            self.draw()
+        return self.progress.epoch > self.settings.epochs
 
-    def _epoch(self, stopping: threading.Event) -> dict | None:
-        """The rest of the current epoch; the row for the log, or None if it was stopped."""
+    def _epoch(self, stopping: threading.Event) -> dict:
+        """The rest of the current epoch; returns its row for the log. Stopped if it was stopped."""
         at, total = self.progress, len(self.train_loader)
-        rate, saved, last = Rate(self.train_loader, waited=self.train_loader.waited), time.time(), 0
-        begun = time.perf_counter() - at.seconds
+        rate = Rate(self.train_loader, waited=self.train_loader.waited)
+        saved, shown = time.perf_counter(), 0.0
+        begun = saved - at.seconds
         log_at = {total * i // LOG_EVERY for i in range(1, LOG_EVERY)} if total > LOG_EVERY else ()
         batches = self.train_loader.epoch(at.epoch, at.batch)
         with contextlib.closing(batches), tqdm(
@@ -137,8 +141,8 @@ class Trainer:
                 at.seconds = time.perf_counter() - begun
                 rate.pictures += len(labels)
                 del x  # its memory is wanted for the batch that is being prepared
-                if time.perf_counter() - last > 0.2:
-                    last = time.perf_counter()
+                if time.perf_counter() - shown > 0.2:
+                    shown = time.perf_counter()
                     bar.set_postfix(loss=f"{at.loss_sum / at.pictures:.3f}",
                                     error=f"{at.wrong_sum / at.pictures:.1%}",
                                     images_per_s=f"{rate.look()['images_per_s']:.0f}")
@@ -146,11 +150,11 @@ class Trainer:
                 if at.batch in log_at:
                     self.run.append(self._row(at.epoch - 1 + at.batch / total, rate))
                 if stopping.is_set():
-                    return None
-                if time.time() - saved > SAVE_EVERY and at.batch < total:
+                    raise Stopped
+                if time.perf_counter() - saved > SAVE_EVERY:
                     self.save()
-                    saved = time.time()
-        return self._end_of_epoch(rate, begun)
+                    saved = time.perf_counter()
+        return self._end_of_epoch(rate, begun, stopping)
 
     def _step(self, x: np.ndarray, labels: np.ndarray):
         """One update: forward, loss, backward, SGD."""
@@ -165,11 +169,22 @@ class Trainer:
         at.loss_sum += value * len(labels)
         at.wrong_sum += wrong(self.network.devices[0].get(scores), labels)
 
-    def _end_of_epoch(self, rate: Rate, begun: float) -> dict:
+    def _validate(self, stopping: threading.Event) -> Result:
+        def batches():
+            for batch in tqdm(self.val_loader.epoch(), "validating", len(self.val_loader),
+                              unit="batch", disable=None, leave=False):
+                if stopping.is_set():
+                    raise Stopped
+                yield batch
+
+        self.network.release_memory()
+        result = measure(self.network, batches())
+        self.network.release_memory()
+        return result
+
+    def _end_of_epoch(self, rate: Rate, begun: float, stopping: threading.Event) -> dict:
         speed = rate.look()  # of training alone
-        self.network.release_memory()
-        self.result = measure(self.network, self.val_loader.epoch())
-        self.network.release_memory()
+        self.result = self._validate(stopping)
         if not np.isfinite(self.result.loss):
             raise self._diverged(f"the validation loss is {self.result.loss}")
         at = self.progress
@@ -243,6 +258,8 @@ def stop_on_signal() -> Iterator[threading.Event]:
         if stopping.is_set():
             raise KeyboardInterrupt
         stopping.set()
+        print("\nstopping after this step; Ctrl-C again stops at once and saves nothing",
+              file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
