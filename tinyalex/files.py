@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,23 +16,15 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     for writers that choose a format by the ending.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
+    part.touch(exist_ok=False)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())  # mkstemp gives 0600, whatever the user's umask says
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def cache_folder() -> Path:

@@ -43,8 +43,8 @@ PRESETS = {
         weight_decay=0.0005, schedule="4", init="he"),
     "cifar": Preset(
         alexnet.cifar, "the paper's net in small, on CIFAR-10 (32×32)", data="cifar10",
-        picture=32, scale=1 / 64, batch_size=64, epochs=6, lr=0.02, momentum=0.9,
-        weight_decay=0.0005, schedule="4,5", init="he", dropout=0.0),
+        picture=32, scale=1 / 64, batch_size=64, epochs=5, lr=0.02, momentum=0.9,
+        weight_decay=0.0005, schedule="4", init="he", dropout=0.0),
     "paper": Preset(
         alexnet.paper, "the network and recipe of the paper (224×224)", data=None,
         picture=256, scale=1.0, batch_size=128, epochs=90, lr=0.01, momentum=0.9,
