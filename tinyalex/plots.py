@@ -53,12 +53,16 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
     figure = _figure(1200, 500, layout="constrained")
     figure.suptitle(title, parse_math=False)
     loss, error = figure.subplots(1, 2)
-    _line(loss, rows, "train_loss", TRAIN, "training")
+    # Rows inside an epoch give the mean since the row before; the last of an epoch that of all.
+    validated = np.isfinite(_column(rows, "val_loss"))
+    inside = [row for row, ended in zip(rows, validated, strict=True) if not ended]
+    training = inside if len(inside) > 1 else rows
+    _line(loss, training, "train_loss", TRAIN, "training")
     _line(loss, rows, "val_loss", VALIDATION, "validation")
     if classes:
         loss.axhline(log(classes), color=QUIET, linestyle="--", linewidth=1.2,
                      label=f"chance: ln {classes} = {log(classes):.2f}")
-    _line(error, rows, "train_error", TRAIN, "training", percent=True)
+    _line(error, training, "train_error", TRAIN, "training", percent=True)
     _line(error, rows, "val_error", VALIDATION, "validation", percent=True)
     if classes is None or classes > 10:  # of ten classes five guesses hit half by chance
         _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", percent=True,

@@ -39,8 +39,8 @@ class Preset:
 PRESETS = {
     "tiny": Preset(
         alexnet.tiny, "the paper's net in small, on the built-in 64×64 pictures", data="shapes",
-        picture=64, scale=1 / 64, batch_size=64, epochs=5, lr=0.02, momentum=0.9,
-        weight_decay=0.0005, schedule="4", init="he"),
+        picture=64, scale=1 / 64, batch_size=64, epochs=4, lr=0.02, momentum=0.9,
+        weight_decay=0.0005, schedule="3", init="he", dropout=0.25),
     "cifar": Preset(
         alexnet.cifar, "the paper's net in small, on CIFAR-10 (32×32)", data="cifar10",
         picture=32, scale=1 / 64, batch_size=64, epochs=5, lr=0.02, momentum=0.9,

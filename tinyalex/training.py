@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -37,6 +37,12 @@ class Progress:
     loss_sum: float = 0.0
     wrong_sum: int = 0
     seconds: float = 0.0
+
+    def since(self, before: "Progress") -> dict[str, float]:
+        """The mean loss and the error over the pictures that came after `before`."""
+        pictures = self.pictures - before.pictures
+        return {"train_loss": round((self.loss_sum - before.loss_sum) / pictures, 6),
+                "train_error": round((self.wrong_sum - before.wrong_sum) / pictures, 6)}
 
     def next_epoch(self):
         self.epoch, self.batch = self.epoch + 1, 0
@@ -129,7 +135,7 @@ class Trainer:
         """The rest of the current epoch; returns its row for the log. Stopped if it was stopped."""
         at, total = self.progress, len(self.train_loader)
         rate = Rate(self.train_loader, waited=self.train_loader.waited)
-        saved, shown = time.perf_counter(), 0.0
+        saved, shown, logged = time.perf_counter(), 0.0, replace(at)
         begun = saved - at.seconds
         log_at = {total * i // LOG_EVERY for i in range(1, LOG_EVERY)} if total > LOG_EVERY else ()
         batches = self.train_loader.epoch(at.epoch, at.batch)
@@ -148,7 +154,8 @@ class Trainer:
                                     images_per_s=f"{rate.look()['images_per_s']:.0f}")
                 bar.update()
                 if at.batch in log_at:
-                    self.run.append(self._row(at.epoch - 1 + at.batch / total, rate))
+                    self.run.append(self._row(at.epoch - 1 + at.batch / total, rate, logged))
+                    logged = replace(at)
                 if stopping.is_set():
                     raise Stopped
                 if time.perf_counter() - saved > SAVE_EVERY:
@@ -189,7 +196,7 @@ class Trainer:
             raise self._diverged(f"the validation loss is {self.result.loss}")
         at = self.progress
         at.seconds = time.perf_counter() - begun
-        row = self._row(at.epoch, rate) | speed | {
+        row = self._row(at.epoch, rate, Progress()) | speed | {
             "val_loss": round(self.result.loss, 6), "val_error": round(self.result.error, 6),
             "val_top5_error": round(self.result.top5_error, 6)}
         self.run.append(row)
@@ -200,12 +207,10 @@ class Trainer:
             self.draw()
         return row
 
-    def _row(self, epoch: float, rate: Rate) -> dict:
+    def _row(self, epoch: float, rate: Rate, before: Progress) -> dict:
         at = self.progress
         return {"epoch": round(epoch, 4), "step": at.step, "lr": self.optimiser.lr,
-                "train_loss": round(at.loss_sum / at.pictures, 6),
-                "train_error": round(at.wrong_sum / at.pictures, 6),
-                "seconds": round(at.seconds, 2), **rate.look()}
+                "seconds": round(at.seconds, 2), **at.since(before), **rate.look()}
 
     def draw(self):
         """The pictures of the run folder: the curves so far, and the first layer's kernels."""
