@@ -131,7 +131,7 @@ def tiny(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), seed: int = 
 
 
 def cifar(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
-          keep: float = 0.5, init: str = "paper") -> Network:
+          keep: float = 0.5, init: str = "he") -> Network:
     """The paper's net in small, for the 32×32 pictures of CIFAR-10."""
     return _build(small_tower, 2, 28, classes, devices, seed, init, keep=keep)
 
