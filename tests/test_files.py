@@ -6,6 +6,7 @@ untouched until the new one is whole, leave nothing lying about, and give the fi
 that any other file of the user gets.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -81,3 +82,10 @@ def test_the_data_folder_is_the_users_choice_then_the_caches_then_the_homes(monk
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == tmp_path / "home" / ".cache" / "tinyalex"
     assert cache_folder().is_dir()
+
+
+def test_an_error_that_names_no_file_is_told_which_one_it_was(tmp_path):
+    """Writing to a full disk raises an OSError with a number and no name."""
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "checkpoint.npz"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename.endswith("checkpoint.npz")

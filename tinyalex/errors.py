@@ -22,12 +22,17 @@ class UserError(Exception):
         return f"{self.args[0]}\nHINT: {self.hint}"
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action):
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse, whose complaints are UserErrors like all the others, and whose help shows the
-    defaults."""
+    defaults, where there are some."""
 
     def __init__(self, **kwargs):
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str):

@@ -23,6 +23,9 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say for which file
+        raise
     finally:
         part.unlink(missing_ok=True)
 
