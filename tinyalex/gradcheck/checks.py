@@ -34,16 +34,22 @@ RETRIES = 8  # directions drawn for each that may cross no kink
 
 
 def check_layer(layer, x: np.ndarray, *, kind: str = "", title: str = "", seed: int = 0,
-                h: float = H, every: int = EVERY) -> Report:
-    """Check a layer's gradients at x, in float64 (the layer's parameters become float64), and its
-    manners. kind: whose mistakes to look for, "Conv2D" and so on; by itself the shipped class that
-    the layer is, or comes from."""
+                h: float = H, every: int = EVERY, settings=None) -> Report:
+    """Check a layer's gradients at x, in float64 (the layer's parameters become float64), and,
+    where they are right, its manners.
+
+    kind: whose mistakes to look for, "Conv2D" and so on; if not given, the shipped class that the
+    layer is, or comes from. settings: a shipped layer with the same settings, for a class that has
+    other names for them.
+    """
     state = np.random.get_state()
     try:
         subject = LayerSubject(layer, x)
+        subject.settings = settings
         report = check_subject(subject, title or repr(layer), kind or kind_of(layer), seed, h,
                                every)
-        report.problems += manners(layer, subject, seed)
+        if report.ok:
+            report.problems += manners(layer, subject, seed)
     finally:
         np.random.set_state(state)
     return report
