@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from tinyalex import plots, presets
 from tinyalex.devices import Devices
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         return _plot(args.plot)
     if args.show_mutants:
         return _show_mutants(args)
+    if args.seeds:
+        return _many_seeds(args)
     start = time.perf_counter()
     print(f"centred differences in float64, h = {args.h:g} times the size of the numbers; a "
           f"relative error above {report.TOLERANCE:g} is wrong\n")
@@ -57,6 +60,8 @@ def _parse(argv):
     add("--h", type=number(float, 1e-12, 1), default=numeric.H,
         help="step, relative to the typical size of what is moved; a tenth of it in the network")
     add("--seed", type=number(int, 0), default=0, help="of inputs, weights, upstream gradients")
+    add("--seeds", type=number(int, 1), metavar="N",
+        help="only check every layer N times, each with other numbers, and count what fails")
     add("--show-mutants", action="store_true",
         help="plant classic mistakes, one after the other, and show how each is caught")
     add("--plot", type=Path, metavar="PNG",
@@ -125,6 +130,22 @@ def _show_mutants(args) -> int:
                        else "NOT CAUGHT") + "\n")
     print(f"{len(chosen)} mistakes planted, {caught} caught, {named} named")
     return 0 if caught == len(chosen) else 1
+
+
+def _many_seeds(args) -> int:
+    """How often does the check of right code fail? For each kind, the largest error seen."""
+    chosen = [case for case in CASES if _wanted(case.kind, args)]
+    failed, worst = [], dict.fromkeys((case.kind for case in chosen), 0.0)
+    for seed in tqdm(range(args.seeds), "checking", unit="seed", disable=None, leave=False):
+        for case in chosen:
+            one = case.check(SHIPPED[case.kind], seed, args.h)
+            worst[case.kind] = max(worst[case.kind], one.error)
+            failed += [] if one.ok else [f"seed {seed}: {one}"]
+    for kind, error in worst.items():
+        print(f"{kind:<20} largest relative error {error:.1e}")
+    print("\n".join(failed))
+    print(f"{args.seeds} seeds, {args.seeds * len(chosen)} checks, {len(failed)} failed")
+    return 1 if failed else 0
 
 
 def _plot(path: Path) -> int:

@@ -21,13 +21,16 @@ def explain(scene: Scene, name: str) -> list[tuple[str, str]]:
     wrong = scene.gradients[name]
     if not isinstance(wrong, np.ndarray) or wrong.dtype.kind != "f":
         return []
-    found = {}
-    specific = MISTAKES.get(scene.kind)
-    for mistake, hint, gives in [*(specific(scene, name) if specific else ()),
-                                 *_of_any_layer(scene, name)]:
-        if agrees(wrong, gives):
-            found.setdefault(mistake, hint)
-    return [*found.items()][:2]
+    for candidates in (MISTAKES.get(scene.kind, _none), _of_any_layer):
+        found = {mistake: hint for mistake, hint, gives in candidates(scene, name)
+                 if agrees(wrong, gives)}
+        if found:  # what is special to the kind says more than what can happen to any
+            return [*found.items()]
+    return []
+
+
+def _none(scene: Scene, name: str) -> Iterator[Candidate]:
+    return iter(())
 
 
 def agrees(wrong: np.ndarray, gives: np.ndarray) -> bool:

@@ -8,14 +8,14 @@ is caught is the mistake and nothing else.
 
 from dataclasses import dataclass
 
-from tinyalex.gradcheck.cases import cases_of
+from tinyalex.gradcheck.cases import SHIPPED, cases_of
 from tinyalex.gradcheck.mutants import around, maps, weighted
 from tinyalex.gradcheck.mutants.plant import PLANTED, Mutant
 from tinyalex.gradcheck.report import Report
 
 __all__ = ["MUTANTS", "Mutant", "Outcome", "around", "maps", "try_mutant", "weighted"]
 
-MUTANTS: list[Mutant] = PLANTED
+MUTANTS: list[Mutant] = sorted(PLANTED, key=lambda m: list(SHIPPED).index(m.kind))
 
 
 @dataclass(frozen=True)
