@@ -10,6 +10,7 @@ COMMANDS = {
     "train": "train a network",
     "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
     "data": "list and fetch datasets",
+    "gradcheck": "compare every gradient with numbers; --show-mutants: see mistakes caught",
 }
 
 
@@ -21,8 +22,10 @@ def main() -> int:
 def _dispatch() -> int:
     name, *rest = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
-        module = "data.__main__" if name == "data" else name
-        return importlib.import_module(f"tinyalex.{module}").main(rest)
+        module = importlib.import_module(f"tinyalex.{name}")
+        if hasattr(module, "__path__"):  # a package: its command is in its __main__
+            module = importlib.import_module(f"tinyalex.{name}.__main__")
+        return module.main(rest)
     if name == "--version":
         print(f"tinyalex {tinyalex.__version__}")
         return 0

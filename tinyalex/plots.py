@@ -245,6 +245,29 @@ def _write_counts(axes: Axes, matrix: np.ndarray, percent: np.ndarray) -> None:
                   color="white" if percent[true, predicted] > 45 else "black")
 
 
+def steps(errors: dict[str, tuple[np.ndarray, np.ndarray]], path: str | Path,
+          title: str = "") -> None:
+    """Draw the error of a numeric gradient against its step h, both on logarithmic scales.
+
+    errors: by the name of the line, the steps and the relative errors, equally many of both.
+    path: the PNG to write, about 900×600 pixels. To the right the error falls with h², truncation;
+    to the left it grows with 1/h, rounding. A ring marks the best step.
+    """
+    figure = _figure(900, 600, layout="constrained")
+    axes = figure.subplots()
+    for (name, (h, error)), colour in zip(errors.items(), (TRAIN, VALIDATION, QUIET), strict=False):
+        best = np.argmin(error)
+        axes.loglog(h, error, "o-", color=colour, markersize=3.5, linewidth=1.6,
+                    label=f"{name}: best {error[best]:.0e} at h = {h[best]:.0e}")
+        axes.plot(h[best], error[best], "o", color="black", fillstyle="none", markersize=10)
+    axes.set(xlabel="step h", ylabel="relative error of the numeric gradient")
+    axes.set_title(title, parse_math=False)
+    axes.grid(color="#E5E5E5", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
 def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, columns: int = 10,
             colours: Sequence[str] | None = None) -> None:
     """Draw a contact sheet: pictures row by row, each with its caption below.

@@ -1,0 +1,158 @@
+"""python -m tinyalex.gradcheck: compare every gradient with numbers; see --help."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tinyalex import plots, presets
+from tinyalex.devices import Devices
+from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.gradcheck import numeric, report
+from tinyalex.gradcheck.cases import CASES, SHIPPED
+from tinyalex.gradcheck.checks import check_network
+from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
+from tinyalex.gradcheck.steps import error_by_step
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.gradcheck`; argv without the programme's name.
+
+    Returns 1 where a gradient is wrong, else 0.
+    """
+    args = _parse(argv)
+    if args.plot:
+        return _plot(args.plot)
+    if args.show_mutants:
+        return _show_mutants(args)
+    if args.seeds:
+        return _many_seeds(args)
+    start = time.perf_counter()
+    print(f"centred differences in float64, h = {args.h:g} times the size of the numbers; a "
+          f"relative error above {report.TOLERANCE:g} is wrong\n")
+    reports = [*_layers(args), *_network(args)]
+    if not reports:
+        raise UserError(f"--layer {args.layer}: no layer has such a name",
+                        f"name the beginning of a class or of a parameter of --preset "
+                        f"{args.preset}: Conv2D, conv2, fc6a.W …")
+    wrong = [one for one in reports if not one.ok]
+    for one in wrong:
+        print(f"\n{one}")
+    print(f"\n{sum(len(r.findings) for r in reports)} gradients, {len(wrong)} reports of mistakes, "
+          f"largest relative error {max(r.error for r in reports):.1e}, "
+          f"{time.perf_counter() - start:.1f} s")
+    if not wrong:
+        print("next: --show-mutants plants classic mistakes and shows each being caught")
+    return 1 if wrong else 0
+
+
+def _parse(argv):
+    parser = ArgumentParser(
+        prog="python -m tinyalex.gradcheck",
+        description="Compare what every backward pass says with numeric slopes: each kind of layer "
+                    "alone on small arrays, number by number, then a whole network, parameter by "
+                    "parameter.")
+    add = parser.add_argument
+    add("--preset", default="tiny", help=f"the network: {', '.join(presets.PRESETS)}")
+    add("--layer", default="", help="only what begins so: Conv2D, conv2, fc6a.W …; all if empty")
+    add("--h", type=number(float, 1e-12, 1), default=numeric.H,
+        help="step, relative to the typical size of what is moved; a tenth of it in the network")
+    add("--seed", type=number(int, 0), default=0, help="of inputs, weights, upstream gradients")
+    add("--seeds", type=number(int, 1), metavar="N",
+        help="only check every layer N times, each with other numbers, and count what fails")
+    add("--show-mutants", action="store_true",
+        help="plant classic mistakes, one after the other, and show how each is caught")
+    add("--plot", type=Path, metavar="PNG",
+        help="only draw the error against the step, float32 and float64")
+    args = parser.parse_args(argv)
+    presets.get(args.preset)
+    return args
+
+
+def _wanted(name: str, args) -> bool:
+    return name.lower().startswith(args.layer.lower())
+
+
+def _layers(args) -> list[report.Report]:
+    reports = []
+    for case in CASES:
+        if _wanted(case.kind, args):
+            if not reports:
+                _row("layer", "with respect to", "rel. error", "verdict", "checked")
+            one = case.check(SHIPPED[case.kind], args.seed, args.h)
+            _rows(one)
+            reports.append(one)
+    return reports
+
+
+def _network(args) -> list[report.Report]:
+    with Devices("cpu") as devices:
+        network = presets.get(args.preset).network(10, list(devices), args.seed, 0.5, "he")
+        if not any(_wanted(p.name, args) for p in network.parameters):
+            return []
+        pictures = 1 if network.input_shape[0] > 64 else 2
+        x = np.random.default_rng(args.seed).standard_normal((pictures, *network.input_shape))
+        print(f"\nthe network of preset {args.preset}, {pictures} pictures, all of it at once:")
+        one = check_network(network, x, seed=args.seed, h=args.h / 10, only=args.layer,
+                            title=f"preset {args.preset}")
+    _rows(one)
+    return [one]
+
+
+def _rows(one: report.Report):
+    kind, _, title = one.title.partition(": ")
+    for finding in one.findings:
+        kinks = f", {finding.kinks} at a kink" if finding.kinks else ""
+        _row(kind, finding.name, f"{finding.error:.1e}", finding.verdict,
+             f"{finding.checked}{kinks}{'; ' * bool(title)}{title}")
+    for problem in one.problems:
+        _row(kind, "", "", report.WRONG, problem)
+
+
+def _row(kind, name, error, verdict, checked):
+    print(f"{kind:<20} {name:<16} {error:>10}  {verdict:<7}  {checked}", flush=True)
+
+
+def _show_mutants(args) -> int:
+    """Plant each mutant, and print what the checks say."""
+    chosen = [m for m in MUTANTS if _wanted(m.kind, args)]
+    if not chosen:
+        raise UserError(f"--layer {args.layer}: no mistakes are kept for it",
+                        f"choose one of {', '.join(dict.fromkeys(m.kind for m in MUTANTS))}.")
+    caught = named = 0
+    for i, mutant in enumerate(chosen, 1):
+        outcome = try_mutant(mutant, args.seed)
+        caught, named = caught + outcome.caught, named + outcome.named
+        print(f"{i}. {mutant.kind}: {mutant.about}")
+        print("   " + (str(outcome.report).replace("\n", "\n   ") if outcome.caught
+                       else "NOT CAUGHT") + "\n")
+    print(f"{len(chosen)} mistakes planted, {caught} caught, {named} named")
+    return 0 if caught == len(chosen) else 1
+
+
+def _many_seeds(args) -> int:
+    """How often does the check of right code fail? For each kind, the largest error seen."""
+    chosen = [case for case in CASES if _wanted(case.kind, args)]
+    failed, worst = [], dict.fromkeys((case.kind for case in chosen), 0.0)
+    for seed in tqdm(range(args.seeds), "checking", unit="seed", disable=None, leave=False):
+        for case in chosen:
+            one = case.check(SHIPPED[case.kind], seed, args.h)
+            worst[case.kind] = max(worst[case.kind], one.error)
+            failed += [] if one.ok else [f"seed {seed}: {one}"]
+    for kind, error in worst.items():
+        print(f"{kind:<20} largest relative error {error:.1e}")
+    print("\n".join(failed))
+    print(f"{args.seeds} seeds, {args.seeds * len(chosen)} checks, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _plot(path: Path) -> int:
+    plots.steps(error_by_step(), path, "error of a numeric gradient against its step")
+    print(f"error against step size: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,130 @@
+"""On what to try a layer: few shapes, each of which tells something that the others do not.
+
+Three pictures, since with one a sum and a mean are the same and with two a mean and a half are.
+Strides that leave pixels over, padding on one side only, windows that overlap, that do not, and
+that hang over the edge; more and fewer maps than the window of an LRN, whose alpha is large (at
+1e-4 its cross-channel term is too small to be missed) and the paper's; inputs with ties.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyalex.devices import CpuDevice
+from tinyalex.gradcheck.checks import check_exchange, check_layer, check_loss
+from tinyalex.gradcheck.numeric import H
+from tinyalex.gradcheck.report import Report
+from tinyalex.gradcheck.update import check_update
+from tinyalex.layers import (
+    AveragePool2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2D,
+    ReLU,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
+from tinyalex.network import Exchange
+from tinyalex.optim import SGD
+
+SHIPPED = {c.__name__: c for c in (
+    Conv2D, Linear, ReLU, Tanh, LocalResponseNorm, MaxPool2D, AveragePool2D, Flatten, Dropout,
+    SoftmaxCrossEntropy, Exchange, SGD)}
+
+
+def spaced(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Random order, but no two numbers closer than 0.05 and none near 0: no kink is near."""
+    numbers = (np.arange(np.prod(shape)) + 0.5) * 0.05
+    return (rng.permutation(numbers) - numbers.mean() - 0.0125).reshape(shape)
+
+
+def tied(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Few different numbers, so that most windows have several largest pixels."""
+    return rng.integers(1, 4, shape).astype(float)
+
+
+def normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal(shape)
+
+
+@dataclass(frozen=True)
+class Case:
+    """kind: the shipped class. title: what is special. settings: arguments of the class, by
+    position and by name. shape: of x. inputs: how x is drawn."""
+
+    kind: str
+    title: str
+    args: tuple
+    shape: tuple[int, ...]
+    inputs: Callable = normal
+    options: tuple[tuple[str, float], ...] = ()
+
+    def make(self, cls: type, seed: int = 0):
+        """A layer of class `cls` with these settings."""
+        options = dict(self.options)
+        if self.kind in ("Conv2D", "Linear"):
+            options.update(std=0.5, bias=0.3, rng=seed)
+        return cls(*self.args, **options)
+
+    def x(self, seed: int = 0) -> np.ndarray:
+        return self.inputs(self.shape, np.random.default_rng([seed, 1]))
+
+    def check(self, cls: type, seed: int = 0, h: float = H, every: int = 600) -> Report:
+        """Check class `cls` in this case."""
+        title, rng = f"{self.kind}: {self.title}", np.random.default_rng([seed, 2])
+        if self.kind == "SGD":
+            return check_update(cls, seed, title)
+        if self.kind == "Exchange":
+            devices = [CpuDevice("cpu0"), CpuDevice("cpu1")]
+            xs = [rng.standard_normal((*self.shape[:-1], c)) for c in self.args]
+            report = check_exchange(cls("conv3", devices), xs, seed=seed, h=h)
+            for device in devices:
+                device.close()
+        elif self.kind == "SoftmaxCrossEntropy":
+            labels = rng.integers(0, self.shape[1], len(self.x(seed)))
+            report = check_loss(cls(), self.x(seed), labels, seed=seed, h=h)
+        else:
+            report = check_layer(self.make(cls, seed), self.x(seed), kind=self.kind, seed=seed, h=h,
+                                 every=every)
+        report.title = title
+        return report
+
+
+def _options(**options) -> tuple:
+    return tuple(options.items())
+
+
+CASES = [
+    Case("Conv2D", "3×3 with padding", (2, 4, 3, 1, 1), (3, 4, 5, 2)),
+    Case("Conv2D", "stride 2, zeros at one side only", (2, 3, 3, 2, (0, 1)), (3, 6, 7, 2)),
+    Case("Conv2D", "stride 3, pixels left over, one picture", (3, 2, 2, 3, 1), (1, 6, 5, 3)),
+    Case("Linear", "more inputs than outputs", (6, 4), (3, 6)),
+    Case("Linear", "as many inputs as outputs", (5, 5), (3, 5)),
+    Case("ReLU", "on either side of 0", (), (3, 3, 2, 2), spaced),
+    Case("Tanh", "where it bends", (), (3, 3, 2, 2)),
+    Case("LocalResponseNorm", "more maps than the window", (5, 2.0, 0.3, 0.75), (3, 2, 2, 7)),
+    Case("LocalResponseNorm", "fewer maps than the window", (5, 1.0, 0.2, 0.6), (3, 2, 2, 3)),
+    Case("LocalResponseNorm", "the paper's alpha", (5, 2.0, 1e-4, 0.75), (2, 2, 2, 6)),
+    Case("MaxPool2D", "overlapping", (3, 2), (3, 7, 5, 2), spaced),
+    Case("MaxPool2D", "side by side", (2, 2), (3, 4, 5, 2), spaced),
+    Case("MaxPool2D", "over the edge", (3, 2), (2, 6, 6, 2), spaced, _options(ceil=True)),
+    Case("MaxPool2D", "ties", (3, 2), (2, 5, 5, 2), tied),
+    Case("AveragePool2D", "overlapping", (3, 2), (3, 7, 5, 2)),
+    Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, _options(ceil=True)),
+    Case("Flatten", "maps of unequal sides", (), (3, 3, 2, 4)),
+    Case("Dropout", "keep 0.7", (0.7,), (4, 10)),
+    Case("SoftmaxCrossEntropy", "four pictures, three classes", (), (4, 3)),
+    Case("SoftmaxCrossEntropy", "one picture", (), (1, 5)),
+    Case("Exchange", "towers of unequal width", (3, 2), (2, 3, 3, 0)),
+    Case("Exchange", "towers of equal width", (3, 3), (2, 6, 0)),
+    Case("SGD", "five steps, the rate drops", (), ()),
+]
+
+
+def cases_of(kind: str) -> list[Case]:
+    """The cases of one kind of layer."""
+    return [case for case in CASES if case.kind == kind]

@@ -1,0 +1,165 @@
+"""Try a learner's own class on telling inputs, and explain what is wrong with it.
+
+    from tinyalex import gradcheck
+    gradcheck.check(MyConv2D, like="Conv2D")
+
+The class takes the arguments of the shipped one and has forward(x), or forward(x, train), and
+backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
+does, the answer is a report: exceptions are told with their line, and one that never ends is left.
+"""
+
+import inspect
+import threading
+import traceback
+
+import numpy as np
+
+from tinyalex.errors import UserError
+from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
+from tinyalex.gradcheck.checks import check_layer
+from tinyalex.gradcheck.diagnosis import agrees
+from tinyalex.gradcheck.forwards import forward_mistakes
+from tinyalex.gradcheck.report import Report
+from tinyalex.gradcheck.subjects import LayerSubject, to_float64
+
+WHOLE = ("SoftmaxCrossEntropy", "Exchange", "SGD")  # no layers: their check is all there is
+
+
+def check(cls: type, like: str, seconds: float = 60) -> Report:
+    """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …).
+
+    Cases are tried one after the other, and the first that fails is reported. UserError where
+    `like` is not the name of a shipped class. seconds: after that it counts as never ending.
+    """
+    if like not in SHIPPED:
+        raise UserError(f"like={like!r}: there is no such layer",
+                        f"choose one of {', '.join(SHIPPED)}.")
+    name = getattr(cls, "__name__", repr(cls))
+    reports = [Report(name, problems=[
+        f"does not end: nothing came back within {seconds:g} s; is there a loop without a way out?"
+    ])]
+
+    def work():
+        state = np.random.get_state()
+        try:
+            with np.errstate(all="ignore"):
+                reports.append(_try(cls, name, like))
+        except BaseException as error:  # even SystemExit: it is the learner's
+            reports.append(Report(name, problems=[_told(error)]))
+        finally:
+            np.random.set_state(state)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return reports[-1]
+
+
+def _try(cls, name: str, like: str) -> Report:
+    if not callable(cls):
+        return Report(name, problems=["no class: give the class itself, as in check(MyConv2D, …)"])
+    passed = Report(f"{name} (like {like})")
+    for case in cases_of(like):
+        report = case.check(cls) if like in WHOLE else _try_case(cls, case)
+        report.title = f"{name} (like {like}), {case.title}"
+        if not report.ok:
+            return report
+        for finding in report.findings:
+            finding.checked += f"; {case.title}"
+        passed.findings += report.findings
+    return passed
+
+
+def _told(error: BaseException) -> str:
+    """An exception, and the learner's line that it came from."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__)
+              if "/tinyalex/gradcheck/" not in f.filename.replace("\\", "/")]
+    where = f" in {frames[-1].name}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    text = str(error).splitlines()
+    return f"raises {type(error).__name__}: {text[0] if text else 'without a message'}{where}"
+
+
+def _try_case(cls, case: Case) -> Report:
+    reference = case.make(SHIPPED[case.kind])
+    to_float64(reference)
+    layer = _build(cls, case)
+    problem = _fit_parameters(layer, reference) or _methods(layer)
+    if problem:
+        return Report("", problems=[problem])
+    problems = _forward_problems(layer, reference, case)
+    if problems:
+        return Report("", problems=problems)
+    return check_layer(layer, case.x(), kind=case.kind, settings=reference)
+
+
+def _build(cls, case: Case):
+    """The learner's layer, without those of our arguments that it does not know."""
+    try:
+        known = inspect.signature(cls).parameters
+    except (TypeError, ValueError):
+        return case.make(cls)
+    anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    return case.make(lambda *args, **options: cls(
+        *args, **{k: v for k, v in options.items() if anything or k in known}))
+
+
+def _fit_parameters(layer, reference) -> str:
+    """Give the layer the parameters of the reference; says what is in the way of that."""
+    if not reference.params:
+        return ""
+    params = getattr(layer, "params", None)
+    if not isinstance(params, dict):
+        return 'no parameters: self.params has to be a dict with "W" and "b"'
+    for key, value in reference.params.items():
+        mine = np.shape(params.get(key, value))
+        if mine != value.shape:
+            return f"wrong shape: {key} is {mine} and should be {value.shape}"
+        params[key] = value.copy()
+    return ""
+
+
+def _methods(layer) -> str:
+    for method in ("forward", "backward"):
+        if not callable(getattr(layer, method, None)):
+            return f"no {method}: a layer has forward(x) and backward(dy)"
+    return ""
+
+
+def _forward_problems(layer, reference, case: Case) -> list[str]:
+    x = case.x()
+    mine, theirs = LayerSubject(layer, x), LayerSubject(reference, x)
+    y, right = mine.forward(x.copy()), theirs.outputs()[0]
+    if not isinstance(y, np.ndarray):
+        missing = ": is the return missing?" if y is None else ", where an array is due"
+        return [f"no output: forward gives {'None' if y is None else type(y).__name__}{missing}"]
+    if y.shape != right.shape:
+        return [f"wrong shape: forward gives {y.shape} for x of {x.shape} and should give "
+                f"{right.shape}"]
+    if y.dtype.kind not in "fiu" or not np.isfinite(y).all():
+        return ["not finite: forward gives NaN or infinity"]
+    if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
+        return ["changes its parameters: forward only reads them"]
+    if not np.array_equal(y, mine.forward(x.copy())):
+        return ["not repeatable: forward gives something else each time. Random numbers have to "
+                "come from a np.random.Generator in self, or from np.random, to be drawn again"]
+    y = y.astype(np.float64)
+    if case.kind == "Dropout":
+        return _dropout_problems(x, y, reference.keep)
+    if agrees(y, right):
+        return []
+    worst = np.unravel_index(abs(y - right).argmax(), y.shape)
+    place = ", ".join(map(str, map(int, worst)))
+    problem = f"wrong output: y[{place}] is {y[worst]:.8g} and should be {right[worst]:.8g}"
+    hints = [hint for hint, gives in forward_mistakes(case.kind, reference, x)
+             if agrees(y, gives)]
+    return [problem + "".join(f". HINT: {hint}" for hint in hints[:1])]
+
+
+def _dropout_problems(x, y, keep) -> list[str]:
+    on = y != 0
+    if agrees(y, np.where(on, x / keep, 0)):
+        return ["wrong output: units that stay are divided by keep. HINT: that is the modern way; "
+                "the paper leaves them in training and multiplies by keep in the test"]
+    if not agrees(y, np.where(on, x, 0)):
+        return ["wrong output: in training every unit is x or 0"]
+    return [] if 0 < on.mean() < 1 else ["wrong output: all units are on, or all are off"]

@@ -1,0 +1,100 @@
+"""What a check found, and how it is told."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+OK, WRONG, KINK = "ok", "WRONG", "kink"
+TOLERANCE = 1e-7
+
+
+@dataclass
+class Finding:
+    """One gradient compared: the largest relative error, and what is known about it.
+
+    worst: where, as "W[0, 2, 1, 3]" or "a random direction"; says, slope: both numbers there.
+    checked: how many numbers or directions; kinks: how many of them have no slope.
+    mistakes: names of classic mistakes that give exactly these wrong numbers; hints: what they are.
+    """
+
+    name: str
+    error: float = 0.0
+    verdict: str = OK
+    checked: str = ""
+    kinks: int = 0
+    worst: str = ""
+    says: float = 0.0
+    slope: float = 0.0
+    pattern: str = ""
+    mistakes: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        kinks = f", {self.kinks} at a kink" if self.kinks else ""
+        lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.checked}{kinks}"]
+        if self.verdict == WRONG:
+            if self.worst:
+                lines.append(f"    worst at {self.worst}: backward says {self.says:.8g}, "
+                             f"the slope is {self.slope:.8g}")
+            lines += [f"    pattern: {self.pattern}"] if self.pattern else []
+            lines += [f"    HINT: {hint}" for hint in self.hints]
+        return lines
+
+
+@dataclass
+class Report:
+    """All findings about one subject; `problems`: what else is wrong, a sentence each."""
+
+    title: str
+    findings: list[Finding] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and all(f.verdict != WRONG for f in self.findings)
+
+    @property
+    def error(self) -> float:
+        """The largest relative error of all gradients."""
+        return max((f.error for f in self.findings), default=0.0)
+
+    @property
+    def mistakes(self) -> list[str]:
+        """The classic mistakes that were recognised, each once."""
+        named = [m for f in self.findings for m in f.mistakes]
+        return list(dict.fromkeys(named + [p.split(":")[0] for p in self.problems]))
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: {OK if self.ok else WRONG}"]
+        lines += [f"  {problem}" for problem in self.problems]
+        lines += [f"  {line}" for finding in self.findings for line in finding.lines()]
+        return "\n".join(lines)
+
+    __repr__ = __str__  # a notebook shows it without print
+
+
+def pattern(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray) -> str:
+    """Where and how an array of gradients is wrong, in words. wrong: booleans, by number."""
+    if not np.isfinite(analytic).all():
+        return "there are numbers that are not finite (NaN or infinity)"
+    words = [f"{wrong.sum()} of {wrong.size} numbers are wrong"]
+    if not analytic.any():
+        words.append("backward says 0 everywhere")
+    elif (factor := constant_factor(analytic, numeric)) is not None:
+        words.append(f"all are {factor:.6g} times what they should be")
+    for axis in range(wrong.ndim):
+        rest = tuple(i for i in range(wrong.ndim) if i != axis)
+        hit = np.flatnonzero(wrong.any(axis=rest))
+        if 0 < hit.size < wrong.shape[axis]:
+            where = ", ".join(map(str, hit[:6])) + ", …" * (hit.size > 6)
+            words.append(f"only at {where} of axis {axis} (0 to {wrong.shape[axis] - 1})")
+    return "; ".join(words)
+
+
+def constant_factor(analytic: np.ndarray, numeric: np.ndarray) -> float | None:
+    """The r for which analytic = r · numeric, where there is one other than 1."""
+    if analytic.shape != numeric.shape or not (numeric * numeric).sum() > 0:
+        return None
+    r = float((analytic * numeric).sum() / (numeric * numeric).sum())
+    off = abs(analytic - r * numeric).max()
+    return r if off <= 1e-6 * abs(analytic).max() and abs(r - 1) > 1e-6 else None

@@ -1,0 +1,131 @@
+"""Layers, losses, exchanges and networks, each as a subject of the checks."""
+
+import inspect
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tinyalex.gradcheck.numeric import Subject
+from tinyalex.layers import MaxPool2D, ReLU
+from tinyalex.network import Exchange, Network
+
+
+def to_float64(layer) -> dict[str, np.ndarray]:
+    """Turn a layer's parameters into float64, in which gradients are checked; returns them."""
+    params = getattr(layer, "params", None) or {}
+    for key in params:
+        params[key] = np.array(params[key], np.float64)
+    return params
+
+
+def rewinder(layer) -> Callable[[], None]:
+    """A function that puts a layer's counters and random generators back to where they are now, so
+    that every forward draws the same numbers (a dropout mask has to stay while x moves)."""
+    attributes = getattr(layer, "__dict__", {})
+    numbers = {k: v for k, v in attributes.items() if isinstance(v, int | float)}
+    generators = [(v.bit_generator, v.bit_generator.state) for v in attributes.values()
+                  if isinstance(v, np.random.Generator)]
+
+    def rewind():
+        attributes.update(numbers)
+        for generator, state in generators:
+            generator.state = state
+        np.random.seed(0)
+
+    return rewind
+
+
+def takes_train(layer) -> bool:
+    """Whether forward has an argument `train`, as ours do; a learner's own may do without."""
+    try:
+        parameters = inspect.signature(layer.forward).parameters
+    except (TypeError, ValueError):
+        return True
+    return "train" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+class LayerSubject(Subject):
+    """y = layer.forward(x), with respect to x and every parameter."""
+
+    def __init__(self, layer, x: np.ndarray):
+        self.layer = layer
+        self.arrays = {"x": np.array(x, np.float64), **to_float64(layer)}
+        self._rewind, self._train = rewinder(layer), takes_train(layer)
+
+    def forward(self, x):
+        self._rewind()
+        return self.layer.forward(x, train=True) if self._train else self.layer.forward(x)
+
+    def outputs(self):
+        return [np.array(self.forward(self.arrays["x"].copy()), np.float64)]
+
+    def gradients(self, dys):
+        self.forward(self.arrays["x"].copy())
+        dx = self.layer.backward(dys[0].copy())
+        grads = getattr(self.layer, "grads", None) or {}
+        return {"x": dx, **{key: _copy(grads.get(key)) for key in self.arrays if key != "x"}}
+
+
+def _copy(gradient):
+    """Layers write over their gradients at the next backward."""
+    return gradient.copy() if isinstance(gradient, np.ndarray) else gradient
+
+
+class LossSubject(Subject):
+    """The number loss.forward(x, labels), with respect to the scores x. Upstream is 1."""
+
+    def __init__(self, loss, x: np.ndarray, labels: np.ndarray):
+        self.loss, self.labels, self.arrays = loss, labels, {"x": np.array(x, np.float64)}
+
+    def outputs(self):
+        return [np.array(self.loss.forward(self.arrays["x"].copy(), self.labels, train=True))]
+
+    def gradients(self, dys):
+        self.outputs()
+        return {"x": self.loss.backward()}
+
+
+class ExchangeSubject(Subject):
+    """What every tower is handed, with respect to the maps x_a, x_b of each."""
+
+    def __init__(self, exchange: Exchange, xs: Sequence[np.ndarray]):
+        self.exchange = exchange
+        self.arrays = {f"x_{'ab'[t]}": np.array(x, np.float64) for t, x in enumerate(xs)}
+
+    def outputs(self):
+        return [np.array(y) for y in self.exchange.forward([*self.arrays.values()])]
+
+    def gradients(self, dys):
+        self.outputs()
+        dxs = self.exchange.backward([dy.copy() for dy in dys])
+        return dict(zip(self.arrays, dxs, strict=True))
+
+
+class NetworkSubject(Subject):
+    """The scores of a whole network, with respect to every parameter, by name.
+
+    It knows its kinks: which ReLUs are on and which pixel won each pooling window. Among a hundred
+    thousand units some are always within h of theirs, and a step that crosses one proves nothing.
+    """
+
+    def __init__(self, network: Network, x: np.ndarray):
+        self.network, self.x = network, np.array(x, np.float64)
+        for _, layer in network._layers():
+            to_float64(layer)
+        self.arrays = {p.name: p.value for p in network.parameters}
+
+    def outputs(self):
+        self.network.set_step(0)
+        scores = np.array(self.network.forward(self.x, train=True), np.float64)
+        self._regime = b"".join(
+            (layer.kept[0] > 0 if isinstance(layer, ReLU) else layer.kept[0]).tobytes()
+            for _, layer in self.network._layers() if isinstance(layer, ReLU | MaxPool2D))
+        return [scores]
+
+    def regime(self):
+        return self._regime
+
+    def gradients(self, dys):
+        self.outputs()
+        self.network.backward(dys[0].copy())
+        return {p.name: p.grad.copy() for p in self.network.parameters}
