@@ -24,7 +24,8 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say for which file
+        if error.errno and not error.filename:  # a full disk does not say for which file
+            error.filename = str(path)
         raise
     finally:
         part.unlink(missing_ok=True)
