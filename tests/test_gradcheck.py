@@ -15,7 +15,7 @@ from tinyalex.devices import HOST
 from tinyalex.errors import UserError
 from tinyalex.gradcheck.__main__ import main
 from tinyalex.gradcheck.cases import CASES, SHIPPED, cases_of
-from tinyalex.gradcheck.mutants import MUTANTS, around, maps, try_mutant, weighted
+from tinyalex.gradcheck.mutants import MUTANTS, around, maps, norm, try_mutant, weighted
 from tinyalex.gradcheck.numeric import Slopes, relative_error
 from tinyalex.gradcheck.steps import error_by_step
 from tinyalex.gradcheck.subjects import LayerSubject
@@ -53,7 +53,7 @@ def test_nine_mistakes_in_ten_are_named():
 
 @pytest.mark.parametrize(("kind", "cls"), [
     ("Conv2D", weighted.TextbookConv), ("Linear", weighted.TextbookLinear),
-    ("LocalResponseNorm", maps.TextbookLRN), ("MaxPool2D", maps.TextbookMaxPool),
+    ("LocalResponseNorm", norm.TextbookLRN), ("MaxPool2D", maps.TextbookMaxPool),
     ("AveragePool2D", maps.TextbookAverage), ("SoftmaxCrossEntropy", around.TextbookLoss),
     ("Exchange", around.TextbookExchange), ("SGD", around.TextbookSGD)])
 def test_what_mutants_are_made_from_is_right(kind, cls):
@@ -241,6 +241,14 @@ def test_the_command_prints_a_table_and_succeeds(capsys):
     assert main(["--layer", "Tanh"]) == 0
     with pytest.raises(UserError, match="no layer has such a name"):
         main(["--layer", "fc9"])
+
+
+def test_the_command_counts_what_fails_over_many_seeds(capsys, monkeypatch):
+    assert main(["--seeds", "3", "--layer", "Linear"]) == 0
+    assert "3 seeds, 6 checks, 0 failed" in capsys.readouterr().out
+    monkeypatch.setitem(SHIPPED, "Linear", weighted.LinearMeanBias)
+    assert main(["--seeds", "3", "--layer", "Linear"]) == 1
+    assert "6 failed" in capsys.readouterr().out
 
 
 def test_the_command_shows_mutants_being_caught(capsys):

@@ -58,7 +58,7 @@ def _parse(argv):
     add("--preset", default="tiny", help=f"the network: {', '.join(presets.PRESETS)}")
     add("--layer", default="", help="only what begins so: Conv2D, conv2, fc6a.W …; all if empty")
     add("--h", type=number(float, 1e-12, 1), default=numeric.H,
-        help="step, relative to the typical size of what is moved; a tenth of it in the network")
+        help="step, relative to the typical size of what is moved")
     add("--seed", type=number(int, 0), default=0, help="of inputs, weights, upstream gradients")
     add("--seeds", type=number(int, 1), metavar="N",
         help="only check every layer N times, each with other numbers, and count what fails")
@@ -95,7 +95,7 @@ def _network(args) -> list[report.Report]:
         pictures = 1 if network.input_shape[0] > 64 else 2
         x = np.random.default_rng(args.seed).standard_normal((pictures, *network.input_shape))
         print(f"\nthe network of preset {args.preset}, {pictures} pictures, all of it at once:")
-        one = check_network(network, x, seed=args.seed, h=args.h / 10, only=args.layer,
+        one = check_network(network, x, seed=args.seed, h=args.h, only=args.layer,
                             title=f"preset {args.preset}")
     _rows(one)
     return [one]

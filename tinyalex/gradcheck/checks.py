@@ -67,7 +67,7 @@ def check_exchange(exchange, xs, *, seed: int = 0, h: float = H) -> Report:
     return check_subject(subject, f"exchange before {exchange.name}", "Exchange", seed, h)
 
 
-def check_network(network, x: np.ndarray, *, seed: int = 0, h: float = 1e-6,
+def check_network(network, x: np.ndarray, *, seed: int = 0, h: float = H,
                   title: str = "network", only: str = "") -> Report:
     """Check every parameter of a network, for pictures x; `only`: of layers whose name begins so.
 
@@ -171,7 +171,7 @@ def _by_direction(finding: Finding, slopes: Slopes, name, analytic, rng):
     _along(finding, slopes, name, analytic, directions)
     if not finding.checked:
         finding.verdict = KINK
-    finding.checked = finding.checked or "no direction without a kink"
+    finding.checked = finding.checked or "every direction crosses a kink: try another seed"
 
 
 def _at_ties(finding: Finding, slopes: Slopes, name, analytic, rng):

@@ -89,6 +89,9 @@ class Slopes:
         step, noise = self.step(name), self.noise(name)
         left, right, crossed = self._sides(name, where, v, step)
         if crossed is not None:  # the subject knows its kinks: no need to guess
+            if crossed:
+                step, noise = step / 10, noise * 10
+                left, right, crossed = self._sides(name, where, v, step)
             return _slope(left, right, noise, crossed)
         jump = abs(right - left).sum()
         if jump <= 100 * noise:

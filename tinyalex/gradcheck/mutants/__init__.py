@@ -9,11 +9,12 @@ is caught is the mistake and nothing else.
 from dataclasses import dataclass
 
 from tinyalex.gradcheck.cases import SHIPPED, cases_of
-from tinyalex.gradcheck.mutants import around, maps, weighted
+from tinyalex.gradcheck.mutants import around, maps, norm, weighted
 from tinyalex.gradcheck.mutants.plant import PLANTED, Mutant
 from tinyalex.gradcheck.report import Report
 
-__all__ = ["MUTANTS", "Mutant", "Outcome", "around", "maps", "try_mutant", "weighted"]
+__all__ = ["MUTANTS", "Mutant", "Outcome", "around", "maps", "norm", "try_mutant",
+           "weighted"]
 
 MUTANTS: list[Mutant] = sorted(PLANTED, key=lambda m: list(SHIPPED).index(m.kind))
 
