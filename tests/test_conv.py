@@ -82,3 +82,42 @@ def test_the_kernel_is_not_mirrored():
     layer.forward(x, train=True)
     dx = layer.backward(np.array([[[[1.0], [0]], [[0], [0]]]], np.float32))
     assert dx[0, :, :, 0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_a_convolution_is_what_its_formula_says():
+    """y[n, oh, ow, f] = b[f] + sum of x[n, oh·S + kh - P, ow·S + kw - P, c] W[kh, kw, c, f]."""
+    conv = Conv2D(2, 3, 3, stride=2, pad=(0, 1), std=1, bias=0.5).initialise(
+        np.random.default_rng(1), np.float64)
+    x = np.random.default_rng(2).standard_normal((2, 6, 6, 2))
+    padded = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    y = conv.forward(x)
+    for n, oh, ow, f in np.ndindex(2, 3, 3, 3):
+        seen = padded[n, 2 * oh : 2 * oh + 3, 2 * ow : 2 * ow + 3]
+        assert y[n, oh, ow, f] == pytest.approx(0.5 + (seen * conv.params["W"][..., f]).sum())
+
+
+def test_many_pictures_give_what_each_gives_alone():
+    """Convolution works through the pictures a few at a time; the pieces must fit together."""
+    conv = Conv2D(2, 3, 3).initialise(np.random.default_rng(0), np.float64)
+    conv.device = type(conv.device)("small", cores=2)
+    conv.device.chunk_bytes = 2 * 16 * 18 * 8  # the columns of two pictures
+    x = np.random.default_rng(0).standard_normal((7, 6, 6, 2))
+    y = conv.forward(x, train=True)
+    for n in range(7):
+        np.testing.assert_allclose(y[n], conv.forward(x[n : n + 1])[0])
+    conv.forward(x, train=True)
+    conv.backward(y)
+    dW = conv.grads["W"].copy()
+    alone = np.zeros_like(dW)
+    for n in range(7):
+        conv.forward(x[n : n + 1], train=True)
+        conv.backward(y[n : n + 1])
+        alone += conv.grads["W"]
+    np.testing.assert_allclose(dW, alone)
+
+
+def test_a_first_layer_hands_back_no_gradient():
+    conv = Conv2D(3, 2, 3, input_gradient=False, rng=0)
+    y = conv.forward(np.ones((1, 5, 5, 3), np.float32), train=True)
+    assert conv.backward(y) is None
+    assert conv.grads["W"].shape == (3, 3, 3, 2)

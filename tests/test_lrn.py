@@ -56,3 +56,13 @@ def test_alpha_is_not_divided_by_the_window():
     y = LocalResponseNorm(5, 2, 1.0, 1.0).forward(np.ones((1, 1, 1, 5)))
     assert y[0, 0, 0, 2] == pytest.approx(1 / 7)
     assert y[0, 0, 0, 0] == pytest.approx(1 / 5)  # three maps: clipped, not filled up
+
+
+def test_lrn_is_what_the_paper_prints():
+    """b_i = a_i / (k + α Σ a_j²)^β over the n maps around i; the sum is not divided by n."""
+    a = np.random.default_rng(0).standard_normal((1, 1, 1, 8)) * 100
+    b = LocalResponseNorm(n=5, k=2, alpha=1e-4, beta=0.75).forward(a)
+    for i in range(8):
+        around = a[0, 0, 0, max(0, i - 2) : i + 3]
+        scale = (2 + 1e-4 * (around**2).sum()) ** 0.75
+        assert b[0, 0, 0, i] == pytest.approx(a[0, 0, 0, i] / scale)
