@@ -2,7 +2,7 @@
 
 Each rung of the ladder is cheap, and catches what the next would only show as "it does not learn":
 shapes, the loss before any training (ln K, if the network has no opinion yet), the gradients (see
-test_layers.py and test_network.py), a handful of pictures learned by heart.
+test_network.py and the lessons of the layers), a handful of pictures learned by heart.
 """
 
 import math
