@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tinyalex.data import cifar10, shapes, sources
+from tinyalex.data.__main__ import main as data_command
 from tinyalex.data.dataset import Dataset
 from tinyalex.errors import UserError
 
@@ -174,3 +175,12 @@ PICTURES, LABELS = np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 1, 1])
 def test_a_dataset_that_does_not_fit_together_is_refused(images, labels, complaint):
     with pytest.raises(UserError, match=f"mine: .*{complaint}"):
         Dataset(images, labels, ("cat", "dog"), "mine")
+
+
+def test_show_draws_some_pictures_of_what_is_named(tmp_path):
+    out = tmp_path / "pictures.png"
+    assert data_command(["show", "shapes", "--count", "4", "--out", str(out)]) == 0
+    with Image.open(out) as picture:
+        assert picture.format == "PNG" and picture.width == 4 * 120
+    with pytest.raises(UserError, match="nowhere"):
+        data_command(["show", "nowhere", "--out", str(out)])

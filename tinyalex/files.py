@@ -17,14 +17,15 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
-    part.touch(exist_ok=False)
     try:
+        part.touch(exist_ok=False)
         yield part
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        if error.errno and not error.filename:  # a full disk does not say for which file
+        # A full disk does not say for which file; and nobody knows the temporary one.
+        if error.errno and error.filename in (None, str(part)):
             error.filename = str(path)
         raise
     finally:

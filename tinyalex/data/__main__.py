@@ -1,12 +1,13 @@
-"""python -m tinyalex.data: which datasets there are, and fetching one."""
+"""python -m tinyalex.data: which datasets there are; fetching one; a look at one."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from tinyalex.data import cifar10
+from tinyalex import plots
+from tinyalex.data import cifar10, sources
 from tinyalex.data.fetch import URL, fetch, present
-from tinyalex.errors import ArgumentParser, UserError, run
+from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.files import cache_folder
 
 
@@ -23,8 +24,25 @@ def main(argv: list[str] | None = None) -> int:
                      help="where to put it (default: $TINYALEX_DATA, else ~/.cache/tinyalex)")
     add.add_argument("--url", default=URL,
                      help="its archive, binary or python version (default: %(default)s)")
+    add = commands.add_parser("show", help="draw some of a dataset's pictures")
+    add.add_argument("dataset", nargs="?", default="shapes", metavar="DATA", help=sources.KINDS)
+    add.add_argument("--split", choices=["train", "val"], default="val")
+    add.add_argument("--count", type=number(int, 1, 1000), default=40, help="how many pictures")
+    add.add_argument("--out", type=Path, default=Path("pictures.png"), help="the PNG to write")
     args = parser.parse_args(argv)
-    return _list() if args.command == "list" else _fetch_cifar10(args.folder, args.url)
+    if args.command == "list":
+        return _list()
+    if args.command == "show":
+        return _show(args.dataset, args.split, args.count, args.out)
+    return _fetch_cifar10(args.folder, args.url)
+
+
+def _show(source: str, split: str, count: int, out: Path) -> int:
+    some = sources.load(source, split, side=128, limit=count)
+    plots.samples(some.images, [some.classes[label].replace(" ", "\n") for label in some.labels],
+                  out)
+    print(f"{len(some)} pictures of {some.name}: {out}")
+    return 0
 
 
 def _list() -> int:
