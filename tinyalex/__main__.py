@@ -9,6 +9,7 @@ from tinyalex.errors import UserError, run
 COMMANDS = {
     "train": "train a network",
     "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
+    "summary": "print a network: layers, parameters, work, memory, traffic",
     "data": "list, fetch and show datasets",
     "gradcheck": "compare every gradient with numbers; --show-mutants: see mistakes caught",
 }

@@ -1,16 +1,25 @@
-"""What a network is made of and what it takes: layers, parameters, work, memory, traffic."""
+"""python -m tinyalex.summary: what a network is made of and what it takes: layers, parameters,
+work, memory, and the traffic between its devices."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 
+from tinyalex import presets
+from tinyalex.devices import Devices
+from tinyalex.errors import ArgumentParser, number, run
 from tinyalex.layers import Layer
 from tinyalex.network import Network
 
 
 def table(network: Network, batch_size: int) -> str:
     """The network as text, a line a layer: device, output, parameters, multiply-adds, memory, and
-    the bytes that cross between devices for one batch, forward and backward together."""
+    the bytes that cross between devices for one batch, forward and backward together.
+
+    "kept" is what lies in memory between forward and backward. What two layers keep, the one as its
+    output, the other as its input, stands at both and counts once in the total.
+    """
     crossing = {e.name: traffic(network, batch_size)[e.name] for e in network.exchanges}
     rows = [("layer", "device", "output", "parameters", "multiply-adds", "kept", "crosses")]
     for stage in network.stages:
@@ -114,3 +123,24 @@ def _align(rows: list[tuple[str, ...]]) -> str:
         lines.append("  ".join(cells).rstrip())
     rule = "─" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.summary`; argv without the programme's name."""
+    parser = ArgumentParser(prog="python -m tinyalex.summary",
+                            description="Print what a network is made of and what it takes.")
+    add = parser.add_argument
+    add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
+    add("--classes", type=number(int, 2), default=1000)
+    add("--batch-size", type=number(int, 1), default=128)
+    add("--devices", default="cpu,cpu", metavar="LIST", help="cpu, cpu,cpu or auto")
+    args = parser.parse_args(argv)
+    with Devices(args.devices) as devices:
+        network = presets.get(args.preset).network(classes=args.classes, devices=list(devices))
+        print(table(network, args.batch_size))
+        print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
