@@ -112,6 +112,11 @@ def test_a_placement_that_cannot_be_had_is_refused_with_a_hint(placement, messag
     assert caught.value.hint
 
 
+def test_auto_gives_a_device_to_each_tower_and_all_cores_to_a_single_one():
+    assert parse_placement("auto", towers=1) == ["cpu"]
+    assert set(parse_placement("auto")) == {"cpu"} and len(parse_placement("auto")) <= 2
+
+
 def test_checking_devices_notice_arrays_that_meet():
     one, two = CheckingDevice("one"), CheckingDevice("two")
     x, y = one.put(np.ones(3)), two.put(np.ones(3))

@@ -179,6 +179,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     (["--epochs", "1.5"], "--epochs"),
     (["--lr", "nan"], "--lr"),
     (["--momentum", "2"], "--momentum"),
+    (["--seed", "9" * 30], "--seed"),
     (["--dropout", "1"], "--dropout"),
     (["--schedule", "never"], "--schedule"),
     (["--data", "nowhere"], "nowhere"),

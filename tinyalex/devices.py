@@ -185,9 +185,9 @@ class Devices:
     BLAS threads of many callers would fight over them.
     """
 
-    def __init__(self, placement: str = "auto"):
+    def __init__(self, placement: str = "auto", towers: int = 2):
         self._limit = threadpool_limits(1, user_api="blas")
-        names = parse_placement(placement)
+        names = parse_placement(placement, towers)
         cores = max(1, available_cores() // len(names))
         self.all = [CpuDevice(f"cpu{i}", cores) for i, _ in enumerate(names)]
 
@@ -212,13 +212,14 @@ class Devices:
         self._limit.restore_original_limits()
 
 
-def parse_placement(placement: str) -> list[str]:
-    """ "cpu,cpu" -> ["cpu", "cpu"]. "auto" is "cpu,cpu" where there are two cores, else "cpu".
+def parse_placement(placement: str, towers: int = 2) -> list[str]:
+    """ "cpu,cpu" -> ["cpu", "cpu"]. "auto" is a device for each tower, where there are as many
+    cores, else "cpu".
 
     Raises UserError for a name that is not known, and for a device that is not there.
     """
     if placement == "auto":
-        return ["cpu"] * min(2, available_cores())
+        return ["cpu"] * min(towers, available_cores())
     names = [name.strip() for name in placement.split(",")]
     for name in names:
         if name.startswith("cuda"):

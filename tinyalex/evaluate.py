@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{val_set.name} has {_classes(val_set.classes)}; "
             f"the network knows {_classes(classes)}",
             "name data of the same classes with --data.")
-    with Devices(args.devices) as devices:
+    with Devices(args.devices, preset.towers) as devices:
         network = build(settings, len(classes), devices)
         network.load_state(saved.values, str(path))
         if val_set.images.shape[1:] != saved.mean.shape:

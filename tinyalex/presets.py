@@ -30,6 +30,7 @@ class Preset:
     schedule: str
     init: str
     dropout: float = 0.5
+    towers: int = 2
 
 
 # The small nets see pixels divided by 64, about their standard deviation: with N(0, 2 / inputs)
@@ -52,7 +53,7 @@ PRESETS = {
     "one-gpu": Preset(
         alexnet.one_gpu, "the paper's control with one tower (224×224)", data=None,
         picture=256, scale=1.0, batch_size=128, epochs=90, lr=0.01, momentum=0.9,
-        weight_decay=0.0005, schedule="plateau", init="paper"),
+        weight_decay=0.0005, schedule="plateau", init="paper", towers=1),
 }
 
 

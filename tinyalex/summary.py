@@ -76,8 +76,7 @@ def kept_bytes(network: Network, batch_size: int) -> int:
     for stage in network.stages:
         for tower in stage:
             per_picture += sum(dict(_kept(tower, network)).values())
-    joined = sum(size // 2 for size in traffic(network, 1).values())
-    return (per_picture + joined) * batch_size
+    return per_picture * batch_size
 
 
 def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
@@ -135,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--batch-size", type=number(int, 1), default=128)
     add("--devices", default="cpu,cpu", metavar="LIST", help="cpu, cpu,cpu or auto")
     args = parser.parse_args(argv)
-    with Devices(args.devices) as devices:
+    with Devices(args.devices, presets.get(args.preset).towers) as devices:
         network = presets.get(args.preset).network(classes=args.classes, devices=list(devices))
         print(table(network, args.batch_size))
         print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")

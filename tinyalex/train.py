@@ -21,7 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     given = {f.name: getattr(args, f.name) for f in fields(Settings)
              if getattr(args, f.name) is not None}
     this = _resumed(args.resume, given) if args.resume else Run.new(args.out, _settings(given))
-    with Devices(this.settings.devices) as devices:
+    towers = presets.get(this.settings.preset).towers
+    with Devices(this.settings.devices, towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
 
@@ -44,7 +45,7 @@ def parse(argv: list[str] | None):
     add("--weight-decay", type=number(float, 0))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, or epochs to ÷10 after")
-    add("--seed", type=number(int, 0), help="of weights, order, crops and dropout")
+    add("--seed", type=number(int, 0, 2**63), help="of weights, order, crops and dropout")
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
         "and to validate with")
     add("--init", choices=sorted(presets.alexnet.INITS),
