@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.errors import UserError
 
 
@@ -16,6 +17,7 @@ class Dataset:
     labels: (count,) integers, 0 <= label < len(classes).
     classes: the names of the classes, in the order of their labels.
     name: what to call it in messages.
+    statistics: of the training pictures, where they have been measured already.
 
     Raises UserError where these do not fit together.
     """
@@ -24,6 +26,7 @@ class Dataset:
     labels: np.ndarray
     classes: tuple[str, ...]
     name: str
+    statistics: Statistics | None = None
 
     def __post_init__(self):
         shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py."
@@ -50,4 +53,14 @@ class Dataset:
 
     def first(self, count: int) -> "Dataset":
         """The first `count` pictures, for a quick try."""
-        return Dataset(self.images[:count], self.labels[:count], self.classes, self.name)
+        return Dataset(self.images[:count], self.labels[:count], self.classes, self.name,
+                       self.statistics)
+
+    def measure(self) -> Statistics:
+        """The statistics that came with it, else those of its pictures."""
+        if self.statistics is not None:
+            return self.statistics
+        total = Sums(0, 0, 0)
+        for start in range(0, len(self), 100):
+            total += Sums.of(self.images[start : start + 100])
+        return total.statistics()
