@@ -60,7 +60,7 @@ def test_the_initialisation_is_the_printed_one(paper):
 
 def test_the_224_picture_is_seen_as_227_with_zeros_right_and_below():
     """The last window of conv1 covers pixels 216 to 226; those beyond 223 are zeros."""
-    conv1 = alexnet.paper_tower(10, 2, 0.5, alexnet.printed)[0][0]
+    conv1 = alexnet.paper_tower(alexnet.PAPER, 10, 2, 0.5, alexnet.printed)[0][0]
     conv1.initialise(np.random.default_rng(0))
     x = np.random.default_rng(1).standard_normal((1, 224, 224, 3), np.float32)
     y = conv1.forward(x)
@@ -69,9 +69,48 @@ def test_the_224_picture_is_seen_as_227_with_zeros_right_and_below():
 
 
 def test_the_one_gpu_control_has_the_papers_numbers():
-    network = alexnet.one_gpu()
+    network = alexnet.paper(towers=1)
     assert summary.totals(network) == {"parameters": 59_798_312, "multiply_adds": 391_514_384}
     assert network.parameters[0].name == "conv1.W"
+
+
+@pytest.fixture(scope="module")
+def original():
+    return alexnet.original()
+
+
+def test_the_original_has_the_papers_weights_in_the_order_in_which_it_was_run(original, paper):
+    assert summary.totals(original) == summary.totals(paper)
+    assert [layer.name for layer in original.stages[0][0]] == [
+        "conv1a", "lrn1a", "pool1a", "relu1a", "conv2a", "relu2a", "lrn2a", "norm2a", "pool2a"]
+    assert [layer.name for layer in original.stages[1][1]] == [
+        "conv3b", "relu3b", "conv4b", "relu4b", "conv5b", "pool5b", "relu5b", "flattenb"]
+    outputs = {layer.name: out for layer, (_, out) in original.shapes.items()}
+    assert outputs["pool1a"] == (27, 27, 48) and outputs["pool5b"] == (6, 6, 128)
+
+
+def test_the_original_divides_the_sums_of_its_normalisations_by_the_window(original):
+    """(2 + 0.0001/5 · Σ)^0.75 over maps, and (1 + 0.001/25 · Σ)^0.75 over pixels: on a picture of
+    ones, away from every edge, Σ is the window."""
+    layers = {layer.name: layer for layer in original.shapes}
+    ones = np.ones((1, 9, 9, 9))
+    for name, expected in (("lrn1a", 2.0001), ("lrn2b", 2.0001), ("norm2a", 1.001)):
+        y = layers[name].forward(ones)
+        assert y[0, 4, 4, 4] == pytest.approx(expected**-0.75, rel=1e-9)
+
+
+def test_the_original_draws_larger_weights_for_its_middle_layers(original):
+    for name, value in original.state().items():
+        if name.endswith("W"):
+            wide = name.startswith(("conv3", "conv4", "conv5"))
+            assert value.std() == pytest.approx(0.03 if wide else 0.01, rel=0.05), name
+
+
+def test_half_the_pixels_give_the_papers_maps():
+    half, paper = (
+        {layer.name: out[:2] for layer, (_, out) in network.shapes.items() if len(out) == 3}
+        for network in (alexnet.half(), alexnet.paper(10)))
+    assert half == paper
 
 
 def test_the_paper_starts_with_a_loss_of_ln_1000(paper):
@@ -82,7 +121,8 @@ def test_the_paper_starts_with_a_loss_of_ln_1000(paper):
     assert value == pytest.approx(math.log(1000), abs=0.1)
 
 
-@pytest.mark.parametrize(("build", "side"), [(alexnet.tiny, 56), (alexnet.cifar, 28)])
+@pytest.mark.parametrize(("build", "side"), [(alexnet.tiny, 56), (alexnet.cifar, 28),
+                                             (alexnet.half, 112)])
 def test_the_small_networks_start_with_a_loss_of_ln_10(build, side):
     network = build()
     x = np.random.default_rng(0).standard_normal((64, side, side, 3), np.float32)

@@ -48,6 +48,42 @@ def test_biases_decay_like_weights():
     assert layer.params["b"][0] == pytest.approx(0.95)
 
 
+def test_biases_with_a_rate_of_their_own_keep_it_and_do_not_decay():
+    network, layer = one_weight(1.0)
+    layer.params["b"][...] = 1
+    layer.grads = {"W": np.ones((1, 1)), "b": np.ones(1)}
+    sgd = SGD(network, lr=0.1, weight_decay=0.5, bias_lr=0.2, bias_decay=False)
+    sgd.lr = 0.01
+    sgd.step()
+    assert layer.params["W"][0, 0] == pytest.approx(1 - 0.01 * 1.5)
+    assert layer.params["b"][0] == pytest.approx(1 - 0.2)
+
+
+def test_a_layer_with_rate_0_is_frozen_whatever_its_velocity_and_others_are_not():
+    network, layer = one_weight(1.0)
+    layer.grads = {"W": np.ones((1, 1)), "b": np.ones(1)}
+    sgd = SGD(network, lr=0.1, bias_lr=0.2)
+    sgd.step()
+    before = {key: value.copy() for key, value in layer.params.items()}
+    sgd.layer_lr = {"fc": 0.0}
+    sgd.step()
+    for key, value in before.items():
+        np.testing.assert_array_equal(layer.params[key], value)
+    sgd.layer_lr = {"conv1": 0.0}
+    sgd.step()
+    assert layer.params["W"][0, 0] != before["W"][0, 0]
+
+
+def test_a_layers_own_rate_is_its_weights():
+    network, layer = one_weight(1.0)
+    layer.grads = {"W": np.ones((1, 1)), "b": np.ones(1)}
+    sgd = SGD(network, lr=0.1, weight_decay=0, bias_lr=0.2)
+    sgd.layer_lr = {"fc": 0.001}
+    sgd.step()
+    assert layer.params["W"][0, 0] == pytest.approx(1 - 0.001)
+    assert layer.params["b"][0] == pytest.approx(-0.2)
+
+
 def test_large_parameters_are_updated_everywhere():
     network = Network([[[Linear(300, 500, name="fc")]]], (300,), [CpuDevice("cpu0", 2)])
     (layer,) = network.stages[0][0]
@@ -81,8 +117,29 @@ def test_steps_divide_by_ten_after_their_epochs():
     assert rates == pytest.approx([0.5, 0.05, 0.005, 0.005])
 
 
+ORIGINAL = "25:0.001,51:0.0001,67:conv1=0.00001,72:conv1=0,79:0.00001"
+
+
+@pytest.mark.parametrize(("epoch", "lr", "conv1"), [
+    (1, 0.01, None), (24, 0.01, None), (25, 1e-3, None), (50, 1e-3, None), (51, 1e-4, None),
+    (66, 1e-4, None), (67, 1e-4, 1e-5), (71, 1e-4, 1e-5), (72, 1e-4, 0), (79, 1e-5, 0),
+    (90, 1e-5, 0)])
+def test_rates_by_epoch_as_the_authors_set_them(epoch, lr, conv1):
+    timeline = schedule(ORIGINAL, 0.01)
+    timeline.after_epoch(epoch - 1, 0.5)
+    assert timeline.lr == lr and timeline.layer_lr.get("conv1") == conv1
+
+
+def test_rates_by_epoch_go_on_where_they_were():
+    first, second = schedule(ORIGINAL, 0.01), schedule(ORIGINAL, 0.01)
+    first.after_epoch(70, 0.5)
+    second.load_state(first.state())
+    assert (second.lr, second.layer_lr) == (1e-4, {"conv1": 1e-5})
+
+
 @pytest.mark.parametrize(
-    "text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5"])
+    "text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5", "5:", "5:x",
+             "x:0.1", "5:conv1=", "5:-1", "5:nan", "0:0.1", "5:0.1,6"])
 def test_a_schedule_that_is_none_is_refused(text):
     with pytest.raises(UserError, match="is no schedule"):
         schedule(text, 0.1)

@@ -2,108 +2,122 @@
 
 A tower function lists what stands in one tower, stage by stage; the paper's figure 2 shows two of
 them, one above the other. A new stage begins where a layer reads the maps of all towers: conv3,
-fc6, fc7 and fc8. `towers` is how many there are, so that those layers know how much they read;
-with one tower the same lines are a plain AlexNet.
+fc6, fc7 and fc8. `towers` is how many there are, so that those layers know how much they read.
+
+With one tower the same lines are the paper's control for its two (section 3.2): as many kernels as
+one of them has, but conv5 and the hidden layers as wide as both together, since nearly all
+parameters are there.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import prod, sqrt
 
 from tinyalex.devices import HOST, CpuDevice
-from tinyalex.layers import Conv2D, Dropout, Flatten, Layer, Linear, MaxPool2D, ReLU
+from tinyalex.layers import (
+    Conv2D,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool2D,
+    ReLU,
+    SpatialResponseNorm,
+)
 from tinyalex.layers import LocalResponseNorm as LRN
+from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
 
 Tower = list[list[Layer]]
-Spread = Callable[[int], float]  # the standard deviation of a unit's weights, given its inputs
+Spread = Callable[[Weighted], float]  # the standard deviation of a layer's weights
 
 
-def he(inputs: int) -> float:
-    """Keeps the size of the signal through a layer and its ReLU (He et al., 2015)."""
-    return sqrt(2 / inputs)
-
-
-def printed(inputs: int) -> float:
+def printed(layer: Weighted) -> float:
     """What the paper prints for all layers (section 5)."""
     return 0.01
 
 
-INITS = {"paper": printed, "he": he}
+def as_run(layer: Weighted) -> float:
+    """What the authors' own configuration has."""
+    return 0.03 if layer.name.startswith(("conv3", "conv4", "conv5")) else 0.01
 
 
-def paper_tower(classes: int, towers: int, keep: float, std: Spread, c1=48, c2=128, c3=192, c4=192,
-                c5=128, hidden=2048) -> Tower:
-    """One tower of the paper (section 3.5, figure 2), for 224×224 pictures.
+def he(layer: Weighted) -> float:
+    """Keeps the size of the signal through a layer and its ReLU (He et al., 2015)."""
+    return sqrt(2 / prod(layer.W_shape[:-1]))
 
-    Weights ~ N(0, 0.01²); biases 1 in conv2, conv4, conv5, fc6 and fc7, else 0 (section 5).
-    conv1 sees 3 zeros beyond the right and the bottom edge: (224 + 3 - 11) / 4 + 1 = 55.
+
+INITS = {"paper": printed, "original": as_run, "he": he}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What differs between the paper's net and the same in small.
+
+    side: pixels of the pictures it reads. kernel, stride, pad: of conv1. c1 … c5: kernels of one
+    tower in conv1 to conv5 (of c5: half of all), hidden: half of the units in fc6 and in fc7.
+    bias: at the start, where the paper has 1. std1: of the weights of conv1, or None for what
+    `init` says, where it reads pixels that were scaled to about 1.
     """
+
+    side: int
+    kernel: int
+    stride: int
+    pad: int | tuple[int, int]
+    c1: int
+    c2: int
+    c3: int
+    c4: int
+    c5: int
+    hidden: int
+    bias: float = 0
+    std1: float | None = None
+
+
+# conv1 sees 3 zeros beyond the right and the bottom edge: (224 + 3 - 11) / 4 + 1 = 55.
+PAPER = Size(224, 11, 4, (0, 3), 48, 128, 192, 192, 128, 2048, bias=1, std1=0.01)
+# Half the pixels, half the kernels: (112 + 3 - 7) / 2 + 1 = 55 again, and the same maps from there.
+HALF = Size(112, 7, 2, (0, 3), 24, 64, 96, 96, 64, 512)
+TINY = Size(56, 5, 2, 2, 16, 32, 48, 48, 48, 128)
+CIFAR = Size(28, 5, 1, 2, 16, 32, 48, 48, 48, 128)
+
+
+def paper_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
+    """One tower of the paper (section 3.5, figure 2): LRN after ReLU, overlapping pooling.
+
+    Weights ~ N(0, 0.01²); biases 1 in conv2, conv4, conv5, fc6 and fc7, else 0 (section 5). In the
+    nets in small, layers read hundreds of numbers, not thousands, and N(0, 0.01²) would shrink the
+    signal at every layer until nothing is left to learn from: they draw from N(0, 2 / inputs).
+    """
+    c1, c2, c3, c4, bias = size.c1, size.c2, size.c3, size.c4, size.bias
+    c5, hidden = 2 * size.c5 // towers, 2 * size.hidden // towers
+    pooled = final_side(size) ** 2 * c5
     return [
-        [Conv2D(3, c1, 11, stride=4, pad=(0, 3), input_gradient=False, name="conv1"),
+        [Conv2D(3, c1, size.kernel, size.stride, pad=size.pad, std=size.std1 or std,
+                input_gradient=False, name="conv1"),
          ReLU("relu1", inplace=True),
          LRN(name="lrn1"),
          MaxPool2D(3, 2, name="pool1"),
-         Conv2D(c1, c2, 5, pad=2, std=std(25 * c1), bias=1, name="conv2"),
+         Conv2D(c1, c2, 5, pad=2, std=std, bias=bias, name="conv2"),
          ReLU("relu2", inplace=True),
          LRN(name="lrn2"),
          MaxPool2D(3, 2, name="pool2")],
 
-        [Conv2D(towers * c2, c3, 3, pad=1, std=std(9 * towers * c2), name="conv3"),
+        [Conv2D(towers * c2, c3, 3, pad=1, std=std, name="conv3"),
          ReLU("relu3", inplace=True),
-         Conv2D(c3, c4, 3, pad=1, std=std(9 * c3), bias=1, name="conv4"),
+         Conv2D(c3, c4, 3, pad=1, std=std, bias=bias, name="conv4"),
          ReLU("relu4", inplace=True),
-         Conv2D(c4, c5, 3, pad=1, std=std(9 * c4), bias=1, name="conv5"),
+         Conv2D(c4, c5, 3, pad=1, std=std, bias=bias, name="conv5"),
          ReLU("relu5", inplace=True),
          MaxPool2D(3, 2, name="pool5"),
          Flatten("flatten")],
 
-        [Linear(towers * 6 * 6 * c5, hidden, std=std(towers * 36 * c5), bias=1, name="fc6"),
+        [Linear(towers * pooled, hidden, std=std, bias=bias, name="fc6"),
          ReLU("relu6", inplace=True),
          Dropout(keep, name="dropout6")],
 
-        [Linear(towers * hidden, hidden, std=std(towers * hidden), bias=1, name="fc7"),
-         ReLU("relu7", inplace=True),
-         Dropout(keep, name="dropout7")],
-
-        [Linear(towers * hidden, classes, name="fc8")],
-    ]
-
-
-def small_tower(classes: int, towers: int, keep: float, std: Spread, stride=1, c1=16, c2=32, c3=48,
-                c4=48, c5=48, hidden=128) -> Tower:
-    """The same net in small: reads 28×28 pixels of 32×32, or with stride=2 in conv1 56×56 of 64×64,
-    as the paper reads 224×224 of 256×256.
-
-    Weights ~ N(0, 2 / inputs), biases 0. The paper's N(0, 0.01²) is made for layers that read
-    thousands of numbers; where they read hundreds it shrinks the signal at every layer until
-    nothing is left to learn from. Twice the inverse of what a unit reads keeps its size through a
-    ReLU (He et al., 2015), and with it no bias is needed to keep the units awake.
-    """
-    return [
-        [Conv2D(3, c1, 5, stride, pad=2, std=std(75), input_gradient=False, name="conv1"),
-         ReLU("relu1", inplace=True),
-         LRN(name="lrn1"),
-         MaxPool2D(3, 2, name="pool1"),
-         Conv2D(c1, c2, 5, pad=2, std=std(25 * c1), name="conv2"),
-         ReLU("relu2", inplace=True),
-         LRN(name="lrn2"),
-         MaxPool2D(3, 2, name="pool2")],
-
-        [Conv2D(towers * c2, c3, 3, pad=1, std=std(9 * towers * c2), name="conv3"),
-         ReLU("relu3", inplace=True),
-         Conv2D(c3, c4, 3, pad=1, std=std(9 * c3), name="conv4"),
-         ReLU("relu4", inplace=True),
-         Conv2D(c4, c5, 3, pad=1, std=std(9 * c4), name="conv5"),
-         ReLU("relu5", inplace=True),
-         MaxPool2D(3, 2, name="pool5"),
-         Flatten("flatten")],
-
-        [Linear(towers * 2 * 2 * c5, hidden, std=std(towers * 2 * 2 * c5), name="fc6"),
-         ReLU("relu6", inplace=True),
-         Dropout(keep, name="dropout6")],
-
-        [Linear(towers * hidden, hidden, std=std(towers * hidden), name="fc7"),
+        [Linear(towers * hidden, hidden, std=std, bias=bias, name="fc7"),
          ReLU("relu7", inplace=True),
          Dropout(keep, name="dropout7")],
 
@@ -111,36 +125,89 @@ def small_tower(classes: int, towers: int, keep: float, std: Spread, stride=1, c
     ]
 
 
-def paper(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
-          keep: float = 0.5, init: str = "paper") -> Network:
-    """The paper's network, 224×224: two towers, 60,965,224 parameters with 1000 classes."""
-    return _build(paper_tower, 2, 224, classes, devices, seed, init, keep=keep)
+def original_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
+    """One tower as the authors ran it (their configuration layers-145); docs/original.md tells what
+    differs from the paper, and where that is written.
+
+    Layer 1 normalises before it pools, and the ReLU comes last. Layer 2 normalises twice. The sums
+    of LRN are divided by the window. Of equal pixels each is the largest.
+    """
+    c1, c2, c3, c4, bias = size.c1, size.c2, size.c3, size.c4, size.bias
+    c5 = 2 * size.c5 // towers
+    return [
+        [Conv2D(3, c1, size.kernel, size.stride, pad=size.pad, std=size.std1 or std,
+                input_gradient=False, name="conv1"),
+         LRN(alpha=1e-4 / 5, name="lrn1"),
+         MaxPool2D(3, 2, ties="all", name="pool1"),
+         ReLU("relu1"),
+         Conv2D(c1, c2, 5, pad=2, std=std, bias=bias, name="conv2"),
+         ReLU("relu2", inplace=True),
+         LRN(alpha=1e-4 / 5, name="lrn2"),
+         SpatialResponseNorm(5, k=1, alpha=0.001, name="norm2"),
+         MaxPool2D(3, 2, ties="all", name="pool2")],
+
+        [Conv2D(towers * c2, c3, 3, pad=1, std=std, name="conv3"),
+         ReLU("relu3", inplace=True),
+         Conv2D(c3, c4, 3, pad=1, std=std, bias=bias, name="conv4"),
+         ReLU("relu4", inplace=True),
+         Conv2D(c4, c5, 3, pad=1, std=std, bias=bias, name="conv5"),
+         MaxPool2D(3, 2, ties="all", name="pool5"),
+         ReLU("relu5"),
+         Flatten("flatten")],
+
+        *paper_tower(size, classes, towers, keep, std)[2:],
+    ]
 
 
-def one_gpu(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
-            keep: float = 0.5, init: str = "paper") -> Network:
-    """The paper's control for its two towers (section 3.2), 224×224: one tower, with as many
-    kernels in conv5 and units in fc6 and fc7 as both had together; 59,798,312 parameters."""
-    return _build(paper_tower, 1, 224, classes, devices, seed, init, keep=keep, c5=256, hidden=4096)
+def final_side(size: Size) -> int:
+    """H = W of pool5's maps: three times pooled by 3/2, otherwise kept from conv1 on."""
+    pad = size.pad if isinstance(size.pad, tuple) else (size.pad, size.pad)
+    side = (size.side + sum(pad) - size.kernel) // size.stride + 1
+    for _ in ("pool1", "pool2", "pool5"):
+        side = (side - 3) // 2 + 1
+    return side
 
 
-def tiny(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
-         keep: float = 0.5, init: str = "he") -> Network:
-    """The paper's net in small, for pictures of 64×64: trains in a minute or two on a laptop."""
-    return _build(small_tower, 2, 56, classes, devices, seed, init, keep=keep, stride=2)
+def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
+          devices: Sequence[CpuDevice] = (HOST,), *, towers: int = 2, seed: int = 0,
+          keep: float = 0.5, init: str = "he", edit: Callable[..., Tower] | None = None) -> Network:
+    """A network of so many towers, each of which gives the scores of its share of the classes.
 
-
-def cifar(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), seed: int = 0,
-          keep: float = 0.5, init: str = "he") -> Network:
-    """The paper's net in small, for the 32×32 pictures of CIFAR-10."""
-    return _build(small_tower, 2, 28, classes, devices, seed, init, keep=keep)
-
-
-def _build(tower: Callable[..., Tower], towers: int, side: int, classes: int,
-           devices: Sequence[CpuDevice], seed: int, init: str, **widths) -> Network:
-    """A network of `towers` towers, each of which gives the scores of its share of the classes."""
+    keep: share of the units that dropout leaves on. init: one of INITS. edit: changes a tower, for
+    experiments; see ablations.py.
+    """
     ends = [round(classes * t / towers) for t in range(towers + 1)]
-    built = [tower(classes=last - first, towers=towers, std=INITS[init], **widths)
-             for first, last in pairwise(ends)]
-    return Network([list(stage) for stage in zip(*built, strict=True)], (side, side, 3), devices,
-                   seed)
+    built = [tower(size, last - first, towers, keep, INITS[init]) for first, last in pairwise(ends)]
+    if edit:
+        built = [edit(one, size.side, towers) for one in built]
+    return Network([list(stage) for stage in zip(*built, strict=True)], (size.side, size.side, 3),
+                   devices, seed)
+
+
+def paper(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), init: str = "paper",
+          **options) -> Network:
+    """The paper's network, 224×224: 60,965,224 parameters with 1000 classes. With towers=1 its
+    control with one tower (section 3.2): 59,798,312. options: see `build`."""
+    return build(paper_tower, PAPER, classes, devices, init=init, **options)
+
+
+def original(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), init: str = "original",
+             **options) -> Network:
+    """The network that the authors ran, 224×224. options: see `build`."""
+    return build(original_tower, PAPER, classes, devices, init=init, **options)
+
+
+def half(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), **options) -> Network:
+    """The paper's net with half the pixels and half the kernels, 112×112. options: see `build`."""
+    return build(paper_tower, HALF, classes, devices, **options)
+
+
+def tiny(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), **options) -> Network:
+    """The paper's net in small, for pictures of 64×64: trains in a minute or two on a laptop.
+    options: see `build`."""
+    return build(paper_tower, TINY, classes, devices, **options)
+
+
+def cifar(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), **options) -> Network:
+    """The paper's net in small, for the 32×32 pictures of CIFAR-10. options: see `build`."""
+    return build(paper_tower, CIFAR, classes, devices, **options)

@@ -8,10 +8,11 @@ from tqdm import tqdm
 
 from tinyalex import checkpoint, plots, presets
 from tinyalex.data import sources
+from tinyalex.data.augment import CENTRE
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.metrics import Result, measure
+from tinyalex.metrics import Result, average, log_probabilities, score
 from tinyalex.runs import Settings
 from tinyalex.training import build
 
@@ -19,29 +20,22 @@ from tinyalex.training import build
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.evaluate`; argv without the programme's name."""
     args = _parse(argv)
-    path = args.checkpoint / "checkpoint.npz" if args.checkpoint.is_dir() else args.checkpoint
-    saved = checkpoint.load(path)
-    settings, classes = Settings(**saved.about["settings"]), saved.about["classes"]
-    preset = presets.get(settings.preset)
-    val_set = sources.load(args.data or settings.data, args.split, preset.picture, args.limit)
-    if list(val_set.classes) != classes:
-        raise UserError(
-            f"{val_set.name} has {_classes(val_set.classes)}; "
-            f"the network knows {_classes(classes)}",
-            "name data of the same classes with --data.")
-    with Devices(args.devices, preset.towers) as devices:
-        network = build(settings, len(classes), devices)
-        network.load_state(saved.values, str(path))
-        if val_set.images.shape[1:] != saved.mean.shape:
-            raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
-                            f"network was trained on {saved.mean.shape}", "name other data.")
-        loader = Loader(val_set, network.input_shape[0], saved.mean, scale=preset.scale,
-                        batch_size=args.batch_size)
-        result = measure(network, tqdm(loader.epoch(), "evaluating", total=len(loader),
-                                       unit="batch", disable=None, leave=False))
-    _report(result, classes, f"{path} on {val_set.name} ({len(val_set):,} pictures)")
-    picture = path.parent / "confusion.png"
-    plots.confusion(result.confusion, classes, picture, f"{settings.preset} on {val_set.name}")
+    paths = [path / "checkpoint.npz" if path.is_dir() else path for path in args.checkpoints]
+    classes = checkpoint.load(paths[0]).about["classes"]
+    said, labels, name = [], None, ""
+    for path in paths:  # one network after the other: only one of them is in memory
+        patches, these, name = _predict(path, args, classes)
+        if labels is not None and not np.array_equal(labels, these):
+            raise UserError(f"{path}: was measured on other pictures than {paths[0]}",
+                            "prepare the pictures for all of the networks from the same folder.")
+        said.append(patches)
+        labels = these
+    results = _results(said, labels)
+    _table(results, " + ".join(map(str, paths)) + f" on {name} ({len(labels):,} pictures)")
+    result = [*results.values()][-1]
+    _by_class(result.confusion, classes)
+    picture = paths[0].parent / "confusion.png"
+    plots.confusion(result.confusion, classes, picture, f"{paths[0].parent.name} on {name}")
     print(f"\nas a picture: {picture}")
     return 0
 
@@ -50,9 +44,12 @@ def _parse(argv):
     parser = ArgumentParser(
         prog="python -m tinyalex.evaluate",
         description="Measure a trained network: top-1 and top-5 error, and which classes it takes "
-                    "for which.")
+                    "for which. Of several networks the predictions are averaged.")
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT", help="a run folder, or an .npz file")
+    add("checkpoints", type=Path, nargs="+", metavar="RUN_OR_CHECKPOINT",
+        help="run folders, or .npz files")
+    add("--ten-crop", action="store_true", help="average the predictions for ten patches of each "
+        "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--data", metavar="WHAT", help=f"{sources.KINDS}; what it was trained on if not given")
     add("--split", choices=["train", "val"], default="val")
     add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
@@ -61,23 +58,79 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
+def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray], np.ndarray, str]:
+    """What one network says of the centre patch and, if asked for, of ten patches on average, as
+    logarithms of probabilities (pictures, classes); the pictures' labels, and the data's name.
+
+    UserError where network and data do not fit together.
+    """
+    saved = checkpoint.load(path)
+    settings = Settings.of(saved.about["settings"], path)
+    preset = presets.get(settings.preset)
+    val_set = sources.load(args.data or settings.data, args.split, preset.picture, args.limit)
+    for known in (saved.about["classes"], classes):
+        if list(val_set.classes) != known:
+            raise UserError(
+                f"{val_set.name} has {_classes(val_set.classes)}; "
+                f"the network knows {_classes(known)}",
+                "name data of the same classes with --data.")
+    if val_set.images.shape[1:] != saved.mean.shape:
+        raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
+                        f"network was trained on {saved.mean.shape}", "name other data.")
+    with Devices(args.devices, settings.towers) as devices:
+        network = build(settings, len(classes), devices)
+        network.load_state(saved.values, str(path))
+        loader = Loader(val_set, network.input_shape[0], saved.mean, scale=preset.scale,
+                        batch_size=args.batch_size, mean_crop=preset.mean_crop,
+                        ten_crops=args.ten_crop)
+        said = {"centre patch": [], "ten patches": []}
+        for x, labels in tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
+                              disable=None, leave=False):
+            logp = log_probabilities(network, x).reshape(len(labels), -1, len(classes))
+            said["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
+            if args.ten_crop:
+                said["ten patches"].append(average(logp, axis=1))
+    patches = {which: np.concatenate(parts) for which, parts in said.items() if parts}
+    return patches, np.asarray(val_set.labels), val_set.name
+
+
 def _classes(names) -> str:
     return f"{len(names)} classes ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
 
 
-def _report(result: Result, classes: list[str], title: str):
-    """The figures, and for each class how often it was right and what it was mostly taken for."""
-    print(f"{title}\n")
-    print(f"top-1  {1 - result.error:.2%} right, {result.error:.2%} wrong")
-    print(f"top-5  {1 - result.top5_error:.2%} right, {result.top5_error:.2%} wrong")
-    print(f"loss   {result.loss:.4f}\n")
+def _results(said: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[str, Result]:
+    """How right each network is, and all of them averaged, by what it was shown; the best founded
+    comes last."""
+    results = {}
+    for i, patches in enumerate(said, 1):
+        for which, logp in patches.items():
+            name = f"network {i}, {which}" if len(said) > 1 else which
+            results[name] = score(logp, labels)
+    if len(said) > 1:
+        for which in said[0]:
+            together = average(np.stack([patches[which] for patches in said]), axis=0)
+            results[f"{len(said)} networks, {which}"] = score(together, labels)
+    return results
+
+
+def _table(results: dict[str, Result], title: str):
+    width = max(map(len, results))
+    print(f"{title}\n\n{'':<{width}}  top-1 right   wrong  top-5 right   wrong    loss")
+    for name, result in results.items():
+        print(f"{name:<{width}} {1 - result.error:>12.2%} {result.error:>7.2%} "
+              f"{1 - result.top5_error:>12.2%} {result.top5_error:>7.2%} {result.loss:>7.4f}")
+    print()
+
+
+def _by_class(confusion: np.ndarray, classes: list[str]):
+    """For each class how often it was right and what it was mostly taken for."""
     width = max(len("class"), *map(len, classes))
     print(f"{'class':<{width}} {'pictures':>8} {'right':>7}   mostly taken for")
-    counts = result.confusion.sum(axis=1)
-    right = np.diag(result.confusion) / np.maximum(counts, 1)
+    counts = confusion.sum(axis=1)
+    right = np.diag(confusion) / np.maximum(counts, 1)
     worst = np.argsort(right, kind="stable")[:30]
     for label in worst if len(classes) > 30 else range(len(classes)):
-        others = result.confusion[label].copy()
+        others = confusion[label].copy()
         others[label] = 0
         taken = others.argmax()
         most = f"{classes[taken]} ({others[taken]})" if others[taken] else "–"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyalex.layers import SoftmaxCrossEntropy
 from tinyalex.network import Network
 
 
@@ -20,19 +19,55 @@ class Result:
     confusion: np.ndarray
 
 
+class Tally:
+    """Adds up how often a network is right, batch by batch."""
+
+    def __init__(self, classes: int):
+        self.confusion = np.zeros((classes, classes), np.int64)
+        self.count = self.loss = self.missed = self.missed_top5 = 0
+
+    def add(self, logp: np.ndarray, labels: np.ndarray):
+        """logp: (N, K), the logarithms of the probabilities. labels: (N,) integers."""
+        self.count += len(labels)
+        self.loss -= float(logp[np.arange(len(labels)), labels].sum())
+        self.missed += wrong(logp, labels)
+        self.missed_top5 += wrong(logp, labels, 5)
+        np.add.at(self.confusion, (labels, logp.argmax(axis=1)), 1)
+
+    def result(self) -> Result:
+        return Result(self.loss / self.count, self.missed / self.count,
+                      self.missed_top5 / self.count, self.confusion)
+
+
 def measure(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Result:
     """Run the network, not training, over batches of pictures and labels."""
-    K = network.classes
-    confusion = np.zeros((K, K), np.int64)
-    count = loss = missed = missed_top5 = 0
+    tally = Tally(network.classes)
     for x, labels in batches:
-        scores = network.devices[0].get(network.forward(x))
-        loss += SoftmaxCrossEntropy().forward(scores, labels) * len(labels)
-        count += len(labels)
-        missed += wrong(scores, labels)
-        missed_top5 += wrong(scores, labels, 5)
-        np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
-    return Result(loss / count, missed / count, missed_top5 / count, confusion)
+        tally.add(log_probabilities(network, x), labels)
+    return tally.result()
+
+
+def score(logp: np.ndarray, labels: np.ndarray) -> Result:
+    """The result of these predictions: logp (N, K), labels (N,)."""
+    tally = Tally(logp.shape[1])
+    tally.add(logp, labels)
+    return tally.result()
+
+
+def log_probabilities(network: Network, x: np.ndarray) -> np.ndarray:
+    """(N, K) float64: the logarithms of the softmax, for pictures (N, H, W, C) on the host."""
+    scores = network.devices[0].get(network.forward(x)).astype(np.float64)
+    scores -= scores.max(axis=1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
+def average(logp: np.ndarray, axis: int) -> np.ndarray:
+    """The logarithm of the mean of probabilities along an axis, from their logarithms.
+
+    The paper averages softmax outputs, over ten patches of a picture and over several networks
+    (sections 4.1 and 6); probabilities too small for a float do not vanish on the way.
+    """
+    return np.logaddexp.reduce(logp, axis=axis) - np.log(logp.shape[axis])
 
 
 def wrong(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> int:

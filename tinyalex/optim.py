@@ -1,11 +1,12 @@
 """Stochastic gradient descent with momentum and weight decay, and what the learning rate does."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from tinyalex.errors import UserError
-from tinyalex.network import Network
+from tinyalex.network import Network, Parameter
 
 
 class SGD:
@@ -17,34 +18,51 @@ class SGD:
     lr multiplies the new gradient as it enters v, so after a drop of the learning rate the old
     velocity runs on at its old speed for a few steps. g is the mean over the batch.
 
+    bias_lr: the rate of the biases, where it is not the weights': it stays, whatever happens to lr.
+    bias_decay=False: weights decay, biases do not. (Both are what the authors ran, not the paper.)
+    layer_lr: rates of single layers, by the beginning of their names, instead of lr. A layer with
+    rate 0 is frozen: nothing of it moves, neither biases nor velocities.
+
     velocity: one array for each parameter, by name, on the parameter's device; 0 at the start.
     """
 
     PIECE = 1 << 16  # numbers updated at a time: w, v, g and the step between them stay in cache
 
     def __init__(self, network: Network, lr: float = 0.01, momentum: float = 0.9,
-                 weight_decay: float = 0.0005):
+                 weight_decay: float = 0.0005, bias_lr: float | None = None,
+                 bias_decay: bool = True):
         self.network, self.lr, self.momentum = network, lr, momentum
-        self.weight_decay = weight_decay
+        self.weight_decay, self.bias_lr, self.bias_decay = weight_decay, bias_lr, bias_decay
+        self.layer_lr: dict[str, float] = {}
         self.velocity = {}
         for p in network.parameters:
             self.velocity[p.name] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
+
+    def rate(self, p: Parameter) -> float:
+        """The learning rate of this parameter."""
+        lr = next((lr for layer, lr in self.layer_lr.items() if p.name.startswith(layer)), self.lr)
+        return self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr
+
+    def decay(self, p: Parameter) -> float:
+        """The weight decay of this parameter."""
+        return self.weight_decay if self.bias_decay or p.key != "b" else 0.0
 
     def step(self):
         """Update all parameters, those of each device on that device, side by side."""
         by_device = {}
         for p in self.network.parameters:
-            by_device.setdefault(p.layer.device, []).append(p)
+            if self.rate(p):
+                by_device.setdefault(p.layer.device, []).append(p)
         for one in [device.run(self._update, device, mine) for device, mine in by_device.items()]:
             one.result()
 
     def _update(self, device, parameters):
         for p in parameters:
             w, v, g = (a.reshape(-1) for a in (p.value, self.velocity[p.name], p.grad))
+            lr, decay = self.rate(p), self.decay(p)
 
-            def some(piece, worker, w=w, v=v, g=g):
-                device.kernels.sgd_update(w[piece], v[piece], g[piece], self.lr, self.momentum,
-                                          self.weight_decay)
+            def some(piece, worker, w=w, v=v, g=g, lr=lr, decay=decay):
+                device.kernels.sgd_update(w[piece], v[piece], g[piece], lr, self.momentum, decay)
 
             device.over(w.size, some, self.PIECE)
 
@@ -64,6 +82,8 @@ class Plateau:
     "Stops" means: `patience` epochs in a row without an error below the best so far. The paper did
     this three times by hand before the end; after `drops` times the rate stays.
     """
+
+    layer_lr: ClassVar[dict[str, float]] = {}
 
     def __init__(self, lr: float, factor: float = 0.1, patience: int = 3, drops: int = 3):
         self.lr, self.factor, self.patience, self.drops = lr, factor, patience, drops
@@ -91,6 +111,8 @@ class Plateau:
 class Steps:
     """Multiply the learning rate by `factor` after each of the given epochs."""
 
+    layer_lr: ClassVar[dict[str, float]] = {}
+
     def __init__(self, lr: float, epochs: Sequence[int], factor: float = 0.1):
         self.first_lr, self.epochs, self.factor = lr, tuple(epochs), factor
         self.lr = lr
@@ -107,9 +129,40 @@ class Steps:
         self.lr = float(state["lr"])
 
 
-def schedule(text: str, lr: float) -> Plateau | Steps:
-    """A schedule from its text: "constant", "plateau", "plateau:5" (the patience), or "20,30" (the
-    epochs after which the rate is divided by 10). UserError for anything else."""
+class Timeline:
+    """Set the learning rate to given values when given epochs begin: of all layers, or of some.
+
+    changes: (epoch, layer, rate) each; the layer as the beginning of its name, "" for all that have
+    no rate of their own.
+    """
+
+    def __init__(self, lr: float, changes: Sequence[tuple[int, str, float]]):
+        self.first_lr, self.changes = lr, sorted(changes, key=lambda change: change[0])
+        self.lr, self.layer_lr = lr, {}
+
+    def after_epoch(self, epoch: int, val_error: float) -> float:
+        """The learning rate for what follows epoch number `epoch` (1 is the first)."""
+        rates = {"": self.first_lr}
+        rates |= {layer: lr for at, layer, lr in self.changes if at <= epoch + 1}
+        self.lr, self.layer_lr = rates.pop(""), rates
+        return self.lr
+
+    def state(self) -> dict:
+        return {"lr": self.lr, "layer_lr": self.layer_lr}
+
+    def load_state(self, state: dict):
+        self.lr, self.layer_lr = float(state["lr"]), dict(state["layer_lr"])
+
+
+Schedule = Plateau | Steps | Timeline
+
+
+def schedule(text: str, lr: float) -> Schedule:
+    """A schedule from its text. UserError where it is none of these:
+
+    constant; plateau, or plateau:5 (the patience); 20,30 (epochs after which the rate is divided by
+    10); 25:0.001,67:conv1=0 (when epoch 25 begins 0.001, when 67 begins 0 for conv1).
+    """
     try:
         if text == "constant":
             return Steps(lr, ())
@@ -117,11 +170,22 @@ def schedule(text: str, lr: float) -> Plateau | Steps:
             return Plateau(lr)
         if text.startswith("plateau:"):
             return Plateau(lr, patience=_positive(text[len("plateau:"):]))
+        if ":" in text:
+            return Timeline(lr, [_change(part) for part in text.split(",")])
         return Steps(lr, [_positive(epoch) for epoch in text.split(",")])
     except ValueError:
         raise UserError(
             f"--schedule {text!r} is no schedule",
-            "use constant, plateau, plateau:PATIENCE, or epochs such as 20,30.") from None
+            "use constant, plateau, plateau:PATIENCE, epochs such as 20,30, or rates by epoch such "
+            "as 25:0.001,67:conv1=0.") from None
+
+
+def _change(text: str) -> tuple[int, str, float]:
+    epoch, _, what = text.partition(":")
+    layer, _, rate = what.rpartition("=")
+    if not 0 <= (lr := float(rate)) < float("inf"):
+        raise ValueError(text)
+    return _positive(epoch), layer.strip(), lr
 
 
 def _positive(text: str) -> int:

@@ -39,9 +39,25 @@ class Settings:
     schedule: str
     seed: int
     limit: int | None
+    workers: int
+    init: str
     dropout: float
     augment: bool
-    init: str
+    colour: str
+    towers: int
+    activation: str | None
+    lrn: str | None
+    pool: str | None
+    without: str | None
+
+    @classmethod
+    def of(cls, kept: dict, path: Path) -> "Settings":
+        """The settings that a file has; UserError, naming the file, where some are missing."""
+        try:
+            return cls(**{f.name: kept[f.name] for f in fields(cls)})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}: written by another version (there is no {error} in it)",
+                            "train anew, or use the version that wrote it.") from None
 
 
 class Run:
@@ -71,10 +87,10 @@ class Run:
                             "name a folder that tinyalex.train made, such as runs/tiny-1.")
         try:
             kept = json.loads(path.read_text())["settings"]
-            return cls(folder, Settings(**{f.name: kept[f.name] for f in fields(Settings)}))
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: damaged, or from another version ({error!r})",
+            raise UserError(f"{path}: damaged ({error!r})",
                             "start a new run, or mend the file.") from None
+        return cls(folder, Settings.of(kept, path))
 
     def start(self):
         """Make the folder, with config.json in it. UserError where it cannot be written to."""

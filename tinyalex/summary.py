@@ -134,8 +134,9 @@ def main(argv: list[str] | None = None) -> int:
     add("--batch-size", type=number(int, 1), default=128)
     add("--devices", default="cpu,cpu", metavar="LIST", help="cpu, cpu,cpu or auto")
     args = parser.parse_args(argv)
-    with Devices(args.devices, presets.get(args.preset).towers) as devices:
-        network = presets.get(args.preset).network(classes=args.classes, devices=list(devices))
+    preset = presets.get(args.preset)
+    with Devices(args.devices, preset.towers) as devices:
+        network = preset.network(args.classes, list(devices), towers=preset.towers)
         print(table(network, args.batch_size))
         print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")
     return 0

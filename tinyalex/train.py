@@ -4,15 +4,15 @@ import sys
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from tinyalex import presets, summary
+from tinyalex import ablations, presets, summary
 from tinyalex.data import sources
-from tinyalex.devices import Devices, parse_placement
+from tinyalex.devices import Devices, available_cores, parse_placement
 from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.optim import schedule
 from tinyalex.runs import Run, Settings
 from tinyalex.training import Trainer
 
-RESUMABLE = {"epochs", "devices", "data"}  # what may change when a run is resumed
+RESUMABLE = {"epochs", "devices", "data", "workers"}  # what may change when a run is resumed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,8 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     given = {f.name: getattr(args, f.name) for f in fields(Settings)
              if getattr(args, f.name) is not None}
     this = _resumed(args.resume, given) if args.resume else Run.new(args.out, _settings(given))
-    towers = presets.get(this.settings.preset).towers
-    with Devices(this.settings.devices, towers) as devices:
+    with Devices(this.settings.devices, this.settings.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
 
@@ -38,37 +37,60 @@ def parse(argv: list[str] | None):
     add("--preset", metavar="NAME", help=f"{', '.join(presets.PRESETS)}; tiny if not given")
     add("--data", metavar="WHAT", help=sources.KINDS)
     add("--devices", metavar="LIST", help="cpu, cpu,cpu or auto (one device for each tower)")
+    add("--workers", type=number(int, 1, 64), help="threads that prepare the next batch meanwhile")
+    add("--seed", type=number(int, 0, 2**63), help="of weights, order, crops and dropout")
+    add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
+        "and to validate with")
+    add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
+    add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    _recipe_flags(parser.add_argument_group("recipe").add_argument)
+    _ablation_flags(parser.add_argument_group("the paper's experiments: one thing changed")
+                    .add_argument)
+    return parser.parse_args(argv)
+
+
+def _recipe_flags(add):
     add("--epochs", type=number(int, 1), help="how often to go through the training pictures")
     add("--batch-size", type=number(int, 1), help="pictures in one update")
     add("--lr", type=number(float, 0), help="learning rate at the start")
     add("--momentum", type=number(float, 0, 1))
     add("--weight-decay", type=number(float, 0))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
-        "when the validation error stops improving), plateau:PATIENCE, or epochs to ÷10 after")
-    add("--seed", type=number(int, 0, 2**63), help="of weights, order, crops and dropout")
-    add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
-        "and to validate with")
+        "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
+        " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
     add("--init", choices=sorted(presets.alexnet.INITS),
-        help="weights ~ N(0, 0.01²) as the paper prints, or N(0, 2/inputs)")
+        help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
+        "authors ran; or N(0, 2/inputs)")
     add("--dropout", type=number(float, 0, 0.99), help="share of the units of fc6 and fc7 that are "
         "switched off in training; 0 for none")
     add("--no-augment", dest="augment", action="store_const", const=False,
         help="centre crops only, not mirrored")
-    add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
-    add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
-    return parser.parse_args(argv)
+    add("--colour", choices=["none", "original", "paper"],
+        help="noise along the colours' principal components, as printed or as run")
+
+
+def _ablation_flags(add):
+    add("--towers", type=number(int, 1, 2), help="2, or 1: the control of section 3.2")
+    add("--activation", choices=["relu", "tanh"], help="section 3.1")
+    add("--lrn", choices=["none", "before", "after"], help="local response normalisation: none, "
+        "before ReLU, or after it (section 3.3)")
+    add("--pool", choices=["3/2", "2/2"], help="windows that overlap, or not (section 3.4)")
+    add("--without", metavar="LAYERS",
+        help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
 def _settings(given: dict) -> Settings:
     """The preset's settings, with those that were given in their place. UserError if they clash."""
     name = given.get("preset", "tiny")
     preset = presets.get(name)
-    chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None, "augment": True}
+    chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None,
+              "workers": min(4, available_cores())}
     chosen |= {f.name: getattr(preset, f.name) for f in fields(Settings)
                if f.name not in chosen}
     settings = Settings(**(chosen | given))
     parse_placement(settings.devices)
     schedule(settings.schedule, settings.lr)
+    ablations.edit(settings.activation, settings.lrn, settings.pool, settings.without)
     if settings.data is None:
         raise UserError(f"--preset {name} needs to know the data",
                         "name a folder that has train/<class>/ and val/<class>/: --data FOLDER.")
@@ -127,15 +149,25 @@ def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
                   "training, besides the data",
         "recipe": f"batch {settings.batch_size}, lr {settings.lr:g} ({settings.schedule}), "
                   f"momentum {settings.momentum:g}, weight decay {settings.weight_decay:g}, "
-                  f"{settings.epochs} epochs, seed {settings.seed}",
+                  f"dropout {settings.dropout:g}, {settings.epochs} epochs, seed {settings.seed}",
+        "pictures": _augmentation(settings),
+        "changed": ", ".join(f"{name} {value}" for name in (
+            "activation", "lrn", "pool", "without") if (value := getattr(settings, name))),
         "run": str(trainer.run.folder),
     }
     for name, text in lines.items():
-        print(f"{name:<8} {text}")
+        if text:
+            print(f"{name:<8} {text}")
     if trainer.progress.step:
         print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
     print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited"
           "     time", flush=True)
+
+
+def _augmentation(settings: Settings) -> str:
+    crops = "random crops and mirror images" if settings.augment else "centre crops"
+    return crops + {"paper": ", colour noise", "original": ", colour noise as it was run"}.get(
+        settings.colour, "")
 
 
 def _report(row: dict):

@@ -11,15 +11,17 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import checkpoint, plots, presets
+from tinyalex import ablations, checkpoint, plots, presets
+from tinyalex.data.augment import ColourNoise
 from tinyalex.data.dataset import Dataset
-from tinyalex.data.loader import Loader, mean_picture
+from tinyalex.data.loader import Loader
+from tinyalex.data.statistics import Statistics
 from tinyalex.devices import Devices
 from tinyalex.errors import UserError
 from tinyalex.metrics import Result, measure, wrong
 from tinyalex.network import Network
-from tinyalex.optim import SGD, schedule
-from tinyalex.runs import Run
+from tinyalex.optim import SGD, Schedule, schedule
+from tinyalex.runs import Run, Settings
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
 LOG_EVERY = 20  # rows of log.csv inside an epoch
@@ -79,16 +81,20 @@ class Trainer:
         settings, preset = run.settings, presets.get(run.settings.preset)
         self.run, self.settings, self.classes = run, settings, train_set.classes
         self.network = build(settings, len(train_set.classes), devices)
-        self.optimiser = SGD(self.network, settings.lr, settings.momentum, settings.weight_decay)
+        self.optimiser = SGD(self.network, settings.lr, settings.momentum, settings.weight_decay,
+                             preset.bias_lr, preset.bias_decay)
         self.schedule = schedule(settings.schedule, settings.lr)
+        check_schedule(self.schedule, self.network)
         self.progress = Progress()
-        self.mean = mean_picture(train_set)
-        side = self.network.input_shape[0]
+        statistics = train_set.measure()
+        self.mean = statistics.mean
+        common = {"side": self.network.input_shape[0], "mean": self.mean, "scale": preset.scale,
+                  "batch_size": settings.batch_size, "mean_crop": preset.mean_crop,
+                  "workers": settings.workers}
         self.train_loader = Loader(
-            train_set, side, self.mean, scale=preset.scale, batch_size=settings.batch_size,
-            seed=settings.seed, shuffle=True, augment=settings.augment)
-        self.val_loader = Loader(val_set, side, self.mean, scale=preset.scale,
-                                 batch_size=settings.batch_size)
+            train_set, **common, seed=settings.seed, shuffle=True, augment=settings.augment,
+            colour=colour_noise(settings.colour, statistics, preset.colour_until))
+        self.val_loader = Loader(val_set, **common)
         self.result: Result | None = None
         self.drawn = time.perf_counter()
 
@@ -99,7 +105,7 @@ class Trainer:
         self.network.load_state(saved.values, str(self.run.checkpoint))
         self.optimiser.load_state(saved.velocities)
         self.schedule.load_state(saved.about["schedule"])
-        self.optimiser.lr = self.schedule.lr
+        self._follow_schedule()
         self.progress = Progress(**saved.about["progress"])
         self.network.set_step(self.progress.step)
         self.run.forget_after(self.progress.step)
@@ -200,12 +206,17 @@ class Trainer:
             "val_loss": round(self.result.loss, 6), "val_error": round(self.result.error, 6),
             "val_top5_error": round(self.result.top5_error, 6)}
         self.run.append(row)
-        self.optimiser.lr = self.schedule.after_epoch(at.epoch, self.result.error)
+        self.schedule.after_epoch(at.epoch, self.result.error)
+        self._follow_schedule()
         at.next_epoch()
         self.save()
         if time.perf_counter() - self.drawn > 30:
             self.draw()
         return row
+
+    def _follow_schedule(self):
+        self.optimiser.lr = self.schedule.lr
+        self.optimiser.layer_lr = self.schedule.layer_lr
 
     def _row(self, epoch: float, rate: Rate, before: Progress) -> dict:
         at = self.progress
@@ -228,11 +239,30 @@ class Trainer:
                          f"try a smaller --lr than {self.settings.lr:g}; {kept}.")
 
 
-def build(settings, classes: int, devices: Devices) -> Network:
-    """The network that the settings ask for, with fresh weights."""
+def build(settings: Settings, classes: int, devices: Devices) -> Network:
+    """The network that the settings ask for, with fresh weights. UserError where they clash."""
     return presets.get(settings.preset).network(
-        classes=classes, devices=list(devices), seed=settings.seed,
-        keep=1 - settings.dropout, init=settings.init)
+        classes=classes, devices=list(devices), seed=settings.seed, keep=1 - settings.dropout,
+        init=settings.init, towers=settings.towers,
+        edit=ablations.edit(settings.activation, settings.lrn, settings.pool, settings.without))
+
+
+def colour_noise(form: str, statistics: Statistics, until: int | None) -> ColourNoise | None:
+    """The noise of --colour: as the paper prints it, as it was run ("original"), or "none"."""
+    match form:
+        case "paper":
+            return ColourNoise.paper(statistics, until)
+        case "original":
+            return ColourNoise.original(statistics, until)
+    return None
+
+
+def check_schedule(plan: Schedule, network: Network):
+    """UserError where the schedule names a layer that the network does not have."""
+    for layer in {layer for _, layer, _ in getattr(plan, "changes", ())}:
+        if not any(p.name.startswith(layer) for p in network.parameters):
+            raise UserError(f"--schedule: the network has no layer {layer!r}",
+                            "summary --preset NAME lists the layers.")
 
 
 def check_preset(saved: checkpoint.Checkpoint, preset: str, path):

@@ -89,7 +89,8 @@ def _layers(args) -> list[report.Report]:
 
 def _network(args) -> list[report.Report]:
     with Devices("cpu") as devices:
-        network = presets.get(args.preset).network(10, list(devices), args.seed, 0.5, "he")
+        preset = presets.get(args.preset)
+        network = preset.network(10, list(devices), towers=preset.towers, seed=args.seed, init="he")
         if not any(_wanted(p.name, args) for p in network.parameters):
             return []
         pictures = 1 if network.input_shape[0] > 64 else 2
