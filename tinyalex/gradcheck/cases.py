@@ -2,8 +2,9 @@
 
 Three pictures, since with one a sum and a mean are the same and with two a mean and a half are.
 Strides that leave pixels over, padding on one side only, windows that overlap, that do not, and
-that hang over the edge; more and fewer maps than the window of an LRN, whose alpha is large (at
-1e-4 its cross-channel term is too small to be missed) and the paper's; inputs with ties.
+that hang over the edge; maps, or pixels, more and fewer than the window of a normalisation, whose
+alpha is large (at 1e-4 its cross term is too small to be missed) and as in the paper; inputs with
+ties.
 """
 
 from collections.abc import Callable
@@ -26,14 +27,15 @@ from tinyalex.layers import (
     MaxPool2D,
     ReLU,
     SoftmaxCrossEntropy,
+    SpatialResponseNorm,
     Tanh,
 )
 from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
 SHIPPED = {c.__name__: c for c in (
-    Conv2D, Linear, ReLU, Tanh, LocalResponseNorm, MaxPool2D, AveragePool2D, Flatten, Dropout,
-    SoftmaxCrossEntropy, Exchange, SGD)}
+    Conv2D, Linear, ReLU, Tanh, LocalResponseNorm, SpatialResponseNorm, MaxPool2D, AveragePool2D,
+    Flatten, Dropout, SoftmaxCrossEntropy, Exchange, SGD)}
 
 
 def spaced(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -61,7 +63,7 @@ class Case:
     args: tuple
     shape: tuple[int, ...]
     inputs: Callable = normal
-    options: tuple[tuple[str, float], ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
 
     def make(self, cls: type, seed: int = 0):
         """A layer of class `cls` with these settings."""
@@ -109,10 +111,15 @@ CASES = [
     Case("LocalResponseNorm", "more maps than the window", (5, 2.0, 0.3, 0.75), (3, 2, 2, 7)),
     Case("LocalResponseNorm", "fewer maps than the window", (5, 1.0, 0.2, 0.6), (3, 2, 2, 3)),
     Case("LocalResponseNorm", "the paper's alpha", (5, 2.0, 1e-4, 0.75), (2, 2, 2, 6)),
+    Case("SpatialResponseNorm", "maps larger than the window", (3, 2.0, 3.0, 0.75), (3, 5, 4, 2)),
+    Case("SpatialResponseNorm", "maps smaller than the window", (5, 1.0, 5.0, 0.6), (3, 2, 3, 2)),
+    Case("SpatialResponseNorm", "the authors' alpha", (5, 1.0, 1e-3, 0.75), (2, 6, 7, 1)),
     Case("MaxPool2D", "overlapping", (3, 2), (3, 7, 5, 2), spaced),
     Case("MaxPool2D", "side by side", (2, 2), (3, 4, 5, 2), spaced),
     Case("MaxPool2D", "over the edge", (3, 2), (2, 6, 6, 2), spaced, _options(ceil=True)),
     Case("MaxPool2D", "ties", (3, 2), (2, 5, 5, 2), tied),
+    Case("MaxPool2D", "no ties, and a rule for them", (3, 2), (2, 5, 7, 2), spaced,
+         _options(ties="all")),
     Case("AveragePool2D", "overlapping", (3, 2), (3, 7, 5, 2)),
     Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, _options(ceil=True)),
     Case("Flatten", "maps of unequal sides", (), (3, 3, 2, 4)),

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinyalex.gradcheck.mistakes_norm import along
 from tinyalex.kernels import loops
-from tinyalex.layers import LocalResponseNorm
+from tinyalex.layers import LocalResponseNorm, SpatialResponseNorm
 
 
 def forward_mistakes(kind: str, layer, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Hints, each with the output that the mistake would give. layer: the right one."""
-    return {"Conv2D": _conv, "Linear": _linear, "LocalResponseNorm": _lrn, "ReLU": _relu,
-            "MaxPool2D": _pool, "AveragePool2D": _pool, "Flatten": _flatten,
-            "Tanh": _tanh}[kind](layer, x)
+    return {"Conv2D": _conv, "Linear": _linear, "LocalResponseNorm": _lrn,
+            "SpatialResponseNorm": _spatial, "ReLU": _relu, "MaxPool2D": _pool,
+            "AveragePool2D": _pool, "Flatten": _flatten, "Tanh": _tanh}[kind](layer, x)
 
 
 def _with(layer, x, **params):
@@ -66,6 +67,41 @@ def _lrn(layer, x):
         sums = [np.sum(x[..., max(0, i - first):i + half + last] ** 2, axis=-1) for i in range(C)]
         s = k + alpha * np.stack(sums, axis=-1)
         yield "the window is one map short: range() ends before its end.", x * s**-beta
+
+
+def _spatial(layer, x):
+    size, k, alpha, beta = layer.size, layer.k, layer.alpha, layer.beta
+
+    def norm(**changed):
+        settings = {"size": size, "k": k, "alpha": alpha, "beta": beta} | changed
+        return SpatialResponseNorm(**settings).forward(x)
+
+    def of(squares, divisor=size**2):
+        """The output with these sums of squares."""
+        return x * (k + alpha / divisor * squares) ** -beta
+
+    def sums(a, before, after):
+        return along(along(a, 1, before, after), 2, before, after)
+
+    half, squares = size // 2, x * x
+    there = sums(np.ones(x.shape), half, half)  # pixels in each window
+    yield "alpha is not divided by size².", norm(alpha=alpha * size**2)
+    yield "alpha is divided by size, not by size².", norm(alpha=alpha * size)
+    yield ("alpha is divided by the pixels that are there: by size², also where a window hangs "
+           "over.", of(sums(squares, half, half), there))
+    yield "the window runs over maps, not pixels.", of(along(squares, -1, half, half))
+    yield "the window has columns as well.", of(along(squares, 1, half, half))
+    yield "the window has rows as well.", of(along(squares, 2, half, half))
+    yield "s is multiplied where it should divide.", norm(beta=-beta)
+    yield "the power beta is missing.", norm(beta=1.0)
+    yield "k is not added, or 2 is.", norm(k=2.0)
+    yield "k is not added.", norm(k=0.0)
+    yield "the window is two pixels too wide.", of(sums(squares, half + 1, half + 1))
+    yield ("the window is too narrow: size // 2 pixels to every side.",
+           of(sums(squares, half - 1, half - 1)))
+    for before, after in ((half, half - 1), (half - 1, half)):
+        yield ("the window is one row and one column short: range() ends before its end.",
+               of(sums(squares, before, after)))
 
 
 def _relu(layer, x):

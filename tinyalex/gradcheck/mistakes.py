@@ -12,11 +12,11 @@ from tinyalex.gradcheck.mistakes_maps import (
     average_pool,
     dropout,
     flatten,
-    lrn,
     max_pool,
     relu,
     tanh,
 )
+from tinyalex.gradcheck.mistakes_norm import lrn, spatial
 from tinyalex.gradcheck.scene import Candidate, Scene
 from tinyalex.kernels import loops
 
@@ -179,6 +179,6 @@ def _own_parts(dys, first, width):
 
 MISTAKES = {
     "Conv2D": conv, "Linear": linear, "SoftmaxCrossEntropy": softmax, "Exchange": exchange,
-    "ReLU": relu, "Tanh": tanh, "LocalResponseNorm": lrn, "MaxPool2D": max_pool,
-    "AveragePool2D": average_pool, "Flatten": flatten, "Dropout": dropout,
+    "ReLU": relu, "Tanh": tanh, "LocalResponseNorm": lrn, "SpatialResponseNorm": spatial,
+    "MaxPool2D": max_pool, "AveragePool2D": average_pool, "Flatten": flatten, "Dropout": dropout,
 }

@@ -28,46 +28,6 @@ def tanh(s: Scene, name: str) -> Iterator[Candidate]:
     yield "tanh applied twice", "y is tanh(x) already.", dy * (1 - np.tanh(y) ** 2)
 
 
-def lrn(s: Scene, name: str) -> Iterator[Candidate]:
-    layer, x, dy = s.layer, s.x, s.dy
-    n, k, alpha, beta = layer.n, layer.k, layer.alpha, layer.beta
-
-    def window(a, before=n // 2, after=n // 2):
-        C = a.shape[-1]
-        sums = [a[..., max(0, i - before):max(0, min(C, i + after + 1))].sum(-1) for i in range(C)]
-        return np.stack(sums, axis=-1)
-
-    scale = k + alpha * window(x * x)
-    direct = dy * scale**-beta
-    through = dy * x * scale ** (-beta - 1)
-    cross = 2 * alpha * beta * x * window(through)
-    yield ("without the cross-channel term", "x_i also acts through the sums of its neighbours.",
-           direct)
-    yield ("own channel only", "every map in the window hands something back, not only i itself.",
-           direct - 2 * alpha * beta * x * through)
-    yield "sign of the cross-channel term", "a larger x_i makes its neighbours smaller: minus.", (
-        direct + cross)
-    for power in (-beta, -beta - 2, 1 - beta, -1, -2 * beta, beta - 1):
-        yield ("wrong power", "the sum runs over dy_j x_j s_j**(−beta − 1).",
-               direct - 2 * alpha * beta * x * window(dy * x * scale**power))
-    yield "wrong power", "dy_i is multiplied by s_i**−beta.", dy * scale**beta - cross
-    half = n // 2
-    for before, after in ((half + 1, half + 1), (half - 1, half - 1), (half, half - 1),
-                          (half - 1, half), (half, half + 1), (half + 1, half)):
-        wider = 2 * alpha * beta * x * window(through, before, after)
-        yield ("window off by one", "W(i) is n // 2 maps to either side, i itself between them.",
-               direct - wider)
-    yield "factor 2 missing", "the derivative of x² is 2x.", direct - cross / 2
-    yield "beta missing", "the power's derivative brings down beta.", direct - cross / beta
-    yield "alpha missing", "the squares come into s times alpha.", direct - cross / alpha
-    yield "alpha divided by n", "the paper's sum is not divided by n.", direct - cross / n
-    yield ("x outside instead of inside the sum", "the sum holds dy_j y_j, x_i stands before it.",
-           direct - 2 * alpha * beta * x * x * window(dy * scale ** (-beta - 1)))
-    yield ("x inside instead of outside the sum", "x_i stands before the sum, not in it.",
-           direct - 2 * alpha * beta * window(x * through))
-    yield "cross-channel term only", "dy_i s_i**−beta is missing.", -cross
-
-
 def max_pool(s: Scene, name: str) -> Iterator[Candidate]:
     x, dy, K, S = s.x, s.dy, s.layer.K, s.layer.S
 

@@ -101,6 +101,16 @@ class ExchangeSubject(Subject):
         return dict(zip(self.arrays, dxs, strict=True))
 
 
+def _winners(pool: MaxPool2D):
+    """Which pixel of each window was the largest in the last forward."""
+    if pool.ties == "first":
+        return pool.kept[0]
+    x, y = pool.kept
+    where = np.empty(y.shape, np.uint8)
+    pool.device.kernels.max_pool(x, pool.K, pool.S, np.empty(y.shape), where)
+    return where
+
+
 class NetworkSubject(Subject):
     """The scores of a whole network, with respect to every parameter, by name.
 
@@ -118,7 +128,7 @@ class NetworkSubject(Subject):
         self.network.set_step(0)
         scores = np.array(self.network.forward(self.x, train=True), np.float64)
         self._regime = b"".join(
-            (layer.kept[0] > 0 if isinstance(layer, ReLU) else layer.kept[0]).tobytes()
+            (layer.kept[0] > 0 if isinstance(layer, ReLU) else _winners(layer)).tobytes()
             for _, layer in self.network._layers() if isinstance(layer, ReLU | MaxPool2D))
         return [scores]
 

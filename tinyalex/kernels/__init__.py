@@ -10,9 +10,11 @@ made, so that memory is decided in one place, the device:
     col2im(cols, S, P, dx)                cols (N, OH, OW, KH, KW, C) -> dx (N, H, W, C)
     max_pool(x, K, S, y, where)           x -> y (N, OH, OW, C), where (N, OH, OW, C) uint8 or None
     max_pool_backward(dy, where, K, S, dx)
+    max_pool_backward_ties(dy, x, y, K, S, dx)
     average_pool(x, K, S, y)
     average_pool_backward(dy, K, S, dx)
     window_sum(x, n, y)                   x (..., C) -> y (..., C)
+    box_sum(x, n, y)                      x (N, H, W, C) -> y (N, H, W, C)
     sgd_update(w, v, g, lr, momentum, weight_decay)
 
 K = (KH, KW), S = stride, P = (before, after) = zeros around each picture: `before` at its top and

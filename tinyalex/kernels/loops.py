@@ -59,6 +59,16 @@ def max_pool_backward(dy, where, K, S, dx):
                 dx[n, h, w, c] += dy[n, oh, ow, c]
 
 
+def max_pool_backward_ties(dy, x, y, K, S, dx):
+    """Each window hands its gradient, whole, to every pixel that equals its largest."""
+    N, H, W, C = dx.shape
+    dx[...] = 0
+    for n, oh, ow, c in np.ndindex(dy.shape):
+        for _, h, w in _window(oh, ow, K, S, H, W):
+            if x[n, h, w, c] == y[n, oh, ow, c]:
+                dx[n, h, w, c] += dy[n, oh, ow, c]
+
+
 def average_pool(x, K, S, y):
     """y = the mean of each window, over the pixels that lie inside the picture."""
     N, H, W, C = x.shape
@@ -83,6 +93,15 @@ def window_sum(x, n, y):
     for index in np.ndindex(x.shape):
         *pixel, i = index
         y[index] = sum(x[(*pixel, j)] for j in range(max(0, i - n // 2), min(C, i + n // 2 + 1)))
+
+
+def box_sum(x, n, y):
+    """y[., h, w, .] = the sum of x over the pixels at most n // 2 rows and n // 2 columns away."""
+    N, H, W, C = x.shape
+    for b, h, w, c in np.ndindex(x.shape):
+        rows = range(max(0, h - n // 2), min(H, h + n // 2 + 1))
+        columns = range(max(0, w - n // 2), min(W, w + n // 2 + 1))
+        y[b, h, w, c] = sum(x[b, i, j, c] for i in rows for j in columns)
 
 
 def sgd_update(w, v, g, lr, momentum, weight_decay):

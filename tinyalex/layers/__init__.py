@@ -14,10 +14,10 @@ from tinyalex.layers.base import Layer
 from tinyalex.layers.conv import Conv2D
 from tinyalex.layers.dense import Dropout, Flatten, Linear
 from tinyalex.layers.loss import SoftmaxCrossEntropy
-from tinyalex.layers.norm import LocalResponseNorm
+from tinyalex.layers.norm import LocalResponseNorm, SpatialResponseNorm
 from tinyalex.layers.pool import AveragePool2D, MaxPool2D
 
 __all__ = [
     "AveragePool2D", "Conv2D", "Dropout", "Flatten", "Layer", "Linear", "LocalResponseNorm",
-    "MaxPool2D", "ReLU", "SoftmaxCrossEntropy", "Tanh",
+    "MaxPool2D", "ReLU", "SoftmaxCrossEntropy", "SpatialResponseNorm", "Tanh",
 ]

@@ -7,6 +7,8 @@ import numpy as np
 from tinyalex.devices import HOST
 from tinyalex.errors import UserError
 
+Spread = float | Callable[[int], float]  # a number, or what gives it for a unit's inputs
+
 
 class Layer:
     """A function of arrays that knows its own derivative.
@@ -41,6 +43,9 @@ class Layer:
         """The shape of one picture's output, given that of its input. UserError if it won't fit."""
         return shape
 
+    def reads(self, shape: tuple[int, ...]):
+        """Fit the layer to pictures of this shape, before it has weights. Most fit any."""
+
     def multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiplications with a weight that one picture of this shape costs forward."""
         return 0
@@ -70,24 +75,39 @@ class Layer:
 class Weighted(Layer):
     """A layer with weights W ~ N(0, std²) and biases b, all equal to `bias` at the start.
 
+    std: a number, or a function that gives it for the number of inputs of a unit. The last axis
+    of W runs over the units, the others over what each of them reads.
     rng: a generator, or a seed, to draw the weights at once; without it the layer waits for
     `initialise`, as the layers of a network do.
     """
 
     keeps = "x"
 
-    def __init__(self, shape: tuple[int, ...], std: float, bias: float, name: str, rng=None):
+    def __init__(self, shape: tuple[int, ...], std: Spread, bias: float, name: str, rng=None):
         super().__init__(name)
         self.W_shape, self.std, self.bias = shape, std, bias
         if rng is not None:
             self.initialise(np.random.default_rng(rng))
 
     def initialise(self, rng: np.random.Generator, dtype=np.float32) -> "Weighted":
-        W = rng.standard_normal(self.W_shape, np.float32) * np.float32(self.std)
+        std = self.std(self.inputs) if callable(self.std) else self.std
+        W = rng.standard_normal(self.W_shape, np.float32) * np.float32(std)
         self.params["W"] = self.device.put(W.astype(dtype, copy=False))
         self.params["b"] = self.device.put(np.full(self.W_shape[-1], self.bias, dtype))
         self.grads.clear()
         return self
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers each unit reads: KH·KW·C of a convolution."""
+        return int(np.prod(self.W_shape[:-1]))
+
+    def _reshape(self, W_shape: tuple[int, ...]):
+        """Give W another shape, which is too late once it is drawn."""
+        if self.params:
+            raise RuntimeError(
+                f"{self.name} has its weights already. HINT: call reads before initialise.")
+        self.W_shape = W_shape
 
     def _weights(self):
         if not self.params:

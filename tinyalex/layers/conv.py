@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyalex.kernels import output_size
-from tinyalex.layers.base import Weighted, expect_maps, too_small
+from tinyalex.layers.base import Spread, Weighted, expect_maps, too_small
 
 
 class Conv2D(Weighted):
@@ -24,17 +24,23 @@ class Conv2D(Weighted):
     keeps them in the processor's cache, and made again in backward.
 
     channels, filters: C and F. kernel: KH = KW. pad: zeros around the picture, P on every side, or
-    (before, after) for top and left, and bottom and right. input_gradient=False: backward returns
-    None, for a first layer, since nobody reads the gradient of the picture.
+    (before, after) for top and left, and bottom and right. std: of W, or a function of KH·KW·C.
+    input_gradient=False: backward returns None, for a first layer, since nobody reads the gradient
+    of the picture.
     """
 
     def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1,
-                 pad: int | tuple[int, int] = 0, *, std: float = 0.01, bias: float = 0.0,
+                 pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  input_gradient: bool = True, name: str = "conv", rng=None):
         super().__init__((kernel, kernel, channels, filters), std, bias, name, rng)
         self.K, self.S = (kernel, kernel), stride
         self.P = (pad, pad) if isinstance(pad, int) else tuple(pad)
         self.input_gradient = input_gradient
+
+    def reads(self, shape):
+        """Fit the kernels to maps of this shape (H, W, C), before the layer has weights."""
+        expect_maps(self, shape)
+        self._reshape((*self.K, shape[2], self.W_shape[3]))
 
     def output_shape(self, shape):
         expect_maps(self, shape, channels=self.W_shape[2])

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 
 from tinyalex.errors import UserError
-from tinyalex.layers.base import Layer, Weighted
+from tinyalex.layers.base import Layer, Spread, Weighted
 
 
 class Flatten(Layer):
@@ -34,11 +34,20 @@ class Linear(Weighted):
     Backward. dW = x.T @ dy, db = the sum of dy over the pictures, dx = dy @ W.T.
 
     x, dx: (N, inputs). y, dy: (N, outputs). W: (inputs, outputs). b: (outputs,). Kept: x.
+    std: of W, or a function of the number of inputs.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, std: float = 0.01, bias: float = 0.0,
+    def __init__(self, inputs: int, outputs: int, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "fc", rng=None):
         super().__init__((inputs, outputs), std, bias, name, rng)
+
+    def reads(self, shape):
+        """Fit the weights to pictures of this shape (inputs,), before the layer has any."""
+        if len(shape) != 1:
+            raise UserError(
+                f"{self.name} reads numbers in a row and was given {tuple(shape)}",
+                "put a Flatten before it.")
+        self._reshape((shape[0], self.W_shape[1]))
 
     def output_shape(self, shape):
         if tuple(shape) != self.W_shape[:1]:

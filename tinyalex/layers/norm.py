@@ -1,36 +1,30 @@
-"""Local response normalisation."""
+"""Response normalisation: a number is divided by a power of the squares around it, across the maps
+of a tower (the paper's) or across the pixels of a map (what the authors ran besides)."""
 
 import numpy as np
 
 from tinyalex.errors import UserError
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, expect_maps
 
 
-class LocalResponseNorm(Layer):
-    """Local response normalisation across the maps of one tower (paper, section 3.3).
+class ResponseNorm(Layer):
+    """What both normalisations share: y_i = x_i * s_i**-beta, where alpha / divisor times the
+    squares of a window W(i) is added to k in s_i.
 
-    With W(i) the n maps around map i, clipped at the first and the last:
-
-        s_i = k + alpha * sum(x_j**2 for j in W(i))
-        y_i = x_i * s_i**-beta
-
-    Backward. x_i acts on y_i itself and, through s_j, on every y_j that has i in its window:
-
-        dx_i = dy_i * s_i**-beta - 2 * alpha * beta * x_i * sum(dy_j * y_j / s_j for j in W(i))
-
-    where y_j / s_j = x_j * s_j**-beta / s_j, so that y need not be kept.
-
-    x, y, dy, dx: (N, H, W, C). Kept: x and s. n is odd: a window has a middle.
+    A window lies evenly around its middle, so i is in W(j) just when j is in W(i), and one function
+    adds up over windows in forward and backward.
     """
 
     keeps = "x"
+    divisor = 1  # of alpha
 
-    def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,
-                 name: str = "lrn"):
+    def __init__(self, k: float, alpha: float, beta: float, name: str):
         super().__init__(name)
-        if n < 1 or n % 2 == 0:
-            raise UserError(f"{name}: a window of n={n} maps has no middle one", "make n odd.")
-        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
+        self.k, self.alpha, self.beta = k, alpha, beta
+
+    def _window_sum(self, x, y):
+        """y_i = the sum of x_j over j in W(i)."""
+        raise NotImplementedError
 
     def extra_bytes(self, shape, itemsize):
         return int(np.prod(shape)) * itemsize
@@ -48,8 +42,8 @@ class LocalResponseNorm(Layer):
 
         def some(pictures, worker):
             xs, ss = x[pictures], s[pictures]
-            self.device.kernels.window_sum(xs * xs, self.n, ss)
-            ss *= self.alpha
+            self._window_sum(xs * xs, ss)
+            ss *= self.alpha / self.divisor
             ss += self.k
             np.divide(xs, self._power(ss), out=y[pictures])
 
@@ -66,10 +60,75 @@ class LocalResponseNorm(Layer):
             direct = dy[pictures] / self._power(ss)
             through = direct * xs
             through /= ss
-            self.device.kernels.window_sum(through, self.n, dxs)
+            self._window_sum(through, dxs)
             dxs *= xs
-            dxs *= -2 * self.alpha * self.beta
+            dxs *= -2 * self.alpha / self.divisor * self.beta
             dxs += direct
 
         self._over(x, some)
         return dx
+
+
+class LocalResponseNorm(ResponseNorm):
+    """Local response normalisation across the maps of one tower (paper, section 3.3).
+
+    With W(i) the n maps around map i, clipped at the first and the last:
+
+        s_i = k + alpha * sum(x_j**2 for j in W(i))
+        y_i = x_i * s_i**-beta
+
+    Backward. x_i acts on y_i itself and, through s_j, on every y_j that has i in its window:
+
+        dx_i = dy_i * s_i**-beta - 2 * alpha * beta * x_i * sum(dy_j * y_j / s_j for j in W(i))
+
+    where y_j / s_j = x_j * s_j**-beta / s_j, so that y need not be kept.
+
+    x, y, dy, dx: (N, H, W, C). Kept: x and s. n is odd: a window has a middle.
+    """
+
+    def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,
+                 name: str = "lrn"):
+        super().__init__(k, alpha, beta, name)
+        if n < 1 or n % 2 == 0:
+            raise UserError(f"{name}: a window of n={n} maps has no middle one", "make n odd.")
+        self.n = n
+
+    def _window_sum(self, x, y):
+        self.device.kernels.window_sum(x, self.n, y)
+
+
+class SpatialResponseNorm(ResponseNorm):
+    """Response normalisation within each map: over the pixels around, not the maps around.
+
+    The paper does not mention it; the network behind its tables has one after the LRN of the second
+    layer (layers-145.cfg, `type=rnorm`; Caffe calls it WITHIN_CHANNEL). With W(i) the size×size
+    pixels around pixel i of the same map, clipped at the edges:
+
+        s_i = k + alpha / size**2 * sum(x_j**2 for j in W(i))
+        y_i = x_i * s_i**-beta
+
+    At an edge the sum has fewer squares and is still divided by size².
+
+    Backward. As in LocalResponseNorm, x_i acts on y_i and, through s_j, on every y_j that has i in
+    its window. ds_j/dx_i = alpha / size**2 * 2 * x_i, and s_j**-beta brings down -beta, so
+
+        dx_i = dy_i * s_i**-beta
+               - 2 * alpha / size**2 * beta * x_i * sum(dy_j * y_j / s_j for j in W(i))
+
+    x, y, dy, dx: (N, H, W, C). Kept: x and s. size is odd: a window has a middle.
+    """
+
+    def __init__(self, size: int = 5, k: float = 1.0, alpha: float = 1e-3, beta: float = 0.75,
+                 name: str = "rnorm"):
+        super().__init__(k, alpha, beta, name)
+        if size < 1 or size % 2 == 0:
+            raise UserError(f"{name}: a window of {size}×{size} pixels has no middle one",
+                            "make size odd.")
+        self.size, self.divisor = size, size**2
+
+    def output_shape(self, shape):
+        expect_maps(self, shape)
+        return shape
+
+    def _window_sum(self, x, y):
+        self.device.kernels.box_sum(x, self.size, y)

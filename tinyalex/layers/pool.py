@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinyalex.errors import UserError
 from tinyalex.kernels import output_size
 from tinyalex.layers.base import Layer, expect_maps, too_small
 
@@ -32,27 +33,45 @@ class MaxPool2D(Pool2D):
     Backward. y follows that one pixel and no other: it receives dy, and a pixel that was the
     largest of several windows the sum of theirs. Of equal pixels the first, row by row, counts.
 
+    ties="all": every pixel that equals the largest receives all of dy, as in the authors' own
+    programme, whose backward compares x with y. That is no derivative: where two pixels are equal,
+    moving both by h moves y by h, and this says by 2h. After a ReLU it hardly matters: nearly all
+    ties are between zeros that it made, and to those it lets no gradient through. What is left are
+    flat areas of a picture.
+
     x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: where in its window each largest pixel was,
-    one byte each.
+    one byte each; with ties="all" x and y.
     """
 
+    def __init__(self, kernel: int, stride: int, ceil: bool = False, name: str = "pool",
+                 ties: str = "first"):
+        super().__init__(kernel, stride, ceil, name)
+        if ties not in ("first", "all"):
+            raise UserError(f"{name}: ties={ties!r} is no rule", 'choose "first" or "all".')
+        self.ties = ties
+        self.keeps = "xy" if ties == "all" else ""
+
     def extra_bytes(self, shape, itemsize):
-        return int(np.prod(self.output_shape(shape)))
+        return int(np.prod(self.output_shape(shape))) if self.ties == "first" else 0
 
     def forward(self, x, train=False):
         shape = len(x), *self.output_shape(x.shape[1:])
         y = self.device.empty(shape, x.dtype)
-        where = self.device.empty(shape, np.uint8) if train else None
+        first = self.ties == "first"
+        where = self.device.empty(shape, np.uint8) if train and first else None
 
         def some(pictures, worker):
-            place = where[pictures] if train else None
+            place = None if where is None else where[pictures]
             self.device.kernels.max_pool(x[pictures], self.K, self.S, y[pictures], place)
 
         self._over(x, some)
-        self._keep(train, where, x.shape)
+        self._keep(train, *((where, x.shape) if first else (x, y)))
         return y
 
     def backward(self, dy):
+        return self._backward_first(dy) if self.ties == "first" else self._backward_all(dy)
+
+    def _backward_first(self, dy):
         where, shape = self._recall()
         dx = self.device.empty(shape, dy.dtype)
 
@@ -61,6 +80,19 @@ class MaxPool2D(Pool2D):
                 dy[pictures], where[pictures], self.K, self.S, dx[pictures])
 
         self._over(dy, some)
+        return dx
+
+    def _backward_all(self, dy):
+        # A ReLU in place behind this layer turns a negative y into 0, which no pixel equals then;
+        # but there it hands back dy = 0, so nothing is lost.
+        x, y = self._recall()
+        dx = self.device.empty(x.shape, dy.dtype)
+
+        def some(pictures, worker):
+            self.device.kernels.max_pool_backward_ties(
+                dy[pictures], x[pictures], y[pictures], self.K, self.S, dx[pictures])
+
+        self._over(x, some)
         return dx
 
 
