@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tinyalex import checkpoint, plots, presets
 from tinyalex.data.dataset import Dataset
-from tinyalex.data.loader import Loader, mean_picture
+from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.errors import UserError
 from tinyalex.metrics import Result, measure, wrong
@@ -82,7 +82,7 @@ class Trainer:
         self.optimiser = SGD(self.network, settings.lr, settings.momentum, settings.weight_decay)
         self.schedule = schedule(settings.schedule, settings.lr)
         self.progress = Progress()
-        self.mean = mean_picture(train_set)
+        self.mean = train_set.measure().mean
         side = self.network.input_shape[0]
         self.train_loader = Loader(
             train_set, side, self.mean, scale=preset.scale, batch_size=settings.batch_size,
