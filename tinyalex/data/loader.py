@@ -1,12 +1,13 @@
 """Batches for the network, prepared in the background while the devices train (section 4.1)."""
 
-import queue
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from tinyalex.data import augment as augmentation
+from tinyalex.data.augment import CENTRE, ColourNoise
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import MemoryPool
 from tinyalex.errors import UserError
@@ -18,24 +19,39 @@ class Loader:
     dataset: pictures of S×S pixels. side: of the crops that the network reads. mean: (S, S, 3)
     float32, subtracted pixel by pixel. scale: what the difference is multiplied with (1 in the
     paper). shuffle: pictures in random order, else as they come. augment: crops at random
-    places, half of them mirrored, else the centre. Both are decided by (seed, epoch) and the
-    picture's index alone.
+    places, half of them mirrored, else the centre. colour: noise to add. All that is random is
+    decided by (seed, epoch) and the picture's index alone.
+
+    mean_crop: "same" subtracts from every crop the mean of the same pixels, as the paper has it;
+    "centre" always the centre of the mean, never mirrored, as the authors' program did.
+    ten_crops: all ten views of each picture, in the order of `augment.ten_crops`, instead of one. A
+    batch then has a tenth of the pictures, so that it takes as much memory as without.
+    workers: threads that share the pictures of a batch.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
 
     def __init__(self, dataset: Dataset, side: int, mean: np.ndarray, *, scale: float = 1.0,
                  batch_size: int = 128, seed: int = 0, shuffle: bool = False,
-                 augment: bool = False):
+                 augment: bool = False, colour: ColourNoise | None = None,
+                 mean_crop: str = "same", ten_crops: bool = False, workers: int = 1):
         height, width = dataset.images.shape[1:3]
         if min(height, width) < side:
             raise UserError(
                 f"{dataset.name}: the pictures have {width}×{height} pixels and the network reads "
                 f"{side}×{side}", "choose another --preset, or larger pictures.")
-        self.dataset, self.side, self.mean, self.scale = dataset, side, mean, scale
-        self.batch_size, self.seed = batch_size, seed
-        self.shuffle, self.augment = shuffle, augment
-        self.waited = 0.0
+        if augment and ten_crops:
+            raise ValueError("augment takes one crop at random, ten_crops all ten: choose one")
+        if mean_crop not in ("same", "centre"):
+            raise ValueError(f"mean_crop is 'same' or 'centre', not {mean_crop!r}")
+        self.dataset, self.side, self.scale = dataset, side, scale
+        self.batch_size = max(1, batch_size // 10) if ten_crops else batch_size  # in pictures
+        self.seed, self.shuffle, self.augment = seed, shuffle, augment
+        self.colour, self.mean_crop, self.ten_crops = colour, mean_crop, ten_crops
+        self.workers, self.waited = workers, 0.0
+        self._ten = augmentation.ten_crops(height, width, side)
+        # Mirrored once, here: to read it backwards for every picture takes much longer.
+        self._means = mean, np.ascontiguousarray(mean[:, ::-1])
         self._pool = MemoryPool()
 
     def __len__(self) -> int:
@@ -43,68 +59,76 @@ class Loader:
         return -(-len(self.dataset) // self.batch_size)
 
     def epoch(self, number: int = 1, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The batches of one epoch: (N, side, side, 3) float32 and their labels (N,).
+        """The batches of one epoch: (N, side, side, 3) float32 and their labels (N,), or of ten
+        crops (10·N, side, side, 3), the ten of a picture one after the other, and labels (N,).
 
         first: how many batches to leave out, for a run that resumes in the middle of an epoch.
-        What goes wrong while a batch is prepared is raised here. When the caller stops early, the
-        background thread ends too.
+        What goes wrong while a batch is prepared is raised when it is its turn. When the caller
+        stops early, the background threads end too.
         """
-        order, crops = self._plan(number)
-        waiting, wanted, over = queue.Queue(), threading.Semaphore(1), threading.Event()
+        order, places, shifts, factor = self._plan(number)
+        with ThreadPoolExecutor(self.workers, "loader") as threads:
+            def begin(batch):
+                some = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+                x = self._pool.empty((*places[some].shape[:2], self.side, self.side, 3), np.float32)
+                parts = [threads.submit(self._fill, x[k::self.workers], some[k::self.workers],
+                                        places, shifts, factor) for k in range(self.workers)]
+                return x.reshape(-1, *x.shape[2:]), self.dataset.labels[some], parts
 
-        def prepare():
-            try:
-                for batch in range(first, len(self)):
-                    wanted.acquire()  # one batch ahead is enough, and takes the least memory
-                    if over.is_set():
-                        return
-                    some = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-                    waiting.put((self._batch(some, crops[some]), self.dataset.labels[some]))
-            except BaseException as error:
-                waiting.put(error)
-
-        thread = threading.Thread(target=prepare, name="loader", daemon=True)
-        thread.start()
-        try:
-            for _ in range(first, len(self)):
+            begun = (begin(batch) for batch in range(first, len(self)))
+            ahead = next(begun, None)
+            while ahead:
+                x, labels, parts = ahead
                 start = time.perf_counter()
-                ready = waiting.get()
+                for part in parts:
+                    part.result()
                 self.waited += time.perf_counter() - start
-                if isinstance(ready, BaseException):
-                    raise ready
-                wanted.release()
-                yield ready
-                del ready  # let go of this batch's memory before waiting for the next one
-        finally:
-            over.set()
-            wanted.release()
-            thread.join()
+                ahead = next(begun, None)  # one batch is enough, and takes the least memory
+                yield x, labels
+                del x  # let go of this batch's memory before the next one is asked for
 
     def _plan(self, epoch):
-        """The order of the pictures, and for every picture (top, left, mirrored)."""
+        """What is random in an epoch: the order of the pictures, and for every picture its crops,
+        (views, 3), and its shift of colour or None. And what to multiply all pixels with."""
         count, (height, width) = len(self.dataset), self.dataset.images.shape[1:3]
-        room = height - self.side, width - self.side  # how far a crop can move down, to the right
-        random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(count) if self.shuffle else np.arange(count)
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(count) if self.shuffle else np.arange(count)
         if self.augment:
-            return order, random.integers(0, [room[0] + 1, room[1] + 1, 2], (count, 3))
-        return order, np.tile([room[0] // 2, room[1] // 2, 0], (count, 1))
+            places = augmentation.crop_places(rng, count, height, width, self.side)[:, None]
+        else:
+            views = self._ten if self.ten_crops else self._ten[[CENTRE]]
+            places = np.broadcast_to(views, (count, *views.shape))
+        if self.colour is None or not self.colour.active(epoch):
+            return order, places, [None] * count, self.scale
+        shifts = self.colour.shifts(self.seed, epoch, count)
+        return order, places, shifts, self.scale / self.colour.divisor
 
-    def _batch(self, indices, crops):
-        """(picture - mean) * scale, cropped and mirrored, for each of the pictures."""
-        x, side = self._pool.empty((len(indices), self.side, self.side, 3), np.float32), self.side
-        for picture, crop, out in zip(self.dataset.images[indices], crops, x, strict=True):
-            top, left, mirrored = crop
-            here = slice(top, top + side), slice(left, left + side)
-            np.subtract(picture[here], self.mean[here], out=out[:, ::-1] if mirrored else out)
-        if self.scale != 1:
-            x *= np.float32(self.scale)
-        return x
+    def _fill(self, x, indices, places, shifts, factor):
+        """Prepare the pictures of these indices: x (N, views, side, side, 3)."""
+        for i, views in zip(indices.tolist(), x, strict=True):
+            picture = self.dataset.images[i]
+            for place, out in zip(places[i].tolist(), views, strict=True):
+                self.view(picture, place, out)
+                if shifts[i] is not None:
+                    augmentation.add_colour(out, shifts[i])
+                if factor != 1:
+                    out *= np.float32(factor)
 
+    def view(self, picture: np.ndarray, place: tuple[int, int, int], out: np.ndarray):
+        """One view of a picture (S, S, 3) minus its mean, into out (side, side, 3) float32."""
+        top, left, mirrored = place
+        crop = picture[top : top + self.side, left : left + self.side]
+        # First made float32, then subtracted: at once, NumPy would convert in small pieces, which
+        # takes longer. And reversed pixels, three numbers each, are fastest colour by colour.
+        if mirrored:
+            for colour in range(3):
+                out[..., colour] = crop[:, ::-1, colour]
+        else:
+            out[...] = crop
+        out -= self._mean_crop(*(self._ten[CENTRE] if self.mean_crop == "centre" else place))
 
-def mean_picture(dataset: Dataset) -> np.ndarray:
-    """The mean of all pictures, pixel by pixel: (H, W, 3) float32."""
-    total = np.zeros(dataset.images.shape[1:], np.int64)
-    for start in range(0, len(dataset), 1000):
-        total += dataset.images[start : start + 1000].sum(axis=0, dtype=np.int64)
-    return (total / len(dataset)).astype(np.float32)
+    def _mean_crop(self, top, left, mirrored):
+        mean = self._means[mirrored]
+        if mirrored:
+            left = mean.shape[1] - self.side - left
+        return mean[top : top + self.side, left : left + self.side]
