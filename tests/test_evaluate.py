@@ -36,8 +36,8 @@ def other(split):
 
 
 def log_softmax(scores):
-    p = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.log(p / p.sum(axis=-1, keepdims=True))
+    scores = scores - scores.max(axis=-1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
 
 
 class Says:

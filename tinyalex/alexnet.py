@@ -12,7 +12,7 @@ parameters are there.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod, sqrt
+from math import sqrt
 
 from tinyalex.devices import HOST, CpuDevice
 from tinyalex.layers import (
@@ -26,11 +26,10 @@ from tinyalex.layers import (
     SpatialResponseNorm,
 )
 from tinyalex.layers import LocalResponseNorm as LRN
-from tinyalex.layers.base import Weighted
+from tinyalex.layers.base import Spread, Weighted
 from tinyalex.network import Network
 
 Tower = list[list[Layer]]
-Spread = Callable[[Weighted], float]  # the standard deviation of a layer's weights
 
 
 def printed(layer: Weighted) -> float:
@@ -45,7 +44,7 @@ def as_run(layer: Weighted) -> float:
 
 def he(layer: Weighted) -> float:
     """Keeps the size of the signal through a layer and its ReLU (He et al., 2015)."""
-    return sqrt(2 / prod(layer.W_shape[:-1]))
+    return sqrt(2 / layer.inputs)
 
 
 INITS = {"paper": printed, "original": as_run, "he": he}

@@ -7,7 +7,7 @@ import numpy as np
 from tinyalex.devices import HOST
 from tinyalex.errors import UserError
 
-Spread = float | Callable[[int], float]  # a number, or what gives it for a unit's inputs
+Spread = float | Callable[["Weighted"], float]  # a number, or what gives it for a layer
 
 
 class Layer:
@@ -75,8 +75,8 @@ class Layer:
 class Weighted(Layer):
     """A layer with weights W ~ N(0, std²) and biases b, all equal to `bias` at the start.
 
-    std: a number, or a function that gives it for the number of inputs of a unit. The last axis
-    of W runs over the units, the others over what each of them reads.
+    std: a number, or a function that gives it for the layer, asked when the weights are drawn. The
+    last axis of W runs over the units, the others over what each of them reads.
     rng: a generator, or a seed, to draw the weights at once; without it the layer waits for
     `initialise`, as the layers of a network do.
     """
@@ -90,7 +90,7 @@ class Weighted(Layer):
             self.initialise(np.random.default_rng(rng))
 
     def initialise(self, rng: np.random.Generator, dtype=np.float32) -> "Weighted":
-        std = self.std(self.inputs) if callable(self.std) else self.std
+        std = self.std(self) if callable(self.std) else self.std
         W = rng.standard_normal(self.W_shape, np.float32) * np.float32(std)
         self.params["W"] = self.device.put(W.astype(dtype, copy=False))
         self.params["b"] = self.device.put(np.full(self.W_shape[-1], self.bias, dtype))
