@@ -10,9 +10,9 @@ import sys
 
 import numpy as np
 import pytest
-from tinyalex.data.augment import CENTRE, ten_crops
 
 from tinyalex import evaluate, metrics, train
+from tinyalex.data.augment import CENTRE, ten_crops
 from tinyalex.errors import run
 
 MODULE = '''
@@ -108,13 +108,12 @@ def test_ten_patches_are_the_average_of_ten_views(runs, capsys):
     printed = capsys.readouterr().out
     from corners import load
 
-    from tinyalex import checkpoint
+    from tinyalex import assembly, checkpoint
     from tinyalex.devices import Devices
     from tinyalex.runs import Settings
-    from tinyalex.training import build
     saved, val = checkpoint.load(runs / "net1" / "checkpoint.npz"), load("val")
     with Devices("cpu") as devices:
-        network = build(Settings(**saved.about["settings"]), 3, devices)
+        network = assembly.network(Settings(**saved.about["settings"]), 3, devices)
         network.load_state(saved.values)
         p = np.zeros((60, 3))
         for view, (top, left, mirrored) in enumerate(ten_crops(32, 32, 28)):

@@ -99,8 +99,35 @@ def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
 
     assert evaluate.main(["made"]) == 0
     printed = capsys.readouterr().out
-    assert f"top-1  {1 - float(rows[-1]['val_error']):.2%} right" in printed
+    right = f"{1 - float(rows[-1]['val_error']):.2%}"
+    assert any(line.split()[:3] == ["centre", "patch", right] for line in printed.splitlines())
     assert (folder / "confusion.png").exists()
+
+
+def test_an_experiment_is_kept_with_the_run_and_measured_as_the_same_network(
+        patches, tmp_path, capsys):
+    changes = ["--towers", "1", "--activation", "tanh", "--lrn", "before", "--pool", "2/2",
+               "--without", "conv4,fc7", "--colour", "original", "--epochs", "1"]
+    assert train.main(settings(patches, "--out", "made", *changes)) == 0
+    printed = capsys.readouterr().out
+    assert "1 tower," in printed and "activation tanh, lrn before, pool 2/2" in printed
+    kept = weights(tmp_path / "made")
+    assert "conv1.W" in kept and "conv4.W" not in kept and "fc7.W" not in kept
+    assert train.main(["--resume", "made", "--epochs", "2"]) == 0
+    assert evaluate.main(["made"]) == 0
+
+
+def test_colour_noise_changes_what_is_learned_and_nothing_about_the_order(patches, tmp_path):
+    for colour in ("none", "paper", "original"):
+        train.main(settings(patches, "--out", colour, "--epochs", "1", "--colour", colour))
+    first = [weights(tmp_path / colour)["conv1a.W"] for colour in ("none", "paper", "original")]
+    assert abs(first[0] - first[1]).max() > 0 and abs(first[1] - first[2]).max() > 0
+
+
+def test_the_number_of_workers_changes_no_bit(patches, tmp_path):
+    for workers in ("1", "3"):
+        train.main(settings(patches, "--out", workers, "--epochs", "1", "--workers", workers))
+    assert_same_bits(weights(tmp_path / "1"), weights(tmp_path / "3"))
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(patches, tmp_path):
@@ -182,6 +209,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     (["--seed", "9" * 30], "--seed"),
     (["--dropout", "1"], "--dropout"),
     (["--schedule", "never"], "--schedule"),
+    (["--schedule", "5:cnov1=0"], "no layer 'cnov1'"),
+    (["--towers", "3"], "--towers"),
+    (["--colour", "sepia"], "--colour"),
+    (["--without", "conv1"], "--without conv1"),
     (["--data", "nowhere"], "nowhere"),
     (["--data", "nowhere:load"], "nowhere"),
     (["--data", "."], "."),

@@ -6,15 +6,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import checkpoint, plots, presets
+from tinyalex import assembly, checkpoint, plots, presets
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
-from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.metrics import Result, average, log_probabilities, score
 from tinyalex.runs import Settings
-from tinyalex.training import build
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,8 +64,8 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
     """
     saved = checkpoint.load(path)
     settings = Settings.of(saved.about["settings"], path)
-    preset = presets.get(settings.preset)
-    val_set = sources.load(args.data or settings.data, args.split, preset.picture, args.limit)
+    picture = presets.get(settings.preset).picture
+    val_set = sources.load(args.data or settings.data, args.split, picture, args.limit)
     for known in (saved.about["classes"], classes):
         if list(val_set.classes) != known:
             raise UserError(
@@ -78,11 +76,10 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
         raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
                         f"network was trained on {saved.mean.shape}", "name other data.")
     with Devices(args.devices, settings.towers) as devices:
-        network = build(settings, len(classes), devices)
+        network = assembly.network(settings, len(classes), devices)
         network.load_state(saved.values, str(path))
-        loader = Loader(val_set, network.input_shape[0], saved.mean, scale=preset.scale,
-                        batch_size=args.batch_size, mean_crop=preset.mean_crop,
-                        ten_crops=args.ten_crop)
+        loader = assembly.test_loader(settings, val_set, network.input_shape[0], saved.mean,
+                                      args.batch_size, args.ten_crop)
         said = {"centre patch": [], "ten patches": []}
         for x, labels in tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
                               disable=None, leave=False):

@@ -11,17 +11,14 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import ablations, checkpoint, plots, presets
-from tinyalex.data.augment import ColourNoise
+from tinyalex import assembly, checkpoint, plots
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.data.statistics import Statistics
 from tinyalex.devices import Devices
 from tinyalex.errors import UserError
 from tinyalex.metrics import Result, measure, wrong
 from tinyalex.network import Network
-from tinyalex.optim import SGD, Schedule, schedule
-from tinyalex.runs import Run, Settings
+from tinyalex.runs import Run
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
 LOG_EVERY = 20  # rows of log.csv inside an epoch
@@ -78,23 +75,16 @@ class Trainer:
     """
 
     def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
-        settings, preset = run.settings, presets.get(run.settings.preset)
+        settings = run.settings
         self.run, self.settings, self.classes = run, settings, train_set.classes
-        self.network = build(settings, len(train_set.classes), devices)
-        self.optimiser = SGD(self.network, settings.lr, settings.momentum, settings.weight_decay,
-                             preset.bias_lr, preset.bias_decay)
-        self.schedule = schedule(settings.schedule, settings.lr)
-        check_schedule(self.schedule, self.network)
+        self.network = assembly.network(settings, len(train_set.classes), devices)
+        self.optimiser = assembly.optimiser(settings, self.network)
+        self.schedule = assembly.schedule(settings, self.network)
         self.progress = Progress()
-        statistics = train_set.measure()
-        self.mean = statistics.mean
-        common = {"side": self.network.input_shape[0], "mean": self.mean, "scale": preset.scale,
-                  "batch_size": settings.batch_size, "mean_crop": preset.mean_crop,
-                  "workers": settings.workers}
-        self.train_loader = Loader(
-            train_set, **common, seed=settings.seed, shuffle=True, augment=settings.augment,
-            colour=colour_noise(settings.colour, statistics, preset.colour_until))
-        self.val_loader = Loader(val_set, **common)
+        self.mean = train_set.measure().mean
+        side = self.network.input_shape[0]
+        self.train_loader = assembly.train_loader(settings, train_set, side)
+        self.val_loader = assembly.test_loader(settings, val_set, side, self.mean)
         self.result: Result | None = None
         self.drawn = time.perf_counter()
 
@@ -237,32 +227,6 @@ class Trainer:
                 else "there is no checkpoint yet")
         return UserError(f"epoch {at.epoch}, step {at.step + 1}: {what}; training stops here",
                          f"try a smaller --lr than {self.settings.lr:g}; {kept}.")
-
-
-def build(settings: Settings, classes: int, devices: Devices) -> Network:
-    """The network that the settings ask for, with fresh weights. UserError where they clash."""
-    return presets.get(settings.preset).network(
-        classes=classes, devices=list(devices), seed=settings.seed, keep=1 - settings.dropout,
-        init=settings.init, towers=settings.towers,
-        edit=ablations.edit(settings.activation, settings.lrn, settings.pool, settings.without))
-
-
-def colour_noise(form: str, statistics: Statistics, until: int | None) -> ColourNoise | None:
-    """The noise of --colour: as the paper prints it, as it was run ("original"), or "none"."""
-    match form:
-        case "paper":
-            return ColourNoise.paper(statistics, until)
-        case "original":
-            return ColourNoise.original(statistics, until)
-    return None
-
-
-def check_schedule(plan: Schedule, network: Network):
-    """UserError where the schedule names a layer that the network does not have."""
-    for layer in {layer for _, layer, _ in getattr(plan, "changes", ())}:
-        if not any(p.name.startswith(layer) for p in network.parameters):
-            raise UserError(f"--schedule: the network has no layer {layer!r}",
-                            "summary --preset NAME lists the layers.")
 
 
 def check_preset(saved: checkpoint.Checkpoint, preset: str, path):

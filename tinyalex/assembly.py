@@ -1,0 +1,70 @@
+"""From the settings of a run to its parts: network, optimiser, schedule, loaders."""
+
+import numpy as np
+
+from tinyalex import ablations, optim, presets
+from tinyalex.data.augment import ColourNoise
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.loader import Loader
+from tinyalex.data.statistics import Statistics
+from tinyalex.devices import Devices
+from tinyalex.errors import UserError
+from tinyalex.network import Network
+from tinyalex.runs import Settings
+
+
+def network(settings: Settings, classes: int, devices: Devices) -> Network:
+    """The network, with fresh weights. UserError where the settings clash."""
+    return presets.get(settings.preset).network(
+        classes, list(devices), towers=settings.towers, seed=settings.seed,
+        keep=1 - settings.dropout, init=settings.init,
+        edit=ablations.edit(settings.activation, settings.lrn, settings.pool, settings.without))
+
+
+def optimiser(settings: Settings, network: Network) -> optim.SGD:
+    """SGD with the settings' rate, momentum and decay, and the preset's rules for biases."""
+    preset = presets.get(settings.preset)
+    return optim.SGD(network, settings.lr, settings.momentum, settings.weight_decay,
+                     preset.bias_lr, preset.bias_decay)
+
+
+def schedule(settings: Settings, network: Network) -> optim.Schedule:
+    """The schedule of the learning rate. UserError where it names a layer that is not there."""
+    plan = optim.schedule(settings.schedule, settings.lr)
+    for _, layer, _ in getattr(plan, "changes", ()):
+        if not any(p.name.startswith(layer) for p in network.parameters):
+            raise UserError(f"--schedule: the network has no layer {layer!r}",
+                            "python -m tinyalex.summary lists the layers of a preset.")
+    return plan
+
+
+def train_loader(settings: Settings, train_set: Dataset, side: int) -> Loader:
+    """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
+    settings say. side: of the crops."""
+    preset, statistics = presets.get(settings.preset), train_set.measure()
+    return Loader(
+        train_set, side, statistics.mean, scale=preset.scale, mean_crop=preset.mean_crop,
+        batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
+        augment=settings.augment, workers=settings.workers,
+        colour=colour_noise(settings.colour, statistics, preset.colour_until))
+
+
+def test_loader(settings: Settings, dataset: Dataset, side: int, mean: np.ndarray,
+                batch_size: int | None = None, ten_crops: bool = False) -> Loader:
+    """Batches to measure with: the centre of each picture, or ten crops of it, minus the mean of
+    the training pictures. batch_size: the settings', if not given."""
+    preset = presets.get(settings.preset)
+    return Loader(dataset, side, mean, scale=preset.scale, mean_crop=preset.mean_crop,
+                  batch_size=batch_size or settings.batch_size, ten_crops=ten_crops,
+                  workers=settings.workers)
+
+
+def colour_noise(form: str, statistics: Statistics, until: int | None = None
+                 ) -> ColourNoise | None:
+    """The noise as the paper prints it ("paper"), as it was run ("original"), or none ("none")."""
+    match form:
+        case "paper":
+            return ColourNoise.paper(statistics, until)
+        case "original":
+            return ColourNoise.original(statistics, until)
+    return None
