@@ -78,8 +78,28 @@ class MyDropout:
         return dy * self.mask
 
 
+class MySpatialNorm:
+    def __init__(self, size, k, alpha, beta):
+        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+
+    def mean(self, a):
+        p, (_, H, W, _) = self.size // 2, a.shape
+        a = np.pad(a, ((0, 0), (p, p), (p, p), (0, 0)))
+        return sum(a[:, i:i + H, j:j + W] for i, j in np.ndindex(self.size, self.size)
+                   ) / self.size**2
+
+    def forward(self, x):
+        self.x, self.s = x, self.k + self.alpha * self.mean(x * x)
+        return x / self.s**self.beta
+
+    def backward(self, dy):
+        inside = dy * self.x / self.s ** (self.beta + 1)
+        return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.mean(inside)
+
+
 @pytest.mark.parametrize(("cls", "like"), [
-    (MyLinear, "Linear"), (MyConv, "Conv2D"), (MyDropout, "Dropout")])
+    (MyLinear, "Linear"), (MyConv, "Conv2D"), (MyDropout, "Dropout"),
+    (MySpatialNorm, "SpatialResponseNorm")])
 def test_a_right_class_passes_though_it_knows_nothing_of_the_package(cls, like):
     report = check(cls, like=like)
     assert report.ok, report
@@ -185,6 +205,42 @@ def test_a_mistake_in_forward_is_named_though_backward_fits_it():
     """A gradient check alone would pass: backward is the derivative of the wrong function."""
     report = check(variant(MyConv, forward=turned), like="Conv2D")
     assert "the kernel is turned round" in str(report)
+
+
+def over_maps(self, a):
+    p, C = self.size // 2, a.shape[3]
+    a = np.pad(a, ((0, 0), (0, 0), (0, 0), (p, p)))
+    return sum(a[..., j:j + C] for j in range(self.size)) / self.size**2
+
+
+def over_a_row(self, a):
+    p, W = self.size // 2, a.shape[2]
+    a = np.pad(a, ((0, 0), (0, 0), (p, p), (0, 0)))
+    return sum(a[:, :, j:j + W] for j in range(self.size)) / self.size**2
+
+
+def over_what_is_there(self, a):
+    return MySpatialNorm.mean(self, a) / MySpatialNorm.mean(self, np.ones_like(a))
+
+
+def short(self, a):
+    p, (_, H, W, _) = self.size // 2, a.shape
+    a = np.pad(a, ((0, 0), (p, p), (p, p), (0, 0)))
+    return sum(a[:, i:i + H, j:j + W] for i, j in np.ndindex(self.size - 1, self.size - 1)
+               ) / self.size**2
+
+
+@pytest.mark.parametrize(("mean", "told"), [
+    (lambda s, a: MySpatialNorm.mean(s, a) * s.size**2, "alpha is not divided by size²"),
+    (lambda s, a: MySpatialNorm.mean(s, a) * s.size, "divided by size, not by size²"),
+    (over_what_is_there, "divided by the pixels that are there"),
+    (over_maps, "the window runs over maps"),
+    (over_a_row, "the window has rows as well"),
+    (short, "one row and one column short"),
+])
+def test_a_normalisation_with_another_window_is_told_which(mean, told):
+    """forward and backward agree with each other, so their gradients are right."""
+    assert told in str(check(variant(MySpatialNorm, mean=mean), like="SpatialResponseNorm"))
 
 
 def test_a_classic_mistake_in_a_learners_own_words_is_named():

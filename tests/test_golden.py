@@ -23,6 +23,7 @@ from tinyalex.layers import (
     MaxPool2D,
     ReLU,
     SoftmaxCrossEntropy,
+    SpatialResponseNorm,
     Tanh,
 )
 from tinyalex.network import Network
@@ -41,9 +42,13 @@ LAYERS = {
     "lrn": LocalResponseNorm(5, 2.0, 0.3, 0.75),
     "lrn_few": LocalResponseNorm(5, 1.0, 0.2, 0.6),
     "lrn_paper": LocalResponseNorm(5, 2.0, 1e-4, 0.75),
+    "spatial": SpatialResponseNorm(3, 2.0, 2.7, 0.75),
+    "spatial_small": SpatialResponseNorm(5, 1.0, 5.0, 0.6),
+    "spatial_original": SpatialResponseNorm(),
     "max_pool": MaxPool2D(3, 2),
     "max_pool_ceil": MaxPool2D(3, 2, ceil=True),
     "max_pool_apart": MaxPool2D(2, 2),
+    "max_pool_ties": MaxPool2D(3, 2, ties="all"),
     "average_pool": AveragePool2D(3, 2),
     "average_pool_ceil": AveragePool2D(3, 2, ceil=True),
 }

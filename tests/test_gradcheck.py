@@ -53,9 +53,10 @@ def test_nine_mistakes_in_ten_are_named():
 
 @pytest.mark.parametrize(("kind", "cls"), [
     ("Conv2D", weighted.TextbookConv), ("Linear", weighted.TextbookLinear),
-    ("LocalResponseNorm", norm.TextbookLRN), ("MaxPool2D", maps.TextbookMaxPool),
-    ("AveragePool2D", maps.TextbookAverage), ("SoftmaxCrossEntropy", around.TextbookLoss),
-    ("Exchange", around.TextbookExchange), ("SGD", around.TextbookSGD)])
+    ("LocalResponseNorm", norm.TextbookLRN), ("SpatialResponseNorm", norm.TextbookSpatial),
+    ("MaxPool2D", maps.TextbookMaxPool), ("AveragePool2D", maps.TextbookAverage),
+    ("SoftmaxCrossEntropy", around.TextbookLoss), ("Exchange", around.TextbookExchange),
+    ("SGD", around.TextbookSGD)])
 def test_what_mutants_are_made_from_is_right(kind, cls):
     """Else a mutant might be caught for something that is not its mistake."""
     for case in cases_of(kind):

@@ -64,10 +64,11 @@ def test_pooling_does_what_the_loops_say(seed, ceil):
         kernels.max_pool(x, K, S, y, where)
         kernels.average_pool(x, K, S, average)
         dy = np.random.default_rng(seed).standard_normal(shape)
-        dx, share = np.empty_like(x), np.empty_like(x)
+        dx, every, share = (np.empty_like(x) for _ in range(3))
         kernels.max_pool_backward(dy, where, K, S, dx)
+        kernels.max_pool_backward_ties(dy, x, y, K, S, every)
         kernels.average_pool_backward(dy, K, S, share)
-        results[kernels] = y, where, average, dx, share
+        results[kernels] = y, where, average, dx, every, share
     for fast, slow in zip(results[numpy], results[loops], strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
 
@@ -87,6 +88,16 @@ def test_window_sum_is_clipped_at_the_first_and_the_last_channel(C, n):
     fast, slow = np.empty_like(x), np.empty_like(x)
     numpy.window_sum(x, n, fast)
     loops.window_sum(x, n, slow)
+    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [(1, 1), (2, 5), (4, 3), (7, 9)])
+@pytest.mark.parametrize("n", [1, 3, 5])
+def test_box_sum_is_clipped_at_the_edges_of_the_map(side, n):
+    x = np.random.default_rng(n).standard_normal((2, *side, 3))
+    fast, slow = np.full_like(x, np.nan), np.empty_like(x)
+    numpy.box_sum(x, n, fast)
+    loops.box_sum(x, n, slow)
     np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
 
 

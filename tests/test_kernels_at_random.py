@@ -52,12 +52,13 @@ def test_pooling(H, W, C, KH, KW, S, ceil, ties):
     for kernels in (numpy, loops):
         y, average = np.full(dy.shape, np.nan), np.full(dy.shape, np.nan)
         where = np.full(dy.shape, 255, np.uint8)
-        dx, share = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+        dx, every, share = (np.full(x.shape, np.nan) for _ in range(3))
         kernels.max_pool(x, (KH, KW), S, y, where)
         kernels.max_pool_backward(dy, where, (KH, KW), S, dx)
+        kernels.max_pool_backward_ties(dy, x, y, (KH, KW), S, every)
         kernels.average_pool(x, (KH, KW), S, average)
         kernels.average_pool_backward(dy, (KH, KW), S, share)
-        results.append((y, where, dx, average, share))
+        results.append((y, where, dx, every, average, share))
     for fast, slow in zip(*results, strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-13)
 
@@ -69,4 +70,14 @@ def test_window_sum(C, n, rows):
     fast, slow = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     numpy.window_sum(x, n, fast)
     loops.window_sum(x, n, slow)
+    np.testing.assert_array_equal(fast, slow)
+
+
+@quick
+@given(H=some.integers(1, 9), W=some.integers(1, 9), n=some.sampled_from([1, 3, 5, 7]), C=sizes)
+def test_box_sum(H, W, n, C):
+    x = numbers((2, H, W, C))
+    fast, slow = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+    numpy.box_sum(x, n, fast)
+    loops.box_sum(x, n, slow)
     np.testing.assert_array_equal(fast, slow)

@@ -19,6 +19,7 @@ from tinyalex.layers import (
     LocalResponseNorm,
     MaxPool2D,
     ReLU,
+    SpatialResponseNorm,
     Tanh,
 )
 
@@ -31,8 +32,12 @@ LAYERS = {
     "tanh": (lambda: Tanh(), (2, 3, 3, 2)),
     "lrn": (lambda: LocalResponseNorm(5, k=2, alpha=0.3), (2, 3, 2, 7)),
     "lrn of few maps": (lambda: LocalResponseNorm(5, k=1, alpha=0.3, beta=0.6), (2, 2, 2, 3)),
+    "spatial norm": (lambda: SpatialResponseNorm(3, k=2, alpha=2), (2, 5, 4, 2)),
+    "spatial norm of small maps": (
+        lambda: SpatialResponseNorm(5, k=1, alpha=2, beta=0.6), (2, 2, 3, 2)),
     "overlapping max pool": (lambda: MaxPool2D(3, 2), (2, 7, 7, 2)),
     "max pool over the edge": (lambda: MaxPool2D(3, 2, ceil=True), (2, 6, 6, 2)),
+    "max pool to all ties": (lambda: MaxPool2D(3, 2, ties="all"), (2, 7, 7, 2)),
     "average pool": (lambda: AveragePool2D(3, 2, ceil=True), (2, 6, 7, 2)),
     "flatten": (lambda: Flatten(), (2, 3, 2, 2)),
     "dropout": (lambda: Dropout(0.5, seed=1), (4, 10)),
@@ -110,6 +115,12 @@ def test_what_does_not_fit_is_said_with_the_sizes():
         Linear(10, 4, name="fc6", rng=0).forward(np.zeros((1, 11), np.float32))
     with pytest.raises(UserError, match="make n odd"):
         LocalResponseNorm(n=4)
+    with pytest.raises(UserError, match="make size odd"):
+        SpatialResponseNorm(size=4)
+    with pytest.raises(UserError, match=r"rnorm2 reads maps of shape \(height, width, channels\)"):
+        SpatialResponseNorm(name="rnorm2").output_shape((10,))
+    with pytest.raises(UserError, match="ties='none' is no rule"):
+        MaxPool2D(3, 2, ties="none")
     with pytest.raises(RuntimeError, match="has no weights yet"):
         Linear(10, 4).forward(np.zeros((1, 10), np.float32))
 
@@ -141,3 +152,50 @@ def test_a_batch_of_one_picture_is_like_any_other(name):
     one = alone.forward(x[:1], train=True)
     np.testing.assert_allclose(one, y[:1], rtol=1e-12)
     np.testing.assert_allclose(alone.backward(np.cos(one)), dx[:1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("layer", "inputs"), [
+    (Conv2D(20, 50, 3, std=lambda n: 1 / n), 180),
+    (Linear(200, 50, std=lambda n: 1 / n), 200)])
+def test_std_may_be_a_function_of_how_much_a_unit_reads(layer, inputs):
+    """KH·KW·C numbers of a convolution: without the kernel's size it would be 1/20."""
+    layer.initialise(np.random.default_rng(0))
+    assert layer.params["W"].std() == pytest.approx(1 / inputs, rel=0.03)
+    assert layer.params["W"].dtype == np.float32
+
+
+def test_a_function_and_its_number_draw_the_same_weights():
+    for make in (lambda std: Conv2D(3, 4, 5, std=std, rng=1), lambda std: Linear(75, 4, std=std,
+                                                                                rng=1)):
+        np.testing.assert_array_equal(make(lambda n: 2 / n).params["W"], make(2 / 75).params["W"])
+
+
+def test_a_layer_can_be_fitted_to_what_it_reads():
+    """Without conv4 its reader conv5 sees conv3's maps; N(0, 1/n²) has to follow."""
+    conv = Conv2D(3, 40, 3, pad=1, std=lambda n: 1 / n)
+    conv.reads((6, 6, 50))
+    conv.initialise(np.random.default_rng(0))
+    assert conv.params["W"].shape == (3, 3, 50, 40)
+    assert conv.params["W"].std() == pytest.approx(1 / 450, rel=0.03)
+    assert conv.forward(np.ones((1, 6, 6, 50), np.float32)).shape == (1, *conv.output_shape(
+        (6, 6, 50))) == (1, 6, 6, 40)
+    assert conv.multiply_adds((6, 6, 50)) == 36 * 450 * 40
+
+    fc = Linear(7, 30, std=lambda n: 1 / n)
+    fc.reads((400,))
+    fc.initialise(np.random.default_rng(0))
+    assert fc.params["W"].shape == (400, 30)
+    assert fc.params["W"].std() == pytest.approx(1 / 400, rel=0.03)
+    ReLU().reads((6, 6, 50))  # a layer without weights fits anything
+
+
+def test_what_a_layer_cannot_be_fitted_to_is_refused():
+    with pytest.raises(UserError, match="conv1 reads maps of shape"):
+        Conv2D(3, 4, 3, name="conv1").reads((10,))
+    with pytest.raises(UserError, match="fc6 reads numbers in a row and was given"):
+        Linear(10, 4, name="fc6").reads((6, 6, 3))
+    for layer, shape in ((Conv2D(3, 4, 3, rng=0), (5, 5, 8)), (Linear(10, 4, rng=0), (11,))):
+        with pytest.raises(RuntimeError, match="has its weights already"):
+            layer.reads(shape)
+        layer.forward(np.ones((1, *((5, 5, 3) if isinstance(layer, Conv2D) else (10,))),
+                              np.float32))  # and is as it was

@@ -3,7 +3,10 @@
 import pytest
 
 from tinyalex import summary
+from tinyalex.devices import HOST
 from tinyalex.errors import run
+from tinyalex.layers import Conv2D, Flatten, MaxPool2D, ReLU, SpatialResponseNorm
+from tinyalex.network import Network
 
 
 def test_the_paper_at_one_glance(capsys):
@@ -28,3 +31,17 @@ def test_with_one_device_nothing_crosses(capsys):
     summary.main(["--preset", "tiny", "--devices", "cpu"])
     assert "crosses" in (out := capsys.readouterr().out)
     assert next(line for line in out.splitlines() if line.startswith("total")).endswith(" 0.0 MB")
+
+
+@pytest.mark.parametrize(("ties", "pool"), [
+    ("first", 4 * 4 * 2 * 1),  # where the winners were
+    ("all", 8 * 8 * 2 * 4 + 4 * 4 * 2 * 4)])  # its x and its y
+def test_what_the_layers_of_the_authors_network_keep(ties, pool):
+    layers = [Conv2D(3, 2, 3, pad=1, name="conv1"), ReLU("relu1", inplace=True),
+              SpatialResponseNorm(name="rnorm1"), MaxPool2D(2, 2, name="pool1", ties=ties),
+              Flatten("flatten")]
+    network = Network([[layers]], (8, 8, 3), [HOST])
+    maps = 8 * 8 * 2 * 4  # relu1's y, which is rnorm1's x; and its s
+    assert summary.kept_bytes(network, 10) == 10 * (8 * 8 * 3 * 4 + 2 * maps + pool)
+    row = next(row for row in summary.table(network, 10).splitlines() if row.startswith("rnorm1"))
+    assert row.split() == ["rnorm1", "host", "8×8×2", "0.0", "MB"]

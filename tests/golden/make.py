@@ -6,6 +6,10 @@ only between two that did not learn from each other. What has to be minded on th
 
 - PyTorch's maps are (N, C, H, W) and its filters (F, C, KH, KW); what is stored is in our order.
 - Its LocalResponseNorm divides alpha by the window's size, so it gets alpha times the size.
+- A normalisation within each map is no layer of its own there: its sum is an average pool of the
+  squares, over zeros beyond the edge too, times alpha.
+- Its max pool hands the gradient to one of several equal pixels; for the rule that each gets all of
+  it, windows are unfolded, compared with the maximum, and folded back.
 - Its SGD keeps the learning rate outside the velocity; the paper's update is written out instead.
 - Two towers are one network with grouped convolutions: filters of group t see the maps of tower t.
   LRN must not look across towers, so it normalises each half by itself.
@@ -38,6 +42,11 @@ def lrn(x, n, k, alpha, beta):
     return F.local_response_norm(x, n, alpha * n, beta, k)
 
 
+def spatial(x, size, k, alpha, beta):
+    mean = F.avg_pool2d(x * x, size, 1, padding=size // 2, count_include_pad=True)
+    return x / (k + alpha * mean) ** beta
+
+
 def normal(generator, *shape, scale=1.0):
     return scale * torch.randn(shape, generator=generator, dtype=torch.float64)
 
@@ -59,6 +68,9 @@ LAYERS = {  # name: (shape of x in PyTorch's order, shape of W, what the layer c
     "average_pool": ((2, 3, 7, 9), None, lambda x: F.avg_pool2d(x, 3, 2)),
     "average_pool_ceil": ((2, 3, 6, 8), None, lambda x: F.avg_pool2d(
         x, 3, 2, ceil_mode=True, count_include_pad=False)),
+    "spatial": ((2, 3, 6, 7), None, lambda x: spatial(x, 3, 2.0, 2.7, 0.75)),
+    "spatial_small": ((2, 3, 2, 4), None, lambda x: spatial(x, 5, 1.0, 5.0, 0.6)),
+    "spatial_original": ((2, 2, 8, 7), None, lambda x: spatial(x, 5, 1.0, 1e-3, 0.75)),
 }
 
 
@@ -82,6 +94,19 @@ def layer_values():
                     "dW": filters_out(W.grad), "db": maps_out(b.grad)}
         values |= {f"{name}.{key}": array for key, array in put.items()}
     return values
+
+
+def ties_values():
+    """Max pooling 3/2 of few different numbers; every pixel that equals the maximum gets dy."""
+    generator = torch.Generator().manual_seed(300)
+    x = torch.randint(0, 3, (2, 3, 7, 9), generator=generator).double()
+    y = F.max_pool2d(x, 3, 2)
+    dy = normal(generator, *y.shape)
+    seen = F.unfold(x, 3, stride=2).view(2, 3, 9, -1)  # the 9 pixels of each window
+    parts = (seen == y.view(2, 3, 1, -1)) * dy.view(2, 3, 1, -1)
+    dx = F.fold(parts.view(2, 27, -1), (7, 9), 3, stride=2)
+    values = {"x": x, "y": y, "dy": dy, "dx": dx}
+    return {f"max_pool_ties.{key}": maps_out(array) for key, array in values.items()}
 
 
 def dropout_and_loss_values():
@@ -167,7 +192,7 @@ def towers(arrays, what):
 
 def compute():
     """All golden values by name."""
-    return layer_values() | dropout_and_loss_values() | network_values()
+    return layer_values() | ties_values() | dropout_and_loss_values() | network_values()
 
 
 if __name__ == "__main__":
