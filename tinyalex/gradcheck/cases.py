@@ -118,7 +118,7 @@ CASES = [
     Case("MaxPool2D", "side by side", (2, 2), (3, 4, 5, 2), spaced),
     Case("MaxPool2D", "over the edge", (3, 2), (2, 6, 6, 2), spaced, _options(ceil=True)),
     Case("MaxPool2D", "ties", (3, 2), (2, 5, 5, 2), tied),
-    Case("MaxPool2D", "no ties, and a rule for them", (3, 2), (2, 5, 7, 2), spaced,
+    Case("MaxPool2D", "ties to all, where there are none", (3, 2), (2, 5, 7, 2), spaced,
          _options(ties="all")),
     Case("AveragePool2D", "overlapping", (3, 2), (3, 7, 5, 2)),
     Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, _options(ceil=True)),

@@ -87,8 +87,8 @@ def _spatial(layer, x):
     there = sums(np.ones(x.shape), half, half)  # pixels in each window
     yield "alpha is not divided by size².", norm(alpha=alpha * size**2)
     yield "alpha is divided by size, not by size².", norm(alpha=alpha * size)
-    yield ("alpha is divided by the pixels that are there: by size², also where a window hangs "
-           "over.", of(sums(squares, half, half), there))
+    yield ("alpha is divided by the pixels that are there; it is size² that divides, also where a "
+           "window hangs over.", of(sums(squares, half, half), there))
     yield "the window runs over maps, not pixels.", of(along(squares, -1, half, half))
     yield "the window has columns as well.", of(along(squares, 1, half, half))
     yield "the window has rows as well.", of(along(squares, 2, half, half))

@@ -26,23 +26,23 @@ def lrn(s: Scene, name: str) -> Iterator[Candidate]:
     def window(a, before=n // 2, after=n // 2):
         return along(a, -1, before, after)
 
-    _, direct, through, factor = _parts(s, window)
-    yield from _of_both(s, window, n // 2, "channel", "n // 2 maps to either side")
+    _, direct, through, factor = _parts(s, window, s.layer.alpha)
+    yield from _of_both(s, window, s.layer.alpha, n // 2, "channel", "n // 2 maps to either side")
     yield ("alpha divided by n", "the paper's sum is not divided by n.",
            direct - factor * s.x * window(through) / n)
 
 
 def spatial(s: Scene, name: str) -> Iterator[Candidate]:
-    size = s.layer.size
+    size, alpha = s.layer.size, s.layer.alpha / s.layer.size**2
     half = size // 2
 
     def window(a, before=half, after=half):
         return along(along(a, 1, before, after), 2, before, after)
 
-    _, direct, through, factor = _parts(s, window)
+    _, direct, through, factor = _parts(s, window, alpha)
     outside = factor * s.x
     cross = outside * window(through)
-    yield from _of_both(s, window, half, "pixel", "size // 2 pixels to every side")
+    yield from _of_both(s, window, alpha, half, "pixel", "size // 2 pixels to every side")
     yield ("sums over channels instead of pixels", "the window lies within one map.",
            direct - outside * along(through, -1, half, half))
     for axis, other in ((1, "columns"), (2, "rows")):
@@ -59,19 +59,20 @@ def spatial(s: Scene, name: str) -> Iterator[Candidate]:
                direct - clipped * size**2)
 
 
-def _parts(s: Scene, window: Window):
-    """s, and the three parts of dx = direct − factor · x · window(through)."""
+def _parts(s: Scene, window: Window, alpha: float):
+    """s, and the three parts of dx = direct − factor · x · window(through). alpha: what each square
+    counts."""
     layer, x, dy = s.layer, s.x, s.dy
-    alpha = layer.alpha / layer.divisor
     scale = layer.k + alpha * window(x * x)
     through = dy * x * scale ** (-layer.beta - 1)
     return scale, dy * scale**-layer.beta, through, 2 * alpha * layer.beta
 
 
-def _of_both(s: Scene, window: Window, half: int, what: str, reach: str) -> Iterator[Candidate]:
+def _of_both(s: Scene, window: Window, alpha: float, half: int, what: str,
+             reach: str) -> Iterator[Candidate]:
     """what: what a window is made of. reach: how far it goes, for the hint."""
     x, dy, beta = s.x, s.dy, s.layer.beta
-    scale, direct, through, factor = _parts(s, window)
+    scale, direct, through, factor = _parts(s, window, alpha)
     outside = factor * x
     cross = outside * window(through)
     yield (f"without the cross-{what} term", "x_i also acts through the sums of its neighbours.",

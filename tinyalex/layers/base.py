@@ -44,7 +44,7 @@ class Layer:
         return shape
 
     def reads(self, shape: tuple[int, ...]):
-        """Fit the layer to pictures of this shape, before it has weights. Most fit any."""
+        """Fit the layer to pictures of this shape, before it has weights. Most layers fit any."""
 
     def multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiplications with a weight that one picture of this shape costs forward."""
