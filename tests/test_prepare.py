@@ -164,7 +164,8 @@ def command(pets, out):
             "    time.sleep(0.05)\n"
             "    return read(*args)\n"
             f"prepare.SHARD, prepare.GROUP, prepare.read_picture = {SHARD}, 2, slow\n"
-            f"sys.exit(run(lambda: main([{str(pets)!r}, {str(out)!r}, '--side', '8', '--workers', '1'])))")
+            f"sys.exit(run(lambda: main([{str(pets)!r}, {str(out)!r}, '--side', '8', "
+            "'--workers', '1'])))")
     environment = dict(os.environ, PYTHONPATH=str(Path(tinyalex.__file__).parents[1]))
     return subprocess.Popen([sys.executable, "-c", code], env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
