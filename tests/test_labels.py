@@ -21,7 +21,7 @@ GIVEN = [7, 999, 0, 7]  # the places of the four pictures' classes
 
 def written(tmp_path, text, name="list.txt"):
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     return path
 
 
@@ -39,9 +39,9 @@ def test_every_list_gives_the_same_classes(line, tmp_path):
     assert labels.read(written(tmp_path, text), NAMES, WNIDS) == GIVEN
 
 
-def test_a_list_with_names_may_be_in_any_order_with_a_headline_and_more_pictures(tmp_path):
+def test_a_list_with_names_may_have_any_order_a_headline_a_byte_order_mark_and_more(tmp_path):
     rows = [f"{name},{WNIDS[label]} 1 2 3 4" for name, label in zip(NAMES, GIVEN, strict=True)]
-    text = "\n".join(["ImageId,PredictionString", *rows[::-1], f"other,{WNIDS[1]} 1 2 3 4"])
+    text = "\n".join([rows[3], "ImageId,PredictionString", *rows[2::-1], f"other,{WNIDS[1]} 1 2 3 4"])
     assert labels.read(written(tmp_path, "\ufeff" + text), NAMES, WNIDS) == GIVEN
 
 

@@ -136,8 +136,10 @@ def test_too_many_broken_pictures_end_it_with_count_names_and_report(pets, tmp_p
     assert not prepare.is_finished(out)
     with pytest.raises(UserError, match="prepared only in part"):
         sources.load(str(out), "train", side=8)
+    before = digests(out)
     with pytest.raises(UserError, match=r"more than 5\.0%"):
         make(folder.listing(pets), out, 8)
+    assert digests(out) == before, "it knew from the first run"
     make(folder.listing(pets), out, 8, max_broken=4 / 23)
     assert len(shards.load(out, "train")) == 14
 
