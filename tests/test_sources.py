@@ -72,7 +72,7 @@ def test_a_folder_with_one_of_the_two_says_that_the_other_is_missing(tmp_path):
     pets = write_pictures(tmp_path / "pets")
     (pets / "val").rename(tmp_path / "elsewhere")
     assert len(sources.load(str(pets), "train", side=6)) == 2
-    with pytest.raises(UserError, match="val: no such folder"):
+    with pytest.raises(UserError, match="val: no pictures"):
         sources.load(str(pets), "val", side=6)
     (tmp_path / "elsewhere").rename(pets / "val")
     (pets / "train").rename(tmp_path / "elsewhere")
@@ -143,7 +143,7 @@ def test_what_is_not_there_at_all_is_answered_with_what_there_is(tmp_path):
 
 def test_a_folder_with_neither_is_not_blamed_on_cifar_alone(tmp_path):
     (tmp_path / "cat").mkdir()
-    with pytest.raises(UserError, match="neither train/ and val/ folders") as caught:
+    with pytest.raises(UserError, match="neither folders with pictures") as caught:
         sources.load(str(tmp_path), "val")
     assert str(tmp_path) in caught.value.args[0]
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
     "summary": "print a network: layers, parameters, work, memory, traffic",
     "data": "list, fetch and show datasets",
+    "prepare": "turn a folder of photographs into a dataset that opens at once",
     "gradcheck": "compare every gradient with numbers; --show-mutants: see mistakes caught",
 }
 

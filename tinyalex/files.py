@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,13 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path):
+    """Delete the temporary files of writers that were killed. Nobody else may be writing there."""
+    for path in folder.iterdir():
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.[a-z]+", path.name):
+            path.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:

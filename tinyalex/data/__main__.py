@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show(source: str, split: str, count: int, out: Path) -> int:
-    some = sources.load(source, split, side=128, limit=count)
+    some = sources.load(source, split, side=None, limit=count)
     plots.samples(some.images, [some.classes[label].replace(" ", "\n") for label in some.labels],
                   out)
     print(f"{len(some)} pictures of {some.name}: {out}")

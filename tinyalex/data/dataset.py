@@ -12,8 +12,8 @@ from tinyalex.errors import UserError
 class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
-    images: (count, H, W, 3) uint8, RGB; anything that NumPy can index with an array of integers,
-        so a memory-mapped file will do.
+    images: (count, H, W, 3) uint8, RGB; an array, or what is indexed as one, by a number, a slice
+        or an array of numbers (see shards.py).
     labels: (count,) integers, 0 <= label < len(classes).
     classes: the names of the classes, in the order of their labels.
     name: what to call it in messages.
@@ -62,5 +62,5 @@ class Dataset:
             return self.statistics
         total = Sums(0, 0, 0)
         for start in range(0, len(self), 100):
-            total += Sums.of(self.images[start : start + 100])
+            total += Sums.of(np.asarray(self.images[start : start + 100]))
         return total.statistics()

@@ -1,91 +1,172 @@
-"""Pictures in folders, as ImageNet has them: FOLDER/train/<class>/* and FOLDER/val/<class>/*."""
+"""Pictures in folders: which files there are, of which classes, for training or for validation.
 
+    FOLDER/train/<class>/* and FOLDER/val/<class>/*
+    FOLDER/train/<class>/* and FOLDER/val/*, with a list of the classes (see labels.py)
+    FOLDER/<class>/* or FOLDER/train/<class>/*: some of each class are set apart for validation
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
-from tinyalex.data.dataset import Dataset
+from tinyalex.data import labels
+from tinyalex.data.pictures import ENDINGS
 from tinyalex.errors import UserError
 
-ENDINGS = {".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"}
+VAL_SHARE = 0.1
+LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "
+           "FOLDER/<class>/")
 
 
-def load(split: str, folder: str | Path, side: int = 256, limit: int | None = None) -> Dataset:
-    """The pictures of one split ("train" or "val"), each as its central side×side pixels.
+class Picture(NamedTuple):
+    """name: the path inside the folder. label: an index into the classes. size: bytes of the file.
+    changed: when, in nanoseconds since 1970."""
 
-    The shorter side is scaled to `side` first (paper, section 2). Everything is in memory: fit for
-    some thousand pictures. The classes are those of train/, where there is one: a label means the
-    same in every split, though some class may have no pictures in val/. limit: take so many, from
-    all classes alike. Raises UserError for a folder without pictures, for a class that train/ does
-    not have, and for a picture that cannot be read.
+    name: str
+    label: int
+    size: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of a folder, by split ("train", "val").
+
+    A split has one picture of each class in turn, so that any first part of it has all classes.
+    split: how pictures were set apart for validation, where that was done here.
     """
-    folder, train = Path(folder) / split, Path(folder) / "train"
-    names = class_names(folder)
-    classes = class_names(train) if train.is_dir() else names
-    if unknown := set(names) - set(classes):
-        raise UserError(f"{folder / min(unknown)}: there is no such class in {train}",
-                        "every split needs the class folders of train/, with the same names.")
-    files = [_pictures(folder / name) for name in classes]
-    # One of each class in turn, so that any first part of the list has all classes.
-    listed = sorted((place, label, path) for label, paths in enumerate(files)
-                    for place, path in enumerate(paths))[:limit]
-    if not listed:
-        raise UserError(f"{folder}: no pictures in {len(classes)} class folders",
-                        f"put pictures ({', '.join(sorted(ENDINGS))}) into {folder}/<class>/.")
-    images = np.empty((len(listed), side, side, 3), np.uint8)
-    for i, (_, _, path) in enumerate(tqdm(listed, f"reading {folder}", unit="pictures",
-                                          disable=None, leave=False)):
-        images[i] = read_picture(path, side)
-    return Dataset(images, np.array([label for _, label, _ in listed]), classes, str(folder))
+
+    folder: Path
+    classes: tuple[str, ...]
+    splits: dict[str, list[Picture]]
+    split: dict[str, float] | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.splits.values()))
+
+    def first(self, limit: int | None) -> "Listing":
+        """The first `limit` pictures of each split."""
+        return replace(self, splits={s: some[:limit] for s, some in self.splits.items()})
+
+    def digest(self) -> str:
+        """Another one as soon as a picture comes, goes, moves or is written anew."""
+        sha = hashlib.sha256(os.fsencode("/".join(self.classes)))
+        for split, pictures in self.splits.items():
+            sha.update(f"\n{split} {len(pictures)}\n".encode())
+            for name, *numbers in pictures:
+                sha.update(os.fsencode(name) + f"/{numbers}\n".encode())
+        return sha.hexdigest()
+
+
+def listing(folder: str | Path, val_labels: Path | None = None, val_share: float = VAL_SHARE,
+            seed: int = 0) -> Listing:
+    """The pictures in `folder`, in any of the layouts above.
+
+    val_labels: the list for a val/ without class folders, where it is not where labels.find looks.
+    val_share: of each class, where there is no val/; which ones, `seed` decides. A class with two
+    or more pictures gets into both splits, one with a single picture is trained on.
+
+    The classes are those of train/, sorted: a label means the same in every split. Raises UserError
+    for a folder without pictures, and for a class that train/ does not have.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder", f"{LAYOUTS}.")
+    train, val = folder / "train", folder / "val"
+    if not val.is_dir():
+        return _split(folder, train if train.is_dir() else folder, val_share, seed)
+    if not train.is_dir():  # enough to evaluate on
+        classes = _classes(val)
+        return Listing(folder, classes, {"train": [], "val": _turns(folder, val, classes)})
+    classes = _classes(train)
+    splits = {"train": _turns(folder, train, classes)}
+    if class_names(val):
+        _check_known(val, classes, train)
+        splits["val"] = _turns(folder, val, classes)
+    else:
+        splits["val"] = _flat(folder, val, classes, val_labels)
+    return Listing(folder, classes, splits)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The names of the class folders, sorted. UserError where there are none."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder",
-                        "pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/.")
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and _is_seen(p)))
+    """The names of the folders in it that have pictures, sorted."""
+    return tuple(sorted(entry.name for entry in _seen(folder)
+                        if entry.is_dir() and any(_files(Path(entry)))))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names = class_names(folder)
     if not names:
-        raise UserError(f"{folder}: no class folders in it",
-                        f"pictures are expected in {folder}/<class>/.")
+        raise UserError(f"{folder}: no class folders with pictures in it",
+                        f"{LAYOUTS}, as {', '.join(sorted(ENDINGS))}.")
     return names
 
 
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+def _check_known(val: Path, classes: tuple[str, ...], train: Path):
+    if unknown := set(class_names(val)) - set(classes):
+        raise UserError(f"{val / min(unknown)}: there is no such class in {train}",
+                        "every split needs the class folders of train/, with the same names.")
+
+
+def _split(folder: Path, source: Path, share: float, seed: int) -> Listing:
+    classes = _classes(source)
+    splits = {"train": [], "val": []}
+    for label, name in enumerate(classes):
+        pictures = _pictures(folder, source / name, label)
+        count = len(pictures)
+        apart = min(max(round(share * count), share > 0), count - 1)
+        chosen = set(np.random.default_rng([seed, label]).permutation(count)[:apart].tolist())
+        for split in splits:
+            splits[split].append([picture for i, picture in enumerate(pictures)
+                                  if (i in chosen) == (split == "val")])
+    return Listing(folder, classes, {s: _in_turn(some) for s, some in splits.items()},
+                   {"val_share": share, "seed": seed})
+
+
+def _flat(folder: Path, val: Path, classes: tuple[str, ...], listed: Path | None) -> list[Picture]:
+    pictures = _pictures(folder, val, 0)
+    if not pictures:
+        raise UserError(f"{val}: no pictures in it", "put some there, or remove the folder: then "
+                        "some of train/ are set apart for validation.")
+    given = labels.read(listed or labels.find(folder), [Path(p.name).name for p in pictures],
+                        classes)
+    by_class = [[] for _ in classes]
+    for picture, label in zip(pictures, given, strict=True):
+        by_class[label].append(picture._replace(label=label))
+    return _in_turn(by_class)
+
+
+def _turns(folder: Path, split: Path, classes: tuple[str, ...]) -> list[Picture]:
+    return _in_turn([_pictures(folder, split / name, label) for label, name in enumerate(classes)])
+
+
+def _in_turn(by_class: list[list[Picture]]) -> list[Picture]:
+    turns = sorted((place, picture.label, picture) for pictures in by_class
+                   for place, picture in enumerate(pictures))
+    return [picture for _, _, picture in turns]
+
+
+def _pictures(folder: Path, inside: Path, label: int) -> list[Picture]:
+    if not inside.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and _is_seen(p))
+    prefix, pictures = inside.relative_to(folder).as_posix(), []
+    for entry in _files(inside):
+        stat = entry.stat()
+        pictures.append(Picture(f"{prefix}/{entry.name}", label, stat.st_size, stat.st_mtime_ns))
+    return sorted(pictures)
 
 
-def _is_seen(path: Path) -> bool:
+def _files(folder: Path) -> Iterator[os.DirEntry]:
+    return (entry for entry in _seen(folder)
+            if os.path.splitext(entry.name)[1].lower() in ENDINGS and not entry.is_dir())
+
+
+def _seen(folder: Path) -> Iterator[os.DirEntry]:
     # .ipynb_checkpoints is not a class, and macOS leaves ._cat.jpg, no picture, beside cat.jpg.
-    return not path.name.startswith(".")
-
-
-def read_picture(path: Path, side: int) -> np.ndarray:
-    """A picture as (side, side, 3) uint8 RGB: shorter side scaled to `side`, centre taken.
-
-    What is transparent is shown on white. Raises UserError where it cannot be read.
-    """
-    try:
-        with Image.open(path) as picture:
-            picture = _rgb(picture)
-    except Exception as error:  # a broken picture can raise almost anything
-        raise UserError(f"{path}: not a picture that can be read ({error})",
-                        "remove it, or mend it.") from None
-    # Cut and scaled in one go: of a panorama, all but the centre would be made only to be dropped.
-    short = min(picture.size)
-    left, top = ((length - short) / 2 for length in picture.size)
-    square = (left, top, left + short, top + short)
-    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=square))
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits of grey, which convert would clip to white
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith("."))

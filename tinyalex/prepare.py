@@ -1,0 +1,100 @@
+"""python -m tinyalex.prepare: turn a folder of photographs into a dataset; see --help."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tinyalex import plots
+from tinyalex.data import folder, labels, shards
+from tinyalex.data.pictures import MAX_PIXELS
+from tinyalex.data.prepare import MAX_BROKEN, SKIPPED, bytes_needed, prepare
+from tinyalex.errors import ArgumentParser, UserError, number, run
+
+LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.prepare`; argv without the programme's name."""
+    args = _parse(argv)
+    listing = folder.listing(args.source, args.val_labels, args.val_share, args.seed)
+    print(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
+    print(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
+          f"{args.side}×{args.side} pictures", flush=True)
+    start = time.perf_counter()
+    done = prepare(listing, args.out, args.side, args.max_pixels, args.max_broken, args.workers)
+    seconds = time.perf_counter() - start
+    print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
+          else "read     nothing: all was done already")
+    _farewell(args.out)
+    return 0
+
+
+def _parse(argv):
+    parser = ArgumentParser(
+        prog="python -m tinyalex.prepare",
+        description="Turn a folder of photographs into a dataset that opens at once: each "
+                    "scaled and cut to a square (paper, section 2), as raw pixels in files that "
+                    "are mapped into memory. Run it again to go on where it was stopped or killed.",
+        epilog="docs/data.md shows the layouts, the files, and what takes how much disk and time.")
+    add = parser.add_argument
+    add("source", type=Path, metavar="SOURCE", help="a folder with train/<class>/ and "
+        "val/<class>/, with train/<class>/ and a val/ without classes, or with <class>/ alone")
+    add("out", type=Path, metavar="OUT", help="the folder to write")
+    add("--side", type=number(int, 1, 4096), default=256, help="pixels of a prepared picture")
+    add("--val-labels", type=Path, metavar="FILE", help="the classes of a val/ without class "
+        f"folders; {', '.join(labels.NAMES)} are found without")
+    add("--val-share", type=number(float, 0, 0.9), default=folder.VAL_SHARE,
+        help="share of each class to validate with, where there is no val/")
+    add("--seed", type=number(int, 0, 2**63), default=0, help="which pictures these are")
+    add("--max-broken", type=number(float, 0, 1), default=MAX_BROKEN,
+        help="share of pictures that may be skipped because they cannot be read")
+    add("--max-pixels", type=number(int, 1, Image.MAX_IMAGE_PIXELS), default=MAX_PIXELS,
+        help="larger pictures are skipped, unread")
+    add("--workers", type=number(int, 1, 1024), help="threads; all cores if not given")
+    return parser.parse_args(argv)
+
+
+def _counts(splits: dict) -> str:
+    words = {"train": "to train on", "val": "to validate with"}
+    return ", ".join(f"{len(some):,} {words[split]}" for split, some in splits.items())
+
+
+def _farewell(out: Path):
+    """What is there now, and what to try next."""
+    told, kept = shards.about(out), shards.numbers(out)
+    print(f"classes  {len(told['classes']):,}: {_some(told['classes'])}")
+    print(f"pictures {_counts({split: kept[split] for split in told['shards']})}")
+    if told["skipped"]:
+        print(f"skipped  {told['skipped']:,}: see {out / SKIPPED}")
+    print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")
+    sets = [shards.load(out, split) for split, counts in told["shards"].items() if sum(counts)]
+    if not sets:
+        raise UserError(f"{out}: not one of the pictures could be read",
+                        f"see {out / SKIPPED}, and prepare others.")
+    some, statistics = sets[0].first(LOOK), sets[0].statistics
+    images = list(some.images)
+    captions = [some.classes[label].replace(" ", "\n") for label in some.labels]
+    if statistics is not None:
+        print("mean     {:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255)".format(
+            *statistics.mean.mean(axis=(0, 1), dtype=np.float64)))
+        print("√λ       {:.2f}, {:.2f}, {:.2f} (standard deviation along the principal colours)"
+              .format(*np.sqrt(statistics.principal_colours()[0])))
+        images.append(statistics.mean.round().astype(np.uint8))
+        captions.append("mean picture")
+    plots.samples(np.stack(images), captions, out / "look.png")
+    print(f"a look   {out / 'look.png'}")
+    if len(sets) < 2:
+        print("one of the splits is empty: training needs both (two pictures of a class do)")
+    else:
+        print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:5])}{', …' * (len(names) > 5)}"
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
