@@ -61,7 +61,8 @@ def parts(loader: Loader, count: int) -> dict[str, float]:
     def view(k, mirrored):
         loader.view(pictures[k], (*places[k][:2], mirrored), x[k])
 
-    work = {"read": read, "crop - mean": lambda k: view(k, 0), "same, mirrored": lambda k: view(k, 1)}
+    work = {"read": read, "crop - mean": lambda k: view(k, 0),
+            "same, mirrored": lambda k: view(k, 1)}
     if colour is not None:
         shifts = colour.shifts(0, 1, count)
         work["colour noise"] = lambda k: add_colour(x[k], shifts[k])
