@@ -1,12 +1,16 @@
-"""python -m tinyalex.data: which datasets there are; fetching one; a look at one."""
+"""python -m tinyalex.data: which datasets there are; fetching one; a look at one, and at what
+training does to it; how fast it is fed."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from tinyalex import plots
-from tinyalex.data import cifar10, sources
+from tinyalex import plots, presets
+from tinyalex.data import augment_page, cifar10, sources, speed
+from tinyalex.data.augment import NOISES
 from tinyalex.data.fetch import URL, fetch, present
+from tinyalex.data.loader import Loader
 from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.files import cache_folder
 
@@ -29,11 +33,31 @@ def main(argv: list[str] | None = None) -> int:
     add.add_argument("--split", choices=["train", "val"], default="val")
     add.add_argument("--count", type=number(int, 1, 1000), default=40, help="how many pictures")
     add.add_argument("--out", type=Path, default=Path("pictures.png"), help="the PNG to write")
+    add = commands.add_parser("augment", help="draw what training and testing do to some pictures")
+    add.add_argument("--data", default="shapes", metavar="WHAT", help=sources.KINDS)
+    add.add_argument("--limit", type=number(int, 1), help="read only the first LIMIT pictures")
+    add.add_argument("--seed", type=number(int, 0, 2**63), default=0,
+                     help="of the choice of pictures, crops and colours")
+    add.add_argument("--pictures", type=number(int, 1, 20), default=1, help="how many")
+    add.add_argument("--out", type=Path, default=Path("augment.png"), help="the PNG to write")
+    add = commands.add_parser("speed", help="measure how many pictures a second are fed")
+    add.add_argument("--preset", metavar="NAME", default="tiny",
+                     help=f"whose crops, scale and batches: {', '.join(presets.PRESETS)}")
+    add.add_argument("--data", metavar="WHAT", help=f"{sources.KINDS}; the preset's if not given")
+    add.add_argument("--limit", type=number(int, 1), help="read only the first LIMIT pictures")
+    add.add_argument("--workers", type=speed.counts, default="1,2", metavar="LIST",
+                     help="numbers of threads to compare")
+    add.add_argument("--colour", choices=["none", *NOISES], default="none",
+                     help="colour noise, as the paper prints it or as its authors ran it")
     args = parser.parse_args(argv)
     if args.command == "list":
         return _list()
     if args.command == "show":
         return _show(args.dataset, args.split, args.count, args.out)
+    if args.command == "augment":
+        return _augment(args.data, args.limit, args.seed, args.pictures, args.out)
+    if args.command == "speed":
+        return _speed(args.preset, args.data, args.limit, args.workers, args.colour)
     return _fetch_cifar10(args.folder, args.url)
 
 
@@ -42,6 +66,33 @@ def _show(source: str, split: str, count: int, out: Path) -> int:
     plots.samples(some.images, [some.classes[label].replace(" ", "\n") for label in some.labels],
                   out)
     print(f"{len(some)} pictures of {some.name}: {out}")
+    return 0
+
+
+def _augment(source: str, limit: int | None, seed: int, pictures: int, out: Path) -> int:
+    dataset = sources.load(source, "train", limit=limit)
+    augment_page.draw(dataset, out, seed, pictures)
+    print(f"what becomes of a picture of {dataset.name}: {out}")
+    return 0
+
+
+def _speed(preset: str, source: str | None, limit: int | None, workers: tuple[int, ...],
+           colour: str) -> int:
+    chosen = presets.get(preset)
+    if not (source or chosen.data):
+        raise UserError(f"--preset {preset} needs to know the data", "name it with --data WHAT.")
+    dataset = sources.load(source or chosen.data, "train", chosen.picture, limit)
+    side, statistics = chosen.network().input_shape[0], dataset.measure()
+    noise = NOISES[colour](statistics) if colour in NOISES else None
+    loaders = {n: Loader(dataset, side, statistics.mean, scale=chosen.scale, shuffle=True,
+                         batch_size=chosen.batch_size, augment=True, colour=noise, workers=n)
+               for n in workers}
+    height, width = dataset.images.shape[1:3]
+    print(f"{len(dataset):,} pictures of {width}×{height}, {dataset.name}\n"
+          f"crops of {side}×{side}, colour noise: {colour}, batch {chosen.batch_size}, "
+          f"{os.cpu_count()} cores\n", flush=True)
+    print(speed.report(speed.rates(loaders, pictures=2048),
+                       speed.parts(loaders[workers[0]], count=200)))
     return 0
 
 

@@ -95,4 +95,7 @@ class ColourNoise:
 def add_colour(x: np.ndarray, shift: np.ndarray):
     """Add a shift of colour (3,) to all pixels of a picture x (H, W, 3), in place."""
     # A whole row at a time: in steps of three numbers NumPy takes four times as long.
-    x += np.tile(shift, (x.shape[1], 1))
+    x += np.full((x.shape[1], 3), shift)
+
+
+NOISES = {"paper": ColourNoise.paper, "original": ColourNoise.original}  # by their names for users

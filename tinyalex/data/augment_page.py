@@ -1,0 +1,167 @@
+"""One page that shows what training and testing do to pictures: python -m tinyalex.data augment.
+
+Every crop and every colour on it comes out of the loader, with the mean added again.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from tinyalex.data.augment import ColourNoise, crop_places, ten_crops
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.loader import Loader
+from tinyalex.data.statistics import Statistics
+from tinyalex.files import replacing
+from tinyalex.plots import CAPTION, LINE, MARGIN, QUIET, _figure, _paste, _write
+
+WHOLE = 192  # pixels of the page that a picture is wide; its crops in proportion
+GAP = 8
+COLOURS = ((213, 94, 0), (0, 114, 178), (240, 228, 66), (0, 158, 115), (204, 121, 167),
+           (86, 180, 233))  # of frames; told apart by colour-blind readers too
+
+
+class Tile(NamedTuple):
+    """One picture on the page: (H, W, 3) uint8 as large as in the data, what is written below it,
+    and frames: (top, left, side, colour), in pixels of the data."""
+
+    image: np.ndarray
+    caption: str = ""
+    frames: tuple = ()
+
+
+def draw(dataset: Dataset, path: str | Path, seed: int = 0, pictures: int = 1):
+    """Write the page for some pictures of the dataset, chosen at random, as a PNG.
+
+    Crops have 7/8 of the picture's side, as in the paper (224 of 256).
+    """
+    whole = min(dataset.images.shape[1:3])
+    side, statistics = whole * 7 // 8, _square(dataset.measure(), whole)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(dataset))[:pictures]
+    some = Dataset(_central(np.stack([dataset.images[i] for i in chosen.tolist()]), whole),
+                   dataset.labels[chosen], dataset.classes, dataset.name)
+    sections = {
+        f"Training: crops of {side}×{side} pixels at random places, half of them mirrored":
+            _random_crops(some, side, rng),
+        "Training: colour noise, as the paper prints it (three draws) and as its authors ran it "
+        "(three); below each what is added to red, green and blue":
+            _colours(some, statistics, seed),
+        "The mean picture is subtracted": [_means(some, statistics)],
+        "Testing: ten crops": _ten(some, side),
+    }
+    _page(sections, WHOLE / whole, path)
+
+
+def _central(images: np.ndarray, side: int) -> np.ndarray:
+    top, left = ((length - side) // 2 for length in images.shape[-3:-1])
+    return images[..., top : top + side, left : left + side, :]
+
+
+def _square(statistics: Statistics, side: int) -> Statistics:
+    return Statistics(_central(statistics.mean, side), statistics.covariance)
+
+
+def _pixels(x: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+
+
+def _random_crops(some: Dataset, side: int, rng: np.random.Generator) -> list[list[Tile]]:
+    """Of each picture a row: the picture with frames, and what is in them."""
+    whole = some.images.shape[1]
+    loader = Loader(some, side, np.zeros((whole, whole, 3), np.float32))
+    rows, crop = [], np.empty((side, side, 3), np.float32)
+    for picture in some.images:
+        places = crop_places(rng, len(COLOURS), whole, whole, side).tolist()
+        rows.append([Tile(picture, "the picture", _frames(places, side))])
+        for place, colour in zip(places, COLOURS, strict=True):
+            loader.view(picture, place, crop)
+            rows[-1].append(Tile(_pixels(crop), "mirrored" if place[2] else "",
+                                 ((0, 0, side, colour),)))
+    return rows
+
+
+def _frames(places: list, side: int) -> tuple:
+    return tuple((top, left, side, colour)
+                 for (top, left, _), colour in zip(places, COLOURS, strict=False))
+
+
+def _colours(some: Dataset, statistics: Statistics, seed: int) -> list[list[Tile]]:
+    """Of each picture a row: itself, three epochs of the paper's noise, three of the original's."""
+    rows = [[Tile(picture, "the picture")] for picture in some.images]
+    for noise in (ColourNoise.paper(statistics), ColourNoise.original(statistics)):
+        loader = Loader(some, len(statistics.mean), statistics.mean, colour=noise, seed=seed)
+        for epoch in (1, 2, 3):
+            x, _ = next(loader.epoch(epoch))
+            for row, one, shift in zip(rows, _pixels(x + statistics.mean),
+                                       noise.shifts(seed, epoch, len(some)), strict=True):
+                row.append(Tile(one, "  ".join(f"{round(part):+d}" for part in shift.tolist())))
+    return rows
+
+
+def _means(some: Dataset, statistics: Statistics) -> list[Tile]:
+    x, _ = next(Loader(some, len(statistics.mean), statistics.mean).epoch())
+    return [Tile(_pixels(statistics.mean), "the mean"),
+            *(Tile(_pixels(128 + one / 2), "0 is grey") for one in x),
+            Tile(_principal_colours(statistics), "the principal colours, ±2√λ")]
+
+
+def _principal_colours(statistics: Statistics) -> np.ndarray:
+    """For each a band: what -2√λ (left) to 2√λ (right) of it makes of the mean colour."""
+    side = len(statistics.mean)
+    values, vectors = statistics.principal_colours()
+    band = (vectors * np.sqrt(values)).T[np.arange(side) * 3 // side]
+    across = np.linspace(-2, 2, side)[:, None]
+    return _pixels(statistics.mean.mean(axis=(0, 1)) + across * band[:, None])
+
+
+def _ten(some: Dataset, side: int) -> list[list[Tile]]:
+    """The picture and its mirror image, each with five crops."""
+    picture, whole = some.images[0], some.images.shape[1]
+    x, _ = next(Loader(some.first(1), side, np.zeros((whole, whole, 3), np.float32),
+                       ten_crops=True).epoch())
+    crops = [Tile(crop, "", ((0, 0, side, COLOURS[k % 5]),)) for k, crop in enumerate(_pixels(x))]
+    frames = _frames(ten_crops(whole, whole, side)[:5].tolist(), side)
+    mirrored = tuple((top, whole - side - left, side, c) for top, left, side, c in frames)
+    return [[Tile(picture, "corners and centre", frames), *crops[:5]],
+            [Tile(picture[:, ::-1], "mirrored", mirrored), *crops[5:]]]
+
+
+def _page(sections: dict[str, list[list[Tile]]], scale: float, path: str | Path):
+    rows = [row for section in sections.values() for row in section]
+    tall = len(sections) * (LINE + GAP) + sum(_height(row, scale) for row in rows)
+    figure = _figure(7 * (WHOLE + GAP) + 2 * MARGIN - GAP, tall + MARGIN)
+    y = MARGIN
+    for title, section in sections.items():
+        _write(figure, title, MARGIN, y, fontsize=10)
+        y += LINE + GAP
+        for row in section:
+            for column, tile in enumerate(row):
+                x = MARGIN + column * (WHOLE + GAP)
+                image = _enlarged(tile, scale)
+                _paste(figure, image, x, y)
+                _write(figure, tile.caption, x + image.shape[1] / 2, y + image.shape[0] + 3,
+                       ha="center", fontsize=7, color=QUIET)
+            y += _height(row, scale)
+    with replacing(path, suffix=".png") as part:
+        figure.savefig(part)
+        Image.open(part).convert("RGB").save(part, optimize=True)  # half as large
+
+
+def _height(row: list[Tile], scale: float) -> int:
+    return round(scale * max(len(tile.image) for tile in row)) + CAPTION + GAP
+
+
+def _enlarged(tile: Tile, scale: float) -> np.ndarray:
+    """As large as it is drawn, and with its frames."""
+    size = [round(scale * length) for length in tile.image.shape[1::-1]]
+    how = Image.Resampling.NEAREST if scale.is_integer() else Image.Resampling.LANCZOS
+    image = np.array(Image.fromarray(tile.image).resize(size, how))
+    for top, left, side, colour in tile.frames:
+        begin, end = np.rint(np.multiply(scale, ((top, left), (top + side, left + side)))
+                             ).astype(int)
+        inner = image[begin[0] + 2 : end[0] - 2, begin[1] + 2 : end[1] - 2].copy()
+        image[begin[0] : end[0], begin[1] : end[1]] = colour
+        image[begin[0] + 2 : end[0] - 2, begin[1] + 2 : end[1] - 2] = inner
+    return image
