@@ -3,10 +3,9 @@
 import numpy as np
 
 from tinyalex import ablations, optim, presets
-from tinyalex.data.augment import ColourNoise
+from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.data.statistics import Statistics
 from tinyalex.devices import Devices
 from tinyalex.errors import UserError
 from tinyalex.network import Network
@@ -42,11 +41,12 @@ def train_loader(settings: Settings, train_set: Dataset, side: int) -> Loader:
     """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
     settings say. side: of the crops."""
     preset, statistics = presets.get(settings.preset), train_set.measure()
+    noise = NOISES.get(settings.colour)
     return Loader(
         train_set, side, statistics.mean, scale=preset.scale, mean_crop=preset.mean_crop,
         batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
         augment=settings.augment, workers=settings.workers,
-        colour=colour_noise(settings.colour, statistics, preset.colour_until))
+        colour=noise and noise(statistics, preset.colour_until))
 
 
 def test_loader(settings: Settings, dataset: Dataset, side: int, mean: np.ndarray,
@@ -57,14 +57,3 @@ def test_loader(settings: Settings, dataset: Dataset, side: int, mean: np.ndarra
     return Loader(dataset, side, mean, scale=preset.scale, mean_crop=preset.mean_crop,
                   batch_size=batch_size or settings.batch_size, ten_crops=ten_crops,
                   workers=settings.workers)
-
-
-def colour_noise(form: str, statistics: Statistics, until: int | None = None
-                 ) -> ColourNoise | None:
-    """The noise as the paper prints it ("paper"), as it was run ("original"), or none ("none")."""
-    match form:
-        case "paper":
-            return ColourNoise.paper(statistics, until)
-        case "original":
-            return ColourNoise.original(statistics, until)
-    return None

@@ -63,7 +63,7 @@ PRESETS = {
         dropout=0.0),
     "half": Preset(
         alexnet.half, "the paper's net with half the pixels and kernels, for photographs (112×112)",
-        data=None, picture=128, scale=1 / 64, batch_size=64, epochs=60, lr=0.02, schedule="45,55",
+        data=None, picture=128, scale=1 / 64, batch_size=64, epochs=40, lr=0.02, schedule="30,37",
         init="he", colour="paper"),
     "paper": Preset(
         alexnet.paper, "the network and recipe of the paper (224×224)", data=None,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tinyalex import ablations, presets, summary
 from tinyalex.data import sources
+from tinyalex.data.augment import NOISES
 from tinyalex.devices import Devices, available_cores, parse_placement
 from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.optim import schedule
@@ -65,7 +66,7 @@ def _recipe_flags(add):
         "switched off in training; 0 for none")
     add("--no-augment", dest="augment", action="store_const", const=False,
         help="centre crops only, not mirrored")
-    add("--colour", choices=["none", "original", "paper"],
+    add("--colour", choices=["none", *NOISES],
         help="noise along the colours' principal components, as printed or as run")
 
 
