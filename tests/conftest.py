@@ -1,6 +1,17 @@
 """What the tests share."""
 
+from collections.abc import Iterator
+
 import pytest
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_for_blas() -> Iterator[None]:
+    """As on the devices. On a busy machine the threads of BLAS wait for each other at full speed,
+    and small products take a hundred times as long."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture

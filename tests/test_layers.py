@@ -155,8 +155,8 @@ def test_a_batch_of_one_picture_is_like_any_other(name):
 
 
 @pytest.mark.parametrize(("layer", "inputs"), [
-    (Conv2D(20, 50, 3, std=lambda n: 1 / n), 180),
-    (Linear(200, 50, std=lambda n: 1 / n), 200)])
+    (Conv2D(20, 50, 3, std=lambda layer: 1 / layer.inputs), 180),
+    (Linear(200, 50, std=lambda layer: 1 / layer.inputs), 200)])
 def test_std_may_be_a_function_of_how_much_a_unit_reads(layer, inputs):
     """KH·KW·C numbers of a convolution: without the kernel's size it would be 1/20."""
     layer.initialise(np.random.default_rng(0))
@@ -166,13 +166,14 @@ def test_std_may_be_a_function_of_how_much_a_unit_reads(layer, inputs):
 
 def test_a_function_and_its_number_draw_the_same_weights():
     for cls, sizes in ((Conv2D, (3, 4, 5)), (Linear, (75, 4))):
-        one, other = (cls(*sizes, std=std, rng=1) for std in (lambda n: 2 / n, 2 / 75))
+        one, other = (cls(*sizes, std=std, rng=1) for std in (
+            lambda layer: 2 / layer.inputs, 2 / 75))
         np.testing.assert_array_equal(one.params["W"], other.params["W"])
 
 
 def test_a_layer_can_be_fitted_to_what_it_reads():
     """Without conv4 its reader conv5 sees conv3's maps; N(0, 1/n²) has to follow."""
-    conv = Conv2D(3, 40, 3, pad=1, std=lambda n: 1 / n)
+    conv = Conv2D(3, 40, 3, pad=1, std=lambda layer: 1 / layer.inputs)
     conv.reads((6, 6, 50))
     conv.initialise(np.random.default_rng(0))
     assert conv.params["W"].shape == (3, 3, 50, 40)
@@ -180,7 +181,7 @@ def test_a_layer_can_be_fitted_to_what_it_reads():
     assert conv.forward(np.ones((1, 6, 6, 50), np.float32)).shape == (1, 6, 6, 40)
     assert conv.multiply_adds((6, 6, 50)) == 36 * 450 * 40
 
-    fc = Linear(7, 30, std=lambda n: 1 / n)
+    fc = Linear(7, 30, std=lambda layer: 1 / layer.inputs)
     fc.reads((400,))
     fc.initialise(np.random.default_rng(0))
     assert fc.params["W"].shape == (400, 30)
