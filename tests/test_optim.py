@@ -84,6 +84,29 @@ def test_a_layers_own_rate_is_its_weights():
     assert layer.params["b"][0] == pytest.approx(-0.2)
 
 
+@pytest.mark.parametrize(("scale", "velocity"), [(False, -0.5), (True, -0.05)])
+def test_when_the_rate_drops_the_velocity_stays_or_drops_as_well(scale, velocity):
+    network, layer = one_weight(1.0)
+    layer.grads = {"W": np.full((1, 1), 5.0), "b": np.zeros(1)}
+    sgd = SGD(network, lr=0.1, weight_decay=0, scale_velocity=scale)
+    sgd.step()
+    sgd.change_rates(0.01, {})
+    assert sgd.lr == 0.01
+    assert sgd.velocity["fc.W"][0, 0] == pytest.approx(velocity)
+    sgd.change_rates(0.01, {})
+    assert sgd.velocity["fc.W"][0, 0] == pytest.approx(velocity), "nothing changed this time"
+
+
+def test_only_the_layer_whose_rate_drops_is_slowed_down():
+    network, layer = one_weight(1.0)
+    layer.grads = {"W": np.full((1, 1), 5.0), "b": np.full(1, 5.0)}
+    sgd = SGD(network, lr=0.1, weight_decay=0, bias_lr=0.2, scale_velocity=True)
+    sgd.step()
+    sgd.change_rates(0.1, {"fc": 0.05})
+    assert sgd.velocity["fc.W"][0, 0] == pytest.approx(-0.25)
+    assert sgd.velocity["fc.b"][0] == pytest.approx(-1.0), "the biases' rate is their own"
+
+
 def test_large_parameters_are_updated_everywhere():
     network = Network([[[Linear(300, 500, name="fc")]]], (300,), [CpuDevice("cpu0", 2)])
     (layer,) = network.stages[0][0]

@@ -148,8 +148,9 @@ def test_one_device_or_two_give_the_same_up_to_rounding(patches, tmp_path):
 
 def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_ends(
         patches, tmp_path):
+    """The rate drops after epoch 2, where the second part begins: velocities scale once."""
     train.main(settings(patches, "--out", "whole"))
-    train.main(settings(patches, "--out", "parts", "--epochs", "1"))
+    train.main(settings(patches, "--out", "parts", "--epochs", "2"))
     train.main(["--resume", "parts", "--epochs", "3"])
     assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 

@@ -24,7 +24,7 @@ def optimiser(settings: Settings, network: Network) -> optim.SGD:
     """SGD with the settings' rate, momentum and decay, and the preset's rules for biases."""
     preset = presets.get(settings.preset)
     return optim.SGD(network, settings.lr, settings.momentum, settings.weight_decay,
-                     preset.bias_lr, preset.bias_decay)
+                     preset.bias_lr, preset.bias_decay, settings.velocity == "scale")
 
 
 def schedule(settings: Settings, network: Network) -> optim.Schedule:

@@ -15,8 +15,11 @@ class SGD:
         v ← momentum·v − weight_decay·lr·w − lr·g
         w ← w + v
 
-    lr multiplies the new gradient as it enters v, so after a drop of the learning rate the old
-    velocity runs on at its old speed for a few steps. g is the mean over the batch.
+    g is the mean over the batch. lr multiplies the new gradient as it enters v, so after a drop of
+    the learning rate the old velocity runs on at its old speed, and the gradients that would turn
+    it round are ten times too weak: the network can lose in five steps what it learned in epochs
+    (docs/momentum.md). scale_velocity=True lets `change_rates` multiply the velocities by the same
+    factor as the rate (Goyal et al., 2017, "momentum correction"); False is the paper's formula.
 
     bias_lr: the rate of the biases, where it is not the weights': it stays, whatever happens to lr.
     bias_decay=False: weights decay, biases do not. (Both are what the authors ran, not the paper.)
@@ -30,10 +33,11 @@ class SGD:
 
     def __init__(self, network: Network, lr: float = 0.01, momentum: float = 0.9,
                  weight_decay: float = 0.0005, bias_lr: float | None = None,
-                 bias_decay: bool = True):
+                 bias_decay: bool = True, scale_velocity: bool = False):
         self.network, self.lr, self.momentum = network, lr, momentum
         self.weight_decay, self.bias_lr, self.bias_decay = weight_decay, bias_lr, bias_decay
         self.layer_lr: dict[str, float] = {}
+        self.scale_velocity = scale_velocity
         self.velocity = {}
         for p in network.parameters:
             self.velocity[p.name] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
@@ -42,6 +46,18 @@ class SGD:
         """The learning rate of this parameter."""
         lr = next((lr for layer, lr in self.layer_lr.items() if p.name.startswith(layer)), self.lr)
         return self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr
+
+    def change_rates(self, lr: float, layer_lr: dict[str, float]):
+        """Go on with these learning rates."""
+        before = {p.name: self.rate(p) for p in self.network.parameters}
+        self.lr, self.layer_lr = lr, layer_lr
+        if not self.scale_velocity:
+            return
+        for p in self.network.parameters:
+            factor = self.rate(p) / before[p.name] if before[p.name] else 1.0
+            if factor != 1:
+                v = self.velocity[p.name]
+                p.layer.device.run(v.__imul__, factor).result()
 
     def decay(self, p: Parameter) -> float:
         """The weight decay of this parameter."""

@@ -33,6 +33,7 @@ class Preset:
     schedule: str
     init: str
     momentum: float = 0.9
+    velocity: str = "keep"
     weight_decay: float = 0.0005
     dropout: float = 0.5
     towers: int = 2
@@ -56,15 +57,15 @@ PRESETS = {
     "tiny": Preset(
         alexnet.tiny, "the paper's net in small, on the built-in 64×64 pictures", data="shapes",
         picture=64, scale=1 / 64, batch_size=64, epochs=4, lr=0.02, schedule="3", init="he",
-        dropout=0.25),
+        velocity="scale", dropout=0.25),
     "cifar": Preset(
         alexnet.cifar, "the paper's net in small, on CIFAR-10 (32×32)", data="cifar10",
         picture=32, scale=1 / 64, batch_size=64, epochs=5, lr=0.02, schedule="4", init="he",
-        dropout=0.0),
+        velocity="scale", dropout=0.0),
     "half": Preset(
         alexnet.half, "the paper's net with half the pixels and kernels, for photographs (112×112)",
         data=None, picture=128, scale=1 / 64, batch_size=64, epochs=40, lr=0.02, schedule="30,37",
-        init="he", colour="paper"),
+        init="he", velocity="scale", colour="paper"),
     "paper": Preset(
         alexnet.paper, "the network and recipe of the paper (224×224)", data=None,
         picture=256, scale=1.0, batch_size=128, epochs=90, lr=0.01, schedule="plateau",

@@ -37,6 +37,7 @@ class Settings:
     momentum: float
     weight_decay: float
     schedule: str
+    velocity: str
     seed: int
     limit: int | None
     workers: int

@@ -59,6 +59,8 @@ def _recipe_flags(add):
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
         " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
+    add("--velocity", choices=["keep", "scale"], help="what becomes of the velocities when the "
+        "learning rate changes: kept, as the paper's formula has it, or multiplied alike")
     add("--init", choices=sorted(presets.alexnet.INITS),
         help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
         "authors ran; or N(0, 2/inputs)")

@@ -95,7 +95,7 @@ class Trainer:
         self.network.load_state(saved.values, str(self.run.checkpoint))
         self.optimiser.load_state(saved.velocities)
         self.schedule.load_state(saved.about["schedule"])
-        self._follow_schedule()
+        self.optimiser.lr, self.optimiser.layer_lr = self.schedule.lr, self.schedule.layer_lr
         self.progress = Progress(**saved.about["progress"])
         self.network.set_step(self.progress.step)
         self.run.forget_after(self.progress.step)
@@ -197,16 +197,12 @@ class Trainer:
             "val_top5_error": round(self.result.top5_error, 6)}
         self.run.append(row)
         self.schedule.after_epoch(at.epoch, self.result.error)
-        self._follow_schedule()
+        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         at.next_epoch()
         self.save()
         if time.perf_counter() - self.drawn > 30:
             self.draw()
         return row
-
-    def _follow_schedule(self):
-        self.optimiser.lr = self.schedule.lr
-        self.optimiser.layer_lr = self.schedule.layer_lr
 
     def _row(self, epoch: float, rate: Rate, before: Progress) -> dict:
         at = self.progress
