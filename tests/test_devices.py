@@ -42,6 +42,13 @@ def test_pool_arrays_are_ordinary_arrays():
     assert x.sum() == 300_000
 
 
+def test_memory_starts_at_a_cache_line():
+    """A vector that lies across two lines takes twice as long to read, and nothing shows it."""
+    pool = MemoryPool()
+    arrays = [pool.empty((size,), np.float32) for size in range(20_000, 320_000, 30_001)]
+    assert {x.ctypes.data % 64 for x in arrays} == {0}
+
+
 @pytest.mark.parametrize("cores", [1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 12])
 @pytest.mark.parametrize("chunk", [None, 1, 2, 5])

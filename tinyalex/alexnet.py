@@ -10,11 +10,12 @@ parameters are there.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import sqrt
 
 from tinyalex.devices import HOST, CpuDevice
+from tinyalex.errors import UserError
 from tinyalex.layers import (
     Conv2D,
     Dropout,
@@ -169,12 +170,18 @@ def final_side(size: Size) -> int:
 
 def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
           devices: Sequence[CpuDevice] = (HOST,), *, towers: int = 2, seed: int = 0,
-          keep: float = 0.5, init: str = "he", edit: Callable[..., Tower] | None = None) -> Network:
+          keep: float = 0.5, init: str = "he", edit: Callable[..., Tower] | None = None,
+          side: int | None = None) -> Network:
     """A network of so many towers, each of which gives the scores of its share of the classes.
 
     keep: share of the units that dropout leaves on. init: one of INITS. edit: changes a tower, for
-    experiments; see ablations.py.
+    experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
+    UserError where nothing would be left of them behind the last pooling.
     """
+    size = replace(size, side=side or size.side)
+    if final_side(size) < 1:
+        raise UserError(f"pictures of {size.side}×{size.side} are too small for this network",
+                        "nothing is left of them after three poolings: take larger ones.")
     ends = [round(classes * t / towers) for t in range(towers + 1)]
     built = [tower(size, last - first, towers, keep, INITS[init]) for first, last in pairwise(ends)]
     if edit:

@@ -36,7 +36,7 @@ def table(network: Network, batch_size: int) -> str:
     total = totals(network)
     rows.append(("total", "", "", _count(total["parameters"]), _count(total["multiply_adds"]),
                  megabytes(kept_bytes(network, batch_size)), megabytes(sum(crossing.values()))))
-    return _align(rows)
+    return align(rows, left=3)
 
 
 def parameters(layer: Layer) -> int:
@@ -113,15 +113,19 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _align(rows: list[tuple[str, ...]]) -> str:
+def align(rows: list[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
+    """Rows of texts below each other, the first of them the head, the last the total if there is
+    one; the first `left` columns at their left edge, the others at their right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [cell.ljust(w) if i < 3 else cell.rjust(w)
+        cells = [cell.ljust(w) if i < left else cell.rjust(w)
                  for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
-    rule = "─" * max(map(len, lines))
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    lines.insert(1, rule := "─" * max(map(len, lines)))
+    if total:
+        lines.insert(-1, rule)
+    return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:

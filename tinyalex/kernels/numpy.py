@@ -5,8 +5,23 @@ remain run over the few elements of a kernel or a pooling window, never over pix
 hand over one or two images at a time, which then stay in the processor's cache.
 """
 
+from functools import lru_cache
+from math import prod
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
+
+LINE = 64  # bytes of a cache line
+
+
+def empty(shape, dtype):
+    """np.empty, but from the beginning of a cache line on, so that no vector instruction has to
+    touch two of them: the C library promises 16 bytes only."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def im2col(x, K, S, P, cols):
@@ -17,7 +32,8 @@ def im2col(x, K, S, P, cols):
     """
     N, H, W, C = x.shape
     if any(P):
-        padded = np.zeros((N, H + sum(P), W + sum(P), C), x.dtype)
+        padded = empty((N, H + sum(P), W + sum(P), C), x.dtype)
+        padded[...] = 0
         padded[:, P[0] : P[0] + H, P[0] : P[0] + W] = x
         x = padded
     n, h, w, c = x.strides
@@ -26,14 +42,22 @@ def im2col(x, K, S, P, cols):
 
 
 def col2im(cols, S, P, dx):
-    """For each kernel element one strided addition of the whole map, clipped to the picture."""
-    _, OH, OW, KH, KW, _ = cols.shape
-    dx[...] = 0
+    """Adds up over KH first, then over KW: KH + KW strided additions instead of KH·KW.
+
+    The KW·C numbers of one kernel row lie side by side in cols, so that the KH additions, which
+    have nearly all the work, run over long pieces of memory; what is left for the other KW, which
+    run over C numbers at a time, is smaller by KH / S. Each is clipped to the picture.
+    """
+    N, OH, OW, KH, KW, C = cols.shape
+    rows = empty((N, dx.shape[1], OW, KW, C), dx.dtype)
+    rows[...] = 0
     for kh in range(KH):
-        to_h, from_h = _clip(kh - P[0], S, OH, dx.shape[1])
-        for kw in range(KW):
-            to_w, from_w = _clip(kw - P[0], S, OW, dx.shape[2])
-            dx[:, to_h, to_w] += cols[:, from_h, from_w, kh, kw]
+        pixels, windows = _clip(kh - P[0], S, OH, dx.shape[1])
+        rows[:, pixels] += cols[:, windows, :, kh]
+    dx[...] = 0
+    for kw in range(KW):
+        pixels, windows = _clip(kw - P[0], S, OW, dx.shape[2])
+        dx[:, :, pixels] += rows[:, :, windows, kw]
 
 
 def _clip(offset, S, count, size):
@@ -60,33 +84,53 @@ def _shifts(K, S, OH, OW, H, W):
 
 
 def max_pool(x, K, S, y, where=None):
-    """KH·KW passes over shifted views, keeping the larger and, when asked, where it was."""
-    shifts = _shifts(K, S, *y.shape[1:3], *x.shape[1:3])
-    _, pixels, _ = next(shifts)
-    np.copyto(y, x[pixels])
-    if where is not None:
-        where[...] = 0
-    for place, pixels, windows in shifts:
-        here, best = x[pixels], y[windows]
+    """The largest of each row of a window first, then the largest of those: KW + KH passes over
+    shifted views instead of KH·KW. Windows that lie one above the other share their rows."""
+    N, H, W, C = x.shape
+    rows = empty((N, H, y.shape[2], C), x.dtype)
+    in_row = None if where is None else empty(rows.shape, np.uint8)
+    for kw in range(K[1]):
+        pixels, windows = _clip(kw, S, y.shape[2], W)
+        _keep_larger(x[:, :, pixels], kw, rows, in_row, (slice(None), slice(None), windows), kw > 0)
+    for kh in range(K[0]):
+        pixels, windows = _clip(kh, S, y.shape[1], H)
+        place = None if where is None else in_row[:, pixels] + kh * K[1]
+        _keep_larger(rows[:, pixels], place, y, where, (slice(None), windows), kh > 0)
+
+
+def _keep_larger(x, place, best, where, at, compare):
+    """Where x > best[at], or everywhere unless compare: best[at] = x, and, when asked,
+    where[at] = place. Places come in rising order."""
+    if not compare:
+        best[at] = x
         if where is not None:
-            # Places come in rising order, so the larger number is the newer winner.
-            newer = (here > best).view(np.uint8) * np.uint8(place)
-            np.maximum(where[windows], newer, out=where[windows])
-        np.maximum(best, here, out=best)
+            where[at] = place
+        return
+    if where is not None:
+        newer = (x > best[at]).view(np.uint8)
+        newer *= place
+        np.maximum(where[at], newer, out=where[at])  # the larger number is the newer winner
+    np.maximum(best[at], x, out=best[at])
 
 
 def max_pool_backward(dy, where, K, S, dx):
     """KH·KW passes; in each the windows whose largest pixel was at that place hand it over."""
     dx[...] = 0
+    won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
     for place, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
-        dx[pixels] += dy[windows] * (where[windows] == place)
+        np.equal(where, place, out=won)
+        np.multiply(dy, won, out=handed)
+        dx[pixels] += handed[windows]
 
 
 def max_pool_backward_ties(dy, x, y, K, S, dx):
     """The same passes, but who won is seen by comparing again."""
     dx[...] = 0
+    won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
     for _, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
-        dx[pixels] += dy[windows] * (x[pixels] == y[windows])
+        np.equal(x[pixels], y[windows], out=won[windows])
+        np.multiply(dy[windows], won[windows], out=handed[windows])
+        dx[pixels] += handed[windows]
 
 
 def average_pool(x, K, S, y):
@@ -115,13 +159,22 @@ def _window_sizes(K, S, x, y):
 def window_sum(x, n, y):
     """A product with a matrix of ones near the diagonal: y[:, i] = sum of x[:, j], |i - j| <= n//2.
 
-    It does C multiplications an element where n - 1 additions would do, and still wins: BLAS does
-    them in the time in which NumPy would move the data once or twice.
+    BLAS multiplies, zeros and all, in the time in which NumPy would move the data a few times. To
+    keep the zeros few, each product gives 16 channels and reads only those around them.
     """
-    C = x.shape[-1]
+    C, near = x.shape[-1], n // 2
+    x, y, band = x.reshape(-1, C), y.reshape(-1, C), _band(C, near, x.dtype)
+    for first in range(0, C, 16):
+        mine = slice(first, min(first + 16, C))
+        read = slice(max(0, first - near), min(mine.stop + near, C))
+        np.matmul(x[:, read], band[read, mine], out=y[:, mine])
+
+
+@lru_cache
+def _band(C, near, dtype):
+    """(C, C): 1 where two channels are at most `near` apart, else 0."""
     channel = np.arange(C)
-    band = (abs(channel[:, None] - channel) <= n // 2).astype(x.dtype)
-    np.matmul(x.reshape(-1, C), band, out=y.reshape(-1, C))
+    return (abs(channel[:, None] - channel) <= near).astype(dtype)
 
 
 def box_sum(x, n, y):

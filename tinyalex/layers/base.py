@@ -65,11 +65,15 @@ class Layer:
         kept, self.kept = self.kept, None
         return kept
 
-    def _over(self, x, body: Callable[[slice, int], None], bytes_each: int | None = None):
+    def _over(self, x, body: Callable[[slice, int], None], bytes_each: int | None = None,
+              at_least: int = 1):
         """Call body(pictures, worker) until all pictures of x are covered, a few at a time, so
-        that what is read and written stays in the processor's cache. See `CpuDevice.over`."""
+        that what is read and written stays in the processor's cache. See `CpuDevice.over`.
+
+        x may be anything else that can be cut along its first axis. bytes_each: what one of them
+        touches. at_least: how many to take at a time even if the cache is too small for them."""
         each = bytes_each or 4 * x[:1].nbytes  # most layers touch about four arrays like x
-        self.device.over(len(x), body, max(1, self.device.chunk_bytes // max(1, each)))
+        self.device.over(len(x), body, max(at_least, self.device.chunk_bytes // max(1, each)))
 
 
 class Weighted(Layer):
