@@ -1,0 +1,12 @@
+"""How fast the network is and what it could be at best: `python -m tinyalex.bench`.
+
+    timing.py     what is compared runs in turn; medians, and how far the rounds lie apart
+    workload.py   a network, a batch, an update: what is measured
+    layers.py     where the time of a step goes, layer by layer, and what work is done in it
+    floor.py      the matrix products of a step and nothing else: no network on them can be faster
+    peer.py       the same network in PyTorch
+    memory.py     what a process has in memory
+    sweeps.py     the speed against batch size, cores, pictures' size, and number of towers
+    report.py     tables and CSV
+    picture.py    the picture
+"""
