@@ -85,18 +85,23 @@ def _conv_input(x, dy, W, S, P):
     yield ("transposed weights", "dcols = dy @ W.T; this is W reshaped to (F, KH·KW·C), which is "
            "not its transpose.",
            dx((dy.reshape(-1, dy.shape[3]) @ W.reshape(dy.shape[3], -1)).reshape(dcols.shape)))
-    yield ("overlaps overwritten", "a pixel seen by several windows adds up what each sends: += "
-           "and not =.", _overwritten(dcols, S, P, x.shape))
+    for last in ("window", "element"):
+        yield ("overlaps overwritten", "a pixel seen by several windows adds up what each sends: "
+               "+= and not =.", _overwritten(dcols, S, P, x.shape, last))
     for f in (0, -1):
         yield ("missing sum over filters", "every filter that saw the pixel sends something back.",
                dx(np.einsum("nhw,ijc->nhwijc", dy[..., f], W[..., f])))
 
 
-def _overwritten(dcols, S, P, shape):
-    """col2im whose last addition wins: window after window, or kernel element after element."""
+def _overwritten(dcols, S, P, shape, last):
+    """col2im whose last addition wins: of the windows, or, where the loop runs over kernel
+    elements, of those: then a later element is an earlier window."""
     dx = np.zeros(shape)
     _, OH, OW, KH, KW, _ = dcols.shape
-    for oh, ow, kh, kw in np.ndindex(OH, OW, KH, KW):
+    windows, elements = [*np.ndindex(OH, OW)], [*np.ndindex(KH, KW)]
+    order = (((w, e) for w in windows for e in elements) if last == "window" else
+             ((w, e) for e in elements for w in windows))
+    for (oh, ow), (kh, kw) in order:
         h, w = oh * S + kh - P[0], ow * S + kw - P[0]
         if 0 <= h < shape[1] and 0 <= w < shape[2]:
             dx[:, h, w] = dcols[:, oh, ow, kh, kw]

@@ -1,0 +1,113 @@
+"""What the notebooks draw with, so that their pages hold the lesson and not its pictures.
+
+Colours are those of tinyalex/plots.py: blue is tower a (or training), orange tower b (or
+validation). Every function draws into the axes that it is given, or makes a figure of its own.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from tinyalex.plots import QUIET, TRAIN, VALIDATION
+
+BLUE, ORANGE, GREEN, PINK, YELLOW = TRAIN, VALIDATION, "#009E73", "#CC79A7", "#F0E442"
+SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "white", ORANGE])  # − white +
+
+
+def setup():
+    """Plain figures that are readable on a white page, light in bytes."""
+    plt.rcParams.update({
+        "figure.dpi": 90, "savefig.facecolor": "white", "figure.facecolor": "white",
+        "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8.5,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+        "grid.color": "#E5E5E5", "legend.frameon": False, "image.interpolation": "nearest",
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PINK, QUIET]),
+    })
+
+
+def bare(*axes: Axes):
+    """No ticks and no frame: for pictures."""
+    for ax in axes:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+
+
+def pictures(images: Sequence, titles: Sequence[str] = (), columns: int = 8, size: float = 1.25,
+             colours: Sequence[str] = (), **options):
+    """Pictures (H, W, 3) or maps (H, W), row by row, each with its title; options: of imshow."""
+    across = min(columns, len(images))
+    down = -(-len(images) // across)
+    lines = max([title.count("\n") + 1 for title in titles], default=0)
+    figure, axes = plt.subplots(down, across, squeeze=False, layout="constrained",
+                                figsize=(across * size, down * (size + 0.17 * lines)))
+    for i, ax in enumerate(axes.flat):
+        bare(ax)
+        if i < len(images):
+            ax.imshow(images[i], **options)
+        if i < len(titles):
+            ax.set_title(titles[i], fontsize=8.5, color=colours[i] if colours else "black")
+    plt.show()
+
+
+def maps(y: np.ndarray, columns: int = 8, **options) -> np.ndarray:
+    """Maps (H, W, C) as one picture, `columns` a row, a white line between them."""
+    H, W, C = y.shape
+    sheet = np.full((-(-C // columns) * (H + 1) - 1, min(columns, C) * (W + 1) - 1), np.nan)
+    for c in range(C):
+        top, left = c // columns * (H + 1), c % columns * (W + 1)
+        sheet[top:top + H, left:left + W] = y[..., c]
+    return sheet
+
+
+def cells(ax: Axes, array: np.ndarray, colours: np.ndarray | None = None, form: str = "{:g}",
+          title: str = "", cmap="viridis", fontsize: float = 8, **options):
+    """A matrix as a table of coloured cells, the number in each. colours: what decides the colour,
+    the numbers themselves if not given; cells that are NaN there stay white."""
+    shade = array if colours is None else colours
+    image = ax.imshow(np.asarray(shade, float), cmap=cmap, **options)
+    for (row, column), value in np.ndenumerate(array):
+        if form:
+            level = image.norm(shade[row, column])
+            red, green, blue, _ = image.cmap(0.0 if np.ma.is_masked(level) else float(level))
+            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 and np.isfinite(shade[row, column])
+            ax.text(column, row, form.format(value), ha="center", va="center", fontsize=fontsize,
+                    color="white" if dark else "black")
+    ax.set_title(title)
+    lines_between(ax, array.shape)
+
+
+def lines_between(ax: Axes, shape: tuple[int, int]):
+    """White lines between the cells of a picture of this shape, and no ticks."""
+    bare(ax)
+    ax.set_xticks(np.arange(shape[1] + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(shape[0] + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=1)
+    ax.tick_params(which="minor", length=0)
+
+
+def window(ax: Axes, top: float, left: float, height: float, width: float, colour: str = ORANGE,
+           **options):
+    """A frame around the pixels of a window."""
+    ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=colour,
+                           **{"linewidth": 2.5, **options}))
+
+
+def box(ax: Axes, x: float, y: float, width: float, height: float, text: str, colour: str,
+        fontsize: float = 7.5):
+    """A rounded box with its middle at (x, y), and a text in it."""
+    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, facecolor=colour,
+                                edgecolor="white", boxstyle="round,pad=0,rounding_size=0.08",
+                                alpha=0.9))
+    ax.text(x, y, text, ha="center", va="center", color="white", fontsize=fontsize)
+
+
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = QUIET,
+          **options):
+    """From start to end."""
+    ax.annotate("", end, start, arrowprops={
+        "arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1,
+        **options})
