@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tinyalex import plots, presets
 from tinyalex.devices import Devices
 from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.gradcheck import numeric, report
+from tinyalex.gradcheck import notebooks, numeric, report
 from tinyalex.gradcheck.cases import CASES, SHIPPED
 from tinyalex.gradcheck.checks import check_network
 from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     if args.plot:
         return _plot(args.plot)
+    if args.exercises:
+        return _exercises(args.exercises)
     if args.show_mutants:
         return _show_mutants(args)
     if args.seeds:
@@ -66,6 +68,9 @@ def _parse(argv):
         help="plant classic mistakes, one after the other, and show how each is caught")
     add("--plot", type=Path, metavar="PNG",
         help="only draw the error against the step, float32 and float64")
+    add("--exercises", type=Path, nargs="+", metavar="NOTEBOOK",
+        help="only run these notebooks, or those in these folders, and say which of the exercises "
+        "in them are right")
     args = parser.parse_args(argv)
     presets.get(args.preset)
     return args
@@ -147,6 +152,21 @@ def _many_seeds(args) -> int:
     print("\n".join(failed))
     print(f"{args.seeds} seeds, {args.seeds * len(chosen)} checks, {len(failed)} failed")
     return 1 if failed else 0
+
+
+def _exercises(paths: list[Path]) -> int:
+    """Grade notebooks; 1 where an exercise is not right."""
+    total = right = 0
+    for path in tqdm(notebooks.find(paths), "grading", unit="notebook", disable=None, leave=False):
+        reports = notebooks.grade(path)
+        passed = sum(one.ok for one in reports)
+        total, right = total + len(reports), right + passed
+        with tqdm.external_write_mode():
+            print(f"{path}: {passed} of {len(reports)} right")
+            for one in reports:
+                print("  " + (f"{one.title}: ok" if one.ok else str(one).replace("\n", "\n  ")))
+    print(f"{total} exercises, {right} right")
+    return 0 if right == total else 1
 
 
 def _plot(path: Path) -> int:

@@ -6,6 +6,7 @@
 The class takes the arguments of the shipped one and has forward(x), or forward(x, train), and
 backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
 does, the answer is a report: exceptions are told with their line, and one that never ends is left.
+A function can be tried too, like="im2col" and so on: see functions.py.
 """
 
 import inspect
@@ -19,21 +20,23 @@ from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.forwards import forward_mistakes
+from tinyalex.gradcheck.functions import FUNCTIONS, check_function
 from tinyalex.gradcheck.report import Report
-from tinyalex.gradcheck.subjects import LayerSubject, to_float64
+from tinyalex.gradcheck.subjects import LayerSubject, takes_train, to_float64
 
 WHOLE = ("SoftmaxCrossEntropy", "Exchange", "SGD")  # no layers: their check is all there is
 
 
 def check(cls: type, like: str, seconds: float = 60) -> Report:
-    """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …).
+    """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …), or a
+    function against one of FUNCTIONS ("im2col", …).
 
     Cases are tried one after the other, and the first that fails is reported. UserError where
     `like` is not the name of a shipped class. seconds: after that it counts as never ending.
     """
-    if like not in SHIPPED:
+    if like not in SHIPPED and like not in FUNCTIONS:
         raise UserError(f"like={like!r}: there is no such layer",
-                        f"choose one of {', '.join(SHIPPED)}.")
+                        f"choose one of {', '.join([*SHIPPED, *FUNCTIONS])}.")
     name = getattr(cls, "__name__", repr(cls))
     reports = [Report(name, problems=[
         f"does not end: nothing came back within {seconds:g} s; is there a loop without a way out?"
@@ -45,7 +48,7 @@ def check(cls: type, like: str, seconds: float = 60) -> Report:
             with np.errstate(all="ignore"):
                 reports.append(_try(cls, name, like))
         except BaseException as error:  # even SystemExit: it is the learner's
-            reports.append(Report(name, problems=[_told(error)]))
+            reports.append(Report(f"{name} (like {like})", problems=[told(error)]))
         finally:
             np.random.set_state(state)
 
@@ -59,6 +62,10 @@ def _try(cls, name: str, like: str) -> Report:
     if not callable(cls):
         return Report(name, problems=["no class: give the class itself, as in check(MyConv2D, …)"])
     passed = Report(f"{name} (like {like})")
+    if like in FUNCTIONS:
+        report = check_function(cls, like)
+        report.title = passed.title + f", {report.title}" * bool(report.title)
+        return report
     for case in cases_of(like):
         report = case.check(cls) if like in WHOLE else _try_case(cls, case)
         report.title = f"{name} (like {like}), {case.title}"
@@ -70,12 +77,14 @@ def _try(cls, name: str, like: str) -> Report:
     return passed
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """An exception, and the learner's line that it came from."""
     frames = [f for f in traceback.extract_tb(error.__traceback__)
               if "/tinyalex/gradcheck/" not in f.filename.replace("\\", "/")]
     where = f" in {frames[-1].name}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
     text = str(error).splitlines()
+    if isinstance(error, NotImplementedError) and text and frames:
+        return f"still to be written, in {frames[-1].name}: {text[0]}"
     return f"raises {type(error).__name__}: {text[0] if text else 'without a message'}{where}"
 
 
@@ -144,7 +153,8 @@ def _forward_problems(layer, reference, case: Case) -> list[str]:
                 "come from a np.random.Generator in self, or from np.random, to be drawn again"]
     y = y.astype(np.float64)
     if case.kind == "Dropout":
-        return _dropout_problems(x, y, reference.keep)
+        return (_dropout_problems(x, y, reference.keep)
+                or _dropout_test_problems(layer, x, reference.keep))
     if agrees(y, right):
         return []
     worst = np.unravel_index(abs(y - right).argmax(), y.shape)
@@ -163,3 +173,19 @@ def _dropout_problems(x, y, keep) -> list[str]:
     if not agrees(y, np.where(on, x, 0)):
         return ["wrong output: in training every unit is x or 0"]
     return [] if 0 < on.mean() < 1 else ["wrong output: all units are on, or all are off"]
+
+
+def _dropout_test_problems(layer, x, keep) -> list[str]:
+    """What it does when it is not training; nothing to say of a forward(x) without `train`."""
+    if not takes_train(layer):
+        return []
+    y = layer.forward(x.copy(), train=False)
+    if isinstance(y, np.ndarray) and agrees(y.astype(np.float64), keep * x):
+        return []
+    hint = ""
+    if isinstance(y, np.ndarray) and y.shape == x.shape:
+        if agrees(y.astype(np.float64), x):
+            hint = ". HINT: in the test each unit counts by keep, as often as it was on in training"
+        elif ((y == 0) & (x != 0)).any():
+            hint = ". HINT: in the test all units are on"
+    return [f"wrong output: in the test, forward(x, train=False) is keep·x{hint}"]
