@@ -1,7 +1,8 @@
 """What the notebooks draw with, so that their pages hold the lesson and not its pictures.
 
-Colours are those of tinyalex/plots.py: blue is tower a (or training), orange tower b (or
-validation). Every function draws into the axes that it is given, or makes a figure of its own.
+Colours are those of tinyalex.plots, told apart by colour-blind readers too: blue is tower a (or
+training), orange tower b (or validation). Every function draws into the axes that it is given, or
+makes a figure of its own.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from tinyalex.plots import QUIET, TRAIN, VALIDATION
-
-BLUE, ORANGE, GREEN, PINK, YELLOW = TRAIN, VALIDATION, "#009E73", "#CC79A7", "#F0E442"
+BLUE, ORANGE, GREEN, PINK, QUIET = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "white", ORANGE])  # − white +
 
 
@@ -111,3 +110,35 @@ def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour
     ax.annotate("", end, start, arrowprops={
         "arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1,
         **options})
+
+
+def towers(network):
+    """The layers with weights of a network of two towers, from the picture to the classes, and the
+    arrows between them: black where maps cross from one device to the other."""
+    figure, ax = plt.subplots(figsize=(10, 3.6), layout="constrained")
+    stages = [[[layer for layer in tower if layer.params] for tower in stage]
+              for stage in network.stages]
+    last, column = {}, 1
+    box(ax, 0, 0, 0.8, 0.9, "picture\n" + "×".join(map(str, network.input_shape)), QUIET, 7)
+    for s, stage in enumerate(stages):
+        for depth in range(len(stage[0])):
+            for t, (tower, y, colour) in enumerate(zip(stage, (1, -1), (BLUE, ORANGE),
+                                                       strict=True)):
+                layer = tower[depth]
+                out = "×".join(map(str, network.shapes[layer][1]))
+                kernel = "×".join(map(str, layer.W_shape[:-1]))
+                box(ax, 1.25 * column, y, 0.86, 1.0, f"{layer.name}\n{kernel}\n→ {out}", colour, 7)
+                for reader, start in last.items() if last else ((t, (0.4, 0)),):
+                    crosses = reader != t
+                    if not crosses or depth == 0:
+                        arrow(ax, start, (1.25 * column - 0.43, y),
+                              "black" if crosses else "#999999", linewidth=1.6 if crosses else 1)
+            last = {t: (1.25 * column + 0.43, y) for t, y in enumerate((1, -1))}
+            column += 1
+        if s + 1 < len(stages):
+            ax.axvline(1.25 * (column - 0.5), color="#DDDDDD", linestyle=":", zorder=0)
+    ax.text(0, 1.35, "device 0: tower a", color=BLUE, ha="center", fontsize=8)
+    ax.text(0, -1.45, "device 1: tower b", color=ORANGE, ha="center", fontsize=8)
+    ax.set(xlim=(-0.8, 1.25 * column - 0.6), ylim=(-1.7, 1.7))
+    bare(ax)
+    plt.show()

@@ -64,7 +64,8 @@ def check_loss(loss, x: np.ndarray, labels: np.ndarray, *, seed: int = 0, h: flo
 def check_exchange(exchange, xs, *, seed: int = 0, h: float = H) -> Report:
     """Check an exchange at the maps xs of its towers."""
     subject = ExchangeSubject(exchange, xs)
-    return check_subject(subject, f"exchange before {exchange.name}", "Exchange", seed, h)
+    title = f"exchange before {getattr(exchange, 'name', '')}"
+    return check_subject(subject, title, "Exchange", seed, h)
 
 
 def check_network(network, x: np.ndarray, *, seed: int = 0, h: float = H,
