@@ -17,10 +17,10 @@ BLUE, ORANGE, GREEN, PINK, QUIET = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "white", ORANGE])  # − white +
 
 
-def setup():
+def setup(dpi: float = 90):
     """Plain figures that are readable on a white page, light in bytes."""
     plt.rcParams.update({
-        "figure.dpi": 90, "savefig.facecolor": "white", "figure.facecolor": "white",
+        "figure.dpi": dpi, "savefig.facecolor": "white", "figure.facecolor": "white",
         "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8.5,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
         "grid.color": "#E5E5E5", "legend.frameon": False, "image.interpolation": "nearest",
