@@ -48,7 +48,8 @@ def pictures(images: Sequence, titles: Sequence[str] = (), columns: int = 8, siz
         if i < len(images):
             ax.imshow(images[i], **options)
         if i < len(titles):
-            ax.set_title(titles[i], fontsize=min(8.5, 6.5 * size), color=colours[i] if colours else "black")
+            ax.set_title(titles[i], fontsize=min(8.5, 6.5 * size),
+                         color=colours[i] if colours else "black")
     plt.show()
 
 
