@@ -11,6 +11,7 @@ A checkpoint is an .npz file, readable with `np.load` alone:
 
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,13 @@ def load(path: Path) -> Checkpoint:
             if file["tinyalex"] != FORMAT:
                 raise UserError(f"{path}: a checkpoint of format {file['tinyalex']}; this version "
                                 f"reads format {FORMAT}", "use the version that wrote it.")
-            return Checkpoint(json.loads(str(file["about"])), file["mean"],
-                              _group(file, "value/"), _group(file, "velocity/"))
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, AttributeError) as error:
+            about = json.loads(str(file["about"]))
+            if missing := {"preset", "classes", "settings"} - about.keys():
+                raise KeyError(f"no {min(missing)} in it")
+            return Checkpoint(about, file["mean"], _group(file, "value/"),
+                              _group(file, "velocity/"))
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, AttributeError,
+            TypeError) as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
                         "use another checkpoint; a run writes its own in one move.") from None
 

@@ -10,7 +10,7 @@ network of one tower they are called "conv1.W" and "conv1.b".
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_lowercase
@@ -160,8 +160,13 @@ class Network:
         return [Parameter(f"{layer.name}.{key}", layer, key)
                 for _, layer in self._layers() for key in layer.params]
 
-    def forward(self, x: np.ndarray, train: bool = False) -> np.ndarray:
-        """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host."""
+    def forward(self, x: np.ndarray, train: bool = False,
+                watch: Callable[[Layer, np.ndarray], None] | None = None) -> np.ndarray:
+        """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
+
+        watch: called with every layer and what it gives, as soon as it does, on the thread of the
+        layer's device. To keep it, copy it: a ReLU in place is going to write over it.
+        """
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
                             f"{x.shape[1:]}", "crop or resize the pictures.")
@@ -169,7 +174,7 @@ class Network:
         for s, stage in enumerate(self.stages):
             if s:
                 xs = self.exchanges[s - 1].forward(xs)
-            xs = self._side_by_side(_run_forward, stage, xs, train)
+            xs = self._side_by_side(_run_forward, stage, xs, train, watch)
         return self.devices[0].run(self._gather_scores, xs).result()
 
     def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -245,9 +250,11 @@ class Network:
             device.pool.trim()
 
 
-def _run_forward(layers, x, train):
+def _run_forward(layers, x, train, watch):
     for layer in layers:
         x = layer.forward(x, train)
+        if watch:
+            watch(layer, x)
     return x
 
 

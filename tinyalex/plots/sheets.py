@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tinyalex.errors import UserError
 from tinyalex.plots import page
-from tinyalex.plots.page import CAPTION, MARGIN
+from tinyalex.plots.page import CAPTION, LINE, MARGIN, QUIET
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRUE, OTHER = (240, 150, 140), (160, 195, 230)  # bars that leave the name on them readable
+BAR = 14  # pixels
 
 
 def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, columns: int = 10,
@@ -42,3 +49,56 @@ def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, colum
                              ha="center", fontsize=8, color=colour)
             page.shorten(written, cell - 6)
     page.save(figure, path)
+
+
+class Guess(NamedTuple):
+    """A class that a network proposes: its name, its probability, whether it is the true one."""
+
+    name: str
+    probability: float
+    true: bool = False
+
+
+def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
+                guesses: Sequence[Sequence[Guess]], path: str | Path, title: str = "",
+                columns: int = 4) -> None:
+    """Draw what a network says of pictures: figure 4 (left) of the paper.
+
+    images: N pictures (H, W, 3) uint8, all of one size. captions: N texts, to stand below them.
+    guesses: for each picture some classes, of each a bar as long as its probability (1 is as wide
+    as the picture), red for the true class and blue for others.
+    path: the PNG to write, 300 pixels wide for each of at most `columns` columns.
+
+    Raises UserError if there is nothing to draw, or not a caption and guesses for each picture.
+    """
+    if not len(images) or not len(images) == len(captions) == len(guesses):
+        raise UserError(f"{len(images)} pictures, {len(captions)} captions, guesses for "
+                        f"{len(guesses)}", "pass at least one picture, and both for each.")
+    cell = 300
+    pictures = [page.fitted(image, cell - 2 * MARGIN) for image in images]
+    high, wide = pictures[0].shape[:2]
+    step = high + LINE + (BAR + 2) * max(map(len, guesses)) + MARGIN
+    across, down = min(columns, len(images)), -(-len(images) // columns)
+    top = MARGIN + LINE * bool(title)
+    figure = page.figure(cell * across, top + step * down)
+    if title:
+        page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
+    for i, (picture, caption, some) in enumerate(zip(pictures, captions, guesses, strict=True)):
+        x, y = cell * (i % columns) + (cell - wide) // 2, top + step * (i // columns)
+        page.paste(figure, picture, x, y)
+        written = page.write(figure, caption, x + wide / 2, y + high + 4, ha="center", fontsize=9)
+        page.shorten(written, cell - 6)
+        for n, guess in enumerate(some):
+            _bar(figure, guess, x, y + high + LINE + (BAR + 2) * n, wide)
+    page.save(figure, path)
+
+
+def _bar(figure: Figure, guess: Guess, x: int, y: int, wide: int) -> None:
+    length = round(wide * float(np.nan_to_num(guess.probability)))
+    if length:
+        bar = np.full((BAR, length, 3), TRUE if guess.true else OTHER, np.uint8)
+        page.paste(figure, bar, x, y)
+    share = page.write(figure, f"{guess.probability:.1%}", x + wide - 2, y + 1, ha="right",
+                       fontsize=6.5, color=QUIET)
+    name = page.write(figure, guess.name, x + 3, y + 1, fontsize=6.5)
+    page.shorten(name, wide - share.get_window_extent().width - 9)
