@@ -8,8 +8,10 @@
 """
 
 import glob
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +29,8 @@ _OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d+)(?:-(\d+))?)?/?")
 
 
 class Shown(NamedTuple):
-    """name: finds it again, see above. true: the class that its folder or its dataset says it is.
-    source: its file, or the dataset of which it is number `index`."""
+    """name: finds it again, see above, from any folder. true: the class that its folder or its
+    dataset says it is. source: its file, or the dataset of which it is number `index`."""
 
     name: str
     true: str
@@ -66,11 +68,33 @@ class Gallery:
     def names(self) -> list[str]:
         return [shown.name for shown in self.pictures]
 
+    def digest(self) -> str:
+        """Another text as soon as a picture comes, goes, moves or is written anew. A dataset is
+        known by its name, its labels and some of its pictures."""
+        sha, datasets = hashlib.sha256(), {}
+        for name, true, source, i in self.pictures:
+            if isinstance(source, Path):
+                stat = source.stat()
+                known = stat.st_size, stat.st_mtime_ns
+            else:
+                if id(source) not in datasets:
+                    datasets[id(source)] = _digest(source)
+                known = datasets[id(source)]
+            sha.update(f"{name} {true} {known} {i}\n".encode(errors="surrogateescape"))
+        return sha.hexdigest()[:16]
+
     def labels(self, classes: Sequence[str]) -> list[int | None]:
         """For each picture its true class, as an index into `classes`; None where its folder is
         called otherwise."""
         index = {name: label for label, name in enumerate(classes)}
         return [index.get(shown.true) for shown in self.pictures]
+
+
+def _digest(dataset: Dataset) -> str:
+    sha = hashlib.sha256(dataset.name.encode() + np.asarray(dataset.labels).tobytes())
+    for i in np.linspace(0, len(dataset) - 1, 64).astype(int).tolist():
+        sha.update(np.ascontiguousarray(dataset.images[i]).tobytes())
+    return sha.hexdigest()
 
 
 def gather(wanted: Sequence[str], side: int, limit: int | None = None) -> Gallery:
@@ -79,13 +103,13 @@ def gather(wanted: Sequence[str], side: int, limit: int | None = None) -> Galler
     From folders in a folder one picture of each comes in turn. UserError for an argument that
     names nothing.
     """
-    pictures = []
+    pictures, load = [], lru_cache(None)(sources.load)
     for one in wanted:
-        pictures += _named(one)
+        pictures += _named(one, partial(load, side=None))
     return Gallery(pictures[:limit], side)
 
 
-def _named(wanted: str) -> list[Shown]:
+def _named(wanted: str, load: Callable[[str, str], Dataset]) -> list[Shown]:
     path = Path(wanted)
     if path.is_dir():
         return _folder(path)
@@ -94,7 +118,7 @@ def _named(wanted: str) -> list[Shown]:
     if glob.has_magic(wanted):
         return _pattern(wanted)
     if (match := _OF_A_DATASET.fullmatch(wanted)) and _may_be_a_dataset(match[1]):
-        return _dataset(*match.groups())
+        return _numbered(match[1], match[2], load(match[1], match[2]), match[3], match[4])
     if wanted in ("shapes", "cifar10"):
         raise UserError(f"{wanted}: a dataset has two splits", f"name {wanted}/train or "
                         f"{wanted}/val, or pictures by number, {wanted}/val/0-9.")
@@ -102,7 +126,7 @@ def _named(wanted: str) -> list[Shown]:
 
 
 def _file(path: Path) -> Shown:
-    return Shown(str(path), path.resolve().parent.name, path)
+    return Shown(str(path.resolve()), path.resolve().parent.name, path)
 
 
 def _folder(path: Path) -> list[Shown]:
@@ -138,8 +162,8 @@ def _may_be_a_dataset(source: str) -> bool:
     return source in ("shapes", "cifar10") or ":" in source or Path(source).exists()
 
 
-def _dataset(source: str, split: str, first: str | None, last: str | None) -> list[Shown]:
-    dataset = sources.load(source, split, side=None)
+def _numbered(source: str, split: str, dataset: Dataset, first: str | None,
+              last: str | None) -> list[Shown]:
     begin = int(first or 0)
     end = int(last or first or len(dataset) - 1)
     if not begin <= end < len(dataset):

@@ -1,4 +1,4 @@
-"""The kernels of the first layer: figure 3 of the paper."""
+"""The kernels of the first layer: figure 3 of the paper, and how much they care for colour."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tinyalex.errors import UserError
+from tinyalex.first_layer import NOISE, colour_specificity, tower_specificity
 from tinyalex.plots import page
-from tinyalex.plots.page import LINE, MARGIN, QUIET
+from tinyalex.plots.page import LINE, MARGIN, QUIET, TRAIN, VALIDATION
 
 ACROSS = 16  # kernels in a row, as in figure 3 of the paper
 FAINT = 0.25  # of the strongest kernel's peak: weaker kernels are not stretched to full contrast
@@ -48,6 +49,8 @@ def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -
         scaling; what counts as faint is judged across the towers, so that they can be compared.
     path: the PNG to write, about 1000 pixels wide; each weight becomes a square of whole pixels.
 
+    Above each tower stands its colour specificity, see first_layer.py.
+
     Raises UserError for kernels that do not read three colours.
     """
     for name, array in kernels.items():
@@ -76,4 +79,38 @@ def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -
 def _tower_label(name: str, kernels: np.ndarray) -> str:
     broken = np.count_nonzero(~np.isfinite(kernels))
     parts = [f"tower {name}"] if name else []
-    return "; ".join(parts + [f"weights that are not finite: {broken}"] * bool(broken))
+    if broken:
+        parts.append(f"weights that are not finite: {broken}")
+    elif kernels.any():
+        parts.append(f"colour specificity {tower_specificity(kernels):.2f}")
+    return "; ".join(parts)
+
+
+def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
+            title: str = "") -> None:
+    """Draw how much the towers care for colour, over training and kernel by kernel (section 6.1).
+
+    rows: of log.csv, of which `epoch`, `colour_a` and `colour_b` are drawn where they are there.
+    kernels: by tower, as `filters` takes them. path: the PNG to write, about 1200×500 pixels.
+
+    A dashed line shows what kernels drawn at random have.
+    """
+    figure = page.figure(1200, 500, layout="constrained")
+    figure.suptitle(title, parse_math=False)
+    history, sorted_ones = figure.subplots(1, 2)
+    for (tower, array), colour in zip(kernels.items(), (TRAIN, VALIDATION), strict=False):
+        label, key = f"tower {tower}" if tower else "kernels", f"colour_{tower or 'a'}"
+        known = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+        if known:
+            history.plot(*zip(*known, strict=True), color=colour, linewidth=1.6, label=label)
+        sorted_ones.plot(np.sort(colour_specificity(array)), ".-", color=colour, label=label,
+                         linewidth=0.8)
+    for axes in (history, sorted_ones):
+        axes.axhline(NOISE, color=QUIET, linestyle="--", linewidth=1.2, label="noise: 2/3")
+        axes.set(ylim=(0, 1), ylabel="colour specificity")
+        axes.grid(color="#E5E5E5", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    history.set(xlabel="epoch", title="of each tower, over training")
+    sorted_ones.set(xlabel="kernels, sorted", title="of each kernel, at the end")
+    page.save(figure, path)

@@ -51,6 +51,49 @@ def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, colum
     page.save(figure, path)
 
 
+class Near(NamedTuple):
+    """A picture (H, W, 3) uint8 with what is written below it, and whether that is of the class of
+    the picture that was asked for; None where one of the two is not known."""
+
+    image: np.ndarray
+    caption: str
+    same: bool | None = None
+
+
+def neighbours(rows: Sequence[Sequence[Near]], path: str | Path, title: str = "") -> None:
+    """Draw pictures and what is similar to them: figure 4 (right) of the paper.
+
+    rows: of each picture that was asked for itself, then its neighbours, the nearest first; all
+    pictures of one size. Captions of another class than the first one's are red.
+    path: the PNG to write, about 1200 pixels wide.
+
+    Raises UserError if there is nothing to draw.
+    """
+    if not rows or not all(rows):
+        raise UserError("there are no pictures to draw", "ask for at least one.")
+    columns = max(map(len, rows))
+    cell = (1200 - 3 * MARGIN) // columns
+    high, wide = page.fitted(rows[0][0].image, cell - 10).shape[:2]
+    lines = max(near.caption.count("\n") + 1 for row in rows for near in row)
+    step = high + CAPTION * lines + MARGIN
+    top = MARGIN + LINE * bool(title)
+    figure = page.figure(cell * columns + 3 * MARGIN, top + step * len(rows))
+    if title:
+        page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
+    for r, row in enumerate(rows):
+        for column, near in enumerate(row):
+            # The first column, what was asked for, stands apart.
+            x = cell * column + MARGIN * (column > 0) + MARGIN
+            y = top + step * r
+            page.paste(figure, page.fitted(near.image, cell - 10), x, y)
+            for n, text in enumerate(near.caption.split("\n")):
+                written = page.write(figure, text, x + wide / 2, y + high + 3 + CAPTION * n,
+                                     ha="center", fontsize=7.5,
+                                     color="#C00000" if near.same is False else "black")
+                page.shorten(written, cell - 6)
+    page.save(figure, path)
+
+
 class Guess(NamedTuple):
     """A class that a network proposes: its name, its probability, whether it is the true one."""
 
