@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     labels = shown.labels(net.classes)
     classes = [names.get(name, name) for name in net.classes]
     for name, p, label in zip(shown.names, logp, labels, strict=True):
-        _say(name, p, label, classes)
+        say(name, p, label, classes)
     _count(logp, labels)
     patches = "ten patches" if args.ten_crop else "centre patch"
     _draw(shown, logp, labels, classes, out, f"{net.name}, {patches}")
@@ -70,7 +70,13 @@ def best(logp: np.ndarray, top: int = TOP) -> np.ndarray:
     return np.argsort(-logp, kind="stable")[:top]
 
 
-def _say(name: str, logp: np.ndarray, label: int | None, classes: list[str]):
+def guesses(logp: np.ndarray, label: int | None, classes: list[str]) -> list[Guess]:
+    """The best guesses as bars."""
+    return [Guess(classes[g], float(np.exp(logp[g])), bool(g == label)) for g in best(logp)]
+
+
+def say(name: str, logp: np.ndarray, label: int | None, classes: list[str]):
+    """Print a picture's name and its best guesses. label: its true class, or None."""
     print(name if label is None else f"{name} ({classes[label]})")
     for guess in best(logp):
         mark = "  ← true" if guess == label else ""
@@ -91,11 +97,10 @@ def _count(logp: np.ndarray, labels: list[int | None]):
 def _draw(shown: gallery.Gallery, logp: np.ndarray, labels: list[int | None], classes: list[str],
           out: Path, title: str):
     count = min(len(shown), DRAWN)
-    guesses = [[Guess(classes[g], float(np.exp(p[g])), bool(g == label)) for g in best(p)]
-               for p, label in zip(logp[:count], labels[:count], strict=True)]
+    found = [guesses(p, label, classes) for p, label in zip(logp[:count], labels, strict=False)]
     captions = [Path(name).name if label is None else classes[label]
                 for name, label in zip(shown.names[:count], labels[:count], strict=True)]
-    plots.predictions([shown[i] for i in range(count)], captions, guesses, out, title)
+    plots.predictions([shown[i] for i in range(count)], captions, found, out, title)
 
 
 if __name__ == "__main__":

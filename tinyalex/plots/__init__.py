@@ -1,12 +1,15 @@
 """Every picture, by what it shows; page.py has what they are made of."""
 
 from tinyalex.plots.confusions import confusion
+from tinyalex.plots.html import write_html
 from tinyalex.plots.kernels import colours, filter_grid, filters
 from tinyalex.plots.lines import curves, steps
-from tinyalex.plots.page import DPI, QUIET
+from tinyalex.plots.page import DPI, QUIET, heat
 from tinyalex.plots.sheets import Guess, Near, neighbours, predictions, samples
+from tinyalex.plots.story import Half, Section, Tile, draw_story
 
 __all__ = [
-    "DPI", "QUIET", "Guess", "Near", "colours", "confusion", "curves", "filter_grid", "filters",
-    "neighbours", "predictions", "samples", "steps",
+    "DPI", "QUIET", "Guess", "Half", "Near", "Section", "Tile", "colours", "confusion", "curves",
+    "draw_story", "filter_grid", "filters", "heat", "neighbours", "predictions", "samples", "steps",
+    "write_html",
 ]

@@ -132,15 +132,16 @@ def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
         written = page.write(figure, caption, x + wide / 2, y + high + 4, ha="center", fontsize=9)
         page.shorten(written, cell - 6)
         for n, guess in enumerate(some):
-            _bar(figure, guess, x, y + high + LINE + (BAR + 2) * n, wide)
+            bar(figure, guess, x, y + high + LINE + (BAR + 2) * n, wide)
     page.save(figure, path)
 
 
-def _bar(figure: Figure, guess: Guess, x: int, y: int, wide: int) -> None:
+def bar(figure: Figure, guess: Guess, x: int, y: int, wide: int) -> None:
+    """Draw a bar with its name on it, its upper left corner at x, y; 1 is `wide` pixels."""
     length = round(wide * float(np.nan_to_num(guess.probability)))
     if length:
-        bar = np.full((BAR, length, 3), TRUE if guess.true else OTHER, np.uint8)
-        page.paste(figure, bar, x, y)
+        coloured = np.full((BAR, length, 3), TRUE if guess.true else OTHER, np.uint8)
+        page.paste(figure, coloured, x, y)
     share = page.write(figure, f"{guess.probability:.1%}", x + wide - 2, y + 1, ha="right",
                        fontsize=6.5, color=QUIET)
     name = page.write(figure, guess.name, x + 3, y + 1, fontsize=6.5)
