@@ -13,8 +13,8 @@ from tinyalex.errors import ArgumentParser, UserError, run
 from tinyalex.layers import Layer
 from tinyalex.looking import Unit
 from tinyalex.metrics import log_probabilities
-from tinyalex.predict import guesses, say
 from tinyalex.network import Network
+from tinyalex.predict import guesses, say
 from tinyalex.walk import Walk, named_blocks, sections
 
 
