@@ -29,7 +29,6 @@ def main(argv: list[str] | None = None) -> int:
         classes, label = [names.get(name, name) for name in net.classes], shown.labels(net.classes)
         x = next(net.batches(shown, "reading"))
         logp = log_probabilities(net.network, x)[0]
-        say(shown.names[0], logp, label[0], classes)
         walk = _walk(net, shown[0], x, int(logp.argmax()), args)
         page = sections(walk, guesses(logp, label[0], classes), classes)
         out = args.out or net.path.parent / "look.png"
@@ -37,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"way through {net.name}"
         plots.draw_story(title, page, out)
         plots.write_html(title, page, out.with_suffix(".html"))
+    say(shown.names[0], logp, label[0], classes)
     print(f"its way through the network: {out}\nthe same, with all maps, for a browser: "
           f"{out.with_suffix('.html')}")
     return 0

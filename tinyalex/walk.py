@@ -123,17 +123,17 @@ def _says(walk: Walk, guesses: list[Guess]) -> Section:
     unit, field, y = walk.unit, walk.field, walk.given[walk.unit.layer]
     tall, wide = field.bottom - field.top, field.right - field.left
     tiles = [
-        Tile(_framed(walk.crop, field), f"it sees {tall}×{wide} pixels:"),
-        Tile(patch(walk.crop, field), "these", False),
-        Tile(heat(y[..., unit.map]), f"map {unit.map}; it is the one at {unit.row}, {unit.column}"),
+        Tile(_framed(walk.crop, field), f"it sees {tall}×{wide} pixels", False),
+        Tile(patch(walk.crop, field), "these; grey is outside", False),
+        Tile(heat(y[..., unit.map], signed=(y < 0).any()), f"all of map {unit.map}"),
     ]
     name = next(name for name, layer in named_blocks(walk.network).items() if layer is unit.layer)
     return Section(
-        "What it says, and what one unit sees", "",
-        [Half("the best guesses", bars=guesses),
-         Half(f"{name}, map {unit.map}, row {unit.row}, column {unit.column}: gives "
-              f"{y[unit.row, unit.column, unit.map]:.3g}, sees rows {field.top} to "
-              f"{field.bottom - 1}, columns {field.left} to {field.right - 1}", [tiles])], MIDDLE)
+        "What it says, and what one unit sees",
+        f"The unit at row {unit.row}, column {unit.column} of map {unit.map} of {name} gives "
+        f"{y[unit.row, unit.column, unit.map]:.3g} and sees rows {field.top} to "
+        f"{field.bottom - 1}, columns {field.left} to {field.right - 1} of the picture.",
+        [Half("the best guesses", bars=guesses), Half("the unit", [tiles])], MIDDLE)
 
 
 def _framed(crop: np.ndarray, field: Field) -> np.ndarray:
@@ -142,7 +142,7 @@ def _framed(crop: np.ndarray, field: Field) -> np.ndarray:
     times = len(image) // len(crop)
     top, left, bottom, right = (times * max(0, edge) for edge in field)
     box = image[top:bottom, left:right]
-    edge = max(1, len(image) // 100)
+    edge = max(1, len(image) // 60)
     inner = box[edge:-edge, edge:-edge].copy()
     box[...] = FRAME
     box[edge:-edge, edge:-edge] = inner
@@ -175,30 +175,38 @@ def _crossed(walk: Walk, name: str, some: list[Crossing]) -> Section:
 def _maps(walk: Walk, name: str, layers: list[Layer]) -> Section:
     H, W, F = walk.given[layers[0]].shape
     towers = " in each tower" if len(layers) > 1 else ""
-    peak = max(np.abs(walk.given[layer]).max() for layer in layers)
+    scale = _scale(walk, layers)
     field = receptive_field(walk.network, Unit(layers[0], 0, H // 2, W // 2))
     return Section(f"{name}: {F} maps of {H}×{W}{towers}",
                    "The strongest maps, and below each what its strongest unit sees: "
                    f"{field.bottom - field.top}×{field.right - field.left} pixels.",
-                   [_half_of_maps(walk, layer, t, peak) for t, layer in enumerate(layers)], SMALL)
+                   [_half_of_maps(walk, layer, t, scale) for t, layer in enumerate(layers)], SMALL)
 
 
-def _half_of_maps(walk: Walk, layer: Layer, tower: int, peak: float) -> Half:
+def _scale(walk: Walk, layers: list[Layer]) -> dict:
+    """How `heat` is to colour all that these layers give, so that towers can be compared."""
+    low = min(walk.given[layer].min() for layer in layers)
+    return {"peak": max(-low, *(walk.given[layer].max() for layer in layers)), "signed": low < 0}
+
+
+def _half_of_maps(walk: Walk, layer: Layer, tower: int, scale: dict) -> Half:
     y = walk.given[layer]
     strength = y.max(axis=(0, 1))
     count = SHOWN if walk.network.towers > 1 else 2 * SHOWN
     best = np.argsort(-strength, kind="stable")[:count].tolist()
-    maps = [Tile(heat(y[..., f], peak), f"{f}: {strength[f]:.2g}") for f in best]
+    maps = [Tile(heat(y[..., f], **scale), f"{f}: {strength[f]:.2g}") for f in best]
     seen = [Tile(patch(walk.crop, receptive_field(walk.network, strongest(layer, y, f))), "", False)
             for f in best]
-    every = Tile(heat(_sheet(y), peak), f"all {y.shape[-1]} maps")
-    return Half(_half_title(walk, tower, y.max(axis=(0, 1)), "maps"), [maps, seen], all=every)
+    every = Tile(heat(_sheet(y), **scale), f"all {y.shape[-1]} maps")
+    return Half(_half_title(walk, tower, y, "maps"), [maps, seen], all=every)
 
 
-def _half_title(walk: Walk, tower: int, strength: np.ndarray, what: str) -> str:
+def _half_title(walk: Walk, tower: int, y: np.ndarray, what: str) -> str:
+    """Which tower, and how many of its maps or units are not 0 everywhere."""
+    active = np.count_nonzero(y.reshape(-1, y.shape[-1]).any(axis=0))
+    counted = f"{active} of {y.shape[-1]} {what} are active"
     letter = walk.network.letter(tower)
-    active = f"{np.count_nonzero(strength > 0)} of {len(strength)} {what} are active"
-    return f"tower {letter}: {active}" if letter else active
+    return f"tower {letter}: {counted}" if letter else counted
 
 
 def _sheet(y: np.ndarray, columns: int = 16) -> np.ndarray:
@@ -212,14 +220,13 @@ def _sheet(y: np.ndarray, columns: int = 16) -> np.ndarray:
 
 
 def _units(walk: Walk, name: str, layers: list[Layer]) -> Section:
-    peak = max(np.abs(walk.given[layer]).max() for layer in layers)
-    halves = []
+    scale, halves = _scale(walk, layers), []
     for t, layer in enumerate(layers):
         y = walk.given[layer]
         rows = np.zeros((-(-len(y) // UNITS), min(UNITS, len(y))))
         rows.reshape(-1)[: len(y)] = y
         strong = int(y.argmax())
         halves.append(Half(_half_title(walk, t, y, "units"), [[Tile(
-            heat(rows, peak), f"strongest: unit {strong}, {y[strong]:.2g}")]]))
+            heat(rows, **scale), f"strongest: unit {strong}, {y[strong]:.2g}")]]))
     each = " in each tower" if len(layers) > 1 else ""
     return Section(f"{name}: {len(walk.given[layers[0]])} units{each}", "", halves, WHOLE)

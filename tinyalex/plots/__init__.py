@@ -3,13 +3,13 @@
 from tinyalex.plots.confusions import confusion
 from tinyalex.plots.html import write_html
 from tinyalex.plots.kernels import colours, filter_grid, filters
-from tinyalex.plots.lines import curves, steps
-from tinyalex.plots.page import DPI, QUIET, heat
+from tinyalex.plots.lines import MEASURES, compare, curves, steps, training_rows
+from tinyalex.plots.page import DPI, QUIET, heat, save
 from tinyalex.plots.sheets import Guess, Near, neighbours, predictions, samples
 from tinyalex.plots.story import Half, Section, Tile, draw_story
 
 __all__ = [
-    "DPI", "QUIET", "Guess", "Half", "Near", "Section", "Tile", "colours", "confusion", "curves",
-    "draw_story", "filter_grid", "filters", "heat", "neighbours", "predictions", "samples", "steps",
-    "write_html",
+    "DPI", "MEASURES", "QUIET", "Guess", "Half", "Near", "Section", "Tile", "colours", "compare",
+    "confusion", "curves", "draw_story", "filter_grid", "filters", "heat", "neighbours",
+    "predictions", "samples", "save", "steps", "training_rows", "write_html",
 ]

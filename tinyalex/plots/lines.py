@@ -1,4 +1,5 @@
-"""Curves: a run's loss and error, and the step of a numeric gradient."""
+"""Curves: a run's loss and error, several runs beside each other, the step of a numeric gradient.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +15,12 @@ from tinyalex.plots.page import QUIET, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+RUNS = (TRAIN, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MEASURES = {"error": ("error (%)", "train_error", "val_error"),
+            "top5": ("top-5 error (%)", None, "val_top5_error"),
+            "loss": ("loss (nats)", "train_loss", "val_loss")}
 
 
 def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | None = None) -> None:
@@ -37,24 +44,67 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
     figure = page.figure(1200, 500, layout="constrained")
     figure.suptitle(title, parse_math=False)
     loss, error = figure.subplots(1, 2)
-    # Rows inside an epoch give the mean since the row before; the last of an epoch that of all.
-    validated = np.isfinite(_column(rows, "val_loss"))
-    inside = [row for row, ended in zip(rows, validated, strict=True) if not ended]
-    training = inside if len(inside) > 1 else rows
+    training = training_rows(rows)
     _line(loss, training, "train_loss", TRAIN, "training")
     _line(loss, rows, "val_loss", VALIDATION, "validation")
     if classes:
         loss.axhline(log(classes), color=QUIET, linestyle="--", linewidth=1.2,
                      label=f"chance: ln {classes} = {log(classes):.2f}")
-    _line(error, training, "train_error", TRAIN, "training", percent=True)
-    _line(error, rows, "val_error", VALIDATION, "validation", percent=True)
+    _line(error, training, "train_error", TRAIN, "training", 100)
+    _line(error, rows, "val_error", VALIDATION, "validation", 100)
     if classes is None or classes > 10:  # of ten classes five guesses hit half by chance
-        _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", percent=True,
-              style="--")
+        _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", 100, "--")
     _mark_best(error, rows)
     _finish(loss, rows, "loss (nats)")
     _finish(error, rows, "error (%)")
     page.save(figure, path)
+
+
+def training_rows(rows: list[dict]) -> list[dict]:
+    """Those rows of log.csv that say how training went: rows inside an epoch give the mean since
+    the row before, the last one of an epoch that of all of it; where there are no others, these."""
+    validated = np.isfinite(_column(rows, "val_loss"))
+    inside = [row for row, ended in zip(rows, validated, strict=True) if not ended]
+    return inside if len(inside) > 1 else rows
+
+
+def compare(runs: dict[str, list[dict]], what: str = "error",
+            level: float | None = None) -> Figure:
+    """Draw runs beside each other, against epochs and against time: figure 1 of the paper.
+
+    runs: by their names, the rows of their log.csv; see `curves`, and `seconds` besides.
+    what: one of MEASURES. level: where to draw a dashed line, in percent (or nats).
+
+    Validation is drawn solid, training dashed. Returns the figure, which `page.save` writes. Raises
+    UserError where no run has a row.
+    """
+    if not any(runs.values()):
+        raise UserError(f"{', '.join(runs)}: no rows to draw curves of",
+                        "train until a log has its first row.")
+    name, train, val = MEASURES[what]
+    scale = 1 if what == "loss" else 100
+    figure = page.figure(1200, 560, layout="constrained")
+    both = figure.subplots(1, 2, sharey=True)
+    for i, (run, rows) in enumerate(runs.items()):
+        colour, timed = RUNS[i % len(RUNS)], [row for row in rows if row.get("seconds") is not None]
+        for axes, x, some in ((both[0], "epoch", rows), (both[1], "seconds", timed)):
+            if train and some:
+                _line(axes, training_rows(some), train, colour, "", scale, "--", x, 1.0)
+            _line(axes, some, val, colour, run, scale, "-", x)
+    for axes, label in zip(both, ("epoch", "time (minutes)"), strict=True):
+        if level is not None:
+            axes.axhline(level, color=QUIET, linestyle=":", linewidth=1.2)
+        axes.set(xlabel=label, xlim=(0, None), ylim=(0, None))
+        axes.tick_params(labelleft=True)
+        axes.grid(color="#E5E5E5", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    both[0].set_ylabel(name)
+    both[1].xaxis.set_major_formatter(lambda seconds, _: f"{seconds / 60:g}")
+    handles, labels = both[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
+    both[0].set_title("solid: validation" + ", dashed: training" * bool(train), fontsize=9,
+                      loc="left", color=QUIET)
+    return figure
 
 
 def _column(rows: list[dict], key: str) -> np.ndarray:
@@ -62,13 +112,13 @@ def _column(rows: list[dict], key: str) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _line(axes: Axes, rows: list[dict], key: str, colour: str, label: str, percent=False,
-          style="-") -> None:
-    values = _column(rows, key) * (100 if percent else 1)
+def _line(axes: Axes, rows: list[dict], key: str, colour: str, label: str, scale: float = 1,
+          style: str = "-", x: str = "epoch", width: float = 1.6) -> None:
+    values = _column(rows, key) * scale
     known = ~np.isnan(values)  # without the gaps between measurements, which would break the line
     if known.any():
-        axes.plot(_column(rows, "epoch")[known], values[known], style, color=colour, label=label,
-                  linewidth=1.6, marker="o" if known.sum() <= 30 else "", markersize=3.5)
+        axes.plot(_column(rows, x)[known], values[known], style, color=colour, label=label,
+                  linewidth=width, marker="o" if known.sum() <= 30 else "", markersize=3.5)
 
 
 def _mark_best(axes: Axes, rows: list[dict]) -> None:

@@ -40,18 +40,15 @@ def magnified(image: np.ndarray, width: int) -> np.ndarray:
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def heat(values: np.ndarray, peak: float | None = None) -> np.ndarray:
-    """Numbers (H, W) as colours (H, W, 3) uint8: from 0, black, to `peak`, nearly white; where some
-    are negative from -peak, blue, over 0, white, to peak, red. peak: the largest there is, if not
-    given. What is not finite is drawn as 0."""
+def heat(values: np.ndarray, peak: float | None = None, signed: bool = False) -> np.ndarray:
+    """Numbers (H, W) as colours (H, W, 3) uint8: from 0, black, to `peak`, nearly white; signed
+    ones from -peak, blue, over 0, white, to peak, red. peak: the largest there is, if not given.
+    What is not finite is drawn as 0."""
     from matplotlib import colormaps
 
     values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
-    peak = peak or np.abs(values).max(initial=0) or 1
-    if (values < 0).any():
-        coloured = colormaps["RdBu_r"](0.5 + values / peak / 2)
-    else:
-        coloured = colormaps["magma"](values / peak)
+    share = values / (peak or np.abs(values).max(initial=0) or 1)
+    coloured = colormaps["RdBu_r"](0.5 + share / 2) if signed else colormaps["magma"](share)
     return np.rint(255 * coloured[..., :3]).astype(np.uint8)
 
 
