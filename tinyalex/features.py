@@ -8,16 +8,13 @@ A file of features is an .npz that np.load reads: "features" (N, D) float32, "na
 """
 
 import hashlib
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tinyalex.data.gallery import Gallery
-from tinyalex.errors import UserError
-from tinyalex.files import cache_folder, replacing
+from tinyalex.files import cache_folder, open_npz, replacing
 from tinyalex.layers.base import Layer, Weighted
 from tinyalex.network import Network
 from tinyalex.trained import Trained
@@ -46,16 +43,12 @@ class Features:
 
 def load(path: Path) -> Features:
     """Read a file of features. UserError where it is something else, or damaged."""
-    try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            values, names, true = file["features"], file["names"].tolist(), file["true"].tolist()
-            if values.ndim != 2 or not len(values) == len(names) == len(true):
-                raise ValueError(f"{values.shape} numbers for {len(names)} names")
-            return Features(values, names, true, str(file["network"]), str(file["pictures"]))
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, AttributeError,
-            TypeError) as error:
-        raise UserError(f"{path}: no features of pictures, or a damaged file ({error})",
-                        "name a file that similar --save wrote, or a folder.") from None
+    with open_npz(path, "a file of features",
+                  "name one that similar --save wrote, or a folder.") as file:
+        values, names, true = file["features"], file["names"].tolist(), file["true"].tolist()
+        if values.ndim != 2 or not len(values) == len(names) == len(true):
+            raise ValueError(f"{values.shape} numbers for {len(names)} names")
+        return Features(values, names, true, str(file["network"]), str(file["pictures"]))
 
 
 def last_hidden(network: Network) -> list[Layer]:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tinyalex import plots, trained
-from tinyalex.errors import ArgumentParser, run
+from tinyalex.errors import ArgumentParser, png_path, run
 from tinyalex.first_layer import NOISE, colour_specificity, first_kernels, tower_specificity
 from tinyalex.runs import Run
 from tinyalex.summary import align
@@ -35,9 +35,9 @@ def _parse(argv):
                     "of its kernels' energy that is off the grey axis, and its history.")
     parser.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
                         help="a run folder, or an .npz file")
-    parser.add_argument("--out", type=Path, metavar="PNG", help="where to draw them; filters.png "
-                        "beside the checkpoint if not given. The colour specificity is drawn "
-                        "beside it, as …-colour.png")
+    parser.add_argument("--out", type=png_path, metavar="PNG", help="where to draw them; "
+                        "filters.png beside the checkpoint if not given. The colour specificity is "
+                        "drawn beside it, as …-colour.png")
     return parser.parse_args(argv)
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from tinyalex import looking, plots, trained
 from tinyalex.data import gallery
 from tinyalex.data.augment import CENTRE, ten_crops
-from tinyalex.errors import ArgumentParser, UserError, run
+from tinyalex.errors import ArgumentParser, UserError, png_path, run
 from tinyalex.layers import Layer
 from tinyalex.looking import Unit
 from tinyalex.metrics import log_probabilities
@@ -54,8 +54,8 @@ def _parse(argv):
     add("--unit", metavar="LAYER:MAP[:ROW:COLUMN]", help="whose receptive field to show: conv3a:17 "
         "(where it is strongest) or conv3a:17:4:5, counted from 0; if not given, the strongest of "
         "the last layer whose units see at most half of the picture's width")
-    add("--out", type=Path, metavar="PNG", help="where to draw it; look.png beside the checkpoint "
-        "if not given. The HTML stands beside it")
+    add("--out", type=png_path, metavar="PNG", help="where to draw it; look.png beside the "
+        "checkpoint if not given. The HTML is written beside it")
     trained.add_flags(add)
     return parser.parse_args(argv)
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tinyalex import plots
-from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.errors import ArgumentParser, UserError, number, png_path, run
 from tinyalex.runs import Run
 from tinyalex.summary import align
 
@@ -40,8 +40,8 @@ def _parse(argv):
     add("--what", choices=list(plots.MEASURES), default="error", help="what to draw")
     add("--reach", type=number(float, 0, 100), metavar="PERCENT", help="say when each run's "
         "training error first reached this, as the paper does with 25")
-    add("--out", type=Path, metavar="PNG", help="where to draw it; compare.png in the first run's "
-        "folder if not given")
+    add("--out", type=png_path, metavar="PNG", help="where to draw it; compare.png in the first "
+        "run's folder if not given")
     return parser.parse_args(argv)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyalex import plots, trained
 from tinyalex.data import gallery
-from tinyalex.errors import ArgumentParser, number, run
+from tinyalex.errors import ArgumentParser, number, png_path, run
 from tinyalex.metrics import average, log_probabilities, wrong
 from tinyalex.plots import Guess
 
@@ -48,7 +48,7 @@ def _parse(argv):
     add("--ten-crop", action="store_true", help="average the predictions for ten patches of each "
         "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--limit", type=number(int, 1), help="only the first LIMIT pictures")
-    add("--out", type=Path, metavar="PNG", help="where to draw it; predictions.png beside the "
+    add("--out", type=png_path, metavar="PNG", help="where to draw it; predictions.png beside the "
         "checkpoint if not given")
     trained.add_flags(add)
     return parser.parse_args(argv)

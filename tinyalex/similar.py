@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tinyalex import features, plots, trained
 from tinyalex.data import gallery
-from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.errors import ArgumentParser, UserError, number, png_path, run
 from tinyalex.features import Features
 from tinyalex.plots import Near
 
@@ -51,7 +51,7 @@ def _parse(argv):
     add("--count", type=number(int, 1, 20), default=6, help="how many neighbours of each")
     add("--limit", type=number(int, 1), help="only the first LIMIT queries")
     add("--save", type=Path, metavar="NPZ", help="write the features of PICTURES to this file")
-    add("--out", type=Path, metavar="PNG", help="where to draw it; similar.png beside the "
+    add("--out", type=png_path, metavar="PNG", help="where to draw it; similar.png beside the "
         "checkpoint if not given")
     trained.add_flags(add)
     return parser.parse_args(argv)

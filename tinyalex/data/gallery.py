@@ -167,7 +167,7 @@ def _numbered(source: str, split: str, dataset: Dataset, first: str | None,
     begin = int(first or 0)
     end = int(last or first or len(dataset) - 1)
     if not begin <= end < len(dataset):
-        raise UserError(f"{source}/{split}/{begin}-{end}: {dataset.name} has the pictures 0 to "
-                        f"{len(dataset) - 1}", "name some of these.")
+        raise UserError(f"{source}/{split}: has the pictures 0 to {len(dataset) - 1}, and not "
+                        f"{begin if begin == end else f'{begin}-{end}'}", "name some of these.")
     return [Shown(f"{source}/{split}/{i}", dataset.classes[dataset.labels[i]], dataset, i)
             for i in range(begin, end + 1)]

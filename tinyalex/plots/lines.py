@@ -86,8 +86,10 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
     figure = page.figure(1200, 560, layout="constrained")
     both = figure.subplots(1, 2, sharey=True)
     for i, (run, rows) in enumerate(runs.items()):
-        colour, timed = RUNS[i % len(RUNS)], [row for row in rows if row.get("seconds") is not None]
-        for axes, x, some in ((both[0], "epoch", rows), (both[1], "seconds", timed)):
+        colour = RUNS[i % len(RUNS)]
+        timed = [row | {"minutes": row["seconds"] / 60} for row in rows
+                 if row.get("seconds") is not None]
+        for axes, x, some in ((both[0], "epoch", rows), (both[1], "minutes", timed)):
             if train and some:
                 _line(axes, training_rows(some), train, colour, "", scale, "--", x, 1.0)
             _line(axes, some, val, colour, run, scale, "-", x)
@@ -99,7 +101,6 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
         axes.grid(color="#E5E5E5", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
     both[0].set_ylabel(name)
-    both[1].xaxis.set_major_formatter(lambda seconds, _: f"{seconds / 60:g}")
     handles, labels = both[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
     both[0].set_title("solid: validation" + ", dashed: training" * bool(train), fontsize=9,
