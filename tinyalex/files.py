@@ -1,4 +1,5 @@
-"""Files that are never half-written, .npz files that may be anything, and the folder where downloads and made data are kept."""
+"""Files that are never half-written, .npz files that may be anything, and the folder where
+downloads and made data are kept."""
 
 import contextlib
 import os
