@@ -139,7 +139,8 @@ def test_weights_that_are_not_finite_are_drawn_as_zeros_and_counted(tmp_path, fi
     plots.filters({"a": broken, "b": kernels}, tmp_path / "f.png")
     plots.filters({"": np.full_like(kernels, np.nan)}, tmp_path / "one.png")
     texts = [[text.get_text() for text in figure.texts] for figure in figures]
-    assert texts == [["tower a; weights that are not finite: 2", "tower b"],
+    assert texts == [["tower a; weights that are not finite: 2",
+                      "tower b; colour specificity 0.00"],
                      ["weights that are not finite: 135"]]
     assert (pixels(tmp_path / "f.png")[-20, page.MARGIN] == 0).all()  # tower b shows as ever
     assert (pixels(tmp_path / "one.png")[60, page.MARGIN] == 127).all()

@@ -25,31 +25,32 @@ def colour_specificity(kernels: np.ndarray) -> np.ndarray:
 
     kernels: (KH, KW, 3, F). Returns (F,) float64, 0 to 1; NaN for a kernel of zeros.
 
-    At each place a kernel has a weight for red, green and blue, a vector w; its part along grey is
-    w·(1, 1, 1)/√3, and what a grey picture cannot excite is the rest. So the share is
+    At each place a kernel has a weight for red, green and blue, a vector w. With g = (1, 1, 1)/√3,
+    its part along grey is (w·g)g; a grey picture cannot excite the rest. So the share is
 
-        1 - the sum over places of (w·(1, 1, 1)/√3)² / the sum over places of |w|²
+        the sum over places of |w - (w·g)g|² / the sum over places of |w|²
 
     0: the kernel sees light and dark only. 1: it sees colour only, such as red against green. One
     that sees only red has 2/3, and so has noise, on average.
     """
-    grey, all_of_it = _energies(kernels)
+    off, whole = _energies(kernels)
     with np.errstate(invalid="ignore"):
-        return 1 - grey / all_of_it
+        return off / whole
 
 
 def tower_specificity(kernels: np.ndarray) -> float:
     """The same for all kernels of a tower as one: each counts by its energy, so that those which
     hardly learned anything hardly matter."""
-    grey, all_of_it = _energies(kernels)
-    return float(1 - grey.sum() / all_of_it.sum()) if all_of_it.any() else float("nan")
+    off, whole = _energies(kernels)
+    return float(off.sum() / whole.sum()) if whole.any() else float("nan")
 
 
 def _energies(kernels):
-    """Of each kernel the energy along the grey axis, and all of it."""
+    """Of each kernel the energy off the grey axis, and all of it."""
     kernels = kernels.astype(np.float64)
     along = np.tensordot(kernels, GREY, axes=(2, 0))
-    return (along**2).sum(axis=(0, 1)), (kernels**2).sum(axis=(0, 1, 2))
+    rest = kernels - along[:, :, None] * GREY[:, None]
+    return (rest**2).sum(axis=(0, 1, 2)), (kernels**2).sum(axis=(0, 1, 2))
 
 
 def log_columns(network: Network) -> dict[str, float]:
