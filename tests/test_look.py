@@ -127,6 +127,15 @@ def test_a_patch_is_what_a_field_covers_and_grey_outside():
     assert (cut[:2] == 128).all() and (cut[:, 2:] == 128).all()
 
 
+def test_all_maps_stand_on_one_sheet_in_their_order():
+    y = np.random.default_rng(0).random((3, 2, 11))
+    sheet = walk.sheet(y, {"peak": 2.0}, columns=4)
+    assert sheet.shape == (11, 11, 3)
+    np.testing.assert_array_equal(sheet[4:7, 6:8], plots.heat(y[..., 6], 2.0))
+    for white in (sheet[3::4], sheet[:, 2::3], sheet[8:, 9:]):
+        assert (white == 255).all()
+
+
 # Colours
 
 def test_heat_runs_from_black_over_0_to_the_peak():

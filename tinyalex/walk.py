@@ -197,7 +197,7 @@ def _half_of_maps(walk: Walk, layer: Layer, tower: int, scale: dict) -> Half:
     maps = [Tile(heat(y[..., f], **scale), f"{f}: {strength[f]:.2g}") for f in best]
     seen = [Tile(patch(walk.crop, receptive_field(walk.network, strongest(layer, y, f))), "", False)
             for f in best]
-    every = Tile(heat(_sheet(y), **scale), f"all {y.shape[-1]} maps")
+    every = Tile(sheet(y, scale), f"all {y.shape[-1]} maps")
     return Half(_half_title(walk, tower, y, "maps"), [maps, seen], all=every)
 
 
@@ -209,14 +209,15 @@ def _half_title(walk: Walk, tower: int, y: np.ndarray, what: str) -> str:
     return f"tower {letter}: {counted}" if letter else counted
 
 
-def _sheet(y: np.ndarray, columns: int = 16) -> np.ndarray:
-    """All maps of y (H, W, F) beside and below each other, with a gap of one number."""
+def sheet(y: np.ndarray, scale: dict, columns: int = SHOWN) -> np.ndarray:
+    """All maps of y (H, W, F) as colours, beside and below each other, with white lines between."""
     H, W, F = y.shape
-    sheet = np.zeros((-(-F // columns) * (H + 1) - 1, min(columns, F) * (W + 1) - 1))
+    rows = -(-F // columns)
+    page = np.full((rows * (H + 1) - 1, min(columns, F) * (W + 1) - 1, 3), 255, np.uint8)
     for f in range(F):
         top, left = f // columns * (H + 1), f % columns * (W + 1)
-        sheet[top : top + H, left : left + W] = y[..., f]
-    return sheet
+        page[top : top + H, left : left + W] = heat(y[..., f], **scale)
+    return page
 
 
 def _units(walk: Walk, name: str, layers: list[Layer]) -> Section:
