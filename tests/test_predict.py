@@ -6,6 +6,7 @@ the probability, red for the first guess instead of the true class. So all is co
 forward pass, and the figure is read back pixel by pixel.
 """
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_without_a_true_class_nothing_is_counted(in_blobs, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert printed.startswith(str(tmp_path / "mine.png\n")[:-1] + "\n")
     assert "right:" not in printed and "← true" not in printed
+
+
+def test_a_file_whose_name_is_no_text_is_shown_all_the_same(in_blobs, capsys, tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.png")
+    shutil.copy(in_blobs / "val" / "rose" / "02.png", odd)
+    assert predict.main(["run", odd, "--out", str(tmp_path / "p.png")]) == 0
+    assert f"{tmp_path}/\ufffd\ufffd.png\n" in capsys.readouterr().out
 
 
 def test_classes_get_the_names_of_a_list(in_blobs, capsys, tmp_path):
@@ -170,4 +178,4 @@ def test_what_is_no_picture_is_named_in_one_line(in_blobs, capsys, tmp_path, mon
     assert run(lambda: predict.main([str(in_blobs / "run"), *argv])) == 2
     err = capsys.readouterr().err
     assert said in err and "HINT: " in err and len(err.splitlines()) == 2
-    assert not list(in_blobs.glob("run/predictions.png"))
+    assert not list(in_blobs.glob("run/predict.png"))

@@ -72,6 +72,10 @@ def test_features_are_extracted_once_and_anew_for_another_picture(net, tmp_path,
     net.network.parameters[0].value[0, 0, 0, 0] += 1
     features.cached(net, gallery.gather([str(photos)], net.side))
     assert len(calls) == 3
+    for path in (tmp_path / "cache" / "features").iterdir():
+        path.write_bytes(path.read_bytes()[:5000])
+    features.cached(net, gallery.gather([str(photos)], net.side))
+    assert len(calls) == 4, "a damaged file is made anew"
 
 
 def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
@@ -88,6 +92,15 @@ def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
         assert file["features"].shape == (40, 256) and len(file["names"]) == 40
     assert similar.main([*ask, "--among", kept]) == 0
     assert capsys.readouterr().out == printed.replace(f"features of 40 pictures: {kept}\n", "")
+
+
+def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsys, tmp_path):
+    shutil.copy("val/rose/02.png", tmp_path / "mine.png")
+    ask = ["run", str(tmp_path / "mine.png"), "--among", "val", "--out", str(tmp_path / "s.png")]
+    similar.main(ask)
+    assert "own class" not in capsys.readouterr().out
+    similar.main([*ask[:2], "val/rose/05.png", *ask[2:]])
+    assert re.search(r"of the 6 nearest, (50|66.7|83.3|100).*% are", capsys.readouterr().out)
 
 
 def test_features_of_another_network_are_refused(in_blobs, net, capsys, tmp_path):

@@ -7,6 +7,7 @@ A file of features is an .npz that np.load reads: "features" (N, D) float32, "na
 (N,), the pictures and their classes, "network" and "pictures", from what they were made.
 """
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyalex.data.gallery import Gallery
+from tinyalex.errors import UserError
 from tinyalex.files import cache_folder, open_npz, replacing
 from tinyalex.layers.base import Layer, Weighted
 from tinyalex.network import Network
@@ -85,7 +87,7 @@ def cached(net: Trained, shown: Gallery, batch_size: int | None = None) -> Featu
     """
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
-    if path.is_file():
+    with contextlib.suppress(UserError):  # a damaged one is made anew
         return load(path)
     found = Features(extract(net, shown, batch_size), shown.names,
                      [one.true for one in shown.pictures], network, pictures)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from tinyalex import looking, plots, trained
 from tinyalex.data import gallery
 from tinyalex.data.augment import CENTRE, ten_crops
-from tinyalex.errors import ArgumentParser, UserError, png_path, run
+from tinyalex.errors import UserError, run
 from tinyalex.layers import Layer
 from tinyalex.looking import Unit
 from tinyalex.metrics import log_probabilities
@@ -26,37 +26,33 @@ def main(argv: list[str] | None = None) -> int:
         shown = gallery.gather([args.picture], net.side)
         if len(shown) > 1:
             raise UserError(f"{args.picture}: {len(shown)} pictures", "name one of them.")
-        classes, label = [names.get(name, name) for name in net.classes], shown.labels(net.classes)
-        x = next(net.batches(shown, "reading"))
+        classes = [names.get(name, name) for name in net.classes]
+        (true,) = shown.labels(net.classes)
+        (x,) = net.batches(shown, "reading")
         logp = log_probabilities(net.network, x)[0]
         walk = _walk(net, shown[0], x, int(logp.argmax()), args)
-        page = sections(walk, guesses(logp, label[0], classes), classes)
+        page = sections(walk, guesses(logp, true, classes), classes)
         out = args.out or net.path.parent / "look.png"
-        title = f"{Path(shown.names[0]).name if label[0] is None else classes[label[0]]}, on its " \
-                f"way through {net.name}"
+        what = gallery.readable(Path(shown.names[0]).name) if true is None else classes[true]
+        title = f"{what}, on its way through {net.name}"
         plots.draw_story(title, page, out)
         plots.write_html(title, page, out.with_suffix(".html"))
-    say(shown.names[0], logp, label[0], classes)
+    say(shown.names[0], logp, true, classes)
     print(f"its way through the network: {out}\nthe same, with all maps, for a browser: "
           f"{out.with_suffix('.html')}")
     return 0
 
 
 def _parse(argv):
-    parser = ArgumentParser(
-        prog="python -m tinyalex.look",
-        description="Follow a picture through a trained network, on one page (PNG and HTML): what "
-                    "each layer gives, by tower; what crosses between the towers; what a unit "
-                    "sees; which pixels matter for what the network says.")
+    parser = trained.parser("look", (
+        "Follow a picture through a trained network, on one page: what each layer gives, by tower; "
+        "what crosses between the towers; what a unit sees; which pixels matter for what the "
+        "network says. Beside the PNG the same is written as HTML."))
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT", help="a run folder, or an .npz file")
     add("picture", metavar="PICTURE", help="a file, or one of a dataset: shapes/val/3")
     add("--unit", metavar="LAYER:MAP[:ROW:COLUMN]", help="whose receptive field to show: conv3a:17 "
         "(where it is strongest) or conv3a:17:4:5, counted from 0; if not given, the strongest of "
         "the last layer whose units see at most half of the picture's width")
-    add("--out", type=png_path, metavar="PNG", help="where to draw it; look.png beside the "
-        "checkpoint if not given. The HTML is written beside it")
-    trained.add_flags(add)
     return parser.parse_args(argv)
 
 

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     runs = [Run.open(folder) for folder in args.runs]
     rows = _rows(runs)
-    figure = plots.compare(rows, args.what, args.reach)
+    figure = plots.compare(rows, args.what, args.reach if args.what == "error" else None)
     out = args.out or args.runs[0] / "compare.png"
     plots.save(figure, out)
     print(_table(rows, args.reach))

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyalex import plots, trained
 from tinyalex.data import gallery
-from tinyalex.errors import ArgumentParser, number, png_path, run
+from tinyalex.errors import number, run
 from tinyalex.metrics import average, log_probabilities, wrong
 from tinyalex.plots import Guess
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     with trained.opened(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
-    out = args.out or net.path.parent / "predictions.png"
+    out = args.out or net.path.parent / "predict.png"
     labels = shown.labels(net.classes)
     classes = [names.get(name, name) for name in net.classes]
     for name, p, label in zip(shown.names, logp, labels, strict=True):
@@ -36,21 +36,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = ArgumentParser(
-        prog="python -m tinyalex.predict",
-        description="Show pictures to a trained network: its five best guesses, with their "
-                    "probabilities, in words and as a picture (figure 4, left, of the paper). "
-                    "Where a picture's folder is called like a class, that is taken for the true "
-                    "one.")
+    parser = trained.parser("predict", (
+        "Show pictures to a trained network: its five best guesses, with their probabilities, in "
+        "words and as a picture (figure 4, left, of the paper). Where a picture's folder is called "
+        "like a class, that is taken for the true one."))
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT", help="a run folder, or an .npz file")
     add("pictures", nargs="+", metavar="PICTURE", help=gallery.KINDS)
     add("--ten-crop", action="store_true", help="average the predictions for ten patches of each "
         "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--limit", type=number(int, 1), help="only the first LIMIT pictures")
-    add("--out", type=png_path, metavar="PNG", help="where to draw it; predictions.png beside the "
-        "checkpoint if not given")
-    trained.add_flags(add)
     return parser.parse_args(argv)
 
 
@@ -77,7 +71,7 @@ def guesses(logp: np.ndarray, label: int | None, classes: list[str]) -> list[Gue
 
 def say(name: str, logp: np.ndarray, label: int | None, classes: list[str]):
     """Print a picture's name and its best guesses. label: its true class, or None."""
-    print(name if label is None else f"{name} ({classes[label]})")
+    print(gallery.readable(name) + ("" if label is None else f" ({classes[label]})"))
     for guess in best(logp):
         mark = "  ← true" if guess == label else ""
         print(f"  {np.exp(logp[guess]):>7.2%}  {classes[guess]}{mark}")
@@ -98,7 +92,7 @@ def _draw(shown: gallery.Gallery, logp: np.ndarray, labels: list[int | None], cl
           out: Path, title: str):
     count = min(len(shown), DRAWN)
     found = [guesses(p, label, classes) for p, label in zip(logp[:count], labels, strict=False)]
-    captions = [Path(name).name if label is None else classes[label]
+    captions = [gallery.readable(Path(name).name) if label is None else classes[label]
                 for name, label in zip(shown.names[:count], labels[:count], strict=True)]
     plots.predictions([shown[i] for i in range(count)], captions, found, out, title)
 

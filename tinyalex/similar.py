@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tinyalex import features, plots, trained
 from tinyalex.data import gallery
-from tinyalex.errors import ArgumentParser, UserError, number, png_path, run
+from tinyalex.errors import UserError, number, run
 from tinyalex.features import Features
 from tinyalex.plots import Near
 
@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     rows = [_row(queries, i, near, among, names) for i, near in enumerate(found[:DRAWN])]
     plots.neighbours(rows, out, f"{net.name}: nearest of {len(among.names):,} pictures, by the "
                                 f"{among.values.shape[1]} activities of the last hidden layer")
-    print(f"of the {args.count} nearest, {agreed:.1%} are of the query's own class")
+    if agreed is not None:
+        print(f"of the {args.count} nearest, {agreed:.1%} are of the query's own class")
     if args.save:
         print(f"features of {len(among.names):,} pictures: {args.save}")
     some = f" (of the first {DRAWN})" if len(found) > DRAWN else ""
@@ -38,22 +39,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = ArgumentParser(
-        prog="python -m tinyalex.similar",
-        description="Find the pictures that a network takes for similar: nearest neighbours by the "
-                    "Euclidean distance of the activities of its last hidden layer (section 6.1 "
-                    "and figure 4, right, of the paper).")
+    parser = trained.parser("similar", (
+        "Find the pictures that a network takes for similar: nearest neighbours by the Euclidean "
+        "distance of the activities of its last hidden layer (section 6.1 and figure 4, right, of "
+        "the paper)."))
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT", help="a run folder, or an .npz file")
     add("queries", nargs="+", metavar="QUERY", help=gallery.KINDS)
     add("--among", nargs="+", required=True, metavar="PICTURES",
         help="where to look: the same, mostly a folder; or one file that --save wrote")
     add("--count", type=number(int, 1, 20), default=6, help="how many neighbours of each")
     add("--limit", type=number(int, 1), help="only the first LIMIT queries")
     add("--save", type=Path, metavar="NPZ", help="write the features of PICTURES to this file")
-    add("--out", type=png_path, metavar="PNG", help="where to draw it; similar.png beside the "
-        "checkpoint if not given")
-    trained.add_flags(add)
     return parser.parse_args(argv)
 
 
@@ -71,17 +67,20 @@ def _among(net: trained.Trained, wanted: list[str], batch_size: int) -> Features
     return found
 
 
-def _say(queries: gallery.Gallery, found: list, among: Features, names: dict[str, str]) -> float:
-    """Print the neighbours; returns which share of them is of the same class as the query."""
-    agree = []
+def _say(queries: gallery.Gallery, found: list, among: Features,
+         names: dict[str, str]) -> float | None:
+    """Print the neighbours; returns which share of them is of the same class as the query, where
+    there is this class among them at all."""
+    agree, known = [], set(among.true)
     for shown, near in zip(queries.pictures, found, strict=True):
-        print(f"{shown.name} ({names.get(shown.true, shown.true)})")
+        print(f"{gallery.readable(shown.name)} ({names.get(shown.true, shown.true)})")
         for i, distance in near:
             print(f"  {distance:>9.3f}  {names.get(among.true[i], among.true[i])}  "
-                  f"{among.names[i]}")
-            agree.append(among.true[i] == shown.true)
+                  f"{gallery.readable(among.names[i])}")
         print()
-    return sum(agree) / max(1, len(agree))
+        if shown.true in known:
+            agree += [among.true[i] == shown.true for i, _ in near]
+    return sum(agree) / len(agree) if agree else None
 
 
 def _row(queries: gallery.Gallery, i: int, near: list, among: Features,

@@ -1,7 +1,7 @@
 """A trained network, opened from its checkpoint to be shown pictures."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.gallery import Gallery
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
-from tinyalex.errors import UserError, number
+from tinyalex.errors import ArgumentParser, UserError, number, png_path
 from tinyalex.network import Network
 from tinyalex.runs import Settings
 
@@ -83,12 +83,20 @@ def opened(path: Path, placement: str = "auto") -> Iterator[Trained]:
         yield Trained(path, settings, classes, saved.mean, network)
 
 
-def add_flags(add: Callable):
-    """The flags that all commands have which open a network: add is a parser's add_argument."""
-    add("--names", type=Path, metavar="FILE", help="how to call the classes: a line for each with "
-        "its folder's name and, after a space, another (ImageNet's synset_words.txt)")
-    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
-    add("--batch-size", type=number(int, 1), default=64)
+def parser(command: str, description: str) -> ArgumentParser:
+    """The parser of a command that opens a network: with its checkpoint, and the flags that all of
+    them have."""
+    made = ArgumentParser(prog=f"python -m tinyalex.{command}", description=description)
+    made.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
+                      help="a run folder, or an .npz file")
+    made.add_argument("--names", type=Path, metavar="FILE", help="how to call the classes: a line "
+                      "for each with its folder's name and, after a space, another (ImageNet's "
+                      "synset_words.txt)")
+    made.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    made.add_argument("--batch-size", type=number(int, 1), default=64)
+    made.add_argument("--out", type=png_path, metavar="PNG", help="where to draw it; "
+                      f"{command}.png beside the checkpoint if not given")
+    return made
 
 
 def spoken_names(path: Path | None) -> dict[str, str]:

@@ -9,6 +9,7 @@
 
 import glob
 import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -88,6 +89,11 @@ class Gallery:
         called otherwise."""
         index = {name: label for label, name in enumerate(classes)}
         return [index.get(shown.true) for shown in self.pictures]
+
+
+def readable(name: str) -> str:
+    """A file's name to be printed, whatever bytes it has."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _digest(dataset: Dataset) -> str:
