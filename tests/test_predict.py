@@ -134,11 +134,12 @@ def without_classes(path):
 
 
 @pytest.mark.parametrize(("make", "said"), [
-    (lambda path: path.write_text("hello"), "not a checkpoint, or a damaged one (not an .npz"),
-    (pickled, "not a checkpoint, or a damaged one (Object arrays"),
-    (without_classes, "no classes in it"),
+    (lambda path: path.write_text("hello"), "not a checkpoint, or a damaged one"),
+    (pickled, "not a checkpoint, or a damaged one"),
+    (without_classes, "not a checkpoint, or a damaged one"),
     (lambda path: np.savez(path, a=1), "no checkpoint of tinyalex"),
-    (lambda path: path.write_bytes(Path("run/checkpoint.npz").read_bytes()[:90_000]), "cut short"),
+    (lambda path: path.write_bytes(Path("run/checkpoint.npz").read_bytes()[:90_000]),
+     "not a checkpoint, or a damaged one"),
     (lambda path: None, "no such checkpoint"),
 ])
 def test_what_is_no_checkpoint_is_named_in_one_line(in_blobs, capsys, tmp_path, make, said):
