@@ -24,7 +24,7 @@ class ReLU(Layer):
         y = x if self.inplace else self.device.empty(x.shape, x.dtype)
 
         def some(pictures, worker):
-            np.maximum(x[pictures], 0, out=y[pictures])
+            self.device.kernels.relu(x[pictures], y[pictures])
 
         self._over(x, some)
         self._keep(train, y)
@@ -35,7 +35,7 @@ class ReLU(Layer):
         dx = dy if self.inplace else self.device.empty(dy.shape, dy.dtype)
 
         def some(pictures, worker):
-            np.multiply(dy[pictures], y[pictures] > 0, out=dx[pictures])
+            self.device.kernels.relu_backward(dy[pictures], y[pictures], dx[pictures])
 
         self._over(dy, some)
         return dx

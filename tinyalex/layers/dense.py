@@ -66,7 +66,7 @@ class Linear(Weighted):
 
         def some(columns, worker):
             np.matmul(x, W[:, columns], out=y[:, columns])
-            y[:, columns] += b[columns]
+            self.device.kernels.add_bias(y[:, columns], b[columns])
 
         self.device.over(W.shape[1], some)
         self._keep(train, x)
@@ -120,11 +120,16 @@ class Dropout(Layer):
     def forward(self, x, train=False):
         if not train:
             return x * x.dtype.type(self.keep)
-        m = self.device.put(self.mask(x.shape))
+        m = self.device.put(self.device.kernels.pack_mask(self.mask(x.shape)))
         self.step += 1
         self._keep(train, m)
-        return x * m
+        return self._masked(x, m)
 
     def backward(self, dy):
         (m,) = self._recall()
-        return dy * m
+        return self._masked(dy, m)
+
+    def _masked(self, x, m):
+        y = self.device.empty(x.shape, x.dtype)
+        self.device.kernels.dropout(x, m, y)
+        return y
