@@ -165,7 +165,8 @@ class Network:
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
                             f"{x.shape[1:]}", "crop or resize the pictures.")
-        xs = [device.put(x) for device in self.devices]
+        uploaded = {device: device.upload(x) for device in dict.fromkeys(self.devices)}
+        xs = [uploaded[device] for device in self.devices]
         for s, stage in enumerate(self.stages):
             if s:
                 xs = self.exchanges[s - 1].forward(xs)

@@ -14,7 +14,7 @@ CuPy is imported by the first call, so the code can be read, and tested as C++, 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Kernel:
         _compiled(self, index, tuple(constants.items()))(*args, size=count)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(kernel: Kernel, index: str, constants: tuple[tuple[str, int], ...]):
     import cupy
 
@@ -163,7 +163,7 @@ KERNELS = {
         y[i] = sum;
     """),
 
-    # s = k + alpha · Σ x_j², |j − c| <= NEAR;  y = x · s^−beta.  ROOTS: beta is 0.75, and
+    # s = k + alpha · Σ x_j² over |j − c| <= NEAR;  y = x · s^−beta.  ROOTS: beta is 0.75, and
     # s^−0.75 = (s^−0.5)² · s^0.25 takes two reciprocal roots instead of a power.
     "lrn": Kernel("raw T x, T k, T alpha, T beta", "raw T y, raw T s", """
         Index q = i, c = q % C;
@@ -174,7 +174,7 @@ KERNELS = {
         }
         T scale = k + alpha * sum, root = rsqrt(scale);
         y[i] = x[i] * (ROOTS ? root * root * rsqrt(root) : pow(scale, -beta));
-        if (STORE) s[i] = scale;
+        s[i] = scale;
     """),
 
     # dx = dy · s^−beta − 2·alpha·beta · x · Σ dy_j · x_j · s_j^−beta / s_j, |j − c| <= NEAR
@@ -235,6 +235,12 @@ KERNELS = {
 }
 
 
+def _new(shape, dtype):
+    import cupy
+
+    return cupy.empty(shape, dtype)
+
+
 def im2col(x, K, S, P, cols):
     """A copy does not care what it copies: where it can it moves 16 bytes at a time."""
     _, H, W, C = x.shape
@@ -263,15 +269,8 @@ def _sizes(x, y, K, S):
 
 def max_pool(x, K, S, y, where=None):
     store = int(where is not None)
-    KERNELS["max_pool"](y.size, x, y, where if store else _unused(np.uint8), **_sizes(x, y, K, S),
-                        STORE=store)
-
-
-def _unused(dtype):
-    """What stands in for an array that a kernel will not write to."""
-    import cupy
-
-    return cupy.empty(1, dtype)
+    KERNELS["max_pool"](y.size, x, y, where if store else _new((1,), np.uint8),
+                        **_sizes(x, y, K, S), STORE=store)
 
 
 def max_pool_backward(dy, where, K, S, dx):
@@ -299,10 +298,9 @@ def box_sum(x, n, y):
     KERNELS["box_sum"](y.size, x, y, H=H, W=W, C=C, NEAR=n // 2)
 
 
-def lrn(x, n, k, alpha, beta, y, s=None):
-    store = int(s is not None)
-    KERNELS["lrn"](y.size, x, k, alpha, beta, y, s if store else _unused(x.dtype), C=x.shape[-1],
-                   NEAR=n // 2, ROOTS=int(beta == 0.75), STORE=store)
+def lrn(x, n, k, alpha, beta, y, s):
+    KERNELS["lrn"](y.size, x, k, alpha, beta, y, s, C=x.shape[-1], NEAR=n // 2,
+                   ROOTS=int(beta == 0.75))
 
 
 def lrn_backward(dy, x, s, n, alpha, beta, dx):
@@ -328,7 +326,7 @@ def sum_rows(x, y):
     while True:
         rows = x.shape[0]
         parts = -(-rows // ROWS)
-        out = y if parts == 1 else type(y)((parts, F), y.dtype)
+        out = y if parts == 1 else _new((parts, F), y.dtype)
         KERNELS["sum_rows"](parts * F, x, rows, out, F=F, ROWS=ROWS)
         if parts == 1:
             return

@@ -104,16 +104,14 @@ def box_sum(x, n, y):
         y[b, h, w, c] = sum(x[b, i, j, c] for i in rows for j in columns)
 
 
-def lrn(x, n, k, alpha, beta, y, s=None):
+def lrn(x, n, k, alpha, beta, y, s):
     """Divide by a power of the squares of the channels around: `LocalResponseNorm`."""
     C = x.shape[-1]
     for index in np.ndindex(x.shape):
         *pixel, i = index
         window = range(max(0, i - n // 2), min(C, i + n // 2 + 1))
         scale = k + alpha * sum(x[(*pixel, j)] ** 2 for j in window)
-        y[index] = x[index] * scale**-beta
-        if s is not None:
-            s[index] = scale
+        y[index], s[index] = x[index] * scale**-beta, scale
 
 
 def lrn_backward(dy, x, s, n, alpha, beta, dx):
