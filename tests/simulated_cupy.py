@@ -184,7 +184,7 @@ class ndarray(np.ndarray):
 
     def __getitem__(self, key):
         view = _plain(self)[_plain(key)]
-        if isinstance(view, np.ndarray) and view.base is not None and np.may_share_memory(view, _plain(self)):
+        if isinstance(view, np.ndarray) and np.may_share_memory(view, _plain(self)):
             return _of(view, self.block)
         _device_of((self, key))
         return _do(lambda a, k: a[k], (self, key), {})

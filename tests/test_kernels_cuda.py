@@ -167,6 +167,6 @@ def test_sgd_update(dtype):
 def test_crops_are_finished_with_their_own_part_of_the_mean():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (3, 4, 4, 3), np.uint8)
-    places = np.array([[0, 2, 0], [1, 0, 1], [2, 2, 1]], np.int32)
+    places = np.array([[0, 2, 0, 0], [1, 0, 1, 1], [2, 2, 0, 1]], np.int32)
     mean, shifts = rng.random((6, 6, 3)) * 255, rng.standard_normal((3, 3))
     check("finish_crops", np.float32, pixels, places, mean, shifts, 1 / 64, nothing(3, 4, 4, 3))

@@ -21,6 +21,7 @@ CuPy is imported by `load`, so that this module, like all others, can be importe
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -170,6 +171,7 @@ class CudaDevice:
             self._slots = [_Slot(cupy), _Slot(cupy)]
         self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
+        self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
         self._bridges = {}  # by source: pinned memory for copies through the host, and an event
         self.through_host = set()  # devices whose memory this one cannot read
 
@@ -211,12 +213,23 @@ class CudaDevice:
             arrived = self.stream.record(self.xp.cuda.Event(disable_timing=True))
             return Fetched(memory, arrived, array.shape, array.dtype)
 
-    def upload(self, batch: np.ndarray):
-        """A batch of the host's on this device. The host may change its own at once.
+    def number(self, value):
+        """A number that was computed here: it stays, and `float` waits for it."""
+        return value
+
+    def prepare(self, work: Callable, *args) -> Future:
+        """Let a thread of the host do what the next step will need, while this one is started."""
+        return self._helpers.submit(work, *args)
+
+    def upload(self, batch):
+        """A batch of the host's, an array or `Crops`, on this device; the host may change its own
+        at once.
 
         It comes up in the copying stream, while the GPU still computes with the batch before, into
         one of two places; from there it is copied when it is its turn, and the place is free again.
         """
+        if not isinstance(batch, np.ndarray):
+            return batch.finish(self)
         batch = np.ascontiguousarray(batch)
         slot = self._slots[0]
         self._slots.reverse()
@@ -299,6 +312,7 @@ class CudaDevice:
     def close(self):
         """Wait for the work to end, and free the memory."""
         self.synchronize()
+        self._helpers.shutdown()
         self.pool.trim()
 
 

@@ -143,6 +143,11 @@ class CpuDevice:
         """This device's array on its way to the host (on the CPU: there already)."""
         return Ready(self.get(array))
 
+    def number(self, value) -> float:
+        """A number that was computed here, for use on the host (on a GPU it stays there, and
+        `float` waits for it)."""
+        return float(value)
+
     def upload(self, batch: np.ndarray) -> np.ndarray:
         """A batch of the host's on this device; the host can prepare the next one meanwhile."""
         return self.put(batch)

@@ -11,7 +11,7 @@ from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
 from tinyalex.devices import Devices
 from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.metrics import Result, average, log_probabilities, score
+from tinyalex.metrics import Result, average, predictions, score
 from tinyalex.runs import Settings
 
 
@@ -78,12 +78,13 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
     with Devices(args.devices, settings.towers) as devices:
         network = assembly.network(settings, len(classes), devices)
         network.load_state(saved.values, str(path))
-        loader = assembly.test_loader(settings, val_set, network.input_shape[0], saved.mean,
-                                      args.batch_size, args.ten_crop)
+        loader = assembly.test_loader(settings, val_set, network.input_shape[0], devices[0],
+                                      saved.mean, args.batch_size, args.ten_crop)
         said = {"centre patch": [], "ten patches": []}
-        for x, labels in tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
-                              disable=None, leave=False):
-            logp = log_probabilities(network, x).reshape(len(labels), -1, len(classes))
+        batches = tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
+                       disable=None, leave=False)
+        for labels, logp in predictions(network, batches):
+            logp = logp.reshape(len(labels), -1, len(classes))
             said["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
             if args.ten_crop:
                 said["ten patches"].append(average(logp, axis=1))

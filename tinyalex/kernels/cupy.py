@@ -222,14 +222,14 @@ KERNELS = {
         w[i] += v[i];
     """),
 
-    # x[n, h, w, c] = ((pixel − mean) + shift[n, c]) · scale; places[n] = (top, left, mirrored) says
-    # where in the mean picture the crop was taken. Mirrored ones are mirrored here.
+    # x[n, h, w, c] = (pixel − mean + shifts[n, c]) · scale. places[n] = (top, left: the part of the
+    # mean picture, whether that is mirrored, whether the pixels are).
     "finish_crops": Kernel("raw uint8 pixels, raw int32 places, raw T mean, raw T shifts, T scale",
                            "raw T x", """
         Index q = i, c = q % 3, w = q / 3 % SIDE, h = q / (3 * SIDE) % SIDE;
-        Index n = q / (3 * SIDE * SIDE), v = places[3 * n + 2] ? SIDE - 1 - w : w;
-        Index row = places[3 * n] + h, column = places[3 * n + 1] + v;
-        T pixel = pixels[((n * SIDE + h) * SIDE + v) * 3 + c];
+        Index n = q / (3 * SIDE * SIDE), back = SIDE - 1 - w, row = places[4 * n] + h;
+        Index column = places[4 * n + 1] + (places[4 * n + 2] ? back : w);
+        T pixel = pixels[((n * SIDE + h) * SIDE + (places[4 * n + 3] ? back : w)) * 3 + c];
         x[i] = (pixel - mean[(row * WIDTH + column) * 3 + c] + shifts[3 * n + c]) * scale;
     """),
 }

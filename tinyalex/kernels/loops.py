@@ -161,12 +161,13 @@ def dropout(x, mask, y):
 
 
 def finish_crops(pixels, places, mean, shifts, scale, x):
-    """x = (pixels - mean + shift) * scale, picture by picture, mirrored where its place says so."""
+    """x = (pixels - mean + shift) * scale, picture by picture. Its place says where in the mean it
+    lies, and whether the mean and the pixels are to be mirrored."""
     N, SIDE, _, _ = x.shape
     for n, h, w, c in np.ndindex(x.shape):
-        top, left, mirrored = places[n]
-        v = SIDE - 1 - w if mirrored else w
-        pixel = float(pixels[n, h, v, c]) - mean[top + h, left + v, c]
+        top, left, mean_mirrored, mirrored = places[n]
+        u, v = (SIDE - 1 - w if back else w for back in (mean_mirrored, mirrored))
+        pixel = float(pixels[n, h, v, c]) - mean[top + h, left + u, c]
         x[n, h, w, c] = (pixel + shifts[n, c]) * scale
 
 
