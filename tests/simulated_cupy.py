@@ -273,6 +273,9 @@ class MemoryPointer:
         pinned, start = now.at(ptr)
         assert start == 0 and pinned.gpu is None
         now.work(reads=[self.array.block], writes=[pinned], stream=stream)
+        # That copies from there are done is known now, and that it changes is no fault of the host.
+        now.copied_from_host = [c for c in now.copied_from_host
+                                if not np.may_share_memory(c[1], pinned.memory)]
         pinned.memory[:size] = 0xFF
         pinned.awaited = size, self._bytes(size).copy()
 

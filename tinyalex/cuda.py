@@ -172,7 +172,7 @@ class CudaDevice:
         self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
-        self._bridges = {}  # by source: pinned memory for copies through the host, and an event
+        self._bridges = {}  # by source: pinned memory, for copies through the host
         self.through_host = set()  # devices whose memory this one cannot read
 
     def __repr__(self) -> str:
@@ -256,7 +256,7 @@ class CudaDevice:
 
     def receive(self, array, source: "CudaDevice"):
         """A copy, on this device, of an array that lives on `source`; see `devices.copy`."""
-        with source.gpu, source.stream:
+        with self.gpu, self.stream:
             array = self.xp.ascontiguousarray(array)
             ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))
         with self.gpu, self.stream:
@@ -271,22 +271,17 @@ class CudaDevice:
         return mine
 
     def _over_the_bridge(self, mine, array, source):
-        """Copy through pinned memory of the host, in which there is one array at a time."""
-        cuda = self.xp.cuda
-        memory, crossed = self._bridges.get(source, (None, None))
+        """Copy through pinned memory of the host. There is one array in it at a time: before the
+        source goes on it waits, in `receive`, until this copy is made."""
+        memory = self._bridges.get(source)
         if memory is None or memory.size() < array.nbytes:
-            if crossed:
-                crossed.synchronize()
-            memory = cuda.alloc_pinned_memory(array.nbytes)
-            crossed = cuda.Event(disable_timing=True)
-            self._bridges[source] = memory, crossed
+            self.synchronize()
+            memory = self._bridges[source] = self.xp.cuda.alloc_pinned_memory(array.nbytes)
         with source.gpu, source.stream:
-            source.stream.wait_event(crossed)
             array.data.copy_to_host_async(memory.ptr, array.nbytes, source.stream)
-            ready = source.stream.record(cuda.Event(disable_timing=True))
+            ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))
         self.stream.wait_event(ready)
         mine.data.copy_from_host_async(memory.ptr, array.nbytes, self.stream)
-        self.stream.record(crossed)
 
     def run(self, work: Callable, *args) -> Ready:
         """Start work(*args): what it hands to the GPU waits there for what was started before.
