@@ -76,7 +76,7 @@ def find() -> Found:
     except ImportError as error:
         if getattr(error, "name", None) == "cupy":
             return Found(problem="CuPy is not installed", hint=f"{INSTALL}.")
-        return Found(cupy="broken", problem=f"CuPy cannot be imported ({_first_line(error)})",
+        return Found(cupy="broken", problem=f"CuPy cannot be imported ({first_line(error)})",
                      hint=f"install it anew: {INSTALL}.")
     runtime = cupy.cuda.runtime
     try:
@@ -96,7 +96,8 @@ def _gpu(runtime, index: int) -> Gpu:
                (about["major"], about["minor"]))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without the rest of a long story."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -256,7 +257,7 @@ class CudaDevice:
 
     def receive(self, array, source: "CudaDevice"):
         """A copy, on this device, of an array that lives on `source`; see `devices.copy`."""
-        with self.gpu, self.stream:
+        with source.gpu, source.stream:
             array = self.xp.ascontiguousarray(array)
             ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))
         with self.gpu, self.stream:
@@ -290,7 +291,7 @@ class CudaDevice:
             with self.gpu, self.stream:
                 return Ready(work(*args))
         except self.xp.cuda.memory.OutOfMemoryError as error:
-            raise UserError(f"{self.name}: its memory is full ({_first_line(error)})",
+            raise UserError(f"{self.name}: its memory is full ({first_line(error)})",
                             "try a smaller --batch-size, or two GPUs.") from None
 
     def over(self, count: int, body: Callable[[slice, int], None], chunk: int | None = None):

@@ -50,7 +50,8 @@ def _parse(argv):
         "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--data", metavar="WHAT", help=f"{sources.KINDS}; what it was trained on if not given")
     add("--split", choices=["train", "val"], default="val")
-    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    add("--devices", metavar="LIST", default="auto",
+        help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--batch-size", type=number(int, 1), default=128)
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures")
     return parser.parse_args(argv)
