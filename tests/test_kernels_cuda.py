@@ -1,27 +1,33 @@
-"""The CUDA kernels compute what the plain loops define, without a GPU.
+"""The CUDA kernels compute what the plain loops define, with a GPU and without.
 
-Their bodies are compiled as C++ and run over all their elements one after the other, on shapes with
-many edges: strides that leave pixels over, padding on one side, windows that hang over the border,
-fewer channels than a window. In whole numbers of 32 and of 64 bits, which large maps need.
+Without one their bodies are compiled as C++ and run over all their elements one after the other.
+Shapes have many edges: strides that leave pixels over, padding on one side, windows that hang over
+the border, fewer channels than a window. In whole numbers of 32 and of 64 bits, which large maps
+need.
 """
 
-import cuda_as_cpp
 import numpy as np
 import pytest
-import simulated_cupy
 from test_kernels import draw_shape
 
 from tinyalex.kernels import cupy, loops, output_size
 
-pytestmark = pytest.mark.skipif(
-    cuda_as_cpp.COMPILER is None, reason="no C++ compiler (c++, g++ or clang++) was found")
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
 
 @pytest.fixture(autouse=True)
-def simulator():
-    with simulated_cupy.installed() as machine:
-        yield machine
+def everywhere(gpu):
+    """Every test runs on a simulated GPU and, marked gpu, on a real one."""
+
+
+def on_gpu(array):
+    import cupy  # the simulated one, or the real one
+
+    return cupy.array(array)
+
+
+def empty(shape, dtype=float):
+    return on_gpu(nothing(*np.atleast_1d(shape), dtype=dtype))
 
 
 @pytest.fixture(params=["int", "long long"], autouse=True)
@@ -38,9 +44,9 @@ def check(name, dtype, *args):
         mine = [a.astype(dtype if a.dtype == float else a.dtype) if isinstance(a, np.ndarray) else a
                 for a in args]
         if kernels is cupy:
-            mine = [simulated_cupy.array(a) if isinstance(a, np.ndarray) else a for a in mine]
+            mine = [on_gpu(a) if isinstance(a, np.ndarray) else a for a in mine]
         getattr(kernels, name)(*mine)
-        after.append([np.array(a) for a in mine if isinstance(a, np.ndarray)])
+        after.append([a.get() if kernels is cupy else a for a in mine if hasattr(a, "shape")])
     for slow, fast in zip(*after, strict=True):
         np.testing.assert_allclose(fast, slow, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype],
                                    err_msg=name)
@@ -79,10 +85,10 @@ def test_pooling(seed, ceil, dtype):
 
 
 def test_max_pool_without_where_gives_the_same():
-    x = simulated_cupy.array(np.random.default_rng(0).standard_normal((2, 7, 7, 3)))
-    y, again = (simulated_cupy.empty((2, 3, 3, 3)) for _ in range(2))
+    x = on_gpu(np.random.default_rng(0).standard_normal((2, 7, 7, 3)))
+    y, again = (empty((2, 3, 3, 3)) for _ in range(2))
     cupy.max_pool(x, (3, 3), 2, y)
-    cupy.max_pool(x, (3, 3), 2, again, simulated_cupy.empty((2, 3, 3, 3), np.uint8))
+    cupy.max_pool(x, (3, 3), 2, again, empty((2, 3, 3, 3), np.uint8))
     np.testing.assert_array_equal(y.get(), again.get())
 
 
@@ -91,8 +97,8 @@ def test_what_is_not_a_number_stays_so():
     x = np.ones((1, 3, 3, 1))
     x[0, 1, 1] = np.nan
     for kernel, *args in (("relu", (1, 3, 3, 1)), ("max_pool", (1, 1, 1, 1), (3, 3), 1)):
-        y = simulated_cupy.empty(args[0])
-        getattr(cupy, kernel)(simulated_cupy.array(x), *args[1:], y)
+        y = empty(args[0])
+        getattr(cupy, kernel)(on_gpu(x), *args[1:], y)
         assert np.isnan(y.get()).any()
 
 
@@ -131,8 +137,8 @@ def test_what_goes_element_by_element(dtype):
 def test_bias_and_relu_at_once_are_bias_then_relu(dtype):
     rng = np.random.default_rng(0)
     y, b = rng.standard_normal((3, 5, 7)).astype(dtype), rng.standard_normal(7).astype(dtype)
-    fused = simulated_cupy.array(y)
-    cupy.add_bias(fused, simulated_cupy.array(b), relu=True)
+    fused = on_gpu(y)
+    cupy.add_bias(fused, on_gpu(b), relu=True)
     np.testing.assert_array_equal(fused.get(), np.maximum(y + b, 0))
 
 
@@ -141,8 +147,8 @@ def test_bias_and_relu_at_once_are_bias_then_relu(dtype):
 def test_sums_of_rows(rows, dtype):
     """Of more rows than one thread adds up, and than two levels of threads do."""
     x = np.random.default_rng(rows).integers(-9, 9, (rows, 2)).astype(dtype)
-    y = simulated_cupy.empty(2, dtype)
-    cupy.sum_rows(simulated_cupy.array(x), y)
+    y = empty(2, dtype)
+    cupy.sum_rows(on_gpu(x), y)
     np.testing.assert_array_equal(y.get(), x.sum(axis=0))
 
 
@@ -150,10 +156,10 @@ def test_sums_of_rows(rows, dtype):
 def test_dropout_reads_a_bit_for_each_unit(size):
     rng = np.random.default_rng(size)
     x, mask = rng.standard_normal((3, size)), rng.random((3, size)) < 0.5
-    slow, fast = np.empty_like(x), simulated_cupy.empty(x.shape)
+    slow, fast = np.empty_like(x), empty(x.shape)
     loops.dropout(x, loops.pack_mask(mask), slow)
     packed = cupy.pack_mask(mask)
-    cupy.dropout(simulated_cupy.array(x), simulated_cupy.array(packed), fast)
+    cupy.dropout(on_gpu(x), on_gpu(packed), fast)
     np.testing.assert_array_equal(fast.get(), slow)
     assert packed.nbytes == -(-x.size // 8)
 
