@@ -19,6 +19,7 @@ in CuPy; so is work on an array of a GPU that is not current. Fresh memory is fu
 import contextlib
 import itertools
 import sys
+import time
 import types
 from dataclasses import dataclass, field
 
@@ -39,12 +40,12 @@ class Clock:
     seen: dict = field(default_factory=dict)
 
     def knows(self, moment) -> bool:
-        stream, time = moment
-        return self.seen.get(stream, 0) >= time
+        stream, number = moment
+        return self.seen.get(stream, 0) >= number
 
     def learn(self, other: dict):
-        for stream, time in other.items():
-            self.seen[stream] = max(self.seen.get(stream, 0), time)
+        for stream, moment in other.items():
+            self.seen[stream] = max(self.seen.get(stream, 0), moment)
 
 
 @dataclass(eq=False)
@@ -316,7 +317,7 @@ class Stream:
         event = event or Event()
         assert event.device == self.device, "an event of another GPU"
         self.clock.learn(now.host.seen)
-        event.seen = dict(self.clock.seen)
+        event.seen, event.recorded = dict(self.clock.seen), time.perf_counter()
         return event
 
     def wait_event(self, event):
@@ -328,7 +329,7 @@ class Stream:
 
 class Event:
     def __init__(self, block=False, disable_timing=False):
-        self.seen, self.device = {}, now.device[-1]
+        self.seen, self.device, self.recorded = {}, now.device[-1], None
 
     def synchronize(self):
         now.host_waits(self.seen)
@@ -416,10 +417,12 @@ def _properties(index):
     return {"name": b"simulated GPU", "totalGlobalMem": 8 << 30, "major": 9, "minor": 0}
 
 
+_core = types.SimpleNamespace(_routines_linalg=types.SimpleNamespace(
+    COMPUTE_TYPE_TF32=7, COMPUTE_TYPE_DEFAULT=1, set_compute_type=lambda dtype, kind: None))
 cuda = types.SimpleNamespace(
     Device=Device, Stream=Stream, Event=Event, alloc_pinned_memory=_alloc_pinned_memory,
     memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-    get_elapsed_time=lambda a, b: 1.0,
+    get_elapsed_time=lambda a, b: 1000 * (b.recorded - a.recorded),
     runtime=types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError, getDeviceCount=lambda: now.gpus,
         memGetInfo=lambda: (7 << 30, 8 << 30), getDeviceProperties=_properties,

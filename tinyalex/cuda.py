@@ -46,6 +46,14 @@ def load():
     return cupy
 
 
+def use_tf32(on: bool):
+    """Whether products of float32 round what they multiply to 10 bits, as tensor cores do, and add
+    up in float32: several times as fast. The environment variable CUPY_TF32=1 does the same."""
+    linalg = load()._core._routines_linalg
+    linalg.set_compute_type(
+        np.float32, linalg.COMPUTE_TYPE_TF32 if on else linalg.COMPUTE_TYPE_DEFAULT)
+
+
 @dataclass(frozen=True)
 class Gpu:
     """A GPU of this machine. memory: bytes. capability: (major, minor), of its instruction set."""
@@ -140,8 +148,13 @@ class Memory:
         self._peak = max(self._peak, self.held)
         return self._peak
 
+    def forget_peak(self):
+        """Let `peak` begin anew, from what is in use."""
+        self.trim()
+        self._peak = 0
+
     def trim(self):
-        """Give what is free back to the GPU."""
+        """Give what is free back to the GPU. `peak` remembers."""
         self._peak = self.peak
         with self.device.gpu:
             self.device.xp.get_default_memory_pool().free_all_blocks(self.device.stream)
