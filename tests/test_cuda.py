@@ -80,6 +80,14 @@ def test_a_network_trains_on_gpus_as_on_the_cpu(gpus):
         np.testing.assert_allclose(their_velocities[name], velocities[name], atol=1e-5)
 
 
+def test_biases_and_relus_are_one_pass_on_a_gpu_and_two_on_the_cpu(gpu):
+    for device, joined in ((CudaDevice(0), True), (CpuDevice(), False)):
+        layers = alexnet.tiny(devices=[device]).shapes
+        assert {layer.relu_too for layer in layers if "conv" in layer.name} == {joined}
+        assert {layer.done_before for layer in layers if "relu" in layer.name} == {joined}
+        assert not any(layer.relu_too for layer in layers if "fc8" in layer.name)
+
+
 def test_two_runs_give_the_same_bits_and_so_do_one_device_and_two(gpus):
     results = []
     for placement in (gpus, gpus, "cuda:0"):

@@ -130,16 +130,8 @@ def test_what_goes_element_by_element(dtype):
     x[0, 0] = 0
     check("relu", dtype, x, nothing(*x.shape))
     check("relu_backward", dtype, dy, x, nothing(*x.shape))
-    check("add_bias", dtype, x, rng.standard_normal(7))
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE)
-def test_bias_and_relu_at_once_are_bias_then_relu(dtype):
-    rng = np.random.default_rng(0)
-    y, b = rng.standard_normal((3, 5, 7)).astype(dtype), rng.standard_normal(7).astype(dtype)
-    fused = on_gpu(y)
-    cupy.add_bias(fused, on_gpu(b), relu=True)
-    np.testing.assert_array_equal(fused.get(), np.maximum(y + b, 0))
+    for kernel in ("add_bias", "add_bias_relu"):
+        check(kernel, dtype, x, rng.standard_normal(7))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

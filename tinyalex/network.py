@@ -19,7 +19,8 @@ import numpy as np
 
 from tinyalex.devices import HOST, CpuDevice, copy
 from tinyalex.errors import UserError
-from tinyalex.layers import Dropout, Layer, SoftmaxCrossEntropy
+from tinyalex.layers import Dropout, Layer, ReLU, SoftmaxCrossEntropy
+from tinyalex.layers.base import Weighted
 
 
 class Exchange:
@@ -126,6 +127,7 @@ class Network:
                 layer.seed = seed
             layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
         self.shapes = self._check_shapes()
+        self._join_biases_and_relus()
 
     def letter(self, tower: int) -> str:
         """ "a", "b", …; "" in a network of one tower."""
@@ -136,6 +138,17 @@ class Network:
             for t, tower in enumerate(stage):
                 for layer in tower:
                     yield t, layer
+
+    def _join_biases_and_relus(self):
+        """Where a device can add a bias and take the ReLU of the sum in one pass over memory, the
+        layer before a ReLU in place does both: what reads memory costs a GPU more than sums do."""
+        for stage in self.stages:
+            for tower in stage:
+                for layer, following in pairwise(tower):
+                    if (isinstance(layer, Weighted) and isinstance(following, ReLU)
+                            and following.inplace
+                            and hasattr(layer.device.kernels, "add_bias_relu")):
+                        layer.relu_too = following.done_before = True
 
     def _check_shapes(self) -> dict[Layer, tuple[tuple, tuple]]:
         """For every layer the shapes of one picture's input and output; UserError if none fits."""

@@ -26,6 +26,7 @@ made, so that memory is decided in one place, the device:
 
 What follows is there only where it saves time: the layer computes the same without.
 
+    add_bias_relu(y, b)                   add_bias, then relu in place
     lrn(x, n, k, alpha, beta, y, s)       x (..., C) -> y and s: LocalResponseNorm
     lrn_backward(dy, x, s, n, alpha, beta, dx)
     finish_crops(pixels, places, mean, shifts, scale, x)     see data/crops.py

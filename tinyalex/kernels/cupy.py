@@ -316,8 +316,12 @@ def relu_backward(dy, y, dx):
     KERNELS["relu_backward"](dx.size, dy, y, dx)
 
 
-def add_bias(y, b, relu=False):
-    KERNELS["add_bias_relu" if relu else "add_bias"](y.size, b, y, F=len(b))
+def add_bias(y, b):
+    KERNELS["add_bias"](y.size, b, y, F=len(b))
+
+
+def add_bias_relu(y, b):
+    KERNELS["add_bias_relu"](y.size, b, y, F=len(b))
 
 
 def sum_rows(x, y):

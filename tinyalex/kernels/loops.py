@@ -142,6 +142,12 @@ def add_bias(y, b):
         y[i] += b[i[-1]]
 
 
+def add_bias_relu(y, b):
+    """y[..., f] = max(0, y[..., f] + b[f]), in place."""
+    for i in np.ndindex(y.shape):
+        y[i] = max(0, y[i] + b[i[-1]])
+
+
 def sum_rows(x, y):
     """y[f] = the sum of x[r, f] over all rows r."""
     y[...] = 0

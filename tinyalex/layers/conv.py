@@ -75,7 +75,7 @@ class Conv2D(Weighted):
             _, cols = self._columns(x[pictures], OH, OW)
             out = y[pictures].reshape(-1, F)
             np.matmul(cols, W.reshape(-1, F), out=out)
-            self.device.kernels.add_bias(out, b)
+            self._add_bias(out, b)
 
         self._over(x, some, self._column_bytes(OH, OW, x.dtype))
         self._keep(train, x)

@@ -66,7 +66,7 @@ class Linear(Weighted):
 
         def some(columns, worker):
             np.matmul(x, W[:, columns], out=y[:, columns])
-            self.device.kernels.add_bias(y[:, columns], b[columns])
+            self._add_bias(y[:, columns], b[columns])
 
         self.device.over(W.shape[1], some)
         self._keep(train, x)
