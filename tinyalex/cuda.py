@@ -121,6 +121,16 @@ class Fetched:
         return np.frombuffer(self.memory, self.dtype, count).reshape(self.shape).copy()
 
 
+class Number:
+    """A number that a GPU computes: `float` waits for it."""
+
+    def __init__(self, device: "CudaDevice", array):
+        self.device, self.array = device, array
+
+    def __float__(self) -> float:
+        return float(self.device.get(self.array))
+
+
 class _Slot:
     """A batch on its way to the GPU: pinned memory on the host, which the GPU can read by itself,
     and as much on the GPU. copied, read: events, after which the one and the other are free."""
@@ -219,17 +229,18 @@ class CudaDevice:
             return array.get()
 
     def fetch(self, array) -> Fetched:
-        """This device's array on its way to the host, which meanwhile goes on."""
+        """This device's array, or number, on its way to the host, which meanwhile goes on."""
+        array = getattr(array, "array", array)
         with self.gpu, self.stream:
-            array = self.xp.ascontiguousarray(array)
+            shape, array = array.shape, self.xp.ascontiguousarray(array)
             memory = self.xp.cuda.alloc_pinned_memory(array.nbytes)
             array.data.copy_to_host_async(memory.ptr, array.nbytes, self.stream)
             arrived = self.stream.record(self.xp.cuda.Event(disable_timing=True))
-            return Fetched(memory, arrived, array.shape, array.dtype)
+            return Fetched(memory, arrived, shape, array.dtype)
 
-    def number(self, value):
+    def number(self, value) -> Number:
         """A number that was computed here: it stays, and `float` waits for it."""
-        return value
+        return Number(self, value)
 
     def prepare(self, work: Callable, *args) -> Future:
         """Let a thread of the host do what the next step will need, while this one is started."""

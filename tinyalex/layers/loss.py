@@ -16,7 +16,7 @@ class SoftmaxCrossEntropy(Layer):
     Backward. d(-log p_label)/dx_k = p_k - [k is the label], so dx = (p - onehot) / N.
 
     x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. The loss is a float; on a GPU it stays
-    there, as an array without axes, and float() waits for it.
+    there, and float() waits for it.
     """
 
     def forward(self, x, labels, train: bool = False) -> float:
