@@ -65,7 +65,7 @@ class Simulator:
     def __init__(self, gpus: int, broken_peers: bool = False):
         self.gpus, self.broken_peers = gpus, broken_peers
         self.host, self.numbers = Clock(), itertools.count(1)
-        self.device, self.streams = [0], {}
+        self.device, self.streams, self.blocking = [0], {}, {}
         self.free, self.blocks, self.launches = {}, {}, 0
         self.copied_from_host = []  # (moment, memory, its bytes)
         self.waits = 0  # times that the host waited for a GPU
@@ -80,6 +80,10 @@ class Simulator:
         self.launches += 1
         clock = stream.clock
         clock.learn(self.host.seen)
+        others = self.blocking.get(stream.device, [])
+        default = stream is self.streams[stream.device][0]
+        for other in others if default else []:
+            clock.learn(other.clock.seen)
         for block in {*reads, *writes}:
             if not clock.knows(block.written):
                 raise Race("reads or writes what another stream has perhaps not written yet")
@@ -88,6 +92,8 @@ class Simulator:
                 raise Race("writes what another stream perhaps still reads")
         stream.time += 1
         clock.seen[stream] = stream.time
+        for other in others if default else []:
+            other.clock.learn(clock.seen)
         for block in reads:
             block.read[stream] = stream.time
         for block in writes:
@@ -301,7 +307,8 @@ class Device:
 
 class Stream:
     def __init__(self, non_blocking=False):
-        assert non_blocking, "other streams wait for each other, which hides mistakes"
+        if not non_blocking:  # waits for the default stream, which waits for it
+            now.blocking.setdefault(now.device[-1], []).append(self)
         self.number, self.clock, self.time = next(now.numbers), Clock(), 0
         self.device = now.device[-1]
 

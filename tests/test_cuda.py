@@ -22,6 +22,7 @@ from tinyalex.data.loader import Loader
 from tinyalex.devices import CpuDevice, Devices, copy, parse_placement
 from tinyalex.errors import UserError
 from tinyalex.gradcheck.cases import CASES, SHIPPED, Case
+from tinyalex.kernels import cupy as cupy_kernels
 from tinyalex.layers import Dropout
 from tinyalex.optim import SGD
 
@@ -80,12 +81,27 @@ def test_a_network_trains_on_gpus_as_on_the_cpu(gpus):
         np.testing.assert_allclose(their_velocities[name], velocities[name], atol=1e-5)
 
 
-def test_biases_and_relus_are_one_pass_on_a_gpu_and_two_on_the_cpu(gpu):
-    for device, joined in ((CudaDevice(0), True), (CpuDevice(), False)):
-        layers = alexnet.tiny(devices=[device]).shapes
-        assert {layer.relu_too for layer in layers if "conv" in layer.name} == {joined}
-        assert {layer.done_before for layer in layers if "relu" in layer.name} == {joined}
-        assert not any(layer.relu_too for layer in layers if "fc8" in layer.name)
+def test_biases_and_relus_are_one_pass_on_a_gpu_unless_somebody_watches(gpu, monkeypatch):
+    """A layer called by itself, or watched, gives what it says: its sums, also those below 0."""
+    calls, once = [], cupy_kernels.add_bias_relu
+    monkeypatch.setattr(cupy_kernels, "add_bias_relu", lambda *a: calls.append(len(a)) or once(*a))
+    x = np.random.default_rng(0).standard_normal((2, 56, 56, 3), np.float32)
+    scores, given = [], {}
+    for device in (CpuDevice(), CudaDevice(0)):
+        network = alexnet.tiny(devices=[device], seed=1)
+
+        def keep(layer, y, device=device):
+            given.setdefault(layer.name, []).append(device.get(y).copy())
+
+        watched = network.forward(x, watch=keep)
+        assert not calls
+        np.testing.assert_allclose(device.get(network.forward(x)), device.get(watched), rtol=1e-5)
+        scores.append(device.get(watched))
+    assert len(calls) == 14  # five convolutions and two full connections of two towers
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-3, atol=1e-5)
+    for name, (on_cpu, on_gpu) in given.items():
+        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert (given["conv1a"][1] < 0).any()
 
 
 def test_two_runs_give_the_same_bits_and_so_do_one_device_and_two(gpus):

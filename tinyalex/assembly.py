@@ -50,10 +50,12 @@ def train_loader(settings: Settings, train_set: Dataset, side: int,
         colour=noise and noise(statistics, preset.colour_until))
 
 
-def test_loader(settings: Settings, dataset: Dataset, side: int, device: CpuDevice,
-                mean: np.ndarray, batch_size: int | None = None, ten_crops: bool = False) -> Loader:
+def test_loader(settings: Settings, dataset: Dataset, side: int, mean: np.ndarray,
+                batch_size: int | None = None, ten_crops: bool = False,
+                device: CpuDevice = HOST) -> Loader:
     """Batches to measure with: the centre of each picture, or ten crops of it, minus the mean of
-    the training pictures. device: that will read them. batch_size: the settings', if not given."""
+    the training pictures. batch_size: the settings', if not given. device: that will read them; on
+    the host's own they are arrays that anyone can read."""
     preset = presets.get(settings.preset)
     return Loader(dataset, side, mean, scale=preset.scale, mean_crop=preset.mean_crop,
                   batch_size=batch_size or settings.batch_size, ten_crops=ten_crops,

@@ -190,7 +190,9 @@ class CudaDevice:
         self.index, self.name = index, name or f"cuda:{index}"
         self.gpu = cupy.cuda.Device(index)
         with self.gpu:
-            self.stream, self._copying = (cupy.cuda.Stream(non_blocking=True) for _ in range(2))
+            # What somebody does outside of `run`, in CuPy's own stream, waits for a stream that is
+            # not called non-blocking, and the other way round.
+            self.stream, self._copying = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
             free, _ = cupy.cuda.runtime.memGetInfo()
             self._slots = [_Slot(cupy), _Slot(cupy)]
         self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))

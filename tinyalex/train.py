@@ -193,6 +193,7 @@ def _farewell(trainer: Trainer):
 files in {folder}: curves.png, filters.png, log.csv, config.json, checkpoint.npz
 next:
     python -m tinyalex.evaluate {folder}
+    python -m tinyalex.look {folder} PICTURE
     python -m tinyalex.train --resume {folder} --epochs {trainer.settings.epochs * 2}""")
 
 

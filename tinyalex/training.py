@@ -17,8 +17,8 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.errors import UserError
+from tinyalex.first_layer import first_kernels, log_columns
 from tinyalex.metrics import Result, measure, wrong
-from tinyalex.network import Network
 from tinyalex.runs import Run
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
@@ -85,7 +85,8 @@ class Trainer:
         self.mean = train_set.measure().mean
         side = self.network.input_shape[0]
         self.train_loader = assembly.train_loader(settings, train_set, side, devices[0])
-        self.val_loader = assembly.test_loader(settings, val_set, side, devices[0], self.mean)
+        self.val_loader = assembly.test_loader(settings, val_set, side, self.mean,
+                                               device=devices[0])
         self.pending = deque()  # steps whose loss and scores are still on their way to the host
         self.result: Result | None = None
         self.drawn = time.perf_counter()
@@ -223,7 +224,8 @@ class Trainer:
     def _row(self, epoch: float, rate: Rate, before: Progress) -> dict:
         at = self.progress
         return {"epoch": round(epoch, 4), "step": at.step, "lr": self.optimiser.lr,
-                "seconds": round(at.seconds, 2), **at.since(before), **rate.look()}
+                "seconds": round(at.seconds, 2), **at.since(before), **rate.look(),
+                **log_columns(self.network)}
 
     def draw(self):
         """The pictures of the run folder: the curves so far, and the first layer's kernels."""
@@ -246,12 +248,6 @@ def check_preset(saved: checkpoint.Checkpoint, preset: str, path):
     if saved.about["preset"] != preset:
         raise UserError(f"{path} was written by --preset {saved.about['preset']}, not {preset}",
                         "resume it with its own preset, or start a new run.")
-
-
-def first_kernels(network: Network) -> dict[str, np.ndarray]:
-    """The kernels (KH, KW, C, F) of the first layer by tower: {"a": …, "b": …} or {"": …}."""
-    return {network.letter(t): tower[0].device.get(tower[0].params["W"])
-            for t, tower in enumerate(network.stages[0])}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
     floor.py      the matrix products of a step and nothing else: no network on them can be faster
     peer.py       the same network in PyTorch
     memory.py     what a process has in memory
+    measures.py   what each twist of the fast code gains
     sweeps.py     the speed against batch size, cores, pictures' size, and number of towers
     report.py     tables and CSV
     picture.py    the picture

@@ -15,7 +15,7 @@ class ReLU(Layer):
     """
 
     keeps = "y"
-    done_before = False  # whether the layer before did the forward's work already; see `Network`
+    done_before = False  # the layer before took the ReLU, just now; see `Network`
 
     def __init__(self, name: str = "relu", inplace: bool = False):
         super().__init__(name)

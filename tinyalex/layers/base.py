@@ -87,7 +87,7 @@ class Weighted(Layer):
     """
 
     keeps = "x"
-    relu_too = False  # do the work of the ReLU that follows; see `Network`
+    relu_too = False  # take the ReLU as well, just now; see `Network`
 
     def __init__(self, shape: tuple[int, ...], std: Spread, bias: float, name: str, rng=None):
         super().__init__(name)
