@@ -56,9 +56,9 @@ class Measured:
 
 def bench(args) -> int:
     """The command, with the arguments of `bench.__main__`."""
-    if args.sweep or args.memory or args.memory_of:
-        raise UserError("--sweep, --memory and --memory-of measure the CPU",
-                        "leave them out with --devices cuda:…")
+    if args.sweep or args.measures or args.memory or args.memory_of:
+        raise UserError("--sweep, --measures, --memory and --memory-of measure the CPU",
+                        "leave them out, or name --devices cpu,cpu.")
     rows = []
     for precision in PRECISIONS:
         with Devices(args.devices, presets.get(args.preset).towers) as devices:
