@@ -10,7 +10,7 @@ from tinyalex import checkpoint, plots, presets, trained
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
 from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.metrics import Result, average, log_probabilities, score
+from tinyalex.metrics import Result, average, predictions, score
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,7 +48,8 @@ def _parse(argv):
         "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--data", metavar="WHAT", help=f"{sources.KINDS}; what it was trained on if not given")
     add("--split", choices=["train", "val"], default="val")
-    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    add("--devices", metavar="LIST", default="auto",
+        help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--batch-size", type=number(int, 1), default=128)
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures")
     return parser.parse_args(argv)
@@ -74,9 +75,10 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
                             f"network was trained on {net.mean.shape}", "name other data.")
         loader = net.loader(val_set, args.batch_size, args.ten_crop)
         said = {"centre patch": [], "ten patches": []}
-        for x, labels in tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
-                              disable=None, leave=False):
-            logp = log_probabilities(net.network, x).reshape(len(labels), -1, len(classes))
+        batches = tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
+                       disable=None, leave=False)
+        for labels, logp in predictions(net.network, batches):
+            logp = logp.reshape(len(labels), -1, len(classes))
             said["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
             if args.ten_crop:
                 said["ten patches"].append(average(logp, axis=1))

@@ -89,7 +89,7 @@ def _sums(reader: Weighted, parts: list[np.ndarray], tower: int) -> np.ndarray:
     alone = [part if t == tower else np.zeros_like(part) for t, part in enumerate(parts)]
     device = reader.device
     x = device.put(np.concatenate(alone, axis=-1)[None])
-    return device.get(device.run(reader.forward, x).result() - reader.params["b"])[0]
+    return device.get(device.run(lambda: reader.forward(x) - reader.params["b"]).result())[0]
 
 
 def receptive_field(network: Network, unit: Unit) -> Field:
@@ -149,9 +149,9 @@ def pixel_gradient(network: Network, x: np.ndarray, label: int) -> np.ndarray:
     """
     with _as_in_a_test(network), _gradient_of_the_picture(network):
         scores = network.forward(x, train=True)
-        dscores = network.devices[0].empty(scores.shape, scores.dtype)
-        dscores[...] = 0
-        dscores[0, label] = 1
+        wanted = np.zeros(scores.shape, scores.dtype)
+        wanted[0, label] = 1
+        dscores = network.devices[0].put(wanted)
         handed_back = network.backward(dscores)
     return sum(device.get(dx)[0] for device, dx in
                zip(network.devices, handed_back, strict=True))

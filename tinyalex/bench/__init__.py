@@ -10,4 +10,7 @@
     sweeps.py     the speed against batch size, cores, pictures' size, and number of towers
     report.py     tables and CSV
     picture.py    the picture
+    spans.py      when what was at work on which device; timeline.py draws it
+    gpu.py        all of this on GPUs: events, the GPU's own floors, float32 and TF32
+    everything.py one command for all that wants measuring on a machine with a GPU
 """

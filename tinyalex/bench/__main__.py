@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tinyalex import presets, summary
-from tinyalex.bench import layers, measures, memory, peer, picture, report, sweeps
+from tinyalex.bench import gpu, layers, measures, memory, peer, picture, report, sweeps
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.report import OURS, Result
 from tinyalex.bench.timing import Clock, in_turn
@@ -20,12 +20,14 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench`; argv without the programme's name."""
     args = _parse(argv)
     recipe = presets.get(args.preset)
-    parse_placement(args.devices, recipe.towers)
+    on_gpu = parse_placement(args.devices, recipe.towers)[0] != "cpu"
     for path in filter(None, (args.csv, args.out)):
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}", "make it first.")
     if args.against:
         peer.load_torch()
+    if on_gpu:
+        return gpu.bench(args)
     if args.sweep:
         return _sweep(args)
     mode = (_memory_of if args.memory_of else _watch_memory if args.memory
@@ -42,7 +44,8 @@ def _parse(argv):
     add = parser.add_argument
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
     add("--batch-size", type=number(int, 1), default=128, help="1 for the latency of one")
-    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
+        "cuda:0,cuda:1 or auto")
     add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
     add("--csv", type=Path, metavar="FILE", help="write all figures there")
     add("--out", type=Path, metavar="PNG", help="draw them there")
