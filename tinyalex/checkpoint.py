@@ -10,7 +10,6 @@ A checkpoint is an .npz file, readable with `np.load` alone:
 """
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import UserError
-from tinyalex.files import replacing
+from tinyalex.files import open_npz, replacing
 
 FORMAT = 1
 
@@ -46,20 +45,18 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint. UserError where it is missing, damaged, or something else."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
-    try:
-        # Opened here: given a path, np.load leaves a broken file open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            if "tinyalex" not in file:
-                raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
-                                "name the checkpoint.npz of a run.")
-            if file["tinyalex"] != FORMAT:
-                raise UserError(f"{path}: a checkpoint of format {file['tinyalex']}; this version "
-                                f"reads format {FORMAT}", "use the version that wrote it.")
-            return Checkpoint(json.loads(str(file["about"])), file["mean"],
-                              _group(file, "value/"), _group(file, "velocity/"))
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
-                        "use another checkpoint; a run writes its own in one move.") from None
+    with open_npz(path, "a checkpoint",
+                  "use another checkpoint; a run writes its own in one move.") as file:
+        if "tinyalex" not in file:
+            raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
+                            "name the checkpoint.npz of a run.")
+        if file["tinyalex"] != FORMAT:
+            raise UserError(f"{path}: a checkpoint of format {file['tinyalex']}; this version "
+                            f"reads format {FORMAT}", "use the version that wrote it.")
+        about = json.loads(str(file["about"]))
+        if missing := {"preset", "classes", "settings"} - about.keys():
+            raise KeyError(f"no {min(missing)} in it")
+        return Checkpoint(about, file["mean"], _group(file, "value/"), _group(file, "velocity/"))
 
 
 def _group(file, prefix: str) -> dict[str, np.ndarray]:

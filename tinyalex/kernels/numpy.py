@@ -9,7 +9,6 @@ from functools import lru_cache
 from math import prod
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 LINE = 64  # bytes of a cache line
 
@@ -28,7 +27,9 @@ def im2col(x, K, S, P, cols):
     """One strided copy: the view `windows` of the padded picture has the shape of cols already.
 
     It costs no memory that every pixel appears in it KH·KW/S² times, since it is only a way of
-    counting through the picture; the copy makes the columns real.
+    counting through the picture; the copy makes the columns real. A row of a window, KW·C numbers
+    that lie side by side, is a single element here, of a type of that size: NumPy then copies it
+    as a whole, where for numbers it would begin a loop of its own for each short row.
     """
     N, H, W, C = x.shape
     if any(P):
@@ -36,9 +37,11 @@ def im2col(x, K, S, P, cols):
         padded[...] = 0
         padded[:, P[0] : P[0] + H, P[0] : P[0] + W] = x
         x = padded
-    n, h, w, c = x.strides
-    windows = as_strided(x, cols.shape, (n, S * h, S * w, h, w, c), writeable=False)
-    np.copyto(cols, windows)
+    x = np.ascontiguousarray(x)
+    n, h, w, _ = x.strides
+    row = np.dtype((np.void, K[1] * w))
+    windows = np.ndarray(cols.shape[:4], row, x, 0, (n, S * h, S * w, h))
+    np.copyto(cols.reshape(*cols.shape[:4], -1).view(row)[..., 0], windows)
 
 
 def col2im(cols, S, P, dx):
@@ -191,6 +194,39 @@ def box_sum(x, n, y):
     for d in range(1, n // 2 + 1):
         y[:, :, d:] += high[:, :, :-d]
         y[:, :, :-d] += high[:, :, d:]
+
+
+def relu(x, y):
+    """y = max(0, x)."""
+    np.maximum(x, 0, out=y)
+
+
+def relu_backward(dy, y, dx):
+    """dx = dy where y > 0, else 0."""
+    np.multiply(dy, y > 0, out=dx)
+
+
+def add_bias(y, b):
+    """y += b, in place, for y (..., F)."""
+    y += b
+
+
+def sum_rows(x, y):
+    """A product with ones: x.sum(axis=0) is several times slower, since NumPy adds row to row, and
+    these are short."""
+    ones = empty((1, len(x)), x.dtype)
+    ones[...] = 1
+    np.matmul(ones, x, out=y[None])
+
+
+def pack_mask(mask):
+    """The mask as it is: it does not have to cross."""
+    return mask
+
+
+def dropout(x, mask, y):
+    """y = x where the mask is true, else 0."""
+    np.multiply(x, mask, out=y)
 
 
 def sgd_update(w, v, g, lr, momentum, weight_decay):
