@@ -256,6 +256,19 @@ def test_a_classic_mistake_in_a_learners_own_words_is_named():
     assert "HINT: bias gradient averaged" in str(report)
 
 
+def test_overlaps_overwritten_are_named_where_the_loop_runs_over_kernel_elements():
+    """There the window that comes last is another one than where the loop runs over windows."""
+    def backward(self, dy):
+        MyConv.backward(self, dy)
+        dx, (OH, OW), P = np.zeros_like(self._padded(self.x)), dy.shape[1:3], self.border[0]
+        for i, j in np.ndindex(self.size, self.size):
+            self._seen(dx, i, j, OH, OW)[...] = dy @ self.params["W"][i, j].T
+        return dx[:, P:P + self.x.shape[1], P:P + self.x.shape[2]]
+
+    report = check(variant(MyConv, backward=backward), like="Conv2D")
+    assert report.mistakes == ["overlaps overwritten"]
+
+
 def test_the_modern_dropout_is_told_from_the_papers():
     def forward(self, x, train=True):
         return MyDropout.forward(self, x) / self.keep

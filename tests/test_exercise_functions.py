@@ -127,6 +127,11 @@ def test_a_cell_that_raises_is_told_with_its_line_and_the_rest_goes_on(tmp_path)
     assert right.ok
 
 
+def test_a_cell_that_ends_python_does_not_end_the_grading(tmp_path):
+    (report,) = grade(notebook(tmp_path / "a.ipynb", "raise SystemExit"))
+    assert "raises SystemExit" in str(report)
+
+
 def test_a_notebook_with_a_syntax_error_is_told_so(tmp_path):
     (report,) = grade(notebook(tmp_path / "a.ipynb", "for"))
     assert "SyntaxError" in str(report)

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     given = {f.name: getattr(args, f.name) for f in fields(Settings)
              if getattr(args, f.name) is not None}
-    this = _resumed(args.resume, given) if args.resume else Run.new(args.out, _settings(given))
+    this = _resumed(args.resume, given) if args.resume else Run.new(args.out, settings_of(given))
     with Devices(this.settings.devices, this.settings.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
@@ -83,7 +83,7 @@ def _ablation_flags(add):
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
-def _settings(given: dict) -> Settings:
+def settings_of(given: dict) -> Settings:
     """The preset's settings, with those that were given in their place. UserError if they clash."""
     name = given.get("preset", "tiny")
     preset = presets.get(name)

@@ -14,7 +14,7 @@ import numpy as np
 from tinyalex.data import augment
 from tinyalex.data.statistics import Statistics
 from tinyalex.gradcheck.diagnosis import agrees
-from tinyalex.gradcheck.mistakes import _overwritten
+from tinyalex.gradcheck.mistakes import overwritten
 from tinyalex.gradcheck.report import Finding, Report
 from tinyalex.kernels import loops, output_size
 
@@ -114,7 +114,7 @@ def _col2im(cols, S, P, H, W, crop=True, step=None):
 
 
 def _overwriting(last):
-    return lambda cols, S, P, H, W: _overwritten(cols, S, (P, P), (len(cols), H, W, cols.shape[-1]),
+    return lambda cols, S, P, H, W: overwritten(cols, S, (P, P), (len(cols), H, W, cols.shape[-1]),
                                                  last)
 
 

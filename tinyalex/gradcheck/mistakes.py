@@ -87,13 +87,13 @@ def _conv_input(x, dy, W, S, P):
            dx((dy.reshape(-1, dy.shape[3]) @ W.reshape(dy.shape[3], -1)).reshape(dcols.shape)))
     for last in ("window", "element"):
         yield ("overlaps overwritten", "a pixel seen by several windows adds up what each sends: "
-               "+= and not =.", _overwritten(dcols, S, P, x.shape, last))
+               "+= and not =.", overwritten(dcols, S, P, x.shape, last))
     for f in (0, -1):
         yield ("missing sum over filters", "every filter that saw the pixel sends something back.",
                dx(np.einsum("nhw,ijc->nhwijc", dy[..., f], W[..., f])))
 
 
-def _overwritten(dcols, S, P, shape, last):
+def overwritten(dcols, S, P, shape, last):
     """col2im whose last addition wins: of the windows, or, where the loop runs over kernel
     elements, of those: then a later element is an earlier window."""
     dx = np.zeros(shape)

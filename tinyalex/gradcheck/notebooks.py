@@ -36,7 +36,7 @@ def grade(path: Path) -> list[Report]:
         with contextlib.redirect_stdout(io.StringIO()):
             try:
                 result = _run(source, f"<{path.name}, cell {number}>", names)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 result = Report(f"cell {number}", problems=[told(error)])
         if isinstance(result, Report):
             reports.append(result)
