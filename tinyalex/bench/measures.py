@@ -151,16 +151,17 @@ def measure(workload: Workload, rounds: int) -> Found:
     """How many times as long a step takes without each measure as with all, round by round. Right
     before each, the step with all measures is timed."""
     found = {one.name: {"training": [], "inference": []} for one in MEASURES}
+    calls = {"training": workload.train, "inference": workload.infer}
+    times = {mode: warm_up(call) for mode, call in calls.items()}
     with tqdm(total=rounds * len(MEASURES), desc="measuring", unit="run", disable=None,
               leave=False) as bar:
         for _ in range(rounds):
             for one in MEASURES:
-                for mode, call in (("training", workload.train), ("inference", workload.infer)):
-                    times = warm_up(call)
-                    whole = seconds(call, times)
+                for mode, call in calls.items():
+                    whole = seconds(call, times[mode])
                     with one.without(workload):
                         call()
-                        found[one.name][mode].append(seconds(call, times) / whole)
+                        found[one.name][mode].append(seconds(call, times[mode]) / whole)
                 bar.update()
     return found
 
