@@ -189,6 +189,9 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
     UserError where nothing would be left of them behind the last pooling.
     """
+    if init not in INITS:
+        raise UserError(f"--init {init}: there is no such choice",
+                        f"choose one of {', '.join(INITS)}.")
     size = replace(size, side=side or size.side)
     if final_side(size) < 1:
         raise UserError(f"pictures of {size.side}×{size.side} are too small for this network",

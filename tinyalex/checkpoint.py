@@ -10,13 +10,14 @@ A checkpoint is an .npz file, readable with `np.load` alone:
 """
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyalex import arrays
+from tinyalex.arrays import Damaged, Stored
 from tinyalex.errors import UserError
 from tinyalex.files import replacing
 
@@ -47,20 +48,38 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
     try:
-        # Opened here: given a path, np.load leaves a broken file open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            if "tinyalex" not in file:
-                raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
-                                "name the checkpoint.npz of a run.")
-            if file["tinyalex"] != FORMAT:
-                raise UserError(f"{path}: a checkpoint of format {file['tinyalex']}; this version "
-                                f"reads format {FORMAT}", "use the version that wrote it.")
-            return Checkpoint(json.loads(str(file["about"])), file["mean"],
-                              _group(file, "value/"), _group(file, "velocity/"))
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, AttributeError) as error:
+        file = arrays.npz(path)
+        if "tinyalex" not in file:
+            raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
+                            "name the checkpoint.npz of a run.")
+        if (number := str(file["tinyalex"].read())) != str(FORMAT):
+            raise UserError(f"{path}: a checkpoint of format {number}; this version "
+                            f"reads format {FORMAT}", "use the version that wrote it.")
+        if "mean" not in file or file["mean"].shape[2:] != (3,):
+            raise Damaged("there is no mean picture in it")
+        return Checkpoint(_about(file), _floats(file, "mean"), _group(file, "value/"),
+                          _group(file, "velocity/"))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
                         "use another checkpoint; a run writes its own in one move.") from None
 
 
-def _group(file, prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
+def _about(file: dict[str, Stored]) -> dict[str, Any]:
+    about = json.loads(str(file["about"].read())) if "about" in file else None
+    match about:
+        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if all(
+                isinstance(name, str) for name in classes):
+            return about
+    raise Damaged("it does not say of which preset, classes and settings it is")
+
+
+def _group(file: dict[str, Stored], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): _floats(file, name)
+            for name in file if name.startswith(prefix)}
+
+
+def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
+    array = file[name].read()
+    if array.dtype.kind != "f":
+        raise Damaged(f"{name} is no array of floating-point numbers")
+    return array

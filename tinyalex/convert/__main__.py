@@ -110,13 +110,15 @@ def _export(source: Path, args) -> int:
     with Devices("cpu", settings.towers) as devices:
         network = assembly.network(settings, len(classes), devices)
         network.load_state(saved.values, str(source))
+        side = network.input_shape[0]
+        if min(saved.mean.shape[:2]) < side:
+            raise UserError(f"{source}: its mean picture is smaller than what the network reads",
+                            "the file is damaged: use another one.")
         if args.out.suffix == ".onnx":
-            mean = layout.centre(saved.mean, network.input_shape[0])
-            onnx_graph.save(args.out, network, scale, mean, classes)
+            onnx_graph.save(args.out, network, scale, layout.centre(saved.mean, side), classes)
         else:
             statedict.save(args.out, layout.state_dict(network, scale, saved.mean),
                            {"preset": settings.preset, "classes": json.dumps(classes)})
-        side = network.input_shape[0]
         _print({"read": str(source), "network": _about(network, settings.preset),
                 "input": f"(N, 3, {side}, {side}), RGB, 0 to 255", "wrote": str(args.out)})
     return 0

@@ -99,7 +99,7 @@ def _blob(blob: Message) -> Stored:
 
     def read():
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # who asked looks for what is not finite
             return np.frombuffer(data, dtype).reshape(shape).astype(np.float32, copy=False)
 
     return Stored(shape, read)

@@ -131,8 +131,7 @@ class Graph:
         return self.constant(f"{layer.name}.b", layer.device.get(layer.params["b"]))
 
     def _spatial(self, layer: SpatialResponseNorm, x: str) -> str:
-        """x / (k + alpha · the mean of x² over the window, in which zeros lie beyond the edges)^beta
-        """
+        """x / (k + alpha · the mean of x² over the window, with zeros beyond the edges)**beta"""
         name, around = layer.name, [layer.size // 2] * 4
         squares = self.add("Mul", x, x, name=f"{name}.squares")
         means = self.add("AveragePool", squares, name=f"{name}.means", pads=around,

@@ -19,6 +19,7 @@ from tinyalex.runs import Settings
 from tinyalex.training import Progress
 
 MOST_CLASSES = 100_000
+Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ TORCHVISION = Published(
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), std=(0.229 * 255, 0.224 * 255, 0.225 * 255))
 
 
-def read(path: Path) -> tuple[Published, dict[str, tuple[Stored, Stored]]]:
+def read(path: Path) -> tuple[Published, Layers]:
     """Which network a file holds, and its weights and biases by our names of the layers.
 
     UserError where the file is damaged, or the network is none of those above.
@@ -80,7 +81,7 @@ def read(path: Path) -> tuple[Published, dict[str, tuple[Stored, Stored]]]:
     return TORCHVISION, found
 
 
-def _known_to_caffe(path: Path, model: caffe.Model):
+def _known_to_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
     order = model.layers
     if {"pool1", "norm1"} <= set(order) and order.index("pool1") < order.index("norm1"):
         raise UserError(f"{path}: {model.name or 'a network'} that pools before it normalises "
@@ -105,8 +106,8 @@ def _some(names) -> str:
     return f"{', '.join(listed[:8])}{', …' * (len(listed) > 8)}" or "none"
 
 
-def to_checkpoint(path: Path, published: Published, layers: dict[str, tuple[Stored, Stored]],
-                  mean: np.ndarray, names: tuple[str, ...]) -> tuple[Checkpoint, Network]:
+def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.ndarray,
+                  names: tuple[str, ...]) -> tuple[Checkpoint, Network]:
     """The checkpoint, and the network with its weights.
 
     layers: what `read` gave. mean: (S, S, 3), see `mean_picture`. names: of the classes. UserError
@@ -150,7 +151,7 @@ def _read(path: Path, what: str, stored: Stored, shape: tuple[int, ...]) -> np.n
         return stored.read().astype(np.float32, copy=False).reshape(shape)
 
 
-def count_classes(path: Path, published: Published, layers: dict[str, tuple[Stored, Stored]]) -> int:
+def count_classes(path: Path, published: Published, layers: Layers) -> int:
     """How many classes the last layer tells apart. UserError where that cannot be."""
     last = [*published.layers][-1]
     biases = layers[last][1].shape
