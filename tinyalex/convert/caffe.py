@@ -63,7 +63,8 @@ def mean(path: Path) -> np.ndarray:
     if len(shape) < 3 or shape[0] != 3 or prod(blob.shape) != prod(shape) or prod(shape) == 0:
         raise UserError(f"{path}: {_sizes(blob.shape)} numbers are no picture in colour",
                         "--mean needs the .binaryproto that belongs to the network.")
-    return blob.read().reshape(shape)
+    with np.errstate(all="ignore"):  # who asked looks for what is not finite
+        return blob.read().reshape(shape).astype(np.float32)
 
 
 def _not_caffe(path: Path, what: str, error: Damaged) -> UserError:
@@ -99,8 +100,7 @@ def _blob(blob: Message) -> Stored:
 
     def read():
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        with np.errstate(over="ignore", invalid="ignore"):  # who asked looks for what is not finite
-            return np.frombuffer(data, dtype).reshape(shape).astype(np.float32, copy=False)
+        return np.frombuffer(data, dtype).reshape(shape)
 
     return Stored(shape, read)
 

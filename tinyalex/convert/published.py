@@ -115,8 +115,9 @@ def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.nda
     """
     preset = presets.get(published.preset)
     network = preset.network(len(names), towers=preset.towers)
-    for whole in wholes(network, preset.scale):
-        whole.split(*_weights(path, published, whole, layers[whole.name]))
+    with np.errstate(all="ignore"):  # what is not finite is found below
+        for whole in wholes(network, preset.scale):
+            whole.split(*_weights(path, published, whole, layers[whole.name]))
     settings = asdict(_settings(published.preset))
     about = {"preset": published.preset, "classes": list(names), "settings": settings,
              "schedule": {}, "progress": asdict(Progress()), "converted_from": path.name}
@@ -129,7 +130,7 @@ def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.nda
 
 def _weights(path: Path, published: Published, whole: Whole, stored: tuple[Stored, Stored]):
     """Weights and biases of one layer, for RGB pictures from 0 to 255."""
-    W, b = (_read(path, f"the {kind} of {published.layers[whole.name]}", one, shape)
+    W, b = (read_array(path, f"the {kind} of {published.layers[whole.name]}", one, shape)
             for kind, one, shape in zip(("weights", "biases"), stored,
                                         (whole.shape, whole.shape[:1]), strict=True))
     if whole.name == "conv1" and published.bgr:
@@ -139,16 +140,20 @@ def _weights(path: Path, published: Published, whole: Whole, stored: tuple[Store
     return W, b
 
 
-def _read(path: Path, what: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
-    """The array, as float32. Leading sizes of 1, which old Caffe files have, do not count."""
+def read_array(path: Path, what: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
+    """The array, as float32, if it has this shape; leading sizes of 1, which old Caffe files have,
+    do not count. UserError where it has another, or is damaged."""
     sizes = stored.shape
     while len(sizes) > len(shape) and sizes[0] == 1:
         sizes = sizes[1:]
     if sizes != shape:
         raise UserError(f"{path}: {what} have shape {stored.shape}; {shape} was expected",
                         "it is another network, or changed; see docs/weights.md.")
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found at the end
+    try:
         return stored.read().astype(np.float32, copy=False).reshape(shape)
+    except ValueError as error:  # Damaged, or texts instead of numbers
+        raise UserError(f"{path}: {what} cannot be read ({error})",
+                        "download it again.") from None
 
 
 def count_classes(path: Path, published: Published, layers: Layers) -> int:
