@@ -33,8 +33,8 @@ SLOW = 5  # seconds, on a busy machine
 NUMBERS = [0, 1, 127, 128, 255, 2**31 - 1, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1]
 
 
-def command(*argv: Path | str):
-    """Run the command; what it says when it fails has to be two lines."""
+def command(*argv: Path | str) -> bool:
+    """Run the command; what it says when it fails has to be two lines. Whether it did not fail."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         status = run(lambda: main([*map(str, argv)]))
@@ -44,6 +44,7 @@ def command(*argv: Path | str):
         and lines[1].startswith("HINT: "))
     if not fine:
         raise AssertionError(f"status {status}, {lines}")
+    return status == 0
 
 
 def arrays(seed: int) -> dict[str, np.ndarray]:
@@ -94,21 +95,25 @@ def a_checkpoint(path, seed):
 def read_state(path, folder):
     """The command refuses these arrays by their shapes, unread; so they are read here as well."""
     command(path, folder / "out.npz")
-    with contextlib.suppress(UserError), np.errstate(all="ignore"):
-        for name, stored in statedict.load(path).items():
-            published.read_array(path, name, stored, stored.shape)
+    try:
+        with np.errstate(all="ignore"):
+            for name, stored in statedict.load(path).items():
+                published.read_array(path, name, stored, stored.shape)
+        return True
+    except UserError:
+        return False
 
 
 def read_model(path, folder):
-    command(path, folder / "out.npz")
+    return command(path, folder / "out.npz")
 
 
 def read_mean(path, folder):
-    command(folder / "good.caffemodel", folder / "out.npz", "--mean", path)
+    return command(folder / "good.caffemodel", folder / "out.npz", "--mean", path)
 
 
 def read_checkpoint(path, folder):
-    command(path, folder / "out.safetensors")
+    return command(path, folder / "out.safetensors")
 
 
 KINDS = {  # how to write a valid file, its name, how to read it
@@ -206,8 +211,8 @@ def hurt(kind: str, count: int, folder: Path, seed: int = 0) -> list[str]:
     for i in range(3):
         write(folder / name, i)
         valid.append((folder / name).read_bytes())
-    read(folder / name, folder)
-    places, wrong, slowest = structure(valid), [], 0.0
+    assert read(folder / name, folder), "the file was not valid to begin with"
+    places, wrong, slowest, taken_for_good = structure(valid), [], 0.0, 0
     rng = np.random.default_rng(seed)
     for number in tqdm(range(count), kind, disable=None, leave=False):
         inside = name.endswith(".npz") and rng.random() < 0.5
@@ -216,7 +221,7 @@ def hurt(kind: str, count: int, folder: Path, seed: int = 0) -> list[str]:
         (folder / name).write_bytes(content)
         start = time.perf_counter()
         try:
-            read(folder / name, folder)
+            taken_for_good += read(folder / name, folder)
         except (Exception, SystemExit):
             wrong.append(f"{kind} {number}: {traceback.format_exc()}")
             kept = Path(tempfile.gettempdir()) / f"mutation-{number}-{name}"
@@ -225,8 +230,8 @@ def hurt(kind: str, count: int, folder: Path, seed: int = 0) -> list[str]:
         slowest = max(slowest, taken)
         if taken > SLOW:
             wrong.append(f"{kind} {number}: took {taken:.1f} s")
-    print(f"{kind:<15} {count:>7,} damaged, {len(wrong)} went wrong, the slowest took "
-          f"{slowest:.2f} s", flush=True)
+    print(f"{kind:<15} {count:>7,} damaged, {taken_for_good:,} still read, "
+          f"{len(wrong)} went wrong, the slowest took {slowest:.2f} s", flush=True)
     return wrong
 
 

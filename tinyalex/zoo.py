@@ -6,7 +6,7 @@ What differs from the paper's net is told with each. docs/weights.md shows how t
 
 from collections.abc import Sequence
 
-from tinyalex.alexnet import Size, Tower, build
+from tinyalex.alexnet import Size, Tower, build, final_side
 from tinyalex.devices import HOST, CpuDevice
 from tinyalex.layers import (
     AveragePool2D,
@@ -32,9 +32,11 @@ def caffe_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
 
     Its LRN has k = 1, divides the sum by the window, and runs over the maps of both towers, so they
     meet twice more than in the paper: before each LRN. Pictures are 227×227, biases start with 0.1.
+    Caffe rounds the size of pooled maps up, which is the same here: 55 → 27 → 13 → 6.
     """
     c1, c2, c3, c4, bias = size.c1, size.c2, size.c3, size.c4, size.bias
     c5, hidden = 2 * size.c5 // towers, 2 * size.hidden // towers
+    pooled = final_side(size) ** 2 * c5
     return [
         [Conv2D(3, c1, size.kernel, size.stride, pad=size.pad, std=std, input_gradient=False,
                 name="conv1"),
@@ -42,22 +44,22 @@ def caffe_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
 
         [LRN(k=1, alpha=1e-4 / 5, name="lrn1"),
          OwnMaps(towers, name="own1"),
-         MaxPool2D(3, 2, ceil=True, name="pool1"),
+         MaxPool2D(3, 2, name="pool1"),
          Conv2D(c1, c2, 5, pad=2, std=std, bias=bias, name="conv2"),
          ReLU("relu2", inplace=True)],
 
         [LRN(k=1, alpha=1e-4 / 5, name="lrn2"),
-         MaxPool2D(3, 2, ceil=True, name="pool2"),
+         MaxPool2D(3, 2, name="pool2"),
          Conv2D(towers * c2, c3, 3, pad=1, std=std, name="conv3"),
          ReLU("relu3", inplace=True),
          Conv2D(c3, c4, 3, pad=1, std=std, bias=bias, name="conv4"),
          ReLU("relu4", inplace=True),
          Conv2D(c4, c5, 3, pad=1, std=std, bias=bias, name="conv5"),
          ReLU("relu5", inplace=True),
-         MaxPool2D(3, 2, ceil=True, name="pool5"),
+         MaxPool2D(3, 2, name="pool5"),
          Flatten("flatten")],
 
-        [Linear(towers * 36 * c5, hidden, std=std, bias=bias, name="fc6"),
+        [Linear(towers * pooled, hidden, std=std, bias=bias, name="fc6"),
          ReLU("relu6", inplace=True),
          Dropout(keep, name="dropout6")],
 
@@ -78,6 +80,7 @@ def torchvision_tower(size: Size, classes: int, towers: int, keep: float, std: S
     """
     c1, c2, c3, c4 = size.c1, size.c2, size.c3, size.c4
     c5, hidden = 2 * size.c5 // towers, 2 * size.hidden // towers
+    pooled = final_side(size) ** 2 * c5
     return [
         [Conv2D(3, c1, size.kernel, size.stride, pad=size.pad, std=std, input_gradient=False,
                 name="conv1"),
@@ -97,7 +100,7 @@ def torchvision_tower(size: Size, classes: int, towers: int, keep: float, std: S
          Flatten("flatten"),
          Dropout(keep, name="dropout5")],
 
-        [Linear(towers * 36 * c5, hidden, std=std, name="fc6"),
+        [Linear(towers * pooled, hidden, std=std, name="fc6"),
          ReLU("relu6", inplace=True),
          Dropout(keep, name="dropout6")],
 
