@@ -1,4 +1,4 @@
-"""Damages valid files at random and lets the command read them: python tests/mutations.py 10000
+"""Damages valid files at random and lets the command read them: python tests/mutations.py 10000 [SEED]
 
 Each has to end well, or in two lines and status 2; with no traceback, within seconds, and within
 1 GB more memory than there was at the start (where the system can limit it). What fails is kept.
@@ -235,7 +235,7 @@ def hurt(kind: str, count: int, folder: Path, seed: int = 0) -> list[str]:
     return wrong
 
 
-def all_kinds(count: int) -> list[str]:
+def all_kinds(count: int, seed: int = 0) -> list[str]:
     """So many damaged files, shared by the kinds."""
     kinds = dict(KINDS)
     try:
@@ -247,12 +247,12 @@ def all_kinds(count: int) -> list[str]:
     folder = Path(tempfile.mkdtemp())
     try:
         a_caffemodel(folder / "good.caffemodel", 0)
-        return [one for kind in kinds for one in hurt(kind, -(-count // len(kinds)), folder)]
+        return [one for kind in kinds for one in hurt(kind, -(-count // len(kinds)), folder, seed)]
     finally:
         shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    failures = all_kinds(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    failures = all_kinds(*map(int, sys.argv[1:] or ["10000"]))
     print("\n".join(failures[:20]))
     sys.exit(bool(failures))

@@ -240,7 +240,8 @@ def test_safetensors_and_npz_are_read_alike(tmp_path):
 
 def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
     given = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
-    state = {f"module.{name}": torch.from_numpy(array) for name, array in given.items()}
+    state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
+             for name, array in given.items()}
     for zipped in (True, False):
         torch.save({"epoch": 3, "state_dict": state}, tmp_path / "a.pth",
                    _use_new_zipfile_serialization=zipped)

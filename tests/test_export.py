@@ -152,6 +152,11 @@ def test_without_onnx_it_says_what_to_do(tmp_path, monkeypatch):
 def test_a_network_that_does_not_fit_its_checkpoint_is_named(tmp_path):
     network, mean = saved(tmp_path / "a.npz", "cifar10-quick")
     one = checkpoint.load(tmp_path / "a.npz")
+    one.values["conv1.W"] = np.full_like(one.values["conv1.W"], np.nan)
+    one.save(tmp_path / "b.npz")
+    with pytest.raises(UserError, match=r"conv1\.W holds numbers that are not finite"):
+        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
+    one.values["conv1.W"] = network.state()["conv1.W"]
     one.mean = one.mean[:20, :20]
     one.save(tmp_path / "b.npz")
     with pytest.raises(UserError, match="mean picture is smaller"):

@@ -43,6 +43,14 @@ def contents(path: Path) -> memoryview:
     return memoryview(np.memmap(path, np.uint8, "r"))
 
 
+def expect_finite(path: Path, found: dict[str, np.ndarray]):
+    """UserError where an array of the file holds NaN or an infinity."""
+    for name, array in found.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{path}: {name} holds numbers that are not finite",
+                            "the file is damaged, or its training went wrong: use another one.")
+
+
 # What NumPy writes at the top of an array: a dict in Python's notation, read here without eval.
 _HEADER = re.compile(rb"\{'descr': '([<>|][a-zA-Z]\d*)', 'fortran_order': (True|False), "
                      rb"'shape': \(([\d, ]*)\), \} *\n")

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from tinyalex import arrays, assembly, checkpoint, presets, summary
 from tinyalex.convert import layout, onnx_graph, published, statedict
 from tinyalex.devices import Devices
@@ -109,7 +111,9 @@ def _export(source: Path, args) -> int:
     scale, classes = presets.get(settings.preset).scale, saved.about["classes"]
     with Devices("cpu", settings.towers) as devices:
         network = assembly.network(settings, len(classes), devices)
-        network.load_state(saved.values, str(source))
+        with np.errstate(all="ignore"):
+            network.load_state(saved.values, str(source))
+        arrays.expect_finite(source, network.state() | {"mean": saved.mean})
         side = network.input_shape[0]
         if min(saved.mean.shape[:2]) < side:
             raise UserError(f"{source}: its mean picture is smaller than what the network reads",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyalex import presets
-from tinyalex.arrays import Stored
+from tinyalex.arrays import Stored, expect_finite
 from tinyalex.checkpoint import Checkpoint
 from tinyalex.convert import caffe, statedict
 from tinyalex.convert.layout import Whole, wholes
@@ -121,10 +121,7 @@ def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.nda
     settings = asdict(_settings(published.preset))
     about = {"preset": published.preset, "classes": list(names), "settings": settings,
              "schedule": {}, "progress": asdict(Progress()), "converted_from": path.name}
-    for name, value in network.state().items():
-        if not np.isfinite(value).all():
-            raise UserError(f"{path}: {name} holds numbers that are not finite",
-                            "download it again.")
+    expect_finite(path, network.state())
     return Checkpoint(about, mean, network.state()), network
 
 
@@ -180,8 +177,7 @@ def mean_picture(published: Published, given: Path | None) -> np.ndarray:
         raise UserError(f"{given}: a mean picture of {mean.shape[1]}×{mean.shape[0]} pixels; "
                         f"{published.about} has one of {side}×{side}",
                         "use the .binaryproto that belongs to the network.")
-    if not np.isfinite(mean).all():
-        raise UserError(f"{given}: holds numbers that are not finite", "download it again.")
+    expect_finite(given, {"the mean picture": mean})
     return np.ascontiguousarray(mean, np.float32)
 
 

@@ -50,10 +50,10 @@ def _pth(path: Path) -> dict[str, Stored]:
             state = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
             state = state["state_dict"]  # beside it lie an optimiser, the epoch, …
-        found = {str(name): value for name, value in state.items()
+        found = {str(name): value.detach().to(torch.float32).contiguous().numpy()
+                 for name, value in state.items()
                  if isinstance(value, torch.Tensor) and value.is_floating_point()}
-        return {name: Stored(tuple(value.shape), value.to(torch.float32).contiguous().numpy)
-                for name, value in found.items()}
+        return {name: Stored(array.shape, array.view) for name, array in found.items()}
     except pickle.UnpicklingError:
         raise UserError(f"{path}: holds more than arrays, or is damaged",
                         "save nothing but the state_dict: torch.save(net.state_dict(), FILE).",
