@@ -132,7 +132,8 @@ def test_the_traffic_in_the_summary_is_what_crosses():
 
 def test_the_planned_memory_is_what_training_takes():
     """The plan against the pools' peak: activations and gradients; parameters and velocities live
-    elsewhere. Working memory of the kernels comes on top, so some room is left."""
+    elsewhere. On top comes what layers work in, a few arrays of the size they work on at a time,
+    however large the batch."""
     devices = [CpuDevice("cpu0"), CpuDevice("cpu1")]
     network, N = alexnet.tiny(devices=devices), 64
     x, labels = batch(N, 56, 10, np.float32)
@@ -142,7 +143,8 @@ def test_the_planned_memory_is_what_training_takes():
     parameters = 2 * sum(p.value.nbytes for p in network.parameters)
     planned = summary.training_bytes(network, N) - parameters - 2 * x.nbytes  # x is the caller's
     taken = sum(device.pool.peak for device in devices)
-    assert 0.8 * planned < taken < 1.3 * planned
+    working = sum(8 * device.chunk_bytes for device in devices)
+    assert 0.8 * planned < taken < 1.05 * planned + working
 
 
 def test_weights_depend_on_the_seed_and_the_name_only():

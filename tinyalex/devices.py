@@ -92,8 +92,10 @@ class CpuDevice:
     let go of Python's lock while they work. `over` spreads work on many images over the device's
     own cores.
 
-    name: "cpu0", "cpu1", … as printed; cores: how many threads it may use; chunk_bytes: how much
-    working memory a layer should touch at a time (a good part of one core's cache).
+    name: "cpu0", "cpu1", … as printed; cores: how many threads it may use; chunk_bytes: how large
+    the arrays should be that a layer works on at a time. Larger ones drop out of the cache; with
+    smaller ones NumPy is called more often, and between two calls a thread has to wait for Python's
+    lock, which costs more than a cache that is a little too small.
     """
 
     xp = np

@@ -70,9 +70,10 @@ class Layer:
         """Call body(pictures, worker) until all pictures of x are covered, a few at a time, so
         that what is read and written stays in the processor's cache. See `CpuDevice.over`.
 
-        x may be anything else that can be cut along its first axis. bytes_each: what one of them
-        touches. at_least: how many to take at a time even if the cache is too small for them."""
-        each = bytes_each or 4 * x[:1].nbytes  # most layers touch about four arrays like x
+        x may be anything else that can be cut along its first axis. bytes_each: how large one of
+        them is in the arrays that the work is done in, if not as in x. at_least: how many to take
+        at a time even if that is more than the device likes."""
+        each = bytes_each or x[:1].nbytes
         self.device.over(len(x), body, max(at_least, self.device.chunk_bytes // max(1, each)))
 
 

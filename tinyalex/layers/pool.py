@@ -64,7 +64,7 @@ class MaxPool2D(Pool2D):
             place = None if where is None else where[pictures]
             self.device.kernels.max_pool(x[pictures], self.K, self.S, y[pictures], place)
 
-        self._over(x, some)
+        self._over(y, some)
         self._keep(train, *((where, x.shape) if first else (x, y)))
         return y
 
@@ -92,7 +92,7 @@ class MaxPool2D(Pool2D):
             self.device.kernels.max_pool_backward_ties(
                 dy[pictures], x[pictures], y[pictures], self.K, self.S, dx[pictures])
 
-        self._over(x, some)
+        self._over(dy, some)
         return dx
 
 
@@ -110,7 +110,7 @@ class AveragePool2D(Pool2D):
         def some(pictures, worker):
             self.device.kernels.average_pool(x[pictures], self.K, self.S, y[pictures])
 
-        self._over(x, some)
+        self._over(y, some)
         self._keep(train, x.shape)
         return y
 
