@@ -1,4 +1,6 @@
-"""Damages valid files at random and lets the command read them: python tests/mutations.py 10000 [SEED]
+"""Damages valid files at random and lets the command read them:
+
+    python tests/mutations.py 10000 [SEED]
 
 Each has to end well, or in two lines and status 2; with no traceback, within seconds, and within
 1 GB more memory than there was at the start (where the system can limit it). What fails is kept.

@@ -6,7 +6,7 @@ What differs from the paper's net is told with each. docs/weights.md shows how t
 
 from collections.abc import Sequence
 
-from tinyalex.alexnet import Size, Tower, build, final_side
+from tinyalex.alexnet import Size, Tower, build, final_side, paper_tower
 from tinyalex.devices import HOST, CpuDevice
 from tinyalex.layers import (
     AveragePool2D,
@@ -35,8 +35,7 @@ def caffe_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
     Caffe rounds the size of pooled maps up, which is the same here: 55 → 27 → 13 → 6.
     """
     c1, c2, c3, c4, bias = size.c1, size.c2, size.c3, size.c4, size.bias
-    c5, hidden = 2 * size.c5 // towers, 2 * size.hidden // towers
-    pooled = final_side(size) ** 2 * c5
+    c5 = 2 * size.c5 // towers
     return [
         [Conv2D(3, c1, size.kernel, size.stride, pad=size.pad, std=std, input_gradient=False,
                 name="conv1"),
@@ -59,15 +58,7 @@ def caffe_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
          MaxPool2D(3, 2, name="pool5"),
          Flatten("flatten")],
 
-        [Linear(towers * pooled, hidden, std=std, bias=bias, name="fc6"),
-         ReLU("relu6", inplace=True),
-         Dropout(keep, name="dropout6")],
-
-        [Linear(towers * hidden, hidden, std=std, bias=bias, name="fc7"),
-         ReLU("relu7", inplace=True),
-         Dropout(keep, name="dropout7")],
-
-        [Linear(towers * hidden, classes, std=std, name="fc8")],
+        *paper_tower(size, classes, towers, keep, std)[2:],
     ]
 
 
