@@ -12,22 +12,27 @@ import json
 import sys
 import threading
 from collections import Counter
+from contextlib import ExitStack
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
+from threadpoolctl import threadpool_info
 
 import tinyalex.bench.__main__ as bench
 from tinyalex import alexnet, summary
-from tinyalex.bench import layers, memory, picture, report, sweeps, timing
+from tinyalex.bench import layers, measures, memory, picture, report, sweeps, timing
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.layers import BACKWARD, FORWARD, REST, UPDATE
 from tinyalex.bench.timing import Clock, Spread, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import HOST, CpuDevice
 from tinyalex.errors import UserError, run
-from tinyalex.layers import Conv2D, Flatten, Linear, ReLU
+from tinyalex.kernels import numpy as kernels
+from tinyalex.layers import Conv2D, Flatten, Linear, LocalResponseNorm, ReLU
 from tinyalex.network import Network
+from tinyalex.optim import SGD
 
 
 @pytest.fixture
@@ -403,3 +408,85 @@ def test_pictures_too_small_for_the_network_are_refused():
     with pytest.raises(UserError, match="28×28 are too small"):
         alexnet.tiny(side=28)
     assert alexnet.tiny(side=84).shapes and alexnet.tiny().input_shape == (56, 56, 3)
+
+
+# What each measure gains
+
+def numbers(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape, np.float32)
+
+
+@pytest.mark.parametrize(("K", "S", "P", "side"), [(5, 1, (2, 2), 9), (11, 4, (0, 3), 32),
+                                                   (3, 2, (0, 0), 7)])
+def test_the_plain_columns_are_the_fast_ones(K, S, P, side):
+    places = (side + sum(P) - K) // S + 1
+    x, cols = numbers(2, side, side, 3), numbers(2, places, places, K, K, 3)
+    outs = np.empty_like(cols), np.empty_like(cols)
+    kernels.im2col(x, (K, K), S, P, outs[0])
+    measures.im2col_by_numbers(x, (K, K), S, P, outs[1])
+    np.testing.assert_array_equal(*outs)
+    outs = np.empty_like(x), np.empty_like(x)
+    kernels.col2im(cols, S, P, outs[0])
+    measures.col2im_by_places(cols, S, P, outs[1])
+    np.testing.assert_allclose(*outs, rtol=1e-5, atol=1e-5)
+
+
+def test_the_plain_pooling_and_window_sums_are_the_fast_ones():
+    x = np.maximum(numbers(2, 7, 7, 6), 0)  # with equal zeros
+    results = []
+    for pool in (kernels.max_pool, measures.max_pool_by_places):
+        y, where = np.empty((2, 3, 3, 6), np.float32), np.empty((2, 3, 3, 6), np.uint8)
+        pool(x, (3, 3), 2, y, where)
+        results.append((y, where))
+    for fast, plain in zip(*results, strict=True):
+        np.testing.assert_array_equal(fast, plain)
+    sums = np.empty_like(x), np.empty_like(x)
+    kernels.window_sum(x, 5, sums[0])
+    measures.window_sum_by_additions(x, 5, sums[1])
+    np.testing.assert_allclose(*sums, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("one", measures.MEASURES, ids=lambda one: one.name)
+def test_without_a_measure_the_network_computes_the_same_and_afterwards_it_has_it(one):
+    """The update too; what is taken back must really be taken back, and come again."""
+    steps = 0 if "BLAS" in one.name else 2  # its threads fight where other programmes run
+
+    def step(*contexts):
+        workload = Workload("tiny", two_devices(), 3)
+        workload.optimiser.lr = 0.01
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context(workload))
+            during = fingerprint(workload)
+            losses = [workload.train() for _ in range(steps)]
+        return losses, workload.network.state(), during, fingerprint(workload)
+
+    losses, state, before, _ = step()
+    again, plain_state, during, after = step(one.without)
+    assert during != before == after
+    assert again == pytest.approx(losses, rel=1e-5)
+    for name, value in state.items():
+        np.testing.assert_allclose(plain_state[name], value, rtol=1e-3, atol=1e-6)
+
+
+def fingerprint(workload):
+    """All that measures change."""
+    first, device = workload.network.stages[0][0], workload.network.devices[0]
+    return (kernels.im2col, kernels.col2im, kernels.max_pool, kernels.window_sum,
+            type(device.pool).empty, device.chunk_bytes, Conv2D.places,
+            LocalResponseNorm._power,
+            first[0].input_gradient, first[1].inplace, SGD.PIECE,
+            device.run(np.getbufsize).result(),
+            [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"])
+
+
+def test_slowdowns_are_ratios_within_a_round(monkeypatch, time, capsys, tmp_path):
+    workload = Workload("tiny", [HOST], 2)
+    monkeypatch.setattr(measures, "MEASURES", [
+        measures.Measure("nothing", lambda w: patch.object(workload, "pace", 3.0))])
+    workload.pace = 2.0
+    workload.train = workload.infer = lambda: time.passes(workload.pace)
+    found = measures.measure(workload, rounds=2)
+    assert found == {"nothing": {"training": [1.5, 1.5], "inference": [1.5, 1.5]}}
+    assert "× 1.500 (1.500–1.500)" in measures.table(found)
+    assert measures.csv_rows(found) == [("nothing", *[1.5] * 6)]

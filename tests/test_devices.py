@@ -111,7 +111,8 @@ def test_blas_keeps_to_one_thread_while_devices_are_open():
     ("", "there is no device ''"),
     ("cpu,", "there is no device ''"),
     ("cpu,cpu,cpu", "3 devices"),
-    ("cuda:0", "no CUDA devices"),
+    ("cuda", "there is no device 'cuda'"),
+    ("cpu,cuda:0", "cannot share a network"),
 ])
 def test_a_placement_that_cannot_be_had_is_refused_with_a_hint(placement, message):
     with pytest.raises(UserError, match=message) as caught:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from tinyalex import plots
 from tinyalex.errors import UserError
+from tinyalex.plots import page
 
 NAN = float("nan")
 
@@ -45,8 +46,8 @@ def pixels(path):
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that were drawn, in order; they are still written."""
-    seen, save = [], plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, path: (seen.append(figure),
+    seen, save = [], page.save
+    monkeypatch.setattr(page, "save", lambda figure, path: (seen.append(figure),
                                                               save(figure, path)))
     return seen
 
@@ -107,12 +108,12 @@ def test_tower_a_stands_above_tower_b_and_every_weight_is_a_square(tmp_path):
     b = -a
     plots.filters({"a": a, "b": b}, tmp_path / "f.png", "conv1")
     picture = pixels(tmp_path / "f.png")
-    assert picture.shape[1] == 191 * 5 + 2 * plots.MARGIN  # 1000 pixels hold 191 weights five times
+    assert picture.shape[1] == 191 * 5 + 2 * page.MARGIN  # 1000 pixels hold 191 weights five times
     rows = []
     for kernels in (a, b):
         grid = plots.filter_grid(kernels)[1:-1, 1:-1].repeat(5, axis=0).repeat(5, axis=1)
-        rows.append(find_rows(picture[:, plots.MARGIN:-plots.MARGIN], np.floor(255 * grid)))
-    assert rows[1] - rows[0] > 35 * 5 + plots.MARGIN
+        rows.append(find_rows(picture[:, page.MARGIN:-page.MARGIN], np.floor(255 * grid)))
+    assert rows[1] - rows[0] > 35 * 5 + page.MARGIN
 
 
 def find_rows(picture, part):
@@ -126,7 +127,7 @@ def find_rows(picture, part):
 def test_how_faint_a_kernel_is_gets_judged_across_the_towers(tmp_path):
     strong, weak = np.ones((3, 3, 3, 16)), np.full((3, 3, 3, 16), 0.01)
     plots.filters({"a": strong, "b": weak}, tmp_path / "f.png")
-    assert pixels(tmp_path / "f.png")[-plots.MARGIN - 1, plots.MARGIN, 0] == int(255 * 0.52)
+    assert pixels(tmp_path / "f.png")[-page.MARGIN - 1, page.MARGIN, 0] == int(255 * 0.52)
 
 
 def test_weights_that_are_not_finite_are_drawn_as_zeros_and_counted(tmp_path, figures):
@@ -138,10 +139,11 @@ def test_weights_that_are_not_finite_are_drawn_as_zeros_and_counted(tmp_path, fi
     plots.filters({"a": broken, "b": kernels}, tmp_path / "f.png")
     plots.filters({"": np.full_like(kernels, np.nan)}, tmp_path / "one.png")
     texts = [[text.get_text() for text in figure.texts] for figure in figures]
-    assert texts == [["tower a; weights that are not finite: 2", "tower b"],
+    assert texts == [["tower a; weights that are not finite: 2",
+                      "tower b; colour specificity 0.00"],
                      ["weights that are not finite: 135"]]
-    assert (pixels(tmp_path / "f.png")[-20, plots.MARGIN] == 0).all()  # tower b shows as ever
-    assert (pixels(tmp_path / "one.png")[60, plots.MARGIN] == 127).all()
+    assert (pixels(tmp_path / "f.png")[-20, page.MARGIN] == 0).all()  # tower b shows as ever
+    assert (pixels(tmp_path / "one.png")[60, page.MARGIN] == 127).all()
 
 
 def test_kernels_that_read_no_colours_are_refused(tmp_path):
@@ -254,8 +256,8 @@ def test_samples_are_set_row_by_row_magnified_to_whole_squares(tmp_path):
     images = np.random.default_rng(3).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     plots.samples(images, ["cat"] * 5, tmp_path / "s.png", columns=3)
     picture = pixels(tmp_path / "s.png")
-    step = 32 * 12 + plots.CAPTION + plots.MARGIN
-    assert picture.shape == (2 * step + plots.MARGIN // 2, 1200, 3)
+    step = 32 * 12 + page.CAPTION + page.MARGIN
+    assert picture.shape == (2 * step + page.MARGIN // 2, 1200, 3)
     for i, image in enumerate(images):
         x, y = i % 3 * 400 + 8, i // 3 * step + 8
         np.testing.assert_array_equal(picture[y:y + 384:12, x:x + 384:12], image)

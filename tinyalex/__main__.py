@@ -9,11 +9,17 @@ from tinyalex.errors import UserError, run
 COMMANDS = {
     "train": "train a network",
     "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
+    "predict": "show pictures to a trained network: its five best guesses",
+    "similar": "find the pictures that a trained network takes for similar",
+    "filters": "draw the kernels of the first layer, and say how much they care for colour",
+    "look": "follow a picture through a trained network, on a page",
+    "plot": "compare runs: their curves in one picture",
     "summary": "print a network: layers, parameters, work, memory, traffic",
     "data": "list, fetch and show datasets",
     "prepare": "turn a folder of photographs into a dataset that opens at once",
     "gradcheck": "compare every gradient with numbers; --show-mutants: see mistakes caught",
     "convert": "read weights of Caffe and torchvision, write them for PyTorch and ONNX",
+    "info": "what there is to compute with, whether it works, what to install",
     "bench": "measure the speed: layer by layer, against its floor, against PyTorch",
 }
 

@@ -1,13 +1,15 @@
 """Where arrays live and where work runs.
 
 A placement is a string: "cpu" is one device that owns all cores; "cpu,cpu" is two devices that
-own half of them each, as the two GPUs of the paper; "auto" takes what is best here. A network
+own half of them each; "cuda:0" is a GPU (see cuda.py), "cuda:0,cuda:1" two, as in the paper, and
+"cuda:0,cuda:0" one that is treated as two; "auto" takes what is best here. A network
 asks its devices for memory, hands them work, and copies between them with `copy`, the only way
 for an array to cross. Layers see of all this only `device.empty`, `device.over` and
 `device.kernels`.
 """
 
 import os
+import re
 import threading
 from bisect import bisect_left, insort
 from collections import deque
@@ -85,6 +87,16 @@ class _Block:
         self.pool.returned.append(self.memory)
 
 
+class Ready:
+    """A result that is there already, where a Future stands on other devices."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def result(self):
+        return self.value
+
+
 class CpuDevice:
     """Some of the machine's cores, with a thread that works through what the device is given.
 
@@ -101,6 +113,7 @@ class CpuDevice:
     xp = np
     kernels = numpy_kernels
     chunk_bytes = 1 << 20
+    lag = 0  # how many training steps the host may be ahead of the device
 
     def __init__(self, name: str = "cpu0", cores: int = 1):
         self.name, self.cores = name, cores
@@ -127,6 +140,19 @@ class CpuDevice:
     def get(self, array: np.ndarray) -> np.ndarray:
         """This device's array on the host (on the CPU: itself)."""
         return array
+
+    def fetch(self, array: np.ndarray) -> Ready:
+        """This device's array on its way to the host (on the CPU: there already)."""
+        return Ready(self.get(array))
+
+    def number(self, value) -> float:
+        """A number that was computed here, for use on the host (on a GPU it stays there, and
+        `float` waits for it)."""
+        return float(value)
+
+    def upload(self, batch: np.ndarray) -> np.ndarray:
+        """A batch of the host's on this device; the host can prepare the next one meanwhile."""
+        return self.put(batch)
 
     def receive(self, array: np.ndarray, source: "CpuDevice") -> np.ndarray:
         """A copy, on this device, of an array that lives on `source`; see `copy`."""
@@ -157,6 +183,10 @@ class CpuDevice:
         work(0)
         for other in others:
             other.result()
+
+    def synchronize(self):
+        """Wait until all is done that this device was given."""
+        self.run(lambda: None).result()
 
     def close(self):
         """End the threads and free the memory."""
@@ -197,8 +227,11 @@ class Devices:
     def __init__(self, placement: str = "auto", towers: int = 2):
         self._limit = threadpool_limits(1, user_api="blas")
         names = parse_placement(placement, towers)
-        cores = max(1, available_cores() // len(names))
-        self.all = [CpuDevice(f"cpu{i}", cores) for i, _ in enumerate(names)]
+        if names[0] == "cpu":
+            cores = max(1, available_cores() // len(names))
+            self.all = [CpuDevice(f"cpu{i}", cores) for i, _ in enumerate(names)]
+        else:
+            self.all = _gpus(names)
 
     def __iter__(self):
         return iter(self.all)
@@ -221,29 +254,60 @@ class Devices:
         self._limit.restore_original_limits()
 
 
+def _gpus(names: list[str]) -> list:
+    from tinyalex import cuda  # here, since it builds on this module
+
+    same = len(set(names)) < len(names)
+    gpus = [cuda.CudaDevice(int(name.removeprefix("cuda:")), name + f" ({'ab'[i]})" * same)
+            for i, name in enumerate(names)]
+    cuda.connect(gpus)
+    return gpus
+
+
 def parse_placement(placement: str, towers: int = 2) -> list[str]:
-    """ "cpu,cpu" -> ["cpu", "cpu"]. "auto" is a device for each tower, where there are as many
-    cores, else "cpu".
+    """ "cpu,cpu" -> ["cpu", "cpu"]. "auto" is a GPU for each tower, or one GPU, or, where there is
+    none, a CPU device for each tower if there are as many cores, else "cpu".
 
     Raises UserError for a name that is not known, and for a device that is not there.
     """
     if placement == "auto":
+        if gpus := _find_gpus().gpus:
+            return [f"cuda:{gpu.index}" for gpu in gpus[:towers]]
         return ["cpu"] * min(towers, available_cores())
     names = [name.strip() for name in placement.split(",")]
     for name in names:
-        if name.startswith("cuda"):
-            raise UserError(
-                f"--devices {placement}: this version has no CUDA devices yet",
-                "use --devices cpu,cpu (or auto).")
-        if name != "cpu":
+        if name != "cpu" and not re.fullmatch("cuda:[0-9]+", name):
             raise UserError(
                 f"--devices {placement}: there is no device {name!r}",
-                "name one device or two, joined by a comma: cpu or cpu,cpu; or auto.")
+                "name one device or two, joined by a comma: cpu or cuda:0, cpu,cpu or "
+                "cuda:0,cuda:1; or auto.")
     if len(names) > 2:
         raise UserError(
             f"--devices {placement}: that is {len(names)} devices, and the network has two towers",
             "name one device or two.")
+    if "cpu" in names and set(names) != {"cpu"}:
+        raise UserError(f"--devices {placement}: a CPU and a GPU cannot share a network",
+                        "name two of a kind.")
+    if names[0] != "cpu":
+        _expect_gpus(placement, names)
     return names
+
+
+def _find_gpus():
+    from tinyalex import cuda
+
+    return cuda.find()
+
+
+def _expect_gpus(placement: str, names: list[str]):
+    found = _find_gpus()
+    if found.problem:
+        raise UserError(f"--devices {placement}: {found.problem}", found.hint)
+    there = [f"cuda:{gpu.index}" for gpu in found.gpus]
+    for name in names:
+        if name not in there:
+            raise UserError(f"--devices {placement}: there is no {name} here",
+                            f"there is {', '.join(there)}.")
 
 
 def available_cores() -> int:

@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -57,6 +58,16 @@ def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str]
         return value
 
     return parse
+
+
+def png_path(text: str) -> Path:
+    """An argparse type: where a PNG is to be written."""
+    path = Path(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no place for a file")
+    return path
 
 
 def run(command: Callable[[], int | None]) -> int:

@@ -6,19 +6,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import assembly, checkpoint, plots, presets
+from tinyalex import checkpoint, plots, presets, trained
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
-from tinyalex.devices import Devices
 from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.metrics import Result, average, log_probabilities, score
-from tinyalex.runs import Settings
+from tinyalex.metrics import Result, average, predictions, score
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.evaluate`; argv without the programme's name."""
     args = _parse(argv)
-    paths = [path / "checkpoint.npz" if path.is_dir() else path for path in args.checkpoints]
+    paths = [trained.find(path) for path in args.checkpoints]
     classes = checkpoint.load(paths[0]).about["classes"]
     said, labels, name = [], None, ""
     for path in paths:  # one network after the other: only one of them is in memory
@@ -50,7 +48,8 @@ def _parse(argv):
         "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--data", metavar="WHAT", help=f"{sources.KINDS}; what it was trained on if not given")
     add("--split", choices=["train", "val"], default="val")
-    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    add("--devices", metavar="LIST", default="auto",
+        help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--batch-size", type=number(int, 1), default=128)
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures")
     return parser.parse_args(argv)
@@ -62,28 +61,24 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
 
     UserError where network and data do not fit together.
     """
-    saved = checkpoint.load(path)
-    settings = Settings.of(saved.about["settings"], path)
-    picture = presets.get(settings.preset).picture
-    val_set = sources.load(args.data or settings.data, args.split, picture, args.limit)
-    for known in (saved.about["classes"], classes):
-        if list(val_set.classes) != known:
-            raise UserError(
-                f"{val_set.name} has {_classes(val_set.classes)}; "
-                f"the network knows {_classes(known)}",
-                "name data of the same classes with --data.")
-    if val_set.images.shape[1:] != saved.mean.shape:
-        raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
-                        f"network was trained on {saved.mean.shape}", "name other data.")
-    with Devices(args.devices, settings.towers) as devices:
-        network = assembly.network(settings, len(classes), devices)
-        network.load_state(saved.values, str(path))
-        loader = assembly.test_loader(settings, val_set, network.input_shape[0], saved.mean,
-                                      args.batch_size, args.ten_crop)
+    with trained.opened(path, args.devices) as net:
+        picture = presets.get(net.settings.preset).picture
+        val_set = sources.load(args.data or net.settings.data, args.split, picture, args.limit)
+        for known in (net.classes, classes):
+            if list(val_set.classes) != known:
+                raise UserError(
+                    f"{val_set.name} has {_classes(val_set.classes)}; "
+                    f"the network knows {_classes(known)}",
+                    "name data of the same classes with --data.")
+        if val_set.images.shape[1:] != net.mean.shape:
+            raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
+                            f"network was trained on {net.mean.shape}", "name other data.")
+        loader = net.loader(val_set, args.batch_size, args.ten_crop)
         said = {"centre patch": [], "ten patches": []}
-        for x, labels in tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
-                              disable=None, leave=False):
-            logp = log_probabilities(network, x).reshape(len(labels), -1, len(classes))
+        batches = tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
+                       disable=None, leave=False)
+        for labels, logp in predictions(net.network, batches):
+            logp = logp.reshape(len(labels), -1, len(classes))
             said["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
             if args.ten_crop:
                 said["ten patches"].append(average(logp, axis=1))

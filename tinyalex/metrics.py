@@ -1,6 +1,7 @@
 """How good a network is: loss, top-1 and top-5 error, and which classes it takes for which."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +43,25 @@ class Tally:
 def measure(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Result:
     """Run the network, not training, over batches of pictures and labels."""
     tally = Tally(network.classes)
-    for x, labels in batches:
-        tally.add(log_probabilities(network, x), labels)
+    for labels, logp in predictions(network, batches):
+        tally.add(logp, labels)
     return tally.result()
+
+
+def predictions(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]],
+                ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each batch its labels (N,), and what the network says: see `log_probabilities`.
+
+    A GPU is given the next batches before the host looks at what it says of the first.
+    """
+    device, pending = network.devices[0], deque()
+    for x, labels in batches:
+        pending.append((labels, device.fetch(network.forward(x))))
+        if len(pending) > device.lag:
+            labels, scores = pending.popleft()
+            yield labels, _log_softmax(scores.result())
+    for labels, scores in pending:
+        yield labels, _log_softmax(scores.result())
 
 
 def score(logp: np.ndarray, labels: np.ndarray) -> Result:
@@ -56,7 +73,11 @@ def score(logp: np.ndarray, labels: np.ndarray) -> Result:
 
 def log_probabilities(network: Network, x: np.ndarray) -> np.ndarray:
     """(N, K) float64: the logarithms of the softmax, for pictures (N, H, W, C) on the host."""
-    scores = network.devices[0].get(network.forward(x)).astype(np.float64)
+    return _log_softmax(network.devices[0].get(network.forward(x)))
+
+
+def _log_softmax(scores: np.ndarray) -> np.ndarray:
+    scores = scores.astype(np.float64)
     scores -= scores.max(axis=1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 

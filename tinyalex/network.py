@@ -9,8 +9,9 @@ called a, b, …; the layer "conv1" of tower a has the parameters "conv1a.W" and
 network of one tower they are called "conv1.W" and "conv1.b".
 """
 
+import contextlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_lowercase
@@ -19,7 +20,8 @@ import numpy as np
 
 from tinyalex.devices import HOST, CpuDevice, copy
 from tinyalex.errors import UserError
-from tinyalex.layers import Dropout, Layer, OwnMaps, SoftmaxCrossEntropy
+from tinyalex.layers import Dropout, Layer, OwnMaps, ReLU, SoftmaxCrossEntropy
+from tinyalex.layers.base import Weighted
 
 
 class Exchange:
@@ -128,6 +130,7 @@ class Network:
                 layer.tower = t
             layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
         self.shapes = self._check_shapes()
+        self._before_relus = list(self._biases_and_relus())
 
     def letter(self, tower: int) -> str:
         """ "a", "b", …; "" in a network of one tower."""
@@ -138,6 +141,29 @@ class Network:
             for t, tower in enumerate(stage):
                 for layer in tower:
                     yield t, layer
+
+    def _biases_and_relus(self) -> Iterator[tuple[Weighted, ReLU]]:
+        """Layers on devices that can add a bias and take the ReLU of the sum in one pass over
+        memory, which is what costs a GPU the time; each with the ReLU in place that follows it."""
+        for stage in self.stages:
+            for tower in stage:
+                for layer, following in pairwise(tower):
+                    if (isinstance(layer, Weighted) and isinstance(following, ReLU)
+                            and following.inplace
+                            and hasattr(layer.device.kernels, "add_bias_relu")):
+                        yield layer, following
+
+    @contextlib.contextmanager
+    def _biases_and_relus_at_once(self, yes: bool) -> Iterator[None]:
+        """In this block the layers before ReLUs do both, where they can. Outside of it, and where
+        somebody watches, every layer gives what it says."""
+        for layer, following in self._before_relus:
+            layer.relu_too = following.done_before = yes
+        try:
+            yield
+        finally:
+            for layer, following in self._before_relus:
+                layer.relu_too = following.done_before = False
 
     def _check_shapes(self) -> dict[Layer, tuple[tuple, tuple]]:
         """For every layer the shapes of one picture's input and output; UserError if none fits."""
@@ -162,16 +188,23 @@ class Network:
         return [Parameter(f"{layer.name}.{key}", layer, key)
                 for _, layer in self._layers() for key in layer.params]
 
-    def forward(self, x: np.ndarray, train: bool = False) -> np.ndarray:
-        """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host."""
+    def forward(self, x: np.ndarray, train: bool = False,
+                watch: Callable[[Layer, np.ndarray], None] | None = None) -> np.ndarray:
+        """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
+
+        watch: called with every layer and what it gives, as soon as it does, on the thread of the
+        layer's device. To keep it, copy it: a ReLU in place is going to write over it.
+        """
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
                             f"{x.shape[1:]}", "crop or resize the pictures.")
-        xs = [device.put(x) for device in self.devices]
-        for s, stage in enumerate(self.stages):
-            if s:
-                xs = self.exchanges[s - 1].forward(xs)
-            xs = self._side_by_side(_run_forward, stage, xs, train)
+        uploaded = {device: device.upload(x) for device in dict.fromkeys(self.devices)}
+        xs = [uploaded[device] for device in self.devices]
+        with self._biases_and_relus_at_once(watch is None):
+            for s, stage in enumerate(self.stages):
+                if s:
+                    xs = self.exchanges[s - 1].forward(xs)
+                xs = self._side_by_side(_run_forward, stage, xs, train, watch)
         return self.devices[0].run(self._gather_scores, xs).result()
 
     def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -247,9 +280,11 @@ class Network:
             device.pool.trim()
 
 
-def _run_forward(layers, x, train):
+def _run_forward(layers, x, train, watch):
     for layer in layers:
         x = layer.forward(x, train)
+        if watch:
+            watch(layer, x)
     return x
 
 

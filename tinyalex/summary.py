@@ -136,7 +136,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
     add("--classes", type=number(int, 2), default=1000)
     add("--batch-size", type=number(int, 1), default=128)
-    add("--devices", default="cpu,cpu", metavar="LIST", help="cpu, cpu,cpu or auto")
+    add("--devices", default="cpu,cpu", metavar="LIST",
+        help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     args = parser.parse_args(argv)
     preset = presets.get(args.preset)
     with Devices(args.devices, preset.towers) as devices:

@@ -37,7 +37,8 @@ def parse(argv: list[str] | None):
     add = parser.add_argument
     add("--preset", metavar="NAME", help=f"{', '.join(presets.PRESETS)}; tiny if not given")
     add("--data", metavar="WHAT", help=sources.KINDS)
-    add("--devices", metavar="LIST", help="cpu, cpu,cpu or auto (one device for each tower)")
+    add("--devices", metavar="LIST", help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto (one device "
+        "for each tower)")
     add("--workers", type=number(int, 1, 64), help="threads that prepare the next batch meanwhile")
     add("--seed", type=number(int, 0, 2**63), help="of weights, order, crops and dropout")
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
@@ -192,6 +193,7 @@ def _farewell(trainer: Trainer):
 files in {folder}: curves.png, filters.png, log.csv, config.json, checkpoint.npz
 next:
     python -m tinyalex.evaluate {folder}
+    python -m tinyalex.look {folder} PICTURE
     python -m tinyalex.train --resume {folder} --epochs {trainer.settings.epochs * 2}""")
 
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
@@ -16,8 +17,8 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.errors import UserError
+from tinyalex.first_layer import first_kernels, log_columns
 from tinyalex.metrics import Result, measure, wrong
-from tinyalex.network import Network
 from tinyalex.runs import Run
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
@@ -83,8 +84,10 @@ class Trainer:
         self.progress = Progress()
         self.mean = train_set.measure().mean
         side = self.network.input_shape[0]
-        self.train_loader = assembly.train_loader(settings, train_set, side)
-        self.val_loader = assembly.test_loader(settings, val_set, side, self.mean)
+        self.train_loader = assembly.train_loader(settings, train_set, side, devices[0])
+        self.val_loader = assembly.test_loader(settings, val_set, side, self.mean,
+                                               device=devices[0])
+        self.pending = deque()  # steps whose loss and scores are still on their way to the host
         self.result: Result | None = None
         self.drawn = time.perf_counter()
 
@@ -102,6 +105,7 @@ class Trainer:
 
     def save(self):
         """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
+        self._take()
         values = self.network.state()
         for name, value in values.items():
             if not np.isfinite(value).all():
@@ -143,13 +147,14 @@ class Trainer:
                 at.seconds = time.perf_counter() - begun
                 rate.pictures += len(labels)
                 del x  # its memory is wanted for the batch that is being prepared
-                if time.perf_counter() - shown > 0.2:
+                if at.pictures and time.perf_counter() - shown > 0.2:
                     shown = time.perf_counter()
                     bar.set_postfix(loss=f"{at.loss_sum / at.pictures:.3f}",
                                     error=f"{at.wrong_sum / at.pictures:.1%}",
                                     images_per_s=f"{rate.look()['images_per_s']:.0f}")
                 bar.update()
                 if at.batch in log_at:
+                    self._take()
                     self.run.append(self._row(at.epoch - 1 + at.batch / total, rate, logged))
                     logged = replace(at)
                 if stopping.is_set():
@@ -157,20 +162,32 @@ class Trainer:
                 if time.perf_counter() - saved > SAVE_EVERY:
                     self.save()
                     saved = time.perf_counter()
+            self._take()
         return self._end_of_epoch(rate, begun, stopping)
 
     def _step(self, x: np.ndarray, labels: np.ndarray):
         """One update: forward, loss, backward, SGD."""
-        at = self.progress
+        at, device = self.progress, self.network.devices[0]
         scores = self.network.forward(x, train=True)
         value, dscores = self.network.loss_and_gradient(scores, labels)
-        if not np.isfinite(value):
-            raise self._diverged(f"the loss is {value}")
+        self.pending.append((at.step + 1, device.fetch(value), device.fetch(scores), labels))
+        self._take(leave=device.lag)
         self.network.backward(dscores)
         self.optimiser.step()
-        at.batch, at.step, at.pictures = at.batch + 1, at.step + 1, at.pictures + len(labels)
-        at.loss_sum += value * len(labels)
-        at.wrong_sum += wrong(self.network.devices[0].get(scores), labels)
+        at.batch, at.step = at.batch + 1, at.step + 1
+
+    def _take(self, leave: int = 0):
+        """Note losses and mistakes of all steps but the last so many: a GPU is still at those.
+        UserError where a loss is no number."""
+        at = self.progress
+        while len(self.pending) > leave:
+            step, value, scores, labels = self.pending.popleft()
+            value = float(value.result())
+            if not np.isfinite(value):
+                raise self._diverged(f"the loss is {value}", step)
+            at.pictures += len(labels)
+            at.loss_sum += value * len(labels)
+            at.wrong_sum += wrong(scores.result(), labels)
 
     def _validate(self, stopping: threading.Event) -> Result:
         def batches():
@@ -207,7 +224,8 @@ class Trainer:
     def _row(self, epoch: float, rate: Rate, before: Progress) -> dict:
         at = self.progress
         return {"epoch": round(epoch, 4), "step": at.step, "lr": self.optimiser.lr,
-                "seconds": round(at.seconds, 2), **at.since(before), **rate.look()}
+                "seconds": round(at.seconds, 2), **at.since(before), **rate.look(),
+                **log_columns(self.network)}
 
     def draw(self):
         """The pictures of the run folder: the curves so far, and the first layer's kernels."""
@@ -217,11 +235,11 @@ class Trainer:
         plots.filters(first_kernels(self.network), self.run.filters, title)
         self.drawn = time.perf_counter()
 
-    def _diverged(self, what: str) -> UserError:
-        at = self.progress
+    def _diverged(self, what: str, step: int | None = None) -> UserError:
+        at, step = self.progress, step or self.progress.step + 1
         kept = (f"the last good checkpoint is {self.run.checkpoint}" if self.run.checkpoint.exists()
                 else "there is no checkpoint yet")
-        return UserError(f"epoch {at.epoch}, step {at.step + 1}: {what}; training stops here",
+        return UserError(f"epoch {at.epoch}, step {step}: {what}; training stops here",
                          f"try a smaller --lr than {self.settings.lr:g}; {kept}.")
 
 
@@ -230,12 +248,6 @@ def check_preset(saved: checkpoint.Checkpoint, preset: str, path):
     if saved.about["preset"] != preset:
         raise UserError(f"{path} was written by --preset {saved.about['preset']}, not {preset}",
                         "resume it with its own preset, or start a new run.")
-
-
-def first_kernels(network: Network) -> dict[str, np.ndarray]:
-    """The kernels (KH, KW, C, F) of the first layer by tower: {"a": …, "b": …} or {"": …}."""
-    return {network.letter(t): tower[0].device.get(tower[0].params["W"])
-            for t, tower in enumerate(network.stages[0])}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tinyalex import presets, summary
-from tinyalex.bench import layers, memory, peer, picture, report, sweeps
+from tinyalex.bench import gpu, layers, measures, memory, peer, picture, report, sweeps
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.report import OURS, Result
 from tinyalex.bench.timing import Clock, in_turn
@@ -20,18 +20,20 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench`; argv without the programme's name."""
     args = _parse(argv)
     recipe = presets.get(args.preset)
-    parse_placement(args.devices, recipe.towers)
+    on_gpu = parse_placement(args.devices, recipe.towers)[0] != "cpu"
     for path in filter(None, (args.csv, args.out)):
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}", "make it first.")
     if args.against:
         peer.load_torch()
+    if on_gpu:
+        return gpu.bench(args)
     if args.sweep:
         return _sweep(args)
+    mode = (_memory_of if args.memory_of else _watch_memory if args.memory
+            else _measures if args.measures else _measure)
     with Devices(args.devices, recipe.towers) as devices:
-        if args.memory_of:
-            return _memory_of(args, devices)
-        return (_watch_memory if args.memory else _measure)(args, devices)
+        return mode(args, devices)
 
 
 def _parse(argv):
@@ -42,7 +44,8 @@ def _parse(argv):
     add = parser.add_argument
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
     add("--batch-size", type=number(int, 1), default=128, help="1 for the latency of one")
-    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
+        "cuda:0,cuda:1 or auto")
     add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
     add("--csv", type=Path, metavar="FILE", help="write all figures there")
     add("--out", type=Path, metavar="PNG", help="draw them there")
@@ -51,6 +54,8 @@ def _parse(argv):
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
     add("--sweep", choices=list(sweeps.SWEEPS), help="measure against batch sizes 1 to "
         f"{sweeps.LARGEST_BATCH}, cores, sizes of the pictures, or numbers of towers")
+    add("--measures", action="store_true", help="take back, one after the other, what makes the "
+        "code fast, and see what it gains")
     add("--memory", type=number(int, 2), metavar="STEPS", help="take so many training steps and "
         "watch what the process has in memory")
     add("--memory-of", choices=["ours", *peer.VARIANTS], help="print, as JSON, what this one has "
@@ -128,6 +133,17 @@ def _sweep(args) -> int:
         title = f"{args.preset}: images/s {sweeps.ABOUT[args.sweep]}"
         picture.draw_sweep(args.sweep, found, args.out, title)
         print(f"as a picture: {args.out}")
+    return 0
+
+
+def _measures(args, devices: Devices) -> int:
+    workload = Workload(args.preset, devices, args.batch_size)
+    print(report.settings(args.preset, workload.network, args.batch_size, devices), flush=True)
+    found = measures.measure(workload, args.rounds)
+    print(f"\n{measures.table(found)}")
+    if args.csv:
+        report.write_csv(measures.csv_rows(found), measures.COLUMNS, args.csv)
+        print(f"all figures: {args.csv}")
     return 0
 
 

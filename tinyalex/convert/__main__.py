@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex import arrays, assembly, checkpoint, presets, summary
+from tinyalex import arrays, presets, summary, trained
 from tinyalex.convert import layout, onnx_graph, published, statedict
-from tinyalex.devices import Devices
 from tinyalex.errors import ArgumentParser, UserError, run
 from tinyalex.network import Network
-from tinyalex.runs import Settings
 
 THEIRS = (".caffemodel", *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
@@ -21,7 +19,7 @@ OUTS = (".safetensors", ".npz", ".onnx")
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.convert`; argv without the programme's name."""
     args = _parse(argv)
-    source = args.source / "checkpoint.npz" if args.source.is_dir() else args.source
+    source = trained.find(args.source)
     if args.out.exists() and args.out.samefile(source):
         raise UserError(f"{args.out}: is what shall be read", "name another file to write.")
     if _is_ours(source):
@@ -106,24 +104,21 @@ def _export(source: Path, args) -> int:
     if args.out.suffix not in OUTS:
         raise UserError(f"{args.out}: not a file that can be written here, by its name",
                         f"it should end in {', '.join(OUTS)}.")
-    saved = checkpoint.load(source)
-    settings = Settings.of(saved.about["settings"], source)
-    scale, classes = presets.get(settings.preset).scale, saved.about["classes"]
-    with Devices("cpu", settings.towers) as devices:
-        network = assembly.network(settings, len(classes), devices)
-        with np.errstate(all="ignore"):
-            network.load_state(saved.values, str(source))
-        arrays.expect_finite(source, network.state() | {"mean": saved.mean})
-        side = network.input_shape[0]
-        if min(saved.mean.shape[:2]) < side:
+    # What is not finite is found below.
+    with np.errstate(all="ignore"), trained.opened(source, "cpu") as one:
+        network, side, preset = one.network, one.network.input_shape[0], one.settings.preset
+        arrays.expect_finite(source, network.state() | {"mean": one.mean})
+        if min(one.mean.shape[:2]) < side:
             raise UserError(f"{source}: its mean picture is smaller than what the network reads",
                             "the file is damaged: use another one.")
+        scale = presets.get(preset).scale
         if args.out.suffix == ".onnx":
-            onnx_graph.save(args.out, network, scale, layout.centre(saved.mean, side), classes)
+            mean = layout.centre(one.mean, side)
+            onnx_graph.save(args.out, network, scale, mean, one.classes)
         else:
-            statedict.save(args.out, layout.state_dict(network, scale, saved.mean),
-                           {"preset": settings.preset, "classes": json.dumps(classes)})
-        _print({"read": str(source), "network": _about(network, settings.preset),
+            statedict.save(args.out, layout.state_dict(network, scale, one.mean),
+                           {"preset": preset, "classes": json.dumps(one.classes)})
+        _print({"read": str(source), "network": _about(network, preset),
                 "input": f"(N, 3, {side}, {side}), RGB, 0 to 255", "wrote": str(args.out)})
     return 0
 

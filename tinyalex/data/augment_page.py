@@ -14,7 +14,8 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.data.statistics import Statistics
 from tinyalex.files import replacing
-from tinyalex.plots import CAPTION, LINE, MARGIN, QUIET, _figure, _paste, _write
+from tinyalex.plots import page
+from tinyalex.plots.page import CAPTION, LINE, MARGIN, QUIET
 
 WHOLE = 192  # pixels of the page that a picture is wide; its crops in proportion
 GAP = 8
@@ -131,17 +132,17 @@ def _ten(some: Dataset, side: int) -> list[list[Tile]]:
 def _page(sections: dict[str, list[list[Tile]]], scale: float, path: str | Path):
     rows = [row for section in sections.values() for row in section]
     tall = len(sections) * (LINE + GAP) + sum(_height(row, scale) for row in rows)
-    figure = _figure(7 * (WHOLE + GAP) + 2 * MARGIN - GAP, tall + MARGIN)
+    figure = page.figure(7 * (WHOLE + GAP) + 2 * MARGIN - GAP, tall + MARGIN)
     y = MARGIN
     for title, section in sections.items():
-        _write(figure, title, MARGIN, y, fontsize=10)
+        page.write(figure, title, MARGIN, y, fontsize=10)
         y += LINE + GAP
         for row in section:
             for column, tile in enumerate(row):
                 x = MARGIN + column * (WHOLE + GAP)
                 image = _enlarged(tile, scale)
-                _paste(figure, image, x, y)
-                _write(figure, tile.caption, x + image.shape[1] / 2, y + image.shape[0] + 3,
+                page.paste(figure, image, x, y)
+                page.write(figure, tile.caption, x + image.shape[1] / 2, y + image.shape[0] + 3,
                        ha="center", fontsize=7, color=QUIET)
             y += _height(row, scale)
     with replacing(path, suffix=".png") as part:

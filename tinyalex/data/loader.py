@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyalex.data import augment as augmentation
 from tinyalex.data.augment import CENTRE, ColourNoise
+from tinyalex.data.crops import Crops, Mean
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import MemoryPool
 from tinyalex.errors import UserError
@@ -27,6 +28,7 @@ class Loader:
     ten_crops: all ten views of each picture, in the order of `augment.ten_crops`, instead of one. A
     batch then has a tenth of the pictures, so that it takes as much memory as without.
     workers: threads that share the pictures of a batch.
+    raw: batches as `Crops`, bytes that a GPU makes the same pictures of.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
@@ -34,7 +36,8 @@ class Loader:
     def __init__(self, dataset: Dataset, side: int, mean: np.ndarray, *, scale: float = 1.0,
                  batch_size: int = 128, seed: int = 0, shuffle: bool = False,
                  augment: bool = False, colour: ColourNoise | None = None,
-                 mean_crop: str = "same", ten_crops: bool = False, workers: int = 1):
+                 mean_crop: str = "same", ten_crops: bool = False, workers: int = 1,
+                 raw: bool = False):
         height, width = dataset.images.shape[1:3]
         if min(height, width) < side:
             raise UserError(
@@ -53,12 +56,14 @@ class Loader:
         # Mirrored once, here: to read it backwards for every picture takes much longer.
         self._means = mean, np.ascontiguousarray(mean[:, ::-1])
         self._pool = MemoryPool()
+        self._mean = Mean(mean) if raw else None
 
     def __len__(self) -> int:
         """Batches in an epoch; the last one may be smaller."""
         return -(-len(self.dataset) // self.batch_size)
 
-    def epoch(self, number: int = 1, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def epoch(self, number: int = 1, first: int = 0,
+              ) -> Iterator[tuple[np.ndarray | Crops, np.ndarray]]:
         """The batches of one epoch: (N, side, side, 3) float32 and their labels (N,), or of ten
         crops (10·N, side, side, 3), the ten of a picture one after the other, and labels (N,).
 
@@ -70,10 +75,15 @@ class Loader:
         with ThreadPoolExecutor(self.workers, "loader") as threads:
             def begin(batch):
                 some = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-                x = self._pool.empty((*places[some].shape[:2], self.side, self.side, 3), np.float32)
-                parts = [threads.submit(self._fill, x[k::self.workers], some[k::self.workers],
+                shape = (*places[some].shape[:2], self.side, self.side, 3)
+                x = self._pool.empty(shape, np.uint8 if self._mean else np.float32)
+                fill = self._cut if self._mean else self._fill
+                parts = [threads.submit(fill, x[k::self.workers], some[k::self.workers],
                                         places, shifts, factor) for k in range(self.workers)]
-                return x.reshape(-1, *x.shape[2:]), self.dataset.labels[some], parts
+                x = x.reshape(-1, *x.shape[2:])
+                if self._mean:
+                    x = self._crops(x, places[some], [shifts[i] for i in some], factor)
+                return x, self.dataset.labels[some], parts
 
             begun = (begin(batch) for batch in range(first, len(self)))
             ahead = next(begun, None)
@@ -113,6 +123,24 @@ class Loader:
                     augmentation.add_colour(out, shifts[i])
                 if factor != 1:
                     out *= np.float32(factor)
+
+    def _cut(self, x, indices, places, shifts, factor):
+        """Only copy the pixels of these indices: x (N, views, side, side, 3) uint8."""
+        for i, views in zip(indices.tolist(), x, strict=True):
+            for (top, left, _), out in zip(places[i].tolist(), views, strict=True):
+                out[...] = self.dataset.images[i, top : top + self.side, left : left + self.side]
+
+    def _crops(self, pixels, places, shifts, factor):
+        """What is left to do with these pixels. places: (N, views, 3). shifts: N, or None, each."""
+        views = places.shape[1]
+        mirrored = places[..., 2:].reshape(-1, 1)
+        if self.mean_crop == "centre":
+            where = np.broadcast_to([*self._ten[CENTRE][:2], 0], (len(pixels), 3))
+        else:
+            where = places.reshape(-1, 3)
+        shifts = [np.zeros(3) if shift is None else shift for shift in shifts for _ in range(views)]
+        return Crops(pixels, np.hstack([where, mirrored]).astype(np.int32),
+                     np.array(shifts, np.float32), self._mean, factor)
 
     def view(self, picture: np.ndarray, place: tuple[int, int, int], out: np.ndarray):
         """One view of a picture (S, S, 3) minus its mean, into out (side, side, 3) float32."""

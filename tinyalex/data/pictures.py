@@ -46,6 +46,14 @@ def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> n
         raise BrokenPicture(path, f"not a picture that can be read{about}") from None
 
 
+def resized(image: np.ndarray, side: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 as (side, side, 3): itself where it is one, else as read_picture
+    would have it."""
+    if image.shape[:2] == (side, side):
+        return image
+    return _square(Image.fromarray(image), side)
+
+
 def _square(picture: Image.Image, side: int) -> np.ndarray:
     # Cut and scaled in one go: of a panorama, all but the centre would be made only to be dropped.
     short = min(picture.size)

@@ -2,6 +2,7 @@
 
     loops.py   plain Python loops: the definition, slow, what the tests compare with
     numpy.py   vectorised for the CPU
+    cupy.py    CUDA, for the GPU
 
 Every function of the contract takes arrays (N, H, W, C) and writes into arrays that the caller
 made, so that memory is decided in one place, the device:
@@ -15,7 +16,20 @@ made, so that memory is decided in one place, the device:
     average_pool_backward(dy, K, S, dx)
     window_sum(x, n, y)                   x (..., C) -> y (..., C)
     box_sum(x, n, y)                      x (N, H, W, C) -> y (N, H, W, C)
+    relu(x, y)                            any shape
+    relu_backward(dy, y, dx)
+    add_bias(y, b)                        y (..., F) += b (F,)
+    sum_rows(x, y)                        x (R, F) -> y (F,)
+    pack_mask(mask)                       a mask of the host, as `dropout` wants it on the device
+    dropout(x, mask, y)                   y = x * mask, any shape
     sgd_update(w, v, g, lr, momentum, weight_decay)
+
+What follows is there only where it saves time: the layer computes the same without.
+
+    add_bias_relu(y, b)                   add_bias, then relu in place
+    lrn(x, n, k, alpha, beta, y, s)       x (..., C) -> y and s: LocalResponseNorm
+    lrn_backward(dy, x, s, n, alpha, beta, dx)
+    finish_crops(pixels, places, mean, shifts, scale, x)     see data/crops.py
 
 K = (KH, KW), S = stride, P = (before, after) = zeros around each picture: `before` at its top and
 left, `after` at its bottom and right. The shapes say the rest.

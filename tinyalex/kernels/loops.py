@@ -104,6 +104,79 @@ def box_sum(x, n, y):
         y[b, h, w, c] = sum(x[b, i, j, c] for i in rows for j in columns)
 
 
+def lrn(x, n, k, alpha, beta, y, s):
+    """Divide by a power of the squares of the channels around: `LocalResponseNorm`."""
+    C = x.shape[-1]
+    for index in np.ndindex(x.shape):
+        *pixel, i = index
+        window = range(max(0, i - n // 2), min(C, i + n // 2 + 1))
+        scale = k + alpha * sum(x[(*pixel, j)] ** 2 for j in window)
+        y[index], s[index] = x[index] * scale**-beta, scale
+
+
+def lrn_backward(dy, x, s, n, alpha, beta, dx):
+    """What dx is made of, as the docstring of `LocalResponseNorm` derives it."""
+    C = x.shape[-1]
+    for index in np.ndindex(x.shape):
+        *pixel, i = index
+        window = [(*pixel, j) for j in range(max(0, i - n // 2), min(C, i + n // 2 + 1))]
+        through = sum(dy[j] * x[j] * s[j] ** (-beta - 1) for j in window)
+        dx[index] = dy[index] * s[index] ** -beta - 2 * alpha * beta * x[index] * through
+
+
+def relu(x, y):
+    """y = max(0, x)."""
+    for i in np.ndindex(x.shape):
+        y[i] = max(0, x[i])
+
+
+def relu_backward(dy, y, dx):
+    """dx = dy where y > 0, else 0."""
+    for i in np.ndindex(y.shape):
+        dx[i] = dy[i] if y[i] > 0 else 0
+
+
+def add_bias(y, b):
+    """y[..., f] += b[f], in place."""
+    for i in np.ndindex(y.shape):
+        y[i] += b[i[-1]]
+
+
+def add_bias_relu(y, b):
+    """y[..., f] = max(0, y[..., f] + b[f]), in place."""
+    for i in np.ndindex(y.shape):
+        y[i] = max(0, y[i] + b[i[-1]])
+
+
+def sum_rows(x, y):
+    """y[f] = the sum of x[r, f] over all rows r."""
+    y[...] = 0
+    for r, f in np.ndindex(x.shape):
+        y[f] += x[r, f]
+
+
+def pack_mask(mask):
+    """The mask as it is."""
+    return mask
+
+
+def dropout(x, mask, y):
+    """y = x where the mask is true, else 0."""
+    for i in np.ndindex(x.shape):
+        y[i] = x[i] if mask[i] else 0
+
+
+def finish_crops(pixels, places, mean, shifts, scale, x):
+    """x = (pixels - mean + shift) * scale, picture by picture. Its place says where in the mean it
+    lies, and whether the mean and the pixels are to be mirrored."""
+    N, SIDE, _, _ = x.shape
+    for n, h, w, c in np.ndindex(x.shape):
+        top, left, mean_mirrored, mirrored = places[n]
+        u, v = (SIDE - 1 - w if back else w for back in (mean_mirrored, mirrored))
+        pixel = float(pixels[n, h, v, c]) - mean[top + h, left + u, c]
+        x[n, h, w, c] = (pixel + shifts[n, c]) * scale
+
+
 def sgd_update(w, v, g, lr, momentum, weight_decay):
     """The update of the paper's section 5; w and v change in place."""
     for i in np.ndindex(w.shape):

@@ -196,6 +196,39 @@ def box_sum(x, n, y):
         y[:, :, :-d] += high[:, :, d:]
 
 
+def relu(x, y):
+    """y = max(0, x)."""
+    np.maximum(x, 0, out=y)
+
+
+def relu_backward(dy, y, dx):
+    """dx = dy where y > 0, else 0."""
+    np.multiply(dy, y > 0, out=dx)
+
+
+def add_bias(y, b):
+    """y += b, in place, for y (..., F)."""
+    y += b
+
+
+def sum_rows(x, y):
+    """A product with ones: x.sum(axis=0) is several times slower, since NumPy adds row to row, and
+    these are short."""
+    ones = empty((1, len(x)), x.dtype)
+    ones[...] = 1
+    np.matmul(ones, x, out=y[None])
+
+
+def pack_mask(mask):
+    """The mask as it is: it does not have to cross."""
+    return mask
+
+
+def dropout(x, mask, y):
+    """y = x where the mask is true, else 0."""
+    np.multiply(x, mask, out=y)
+
+
 def sgd_update(w, v, g, lr, momentum, weight_decay):
     """v ← momentum·v − weight_decay·lr·w − lr·g, then w ← w + v, in place."""
     v *= momentum

@@ -87,6 +87,7 @@ class Weighted(Layer):
     """
 
     keeps = "x"
+    relu_too = False  # take the ReLU as well, just now; see `Network`
 
     def __init__(self, shape: tuple[int, ...], std: Spread, bias: float, name: str, rng=None):
         super().__init__(name)
@@ -119,6 +120,10 @@ class Weighted(Layer):
             raise RuntimeError(
                 f"{self.name} has no weights yet. HINT: build it with rng=0, or call initialise.")
         return self.params["W"], self.params["b"]
+
+    def _add_bias(self, y, b):
+        kernels = self.device.kernels
+        (kernels.add_bias_relu if self.relu_too else kernels.add_bias)(y, b)
 
     def _gradients(self):
         """The arrays that backward fills: made once, then written over at each step."""

@@ -75,7 +75,7 @@ class Conv2D(Weighted):
             _, cols = self._columns(x[pictures], OH, OW)
             out = y[pictures].reshape(-1, F)
             np.matmul(cols, W.reshape(-1, F), out=out)
-            out += b
+            self._add_bias(out, b)
 
         self._over(x, some, self._column_bytes(OH, OW, x.dtype))
         self._keep(train, x)
@@ -93,7 +93,9 @@ class Conv2D(Weighted):
             shaped, cols = self._columns(x[pictures], OH, OW)
             out = dy[pictures].reshape(-1, F)
             dWs[worker] += np.matmul(cols.T, out, out=self.device.empty(W.shape, W.dtype))
-            dbs[worker] += self._sum_of_rows(out)
+            db = self.device.empty((F,), W.dtype)
+            self.device.kernels.sum_rows(out, db)
+            dbs[worker] += db
             if dx is not None:
                 np.matmul(out, W.T, out=cols)  # cols has done its work: dcols takes its place
                 self.device.kernels.col2im(shaped, self.S, self.P, dx[pictures])
@@ -103,13 +105,6 @@ class Conv2D(Weighted):
             for other in sums[1:]:
                 sums[0] += other
         return dx
-
-    def _sum_of_rows(self, rows):
-        """The sum over the first axis, as a product with ones: rows.sum(axis=0) is several times
-        slower, since NumPy adds row to row, and these are short."""
-        ones = self.device.empty((1, len(rows)), rows.dtype)
-        ones[...] = 1
-        return np.matmul(ones, rows)[0]
 
     def _sums_by_worker(self):
         """Zeros, in which each worker adds up the gradients of its own pictures. The first

@@ -66,7 +66,7 @@ class Linear(Weighted):
 
         def some(columns, worker):
             np.matmul(x, W[:, columns], out=y[:, columns])
-            y[:, columns] += b[columns]
+            self._add_bias(y[:, columns], b[columns])
 
         self.device.over(W.shape[1], some)
         self._keep(train, x)
@@ -107,24 +107,38 @@ class Dropout(Layer):
         if not 0 < keep <= 1:
             raise UserError(f"{name}: keep={keep} is no share of the units", "0 < keep <= 1.")
         self.keep, self.seed, self.step = keep, seed, 0
+        self.ahead = {}  # the mask of the next step, where the device prepares it meanwhile
 
     def extra_bytes(self, shape, itemsize):
         return int(np.prod(shape))
 
     def mask(self, shape: tuple[int, ...]) -> np.ndarray:
         """The mask of the current step, on the host: booleans, true for the units that stay."""
+        return self._draw(shape, self.step)
+
+    def _draw(self, shape, step):
         key = [self.seed, zlib.crc32(self.name.encode())]
-        random = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, self.step]))
+        random = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, step]))
         return random.random(shape, np.float32) < self.keep
 
     def forward(self, x, train=False):
         if not train:
             return x * x.dtype.type(self.keep)
-        m = self.device.put(self.mask(x.shape))
+        ahead = self.ahead.pop((x.shape, self.step), None)
+        mask = ahead.result() if ahead else self.mask(x.shape)
+        m = self.device.put(self.device.kernels.pack_mask(mask))
         self.step += 1
+        if self.device.lag:  # the host has time to spare
+            following = x.shape, self.step
+            self.ahead = {following: self.device.prepare(self._draw, *following)}
         self._keep(train, m)
-        return x * m
+        return self._masked(x, m)
 
     def backward(self, dy):
         (m,) = self._recall()
-        return dy * m
+        return self._masked(dy, m)
+
+    def _masked(self, x, m):
+        y = self.device.empty(x.shape, x.dtype)
+        self.device.kernels.dropout(x, m, y)
+        return y

@@ -15,7 +15,8 @@ class SoftmaxCrossEntropy(Layer):
 
     Backward. d(-log p_label)/dx_k = p_k - [k is the label], so dx = (p - onehot) / N.
 
-    x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. The loss is a float.
+    x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. The loss is a float; on a GPU it stays
+    there, and float() waits for it.
     """
 
     def forward(self, x, labels, train: bool = False) -> float:
@@ -24,7 +25,7 @@ class SoftmaxCrossEntropy(Layer):
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
         true = xp.arange(len(x)), self.device.put(labels)
         self._keep(train, log_p, true)
-        return float(-log_p[true].mean())
+        return self.device.number(-log_p[true].mean())
 
     def backward(self):
         log_p, true = self._recall()

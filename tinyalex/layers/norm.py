@@ -49,11 +49,7 @@ class ResponseNorm(Layer):
         def some(part, worker):
             xs, ys = x_apart[part], y_apart[part]
             ss = s_apart[part] if train else self.device.empty(xs.shape, x.dtype)
-            np.multiply(xs, xs, out=ys)  # what leads to y is written where y will be: less memory
-            self._window_sum(ys, ss)
-            ss *= self.alpha / self.divisor
-            ss += self.k
-            np.divide(xs, self._power(ss, out=ys), out=ys)
+            self._forward(xs, ys, ss)
 
         self._over(x_apart, some)
         self._keep(train, x, s)
@@ -65,18 +61,27 @@ class ResponseNorm(Layer):
         x_apart, s_apart, dy_apart, dx_apart = map(self._apart, (x, s, dy, dx))
 
         def some(part, worker):
-            xs, ss, dxs = x_apart[part], s_apart[part], dx_apart[part]
-            direct, through = (self.device.empty(xs.shape, x.dtype) for _ in range(2))
-            np.divide(dy_apart[part], self._power(ss, out=direct), out=direct)
-            np.multiply(direct, xs, out=through)
-            through /= ss
-            self._window_sum(through, dxs)
-            dxs *= xs
-            dxs *= -2 * self.alpha / self.divisor * self.beta
-            dxs += direct
+            self._backward(dy_apart[part], x_apart[part], s_apart[part], dx_apart[part])
 
         self._over(x_apart, some)
         return dx
+
+    def _forward(self, x, y, s):
+        np.multiply(x, x, out=y)  # what leads to y is written where y will be: less memory
+        self._window_sum(y, s)
+        s *= self.alpha / self.divisor
+        s += self.k
+        np.divide(x, self._power(s, out=y), out=y)
+
+    def _backward(self, dy, x, s, dx):
+        direct, through = (self.device.empty(x.shape, x.dtype) for _ in range(2))
+        np.divide(dy, self._power(s, out=direct), out=direct)
+        np.multiply(direct, x, out=through)
+        through /= s
+        self._window_sum(through, dx)
+        dx *= x
+        dx *= -2 * self.alpha / self.divisor * self.beta
+        dx += direct
 
 
 class LocalResponseNorm(ResponseNorm):
@@ -108,6 +113,19 @@ class LocalResponseNorm(ResponseNorm):
 
     def _window_sum(self, x, y):
         self.device.kernels.window_sum(x, self.n, y)
+
+    def _forward(self, x, y, s):
+        # A device may have all of it as one kernel, which reads and writes memory once.
+        if at_once := getattr(self.device.kernels, "lrn", None):
+            at_once(x, self.n, self.k, self.alpha, self.beta, y, s)
+        else:
+            super()._forward(x, y, s)
+
+    def _backward(self, dy, x, s, dx):
+        if at_once := getattr(self.device.kernels, "lrn_backward", None):
+            at_once(dy, x, s, self.n, self.alpha, self.beta, dx)
+        else:
+            super()._backward(dy, x, s, dx)
 
 
 class SpatialResponseNorm(ResponseNorm):

@@ -1,0 +1,57 @@
+"""python -m tinyalex.filters: what a network's first layer has learned to look for; see --help."""
+
+import sys
+from pathlib import Path
+
+from tinyalex import plots, trained
+from tinyalex.errors import ArgumentParser, png_path, run
+from tinyalex.first_layer import NOISE, colour_specificity, first_kernels, tower_specificity
+from tinyalex.runs import Run
+from tinyalex.summary import align
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.filters`; argv without the programme's name."""
+    args = _parse(argv)
+    with trained.opened(args.checkpoint, "cpu") as net:
+        kernels = first_kernels(net.network)
+    folder = net.path.parent
+    rows = Run.open(folder).rows() if (folder / "config.json").is_file() else []
+    out = args.out or folder / "filters.png"
+    colours = out.with_name(f"{out.stem}-colour.png")
+    plots.filters(kernels, out, net.name)
+    plots.colours(rows, kernels, colours, net.name)
+    print(_table(kernels, rows))
+    print(f"\n0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn\n"
+          f"the kernels: {out}\ntheir colour specificity: {colours}")
+    return 0
+
+
+def _parse(argv):
+    parser = ArgumentParser(
+        prog="python -m tinyalex.filters",
+        description="Draw the kernels of the first layer, tower a above tower b (figure 3 of the "
+                    "paper), and say how much each tower cares for colour (section 6.1): the share "
+                    "of its kernels' energy that is off the grey axis, and its history.")
+    parser.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
+                        help="a run folder, or an .npz file")
+    parser.add_argument("--out", type=png_path, metavar="PNG", help="where to draw them; "
+                        "filters.png beside the checkpoint if not given. The colour specificity is "
+                        "drawn beside it, as …-colour.png")
+    return parser.parse_args(argv)
+
+
+def _table(kernels: dict, rows: list[dict]) -> str:
+    """A line for each tower: how many kernels, and their colour specificity."""
+    lines = [("tower", "kernels", "specificity", "first logged", "below 1/3", "above 2/3")]
+    for tower, array in kernels.items():
+        each = colour_specificity(array)
+        logged = [row[key] for row in rows if row.get(key := f"colour_{tower or 'a'}") is not None]
+        lines.append((tower or "–", str(len(each)), f"{tower_specificity(array):.3f}",
+                      f"{logged[0]:.3f}" if logged else "–",
+                      str((each < 1 / 3).sum()), str((each > NOISE).sum())))
+    return align(lines, total=False)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,121 @@
+"""python -m tinyalex.info: what there is to compute with, whether it works, and what is missing."""
+
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+import tinyalex
+from tinyalex import alexnet, cuda
+from tinyalex.cuda import CudaDevice
+from tinyalex.devices import CpuDevice, available_cores, parse_placement
+from tinyalex.errors import ArgumentParser, run
+
+TOLERANCE = 1e-3  # of the self-test: float32, added up in another order
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.info`; argv without the programme's name."""
+    ArgumentParser(
+        prog="python -m tinyalex.info",
+        description="Say what there is to compute with, try whether it works, and say what to "
+                    "install where something is missing.").parse_args(argv)
+    for name, text in report():
+        print(f"{name:<9} {text}", flush=True)
+    return 0
+
+
+def report() -> Iterator[tuple[str, str]]:
+    """Lines of the report, (name, text) each, as they are found out."""
+    yield "tinyalex", (f"{tinyalex.__version__}, Python {platform.python_version()}, "
+                       f"{platform.system()}")
+    blas = ", ".join(f"{one['internal_api']} {one['version']}" for one in threadpool_info()
+                     if one["user_api"] == "blas")
+    yield "cpu", f"{available_cores()} cores, numpy {np.__version__}, BLAS: {blas or 'not known'}"
+    found = cuda.find()
+    yield "cupy", found.cupy
+    if found.problem:
+        yield "gpu", f"none: {found.problem}"
+        yield "HINT:", found.hint
+    else:
+        yield from _gpus(found)
+    yield "auto", f"--devices auto is {','.join(parse_placement('auto'))}"
+
+
+def _gpus(found: cuda.Found) -> Iterator[tuple[str, str]]:
+    runtime = cuda.load().cuda.runtime
+    yield "cuda", (f"driver {_version(runtime.driverGetVersion())}, "
+                   f"runtime {_version(runtime.runtimeGetVersion())}")
+    for gpu in found.gpus:
+        major, minor = gpu.capability
+        yield f"cuda:{gpu.index}", (f"{gpu.name}, {gpu.memory / 1e9:.1f} GB, compute capability "
+                                    f"{major}.{minor}")
+        yield from _try(gpu)
+    for source in found.gpus:
+        for target in found.gpus:
+            if source.index < target.index:
+                yield "copies", _copies(source.index, target.index)
+
+
+def _version(number: int) -> str:
+    """ "12.9" of 12090."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _try(gpu: cuda.Gpu) -> Iterator[tuple[str, str]]:
+    """A product, then a whole training step; whatever goes wrong is said in a line."""
+    for name, check in (("product", product), ("self-test", self_test)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                difference = check(gpu.index)
+        except Exception as error:  # a library that is missing shows in many ways
+            yield name, f"does not work: {type(error).__name__}: {cuda.first_line(error)}"
+            yield "HINT:", f"install CuPy with the toolkit's libraries: {cuda.INSTALL}."
+            return
+        good = difference < TOLERANCE
+        yield name, f"{'right' if good else 'WRONG'}: differs from the CPU by {difference:.1e}"
+
+
+def product(index: int) -> float:
+    """Multiply two small matrices on this GPU: the largest difference from the CPU's product."""
+    device, rng = CudaDevice(index), np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 64, 64), np.float32)
+    c = device.run(np.matmul, device.put(a), device.put(b)).result()
+    return float(np.abs(device.get(c) - a @ b).max() / np.abs(a @ b).max())
+
+
+def self_test(index: int) -> float:
+    """A training step of the preset `tiny` on this GPU: the largest difference of a gradient from
+    the CPU's, relative to the largest number of that gradient."""
+    gradients = []
+    for device in (CpuDevice(), CudaDevice(index)):
+        network, rng = alexnet.tiny(devices=[device]), np.random.default_rng(0)
+        x = rng.standard_normal((4, *network.input_shape), np.float32)
+        _, dscores = network.loss_and_gradient(network.forward(x, train=True),
+                                               rng.integers(0, network.classes, 4))
+        network.backward(dscores)
+        gradients.append([device.get(p.grad) for p in network.parameters])
+        device.close()
+    return max(float(np.abs(a - b).max() / np.abs(a).max())
+               for a, b in zip(*gradients, strict=True))
+
+
+def _copies(source: int, target: int) -> str:
+    one, two = CudaDevice(source), CudaDevice(target)
+    ways = []
+    for a, b in ((one, two), (two, one)):
+        if not cuda.copies_arrive(a, b):
+            ways.append(f"{a.name} to {b.name}: arrive damaged, so they go through the host")
+        elif cuda.load().cuda.runtime.deviceCanAccessPeer(b.index, a.index):
+            ways.append(f"{a.name} to {b.name}: direct")
+        else:
+            ways.append(f"{a.name} to {b.name}: the driver takes them through the host")
+    return "; ".join(ways)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
