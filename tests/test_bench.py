@@ -473,6 +473,7 @@ def fingerprint(workload):
     """All that measures change."""
     first, device = workload.network.stages[0][0], workload.network.devices[0]
     return (kernels.im2col, kernels.col2im, kernels.max_pool, kernels.window_sum,
+            kernels.sum_rows, workload.network._before_relus == [],
             type(device.pool).empty, device.chunk_bytes, Conv2D.places,
             LocalResponseNorm._power,
             first[0].input_gradient, first[1].inplace, SGD.PIECE,

@@ -120,3 +120,19 @@ def test_sgd_update_does_what_the_loops_say():
 ])
 def test_output_size_counts_windows(size, kernel, stride, pad, ceil, windows):
     assert output_size(size, kernel, stride, pad, ceil) == windows
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_biases_and_relu_are_the_loops_to_the_bit_and_what_is_no_number_stays(dtype):
+    rng = np.random.default_rng(3)
+    x, b = rng.standard_normal((9, 5)).astype(dtype), rng.standard_normal(5).astype(dtype)
+    x[0, 0], x[1, 1], x[2, 2] = np.nan, -b[1], np.inf
+    for kernel in ("add_bias", "add_bias_relu"):
+        fast, slow = x.copy(), x.copy()
+        getattr(numpy, kernel)(fast, b)
+        getattr(loops, kernel)(slow, b)
+        np.testing.assert_array_equal(fast, slow)
+    fast, slow = np.full(5, np.nan, dtype), np.full(5, np.nan, dtype)
+    numpy.sum_rows(x[3:], fast)
+    loops.sum_rows(x[3:], slow)
+    np.testing.assert_allclose(fast, slow, rtol=1e-5)

@@ -66,6 +66,21 @@ def fresh_memory(pool, shape, dtype):
     return np.empty(shape, dtype)
 
 
+def sum_rows(x, y):
+    np.sum(x, axis=0, out=y)
+
+
+def _biases_then_relus(workload: Workload):
+    return patch.object(workload.network, "_before_relus", [])
+
+
+@contextmanager
+def _relus_into_new_arrays(workload: Workload) -> Iterator[None]:
+    relus = [layer for layer in workload.network.shapes if isinstance(layer, ReLU)]
+    with _biases_then_relus(workload), _attributes(relus, inplace=False):
+        yield
+
+
 @contextmanager
 def _numpys_own_buffer(workload: Workload) -> Iterator[None]:
     def set_all(size):
@@ -86,10 +101,6 @@ def _attributes(layers: list, **values) -> Iterator[None]:
             for name, value in values.items():
                 stack.enter_context(patch.object(layer, name, value))
         yield
-
-
-def _layers(workload: Workload, kind: type) -> list:
-    return [layer for layer in workload.network.shapes if isinstance(layer, kind)]
 
 
 def _first_layers(workload: Workload) -> list:
@@ -124,8 +135,9 @@ MEASURES = [
             lambda w: patch.object(LocalResponseNorm, "_power", power_by_pow)),
     Measure("max pooling over the 9 places of a window",
             lambda w: patch.object(kernels, "max_pool", max_pool_by_places)),
-    Measure("ReLU into a new array",
-            lambda w: _attributes(_layers(w, ReLU), inplace=False)),
+    Measure("biases and ReLU one after the other", _biases_then_relus),
+    Measure("the same, ReLU into a new array", _relus_into_new_arrays),
+    Measure("biases' gradients by np.sum", lambda w: patch.object(kernels, "sum_rows", sum_rows)),
     Measure("SGD over whole arrays", lambda w: patch.object(SGD, "PIECE", 1 << 40)),
     Measure("NumPy's buffer as it comes", _numpys_own_buffer),
     Measure("as many BLAS threads a call as cores",
@@ -139,16 +151,17 @@ def measure(workload: Workload, rounds: int) -> Found:
     """How many times as long a step takes without each measure as with all, round by round. Right
     before each, the step with all measures is timed."""
     found = {one.name: {"training": [], "inference": []} for one in MEASURES}
+    calls = {"training": workload.train, "inference": workload.infer}
+    times = {mode: warm_up(call) for mode, call in calls.items()}
     with tqdm(total=rounds * len(MEASURES), desc="measuring", unit="run", disable=None,
               leave=False) as bar:
         for _ in range(rounds):
             for one in MEASURES:
-                for mode, call in (("training", workload.train), ("inference", workload.infer)):
-                    times = warm_up(call)
-                    whole = seconds(call, times)
+                for mode, call in calls.items():
+                    whole = seconds(call, times[mode])
                     with one.without(workload):
                         call()
-                        found[one.name][mode].append(seconds(call, times) / whole)
+                        found[one.name][mode].append(seconds(call, times[mode]) / whole)
                 bar.update()
     return found
 

@@ -125,9 +125,9 @@ def lrn_backward(dy, x, s, n, alpha, beta, dx):
 
 
 def relu(x, y):
-    """y = max(0, x)."""
+    """y = max(0, x); what is no number stays so."""
     for i in np.ndindex(x.shape):
-        y[i] = max(0, x[i])
+        y[i] = 0 if x[i] <= 0 else x[i]
 
 
 def relu_backward(dy, y, dx):
@@ -143,9 +143,9 @@ def add_bias(y, b):
 
 
 def add_bias_relu(y, b):
-    """y[..., f] = max(0, y[..., f] + b[f]), in place."""
+    """y[..., f] = max(0, y[..., f] + b[f]), in place; what is no number stays so."""
     for i in np.ndindex(y.shape):
-        y[i] = max(0, y[i] + b[i[-1]])
+        y[i] = 0 if y[i] + b[i[-1]] <= 0 else y[i] + b[i[-1]]
 
 
 def sum_rows(x, y):

@@ -211,6 +211,13 @@ def add_bias(y, b):
     y += b
 
 
+def add_bias_relu(y, b):
+    """max(0, y + b) = max(−b, y) + b, to the bit: NumPy's maximum is many times faster for two rows
+    of numbers than for a row and the number 0."""
+    np.maximum(y, -b, out=y)
+    y += b
+
+
 def sum_rows(x, y):
     """A product with ones: x.sum(axis=0) is several times slower, since NumPy adds row to row, and
     these are short."""
