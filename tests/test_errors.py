@@ -44,6 +44,11 @@ def test_a_users_error_is_two_lines_and_status_2(capsys):
     assert complaint(capsys) == ("error: a.jpg: not a picture", "HINT: name a picture.")
 
 
+def test_what_a_damaged_file_calls_itself_stays_one_line(capsys):
+    assert run(failing(UserError("a\nb\x1b[31mred: ü", "c\rd"))) == 2
+    assert complaint(capsys) == ("error: a\ufffdb\ufffd[31mred: ü", "HINT: c\ufffdd")
+
+
 @pytest.mark.parametrize(("code", "advice"), [
     (errno.ENOSPC, "free some space"),
     (errno.EACCES, "permissions"),

@@ -18,6 +18,7 @@ COMMANDS = {
     "data": "list, fetch and show datasets",
     "prepare": "turn a folder of photographs into a dataset that opens at once",
     "gradcheck": "compare every gradient with numbers; --show-mutants: see mistakes caught",
+    "convert": "read weights of Caffe and torchvision, write them for PyTorch and ONNX",
     "info": "what there is to compute with, whether it works, what to install",
     "bench": "measure the speed: layer by layer, against its floor, against PyTorch",
 }

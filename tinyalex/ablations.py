@@ -55,7 +55,10 @@ def _move_lrns(stage, before):
         at = moved.index(lrn)
         first = max((i for i in weighted if i < at), default=0)
         last = min((i for i in weighted if i > at), default=len(moved))
-        unit = next(layer for layer in moved[first:last] if isinstance(layer, ReLU | Tanh))
+        unit = next((layer for layer in moved[first:last] if isinstance(layer, ReLU | Tanh)), None)
+        if unit is None:
+            raise UserError(f"--lrn: {lrn.name} of this preset reads the maps of all towers, and "
+                            "cannot go past its ReLU", "choose another preset, or --lrn none.")
         moved.remove(lrn)
         moved.insert(moved.index(unit) + (not before), lrn)
     return moved

@@ -48,7 +48,18 @@ def he(layer: Weighted) -> float:
     return sqrt(2 / layer.inputs)
 
 
-INITS = {"paper": printed, "original": as_run, "he": he}
+def caffe(layer: Weighted) -> float:
+    """What Caffe's bvlc_alexnet starts with."""
+    return 0.005 if layer.name.startswith(("fc6", "fc7")) else 0.01
+
+
+def cifar10_quick(layer: Weighted) -> float:
+    """What Caffe's cifar10_quick starts with."""
+    return {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01}.get(layer.name.rstrip("ab"), 0.1)
+
+
+INITS = {"paper": printed, "original": as_run, "he": he, "caffe": caffe,
+         "cifar10-quick": cifar10_quick}
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,9 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
     UserError where nothing would be left of them behind the last pooling.
     """
+    if init not in INITS:
+        raise UserError(f"--init {init}: there is no such choice",
+                        f"choose one of {', '.join(INITS)}.")
     size = replace(size, side=side or size.side)
     if final_side(size) < 1:
         raise UserError(f"pictures of {size.side}×{size.side} are too small for this network",

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex import arrays
+from tinyalex.arrays import Damaged, Stored
 from tinyalex.errors import UserError
-from tinyalex.files import open_npz, replacing
+from tinyalex.files import replacing
 
 FORMAT = 1
 
@@ -45,19 +47,39 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint. UserError where it is missing, damaged, or something else."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
-    with open_npz(path, "a checkpoint",
-                  "use another checkpoint; a run writes its own in one move.") as file:
+    try:
+        file = arrays.npz(path)
         if "tinyalex" not in file:
             raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
                             "name the checkpoint.npz of a run.")
-        if file["tinyalex"] != FORMAT:
-            raise UserError(f"{path}: a checkpoint of format {file['tinyalex']}; this version "
+        if (number := str(file["tinyalex"].read())) != str(FORMAT):
+            raise UserError(f"{path}: a checkpoint of format {number}; this version "
                             f"reads format {FORMAT}", "use the version that wrote it.")
-        about = json.loads(str(file["about"]))
-        if missing := {"preset", "classes", "settings"} - about.keys():
-            raise KeyError(f"no {min(missing)} in it")
-        return Checkpoint(about, file["mean"], _group(file, "value/"), _group(file, "velocity/"))
+        if "mean" not in file or file["mean"].shape[2:] != (3,):
+            raise Damaged("there is no mean picture in it")
+        return Checkpoint(_about(file), _floats(file, "mean"), _group(file, "value/"),
+                          _group(file, "velocity/"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
+                        "use another checkpoint; a run writes its own in one move.") from None
 
 
-def _group(file, prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
+def _about(file: dict[str, Stored]) -> dict[str, Any]:
+    about = json.loads(str(file["about"].read())) if "about" in file else None
+    match about:
+        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if all(
+                isinstance(name, str) for name in classes):
+            return about
+    raise Damaged("it does not say of which preset, classes and settings it is")
+
+
+def _group(file: dict[str, Stored], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): _floats(file, name)
+            for name in file if name.startswith(prefix)}
+
+
+def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
+    array = file[name].read()
+    if array.dtype.kind != "f":
+        raise Damaged(f"{name} is no array of floating-point numbers")
+    return array

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinyalex.devices import HOST, CpuDevice, copy
 from tinyalex.errors import UserError
-from tinyalex.layers import Dropout, Layer, ReLU, SoftmaxCrossEntropy
+from tinyalex.layers import Dropout, Layer, OwnMaps, ReLU, SoftmaxCrossEntropy
 from tinyalex.layers.base import Weighted
 
 
@@ -126,6 +126,8 @@ class Network:
             names.add(layer.name)
             if isinstance(layer, Dropout):
                 layer.seed = seed
+            if isinstance(layer, OwnMaps):
+                layer.tower = t
             layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
         self.shapes = self._check_shapes()
         self._before_relus = list(self._biases_and_relus())
@@ -293,5 +295,7 @@ def _run_backward(layers, dy):
 
 
 def _first_weights(stage) -> str:
-    """The name of a stage's first layer with weights: the exchange stands before it."""
-    return next(layer.name for layer in stage[0] if hasattr(layer, "W_shape"))
+    """The name of a stage's first layer with weights (else of its first layer): the exchange stands
+    before it."""
+    named = [layer.name for layer in stage[0] if hasattr(layer, "W_shape")]
+    return named[0] if named else stage[0][0].name

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinyalex import alexnet
+from tinyalex import alexnet, zoo
 from tinyalex.errors import UserError
 from tinyalex.network import Network
 
@@ -79,6 +79,18 @@ PRESETS = {
         picture=256, scale=1.0, batch_size=128, epochs=90, lr=0.01,
         schedule="25:0.001,51:0.0001,67:conv1=0.00001,72:conv1=0,79:0.00001", init="original",
         colour="original", bias_lr=0.02, bias_decay=False, colour_until=66, mean_crop="centre"),
+    "caffe": Preset(
+        zoo.caffe, "Caffe's bvlc_alexnet (227×227)", data=None, picture=256, scale=1.0,
+        batch_size=256, epochs=90, lr=0.01, schedule="20,40,60,80", init="caffe",
+        bias_decay=False),
+    "torchvision": Preset(
+        zoo.torchvision, "torchvision's alexnet (224×224)", data=None, picture=256, scale=1 / 58,
+        batch_size=256, epochs=90, lr=0.01, schedule="30,60", init="he", weight_decay=0.0001,
+        towers=1),
+    "cifar10-quick": Preset(
+        zoo.cifar10_quick, "Caffe's cifar10_quick, on CIFAR-10 (32×32)", data="cifar10",
+        picture=32, scale=1.0, batch_size=100, epochs=10, lr=0.001, schedule="8",
+        init="cifar10-quick", weight_decay=0.004, dropout=0.0, towers=1, augment=False),
 }
 
 

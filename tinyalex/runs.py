@@ -22,6 +22,9 @@ from tinyalex.files import replacing
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
            "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
+# What a network cannot be built with, whatever a damaged file says.
+LIMITS = {"towers": (1, 2), "seed": (0, 2**63), "workers": (1, 64), "batch_size": (1, np.inf),
+          "limit": (1, np.inf), "dropout": (0, 0.99)}
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,22 @@ class Settings:
 
     @classmethod
     def of(cls, kept: dict, path: Path) -> "Settings":
-        """The settings that a file has; UserError, naming the file, where some are missing."""
+        """The settings that a file has; UserError, naming the file, where some are missing, or are
+        none that a run can have."""
         try:
-            return cls(**{f.name: kept[f.name] for f in fields(cls)})
+            settings = cls(**{f.name: kept[f.name] for f in fields(cls)})
         except (KeyError, TypeError) as error:
             raise UserError(f"{path}: written by another version (there is no {error} in it)",
                             "train anew, or use the version that wrote it.") from None
+        for f in fields(cls):
+            kind = f.type | int if f.type is float else f.type  # JSON may have 1 where 1.0 was
+            low, high = LIMITS.get(f.name, (-np.inf, np.inf))
+            value = getattr(settings, f.name)
+            if not isinstance(value, kind) or not (isinstance(value, str | None)
+                                                   or low <= value <= high):
+                raise UserError(f"{path}: no run has {f.name} {value!r}",
+                                "the file is damaged: use another one.")
+        return settings
 
 
 class Run:

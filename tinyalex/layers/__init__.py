@@ -16,8 +16,9 @@ from tinyalex.layers.dense import Dropout, Flatten, Linear
 from tinyalex.layers.loss import SoftmaxCrossEntropy
 from tinyalex.layers.norm import LocalResponseNorm, SpatialResponseNorm
 from tinyalex.layers.pool import AveragePool2D, MaxPool2D
+from tinyalex.layers.towers import OwnMaps
 
 __all__ = [
     "AveragePool2D", "Conv2D", "Dropout", "Flatten", "Layer", "Linear", "LocalResponseNorm",
-    "MaxPool2D", "ReLU", "SoftmaxCrossEntropy", "SpatialResponseNorm", "Tanh",
+    "MaxPool2D", "OwnMaps", "ReLU", "SoftmaxCrossEntropy", "SpatialResponseNorm", "Tanh",
 ]

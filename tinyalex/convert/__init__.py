@@ -1,0 +1,13 @@
+"""Weights that others trained, turned into checkpoints; and checkpoints into files for others.
+
+    protobuf.py      the wire format in which Caffe writes
+    caffe.py         Caffe's models and mean pictures, read with it
+    safetensors.py   the same for safetensors, and a writer
+    statedict.py     the state_dict of a PyTorch module, in any of its files
+    layout.py        a layer of towers as others keep it: whole, channels first
+    published.py     the networks that can be read, and what is special about each
+    onnx_graph.py    a network as an ONNX graph
+    __main__.py      the command
+
+docs/weights.md tells how to use them.
+"""

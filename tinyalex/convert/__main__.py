@@ -1,0 +1,137 @@
+"""python -m tinyalex.convert: read weights that others trained, and write them for others; see
+--help."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tinyalex import arrays, presets, summary, trained
+from tinyalex.convert import layout, onnx_graph, published, statedict
+from tinyalex.errors import ArgumentParser, UserError, run
+from tinyalex.network import Network
+
+THEIRS = (".caffemodel", *statedict.SUFFIXES)
+OUTS = (".safetensors", ".npz", ".onnx")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.convert`; argv without the programme's name."""
+    args = _parse(argv)
+    source = trained.find(args.source)
+    if args.out.exists() and args.out.samefile(source):
+        raise UserError(f"{args.out}: is what shall be read", "name another file to write.")
+    if _is_ours(source):
+        return _export(source, args)
+    return _read(source, args)
+
+
+def _parse(argv):
+    parser = ArgumentParser(
+        prog="python -m tinyalex.convert",
+        description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet and "
+                    "cifar10_quick, torchvision's alexnet), or a checkpoint into a file for "
+                    "PyTorch (.safetensors, .npz) or ONNX (.onnx).",
+        epilog="docs/weights.md tells where the files are and what becomes of the numbers.")
+    add = parser.add_argument
+    add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "
+        "or a run folder or checkpoint")
+    add("out", type=Path, metavar="OUT", help="the checkpoint to write (.npz), or from a "
+        f"checkpoint the file to write ({', '.join(OUTS)})")
+    add("--mean", type=Path, metavar="FILE",
+        help="the mean picture that belongs to a model of Caffe (.binaryproto)")
+    add("--classes", type=Path, metavar="FILE",
+        help="the names of the classes, one a line; of synset_words.txt the WNIDs")
+    return parser.parse_args(argv)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a checkpoint. UserError where it is a file of no kind that can be read."""
+    if path.suffix not in THEIRS:
+        raise UserError(f"{path}: not a file that can be read here by its name",
+                        f"it should end in {', '.join(THEIRS)}.")
+    if path.suffix != ".npz":
+        return False
+    try:
+        return "tinyalex" in arrays.npz(path)
+    except arrays.Damaged as error:
+        raise UserError(f"{path}: not an .npz file of plain arrays, or a damaged one ({error})",
+                        "write or download it again.") from None
+
+
+def _read(source: Path, args) -> int:
+    """From a file of others to a checkpoint."""
+    if args.out.suffix != ".npz":
+        raise UserError(f"{args.out}: weights of others become a checkpoint, an .npz file",
+                        "name it so; from there they can be written as anything else.")
+    known, layers = published.read(source)
+    count = published.count_classes(source, known, layers)
+    names = _class_names(args.classes, known, count)
+    mean = published.mean_picture(known, args.mean)
+    saved, network = published.to_checkpoint(source, known, layers, mean, names)
+    saved.save(args.out)
+    preset = presets.get(known.preset)
+    _print({
+        "read": f"{source}: {known.about}",
+        "network": _about(network, known.preset),
+        "pictures": f"{network.input_shape[0]}×{network.input_shape[1]} of "
+                    f"{preset.picture}×{preset.picture}",
+        "mean": f"the picture in {args.mean}" if args.mean else
+                "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*known.mean),
+        "classes": f"{count:,}, from {args.classes}" if args.classes else f"{count:,}, "
+                   + ("by name" if known.classes and count == len(known.classes) else
+                      "by number: --classes FILE gives them the names that the data have"),
+        "wrote": str(args.out)})
+    data = "" if preset.data else " --data FOLDER"
+    print(f"next:\n    python -m tinyalex.evaluate {args.out}{data}")
+    return 0
+
+
+def _class_names(path: Path | None, known: published.Published, count: int) -> tuple[str, ...]:
+    if path is not None:
+        return published.class_names(path, count)
+    if known.classes and len(known.classes) == count:
+        return known.classes
+    return tuple(map(str, range(count)))
+
+
+def _export(source: Path, args) -> int:
+    """From a checkpoint to a file for others."""
+    for flag in ("mean", "classes"):
+        if getattr(args, flag):
+            raise UserError(f"--{flag}: a checkpoint has its own", "leave the flag out.")
+    if args.out.suffix not in OUTS:
+        raise UserError(f"{args.out}: not a file that can be written here, by its name",
+                        f"it should end in {', '.join(OUTS)}.")
+    # What is not finite is found below.
+    with np.errstate(all="ignore"), trained.opened(source, "cpu") as one:
+        network, side, preset = one.network, one.network.input_shape[0], one.settings.preset
+        arrays.expect_finite(source, network.state() | {"mean": one.mean})
+        if min(one.mean.shape[:2]) < side:
+            raise UserError(f"{source}: its mean picture is smaller than what the network reads",
+                            "the file is damaged: use another one.")
+        scale = presets.get(preset).scale
+        if args.out.suffix == ".onnx":
+            mean = layout.centre(one.mean, side)
+            onnx_graph.save(args.out, network, scale, mean, one.classes)
+        else:
+            statedict.save(args.out, layout.state_dict(network, scale, one.mean),
+                           {"preset": preset, "classes": json.dumps(one.classes)})
+        _print({"read": str(source), "network": _about(network, preset),
+                "input": f"(N, 3, {side}, {side}), RGB, 0 to 255", "wrote": str(args.out)})
+    return 0
+
+
+def _about(network: Network, preset: str) -> str:
+    return (f"{preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
+            f"{summary.totals(network)['parameters']:,} parameters")
+
+
+def _print(lines: dict[str, str]):
+    for name, text in lines.items():
+        print(f"{name:<8} {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,111 @@
+"""A layer as others keep it: not in towers but whole, and with channels before rows and columns.
+
+Here a layer stands in every tower; there it is one, and the filters of tower a come before those of
+tower b. A convolution that reads only its own tower's maps is there one with groups.
+
+    convolution       here (KH, KW, C, F/T) in each of T towers    there (F, C, KH, KW)
+    full connection   here (inputs, outputs/T)                     there (outputs, inputs)
+
+The first full connection reads maps in a row, here (tower, H, W, C) and there (C, H, W), with C
+over all towers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from tinyalex.layers import Dropout, Flatten
+from tinyalex.layers.base import Weighted
+from tinyalex.network import Network
+
+
+@dataclass(frozen=True)
+class Whole:
+    """One layer of all towers.
+
+    name: without the letter of a tower. parts: the layer in each tower. maps: (H, W, C) of each
+    tower's maps, where the layer reads them in a row. factor: what its weights here have to be
+    multiplied with to be right there: the share of units that the dropout before it keeps (others
+    divide by it in training, where here the test multiplies with it, section 4.2), or the scale
+    that the pictures have here.
+    """
+
+    name: str
+    parts: list[Weighted]
+    maps: list[tuple[int, int, int]] | None
+    factor: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weights, there: (F, C, KH, KW) or (outputs, inputs)."""
+        *window, inputs, _ = self.parts[0].W_shape
+        return sum(part.W_shape[-1] for part in self.parts), inputs, *window
+
+    def join(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and biases as they are there."""
+        W = np.concatenate([self._get(part, "W") for part in self.parts], axis=-1)
+        W = np.moveaxis(W, (-1, -2), (0, 1))
+        if self.maps:
+            H, K, _ = self.maps[0]
+            rows = np.split(W, self._ends(H * K), axis=1)
+            rows = [part.reshape(len(W), H, K, -1).transpose(0, 3, 1, 2) for part in rows]
+            W = np.concatenate(rows, axis=1).reshape(len(W), -1)
+        return (np.ascontiguousarray(W) * np.float32(self.factor),
+                np.concatenate([self._get(part, "b") for part in self.parts]))
+
+    def split(self, W: np.ndarray, b: np.ndarray):
+        """Take over weights and biases as they are there."""
+        if self.maps:
+            H, K, _ = self.maps[0]
+            maps = np.split(W.reshape(len(W), -1, H, K), self._ends(1), axis=1)
+            W = np.concatenate([part.transpose(0, 2, 3, 1).reshape(len(W), -1) for part in maps],
+                               axis=1)
+        W = np.moveaxis(W, (0, 1), (-1, -2)) / np.float32(self.factor)
+        ends = np.cumsum([0] + [part.W_shape[-1] for part in self.parts])
+        for part, (first, last) in zip(self.parts, pairwise(ends), strict=True):
+            part.device.put_into(part.params["W"], W[..., first:last])
+            part.device.put_into(part.params["b"], b[first:last])
+
+    def _ends(self, pixels: int) -> np.ndarray:
+        """Where the inputs from each tower but the last end, in so many numbers a map."""
+        return np.cumsum([pixels * channels for *_, channels in self.maps])[:-1]
+
+    @staticmethod
+    def _get(part: Weighted, key: str) -> np.ndarray:
+        return part.device.get(part.params[key])
+
+
+def wholes(network: Network, scale: float) -> Iterator[Whole]:
+    """The layers with weights, in order. scale: of the pictures that the network reads, against
+    those that others give it."""
+    maps, factor = None, scale
+    for stage in network.stages:
+        for layers in zip(*stage, strict=True):
+            if isinstance(layers[0], Flatten):
+                maps = [network.shapes[layer][0] for layer in layers]
+            elif isinstance(layers[0], Dropout):
+                factor *= layers[0].keep
+            elif isinstance(layers[0], Weighted):
+                name = layers[0].name.removesuffix(network.letter(0))
+                yield Whole(name, list(layers), maps, factor)
+                maps, factor = None, 1.0
+
+
+def state_dict(network: Network, scale: float, mean: np.ndarray) -> dict[str, np.ndarray]:
+    """All of a network by PyTorch's names: "conv1.weight", "conv1.bias", …, and "mean", (3, H, W),
+    what is subtracted from a centre crop, RGB from 0 to 255. mean: (S, S, 3)."""
+    state = {}
+    for whole in wholes(network, scale):
+        state[f"{whole.name}.weight"], state[f"{whole.name}.bias"] = whole.join()
+    state["mean"] = np.ascontiguousarray(centre(mean, network.input_shape[0]).transpose(2, 0, 1))
+    return state
+
+
+def centre(mean: np.ndarray, side: int) -> np.ndarray:
+    """The centre crop of the mean picture, (side, side, 3)."""
+    top, left = ((size - side) // 2 for size in mean.shape[:2])
+    return mean[top : top + side, left : left + side]
+
+

@@ -1,0 +1,210 @@
+"""The published networks whose weights can be read, and what is special about each."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from tinyalex import presets
+from tinyalex.arrays import Stored, expect_finite
+from tinyalex.checkpoint import Checkpoint
+from tinyalex.convert import caffe, statedict
+from tinyalex.convert.layout import Whole, wholes
+from tinyalex.data import cifar10
+from tinyalex.devices import available_cores
+from tinyalex.errors import UserError
+from tinyalex.network import Network
+from tinyalex.runs import Settings
+from tinyalex.training import Progress
+
+MOST_CLASSES = 100_000
+Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
+
+
+@dataclass(frozen=True)
+class Published:
+    """A network of somebody else.
+
+    preset: the same network here. about: what to call it. layers: their names for our layers.
+    mean: what is subtracted from R, G and B (0 to 255) where no mean picture is given. std: what
+    its authors then divide them by, or None. bgr: whether it reads B, G, R. classes: their names,
+    where they are known.
+    """
+
+    preset: str
+    about: str
+    layers: dict[str, str]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float] | None = None
+    bgr: bool = False
+    classes: tuple[str, ...] | None = None
+
+
+def _same(*names: str) -> dict[str, str]:
+    return dict(zip(names, names, strict=True))
+
+
+# The means: of the mean picture that Caffe's authors took from ImageNet; of CIFAR-10's training
+# pictures; and what torchvision prints, for pixels from 0 to 1.
+CAFFE = [
+    Published("caffe", "Caffe's bvlc_alexnet", _same(
+        "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"),
+        mean=(122.679, 116.669, 104.007), bgr=True),
+    Published("cifar10-quick", "Caffe's cifar10_quick", _same(
+        "conv1", "conv2", "conv3", "ip1", "ip2"),
+        mean=(125.3, 123.0, 113.9), classes=cifar10.CLASSES),
+]
+TORCHVISION = Published(
+    "torchvision", "torchvision's alexnet",
+    {"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
+     "conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"},
+    mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), std=(0.229 * 255, 0.224 * 255, 0.225 * 255))
+
+
+def read(path: Path) -> tuple[Published, Layers]:
+    """Which network a file holds, and its weights and biases by our names of the layers.
+
+    UserError where the file is damaged, or the network is none of those above.
+    """
+    if path.suffix == ".caffemodel":
+        model = caffe.model(path)
+        return _known_to_caffe(path, model)
+    state = statedict.load(path)
+    found = {}
+    for ours, theirs in TORCHVISION.layers.items():
+        for kind in (".weight", ".bias"):
+            if theirs + kind not in state:
+                raise UserError(f"{path}: there is no {theirs}{kind} in it, so it is not "
+                                "torchvision's alexnet", f"it has {_some(state)}.")
+        found[ours] = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
+    return TORCHVISION, found
+
+
+def _known_to_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
+    order = model.layers
+    if {"pool1", "norm1"} <= set(order) and order.index("pool1") < order.index("norm1"):
+        raise UserError(f"{path}: {model.name or 'a network'} that pools before it normalises "
+                        "(CaffeNet?)", "of Caffe's AlexNets, bvlc_alexnet is the one to use.")
+    for published in CAFFE:
+        if model.blobs.keys() == set(published.layers.values()):
+            break
+    else:
+        known = " or ".join(f"{p.about} ({', '.join(p.layers)})" for p in CAFFE)
+        raise UserError(f"{path}: {model.name or 'a network'} whose layers with weights are "
+                        f"{_some(model.blobs)}", f"this reads {known}.")
+    for theirs, blobs in model.blobs.items():
+        if len(blobs) != 2:
+            raise UserError(f"{path}: {theirs} has {len(blobs)} blobs, not weights and biases",
+                            "download it again.")
+    return published, {ours: (model.blobs[theirs][0], model.blobs[theirs][1])
+                       for ours, theirs in published.layers.items()}
+
+
+def _some(names) -> str:
+    listed = [*map(repr, names)]
+    return f"{', '.join(listed[:8])}{', …' * (len(listed) > 8)}" or "none"
+
+
+def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.ndarray,
+                  names: tuple[str, ...]) -> tuple[Checkpoint, Network]:
+    """The checkpoint, and the network with its weights.
+
+    layers: what `read` gave. mean: (S, S, 3), see `mean_picture`. names: of the classes. UserError
+    where the weights have other shapes than the network's, or are not finite.
+    """
+    preset = presets.get(published.preset)
+    network = preset.network(len(names), towers=preset.towers)
+    with np.errstate(all="ignore"):  # what is not finite is found below
+        for whole in wholes(network, preset.scale):
+            whole.split(*_weights(path, published, whole, layers[whole.name]))
+    settings = asdict(_settings(published.preset))
+    about = {"preset": published.preset, "classes": list(names), "settings": settings,
+             "schedule": {}, "progress": asdict(Progress()), "converted_from": path.name}
+    expect_finite(path, network.state())
+    return Checkpoint(about, mean, network.state()), network
+
+
+def _weights(path: Path, published: Published, whole: Whole, stored: tuple[Stored, Stored]):
+    """Weights and biases of one layer, for RGB pictures from 0 to 255."""
+    W, b = (read_array(path, f"the {kind} of {published.layers[whole.name]}", one, shape)
+            for kind, one, shape in zip(("weights", "biases"), stored,
+                                        (whole.shape, whole.shape[:1]), strict=True))
+    if whole.name == "conv1" and published.bgr:
+        W = W[:, ::-1]
+    if whole.name == "conv1" and published.std:
+        W = W / np.array(published.std, np.float32)[:, None, None]
+    return W, b
+
+
+def read_array(path: Path, what: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
+    """The array, as float32, if it has this shape; leading sizes of 1, which old Caffe files have,
+    do not count. UserError where it has another, or is damaged."""
+    sizes = stored.shape
+    while len(sizes) > len(shape) and sizes[0] == 1:
+        sizes = sizes[1:]
+    if sizes != shape:
+        raise UserError(f"{path}: {what} have shape {stored.shape}; {shape} was expected",
+                        "it is another network, or changed; see docs/weights.md.")
+    try:
+        return stored.read().astype(np.float32, copy=False).reshape(shape)
+    except ValueError as error:  # Damaged, or texts instead of numbers
+        raise UserError(f"{path}: {what} cannot be read ({error})",
+                        "download it again.") from None
+
+
+def count_classes(path: Path, published: Published, layers: Layers) -> int:
+    """How many classes the last layer tells apart. UserError where that cannot be."""
+    last = [*published.layers][-1]
+    biases = layers[last][1].shape
+    count = biases[-1] if biases else 0
+    if not 2 <= count <= MOST_CLASSES:
+        raise UserError(f"{path}: {count:,} classes, by the biases of {published.layers[last]}",
+                        "2 or more are needed.")
+    return count
+
+
+def mean_picture(published: Published, given: Path | None) -> np.ndarray:
+    """(S, S, 3) float32, RGB: the mean picture in the file, or the published mean everywhere."""
+    side = presets.get(published.preset).picture
+    if given is None:
+        return np.broadcast_to(np.float32(published.mean), (side, side, 3))
+    if published.std:
+        raise UserError(f"--mean {given}: {published.about} has no mean picture",
+                        "leave the flag out: its mean is known.")
+    mean = caffe.mean(given).transpose(1, 2, 0)[..., :: -1 if published.bgr else 1]
+    if mean.shape != (side, side, 3):
+        raise UserError(f"{given}: a mean picture of {mean.shape[1]}×{mean.shape[0]} pixels; "
+                        f"{published.about} has one of {side}×{side}",
+                        "use the .binaryproto that belongs to the network.")
+    expect_finite(given, {"the mean picture": mean})
+    return np.ascontiguousarray(mean, np.float32)
+
+
+def _settings(name: str) -> Settings:
+    """The settings of a run of this preset that never was."""
+    preset = presets.get(name)
+    chosen = {f.name: getattr(preset, f.name, None) for f in fields(Settings)}
+    chosen |= {"preset": name, "devices": "auto", "seed": 0,
+               "data": preset.data or "imagenet", "workers": min(4, available_cores())}
+    return Settings(**chosen)
+
+
+def class_names(path: Path, count: int) -> tuple[str, ...]:
+    """The names of the classes in a text file, one a line: of lines that begin with a WNID
+    (n01440764 tench, Tinca tinca) the WNID, as the class folders of ImageNet are called, else the
+    whole line. UserError where they are not as many as the classes, or not all different."""
+    try:
+        names = [*_names(path.read_text("utf-8-sig"))]
+    except UnicodeDecodeError as error:
+        raise UserError(f"--classes {path}: no text ({error})", "name a text file.") from None
+    if len(names) != count or len(set(names)) != count:
+        raise UserError(f"--classes {path}: {len(set(names)):,} different names for {count:,} "
+                        "classes", "a line for each class, in the order of the network's scores.")
+    return tuple(names)
+
+
+def _names(text: str) -> Iterator[str]:
+    for line in filter(None, map(str.strip, text.splitlines())):
+        first = line.split()[0]
+        yield first if first[0] == "n" and first[1:].isdecimal() and len(first) == 9 else line

@@ -1,0 +1,73 @@
+"""What PyTorch calls a state_dict, arrays by the names of a module's parts, in any of its files."""
+
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from tinyalex import arrays
+from tinyalex.arrays import Damaged, Stored, contents
+from tinyalex.convert import safetensors
+from tinyalex.errors import UserError
+from tinyalex.files import replacing
+
+SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
+
+
+def load(path: Path) -> dict[str, Stored]:
+    """The arrays of a .safetensors, .npz or .pth file, by name. UserError where there is none, or
+    it is damaged; or for a .pth, which only PyTorch reads, where PyTorch is not installed."""
+    if path.suffix == ".safetensors":
+        found = safetensors.load(path)
+    elif path.suffix == ".npz":
+        found = _npz(path)
+    else:
+        found = _pth(path)
+    # What was trained on several devices has "module." in its names (DataParallel).
+    return {name.replace("module.", ""): stored for name, stored in found.items()}
+
+
+def _npz(path: Path) -> dict[str, Stored]:
+    try:
+        return arrays.npz(path)
+    except Damaged as error:
+        raise UserError(f"{path}: not an .npz file of plain arrays, or a damaged one ({error})",
+                        "write it again, with np.savez.") from None
+
+
+def _pth(path: Path) -> dict[str, Stored]:
+    contents(path)
+    try:
+        import torch
+    except ImportError:
+        raise UserError(f"{path}: only PyTorch reads .pth files, and it is not installed",
+                        "pip install torch, or save the weights as .safetensors or .npz where it "
+                        "is.") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+            state = state["state_dict"]  # beside it lie an optimiser, the epoch, …
+        found = {str(name): value.detach().to(torch.float32).contiguous().numpy()
+                 for name, value in state.items()
+                 if isinstance(value, torch.Tensor) and value.is_floating_point()}
+        return {name: Stored(array.shape, array.view) for name, array in found.items()}
+    except pickle.UnpicklingError:
+        raise UserError(f"{path}: holds more than arrays, or is damaged",
+                        "save nothing but the state_dict: torch.save(net.state_dict(), FILE).",
+                        ) from None
+    except Exception as error:  # PyTorch has no one exception for a damaged file
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: PyTorch cannot read it ({first})",
+                        "download or save it again.") from None
+
+
+def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]):
+    """Write a state_dict, as .safetensors or .npz."""
+    if path.suffix == ".safetensors":
+        safetensors.save(path, state, metadata)
+    else:
+        with replacing(path, suffix=".npz") as part:
+            np.savez(part, **state)

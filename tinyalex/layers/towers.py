@@ -1,0 +1,48 @@
+"""What stands in a tower and knows which tower that is."""
+
+from tinyalex.errors import UserError
+from tinyalex.layers.base import Layer
+
+
+class OwnMaps(Layer):
+    """This tower's share of maps that were joined from all towers: y = x[..., t·C : (t + 1)·C].
+
+    For what happens across the border between towers, before they part again: Caffe's LRN runs
+    over the joined maps, and the grouped convolution behind it reads the tower's own.
+
+    Backward: dx[..., t·C : (t + 1)·C] = dy, and 0 in the maps of the others.
+
+    x, dx: (N, H, W, towers·C). y, dy: (N, H, W, C). With one tower nothing happens.
+    towers: how many there are. `tower`, t above, is set by the network.
+    """
+
+    def __init__(self, towers: int, name: str = "own"):
+        super().__init__(name)
+        self.towers, self.tower = towers, 0
+
+    def output_shape(self, shape):
+        if shape[-1] % self.towers:
+            raise UserError(f"{self.name}: {shape[-1]} maps cannot be shared by {self.towers} "
+                            "towers", "give every tower as many maps.")
+        return *shape[:-1], shape[-1] // self.towers
+
+    def forward(self, x, train=False):
+        self._keep(train, x.shape)
+        if self.towers == 1:
+            return x
+        y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
+        y[...] = x[..., self._own(x.shape)]
+        return y
+
+    def backward(self, dy):
+        (shape,) = self._recall()
+        if self.towers == 1:
+            return dy
+        dx = self.device.empty(shape, dy.dtype)
+        dx[...] = 0
+        dx[..., self._own(shape)] = dy
+        return dx
+
+    def _own(self, shape):
+        C = shape[-1] // self.towers
+        return slice(self.tower * C, (self.tower + 1) * C)
