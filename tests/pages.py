@@ -1,0 +1,76 @@
+"""The pages of the documentation as the tests read them: links, headings, names, commands."""
+
+import ast
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks/README.md"]
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\.venv/bin/)?python -m (tinyalex[\w.]*)(.*)")
+INLINE = re.compile(r"`tinyalex (\w+)((?: [^`]+)?)`")
+
+
+def prose(text: str) -> str:
+    """A page without its blocks of code, in which # is a comment and [i](j) an index."""
+    return FENCE.sub("", text)
+
+
+def links(text: str) -> list[tuple[str, str]]:
+    """(text, target) of each link and picture, but not of those that are shown as code."""
+    return [(found[1], found[2]) for found in LINK.finditer(prose(text))
+            if prose(text)[:found.start()].rpartition("\n")[2].count("`") % 2 == 0]
+
+
+def anchors(text: str) -> set[str]:
+    """What # can name in a page, by GitHub's rule: the heading in small letters, without
+    punctuation, with - for each space; a second one of the same name has -1 behind it."""
+    taken: dict[str, int] = {}
+    for title in re.findall(r"^#+ +(.*?) *$", prose(text), re.MULTILINE):
+        shown = LINK.sub(r"\1", title)
+        name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        taken[name] = taken.get(name, -1) + 1
+    return {f"{name}-{i}" if i else name for name, last in taken.items() for i in range(last + 1)}
+
+
+@cache
+def defined(path: Path) -> frozenset[str]:
+    """What a Python file defines: names of its top level, and Class.name of what is in a class."""
+    names = set()
+
+    def add(body, prefix=""):
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(prefix + node.name)
+                if isinstance(node, ast.ClassDef):
+                    add(node.body, f"{node.name}.")
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names.update(prefix + t.id for t in targets if isinstance(t, ast.Name))
+
+    add(ast.parse(path.read_text(encoding="utf-8")).body)
+    return frozenset(names)
+
+
+def commands(text: str) -> list[tuple[str, list[str]]]:
+    """(module, arguments) of each `python -m tinyalex…` in the page's blocks of shell commands, and
+    of each `tinyalex COMMAND …` in its text, unless an ellipsis says that more is to come.
+
+    A line that begins with … repeats the command above it, with more arguments.
+    """
+    found = [(f"tinyalex.{module}", shlex.split(rest))
+             for module, rest in INLINE.findall(prose(text)) if "…" not in rest]
+    for language, block in FENCE.findall(text):
+        if language != "sh":
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in line.split("&&"):
+                if one := COMMAND.fullmatch(part.strip()):
+                    found.append((one[1], shlex.split(one[2], comments=True)))
+                elif part.startswith("… "):
+                    module, arguments = found[-1]
+                    found.append((module, arguments + shlex.split(part[2:], comments=True)))
+    return found
