@@ -36,6 +36,38 @@ def anchors(text: str) -> set[str]:
     return {f"{name}-{i}" if i else name for name, last in taken.items() for i in range(last + 1)}
 
 
+def broken_links(page: Path) -> list[str]:
+    """The relative links that lead to no file, or to no heading of it."""
+    found = []
+    for _, target in links(page.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        to = (page.parent / name).resolve() if name else page
+        if target.startswith(("http://", "https://")):
+            continue
+        if not to.exists() or (anchor and anchor not in anchors(to.read_text(encoding="utf-8"))):
+            found.append(target)
+    return found
+
+
+def unknown_names(page: Path) -> list[str]:
+    """What a link to a Python file calls by a name, in code, or in words if it is a test, and the
+    file does not define."""
+    found = []
+    for text, target in links(page.read_text(encoding="utf-8")):
+        to = (page.parent / target).resolve()
+        if to.suffix != ".py" or text.strip("`").endswith(".py") or target.startswith("http"):
+            continue
+        if text.startswith("`"):
+            name = text.strip("`").partition("(")[0]
+        elif to.name.startswith("test_"):
+            name = "test_" + "_".join(re.findall(r"\w+", text.lower().replace("'", "")))
+        else:
+            continue
+        if name not in defined(to):
+            found.append(name)
+    return found
+
+
 @cache
 def defined(path: Path) -> frozenset[str]:
     """What a Python file defines: names of its top level, and Class.name of what is in a class."""
