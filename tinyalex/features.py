@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyalex import arrays
 from tinyalex.data.gallery import Gallery
 from tinyalex.errors import UserError
-from tinyalex.files import cache_folder, open_npz, replacing
+from tinyalex.files import cache_folder, replacing
 from tinyalex.layers.base import Layer, Weighted
 from tinyalex.network import Network
 from tinyalex.trained import Trained
@@ -45,12 +46,15 @@ class Features:
 
 def load(path: Path) -> Features:
     """Read a file of features. UserError where it is something else, or damaged."""
-    with open_npz(path, "a file of features",
-                  "name one that similar --save wrote, or a folder.") as file:
+    try:
+        file = {name: stored.read() for name, stored in arrays.npz(path).items()}
         values, names, true = file["features"], file["names"].tolist(), file["true"].tolist()
         if values.ndim != 2 or not len(values) == len(names) == len(true):
             raise ValueError(f"{values.shape} numbers for {len(names)} names")
         return Features(values, names, true, str(file["network"]), str(file["pictures"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a file of features, or a damaged one ({error})",
+                        "name one that similar --save wrote, or a folder.") from None
 
 
 def last_hidden(network: Network) -> list[Layer]:

@@ -1,18 +1,11 @@
-"""Files that are never half-written, .npz files that may be anything, and the folder where
-downloads and made data are kept."""
+"""Files that are never half-written, and the folder where downloads and made data are kept."""
 
 import contextlib
 import os
 import re
 import secrets
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-
-from tinyalex.errors import UserError
 
 
 @contextlib.contextmanager
@@ -38,24 +31,6 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def open_npz(path: Path, what: str, hint: str) -> Iterator[np.lib.npyio.NpzFile]:
-    """An .npz file to read arrays from, without pickles, as long as the block runs.
-
-    what: it should be, such as "a checkpoint". UserError, with this hint, where it is something
-    else, or where the block cannot read from it what it needs.
-    """
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("not an .npz file, or cut short")
-        # Opened here: given a path, np.load leaves a broken file open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            yield file
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, AttributeError,
-            TypeError) as error:
-        raise UserError(f"{path}: not {what}, or a damaged one ({error})", hint) from None
 
 
 def remove_leftovers(folder: Path):
