@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "note
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\.venv/bin/)?python -m (tinyalex[\w.]*)(.*)")
-INLINE = re.compile(r"`tinyalex (\w+)((?: [^`]+)?)`")
+INLINE = re.compile(r"`(?:tinyalex |python -m tinyalex\.)([\w.]+)( [^`]+)`")
 
 
 def prose(text: str) -> str:
@@ -89,7 +89,8 @@ def defined(path: Path) -> frozenset[str]:
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
     """(module, arguments) of each `python -m tinyalex…` in the page's blocks of shell commands, and
-    of each `tinyalex COMMAND …` in its text, unless an ellipsis says that more is to come.
+    of each such command, or `tinyalex COMMAND …`, that its text shows with arguments, unless an
+    ellipsis says that there are more.
 
     A line that begins with … repeats the command above it, with more arguments.
     """
