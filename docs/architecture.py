@@ -18,7 +18,7 @@ from tinyalex.plots import page
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "tinyalex"
 WIDTH, FLOOR, BOX, LEFT = 1500, 92, 28, 130  # pixels
-CROWDED = 7  # so many boxes stand in a row
+CROWDED = 7  # more boxes than that stand by turns higher and lower
 COLOURS = page.TRAIN, page.VALIDATION, "#009E73", "#CC79A7", "#8A6D00", "#3A8FBF"
 
 
@@ -78,19 +78,16 @@ def edges(package: Path, where: dict[str, tuple[int, int]]) -> set[tuple[str, st
 
 def needed(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """Without those that follow from others: where a imports b and b, over whatever, c, a line from
-    a to c says nothing new about who depends on whom."""
+    a to c says nothing new about who depends on whom. There must be no circles."""
     below: dict[str, set[str]] = {}
     for a, b in pairs:
         below.setdefault(a, set()).add(b)
 
-    def reaches(a, c, seen):
-        for b in below.get(a, ()):
-            if b == c or (b not in seen and (seen.add(b) or reaches(b, c, seen))):
-                return True
-        return False
+    @cache
+    def under(a):
+        return below.get(a, set()).union(*map(under, below.get(a, ())))
 
-    return {(a, c) for a, c in pairs
-            if not any(reaches(b, c, set()) for b in below[a] if b != c)}
+    return {(a, c) for a, c in pairs if not any(c in under(b) for b in below[a])}
 
 
 def spread(storeys: list[list[str]], pairs: set[tuple[str, str]]) -> dict[str, float]:
