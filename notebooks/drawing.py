@@ -120,7 +120,7 @@ def towers(network):
     stages = [[[layer for layer in tower if layer.params] for tower in stage]
               for stage in network.stages]
     last, column = {}, 1
-    box(ax, 0, 0, 0.8, 0.9, "picture\n" + "×".join(map(str, network.input_shape)), QUIET, 7)
+    box(ax, 0, 0, 0.98, 0.9, "picture\n" + "×".join(map(str, network.input_shape)), QUIET, 7)
     for s, stage in enumerate(stages):
         for depth in range(len(stage[0])):
             for t, (tower, y, colour) in enumerate(zip(stage, (1, -1), (BLUE, ORANGE),
@@ -128,13 +128,13 @@ def towers(network):
                 layer = tower[depth]
                 out = "×".join(map(str, network.shapes[layer][1]))
                 kernel = "×".join(map(str, layer.W_shape[:-1]))
-                box(ax, 1.25 * column, y, 0.86, 1.0, f"{layer.name}\n{kernel}\n→ {out}", colour, 7)
-                for reader, start in last.items() if last else ((t, (0.4, 0)),):
+                box(ax, 1.25 * column, y, 1.0, 1.0, f"{layer.name}\n{kernel}\n→ {out}", colour, 7)
+                for reader, start in last.items() if last else ((t, (0.49, 0)),):
                     crosses = reader != t
                     if not crosses or depth == 0:
-                        arrow(ax, start, (1.25 * column - 0.43, y),
+                        arrow(ax, start, (1.25 * column - 0.5, y),
                               "black" if crosses else "#999999", linewidth=1.6 if crosses else 1)
-            last = {t: (1.25 * column + 0.43, y) for t, y in enumerate((1, -1))}
+            last = {t: (1.25 * column + 0.5, y) for t, y in enumerate((1, -1))}
             column += 1
         if s + 1 < len(stages):
             ax.axvline(1.25 * (column - 0.5), color="#DDDDDD", linestyle=":", zorder=0)
