@@ -94,7 +94,7 @@ def spread(storeys: list[list[str]], pairs: set[tuple[str, str]]) -> dict[str, f
     """Where each box stands, from the left: in the order of its floor, near what it is tied to."""
     home = {m: LEFT + (i + 0.5) * (WIDTH - LEFT - 30) / len(floor)
          for floor in storeys for i, m in enumerate(floor)}
-    tied = {m: [b if a == m else a for a, b in pairs if m in (a, b)] or [m] for m in home}
+    tied = {m: [b if a == m else a for a, b in sorted(pairs) if m in (a, b)] or [m] for m in home}
     x = dict(home)
     for _ in range(60):
         for floor in storeys:
