@@ -143,3 +143,12 @@ def test_both_bounds_belong_to_the_range_and_the_kind_is_kept():
     rate, count = number(float, 0, 1), number(int, 1)
     assert (rate("0"), rate("1"), rate("1e-3")) == (0.0, 1.0, 0.001)
     assert count("1") == 1 and isinstance(count("128"), int)
+
+
+def test_too_little_memory_is_two_lines(capsys):
+    def hungry():
+        raise MemoryError("Unable to allocate 56.1 GiB")
+
+    assert run(hungry) == 2
+    error = capsys.readouterr().err
+    assert "not enough memory (Unable to allocate 56.1 GiB)" in error and "HINT: " in error

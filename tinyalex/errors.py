@@ -73,7 +73,8 @@ def png_path(text: str) -> Path:
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and turn what went wrong into an exit status.
 
-    0: done; 2: a UserError or an OSError, printed as two lines; 130: interrupted.
+    0: done; 2: a UserError, an OSError or too little memory, printed as two lines; 130:
+    interrupted.
     """
     try:
         status = command() or 0
@@ -85,6 +86,9 @@ def run(command: Callable[[], int | None]) -> int:
         # The reader of our output left (| head). What is still to be flushed at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError as error:
+        return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
+                         "try a smaller --batch-size, or another --preset.")
     except OSError as error:
         what = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""

@@ -142,8 +142,11 @@ def main(argv: list[str] | None = None) -> int:
     preset = presets.get(args.preset)
     with Devices(args.devices, preset.towers) as devices:
         network = preset.network(args.classes, list(devices), towers=preset.towers)
+        print(f"{args.preset}, {args.classes:,} classes, {args.batch_size} pictures a step\n")
         print(table(network, args.batch_size))
         print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")
+        print("kept: between forward and backward; an array that two layers share, as a ReLU in "
+              "place\nand what reads it, counts once in the total")
     return 0
 
 
