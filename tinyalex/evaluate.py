@@ -28,10 +28,11 @@ def main(argv: list[str] | None = None) -> int:
         labels = these
     results = _results(said, labels)
     _table(results, " + ".join(map(str, paths)) + f" on {name} ({len(labels):,} pictures)")
-    result = [*results.values()][-1]
+    how, result = [*results.items()][-1]
     _by_class(result.confusion, classes)
     picture = paths[0].parent / "confusion.png"
-    plots.confusion(result.confusion, classes, picture, f"{paths[0].parent.name} on {name}")
+    who = " + ".join(path.parent.name for path in paths)
+    plots.confusion(result.confusion, classes, picture, f"{who} on {name}, {how}")
     print(f"\nas a picture: {picture}")
     return 0
 
