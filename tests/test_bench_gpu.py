@@ -75,6 +75,8 @@ def test_bench_measures_both_precisions(gpus, small_products, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert {row["precision"] for row in rows} == {"float32", "TF32"}
     assert all(float(row["value"]) >= 0 for row in rows)
+    memory = [float(row["value"]) for row in rows if row["quantity"] == "memory"]
+    assert memory[1] == pytest.approx(memory[0], rel=0.05)  # nothing is left of the first
     times = [row for row in rows if row["quantity"] == "time" and row["precision"] == "TF32"]
     assert {"conv1", "lrn2", "fc8", "update (SGD)"} <= {row["name"] for row in times}
     assert (tmp_path / "t-float32.png").stat().st_size > 5000

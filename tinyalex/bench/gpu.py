@@ -59,22 +59,26 @@ def bench(args) -> int:
     if args.sweep or args.measures or args.memory or args.memory_of:
         raise UserError("--sweep, --measures, --memory and --memory-of measure the CPU",
                         "leave them out, or name --devices cpu,cpu.")
-    rows = []
-    for precision in PRECISIONS:
-        with Devices(args.devices, presets.get(args.preset).towers) as devices:
-            measured = measure(args.preset, devices, args.batch_size, precision, args.rounds,
-                               PEERS if args.against else ())
-            print(text(measured, args.preset, devices), flush=True)
-            rows += csv_rows(measured)
-            if args.out:
-                path = args.out.with_stem(f"{args.out.stem}-{precision.lower()}")
-                title = f"a training step of {args.preset}, {args.batch_size} pictures, {precision}"
-                timeline.draw(timeline.typical(measured.steps), path, _named(devices), title)
-                print(f"as a picture: {path}")
+    rows = [row for precision in PRECISIONS for row in _bench(args, precision)]
     if args.csv:
         report.write_csv(rows, COLUMNS, args.csv)
         print(f"all figures: {args.csv}")
     return 0
+
+
+def _bench(args, precision: str) -> list[tuple]:
+    """Rows of COLUMNS. Nothing of it is left on the GPU afterwards: the next one's memory counts
+    from there."""
+    with Devices(args.devices, presets.get(args.preset).towers) as devices:
+        measured = measure(args.preset, devices, args.batch_size, precision, args.rounds,
+                           PEERS if args.against else ())
+        print(text(measured, args.preset, devices), flush=True)
+        if args.out:
+            path = args.out.with_stem(f"{args.out.stem}-{precision.lower()}")
+            title = f"a training step of {args.preset}, {args.batch_size} pictures, {precision}"
+            timeline.draw(timeline.typical(measured.steps), path, _named(devices), title)
+            print(f"as a picture: {path}")
+        return csv_rows(measured)
 
 
 def measure(preset: str, devices: Devices, batch_size: int, precision: str, rounds: int,
