@@ -83,6 +83,13 @@ def test_bench_measures_both_precisions(gpus, small_products, tmp_path, capsys):
     assert (tmp_path / "t-tf32.png").exists()
 
 
+def test_batches_do_not_cross_while_a_gpu_is_measured(gpus, monkeypatch, small_products):
+    """PyTorch's do not either. The host's memory would be what is measured."""
+    monkeypatch.setattr(cuda.CudaDevice, "_enlarge", lambda *args: pytest.fail("a batch crossed"))
+    with Devices(gpus) as devices:
+        gpu.measure("tiny", devices, 2, "float32", 1)
+
+
 def test_what_measures_the_cpu_is_refused_on_a_gpu(gpus):
     with pytest.raises(UserError, match="measure the CPU"):
         bench.main(["--preset", "tiny", "--devices", gpus, "--memory", "2"])
