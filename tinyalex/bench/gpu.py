@@ -10,6 +10,7 @@ The batch lies on the GPU already, ours and PyTorch's: how a training run gets i
 question.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
@@ -90,6 +91,7 @@ def measure(preset: str, devices: Devices, batch_size: int, precision: str, roun
     cuda.use_tf32(precision == "TF32")
     try:
         peaks = speeds(devices[0])
+        gc.collect()  # a device that is gone may still hold memory
         for device in devices:
             device.pool.forget_peak()
         workload = Workload(preset, devices, batch_size)
