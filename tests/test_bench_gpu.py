@@ -111,10 +111,13 @@ def test_everything_says_why_there_is_nothing_to_measure(monkeypatch, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
-def test_everything_notes_what_the_commands_say_and_what_fails(tmp_path, capsys):
+def test_everything_notes_what_the_commands_say_and_what_fails(tmp_path, monkeypatch):
     for code, last in (("print('good')", "good\n"), ("print('bad'); exit(3)", "exit status 3\n")):
         everything._note(tmp_path / "said.txt", [sys.executable, "-c", code])
         assert (tmp_path / "said.txt").read_text().endswith(last)
+    monkeypatch.setattr(everything, "LIMIT", 0.3)
+    everything._note(tmp_path / "said.txt", [sys.executable, "-c", "import time; time.sleep(99)"])
+    assert (tmp_path / "said.txt").read_text() == "exit status -9\n"
     args = SimpleNamespace(out=tmp_path, batch_size=128, rounds=5)
     assert "cuda:0,cuda:0" in everything.commands(args, gpus=1)["two-devices"]
     assert "cuda:0,cuda:1" in everything.commands(args, gpus=2)["two-devices"]

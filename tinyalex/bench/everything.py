@@ -10,6 +10,7 @@ begins. The goals that the figures are held against stand at the end.
 import csv
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -22,6 +23,7 @@ from tinyalex.errors import ArgumentParser, UserError, number, run
 
 TESTS = Path(__file__).parents[2] / "tests"
 TIMES_THE_CPU = 20
+LIMIT = 3600  # seconds for a command: what hangs must not keep the others from being run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,9 +90,13 @@ def _note(path: Path, command: list[str]):
     with open(path, "w") as file:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               errors="replace") as process:
+            alarm = threading.Timer(LIMIT, process.kill)
+            alarm.start()
             for line in process.stdout:
                 print(line, end="", flush=True)
                 file.write(line)
+            process.wait()
+            alarm.cancel()
         if process.returncode:
             file.write(f"exit status {process.returncode}\n")
 
