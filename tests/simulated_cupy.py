@@ -356,7 +356,11 @@ class Pool:
         return sum(b.memory.nbytes for b in now.blocks.values() if b.gpu == now.device[-1])
 
     def free_all_blocks(self, stream=None):
-        pass
+        for (key, _), waiting in now.free.items():
+            if isinstance(key, Stream) and stream in (None, key):
+                for block in [b for b in waiting if b.gpu == now.device[-1]]:
+                    waiting.remove(block)
+                    del now.blocks[block.memory.ctypes.data]
 
 
 class ElementwiseKernel:

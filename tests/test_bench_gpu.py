@@ -75,10 +75,19 @@ def test_bench_measures_both_precisions(gpus, small_products, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert {row["precision"] for row in rows} == {"float32", "TF32"}
     assert all(float(row["value"]) >= 0 for row in rows)
+    memory = [float(row["value"]) for row in rows if row["quantity"] == "memory"]
+    assert memory[1] == pytest.approx(memory[0], rel=0.2)  # nothing is left of the first
     times = [row for row in rows if row["quantity"] == "time" and row["precision"] == "TF32"]
     assert {"conv1", "lrn2", "fc8", "update (SGD)"} <= {row["name"] for row in times}
     assert (tmp_path / "t-float32.png").stat().st_size > 5000
     assert (tmp_path / "t-tf32.png").exists()
+
+
+def test_batches_do_not_cross_while_a_gpu_is_measured(gpus, monkeypatch, small_products):
+    """PyTorch's do not either. The host's memory would be what is measured."""
+    monkeypatch.setattr(cuda.CudaDevice, "_enlarge", lambda *args: pytest.fail("a batch crossed"))
+    with Devices(gpus) as devices:
+        gpu.measure("tiny", devices, 2, "float32", 1)
 
 
 def test_what_measures_the_cpu_is_refused_on_a_gpu(gpus):
@@ -102,10 +111,13 @@ def test_everything_says_why_there_is_nothing_to_measure(monkeypatch, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
-def test_everything_notes_what_the_commands_say_and_what_fails(tmp_path, capsys):
+def test_everything_notes_what_the_commands_say_and_what_fails(tmp_path, monkeypatch):
     for code, last in (("print('good')", "good\n"), ("print('bad'); exit(3)", "exit status 3\n")):
         everything._note(tmp_path / "said.txt", [sys.executable, "-c", code])
         assert (tmp_path / "said.txt").read_text().endswith(last)
+    monkeypatch.setattr(everything, "LIMIT", 0.3)
+    everything._note(tmp_path / "said.txt", [sys.executable, "-c", "import time; time.sleep(99)"])
+    assert (tmp_path / "said.txt").read_text() == "exit status -9\n"
     args = SimpleNamespace(out=tmp_path, batch_size=128, rounds=5)
     assert "cuda:0,cuda:0" in everything.commands(args, gpus=1)["two-devices"]
     assert "cuda:0,cuda:1" in everything.commands(args, gpus=2)["two-devices"]
@@ -121,6 +133,12 @@ def test_goals_are_judged_by_time_and_memory(tmp_path):
     time, memory = everything._against_torch(path).splitlines()
     assert time.startswith("met") and "time 0.90" in time
     assert memory.startswith("not met") and "memory 1.50" in memory
+
+
+def test_a_goal_that_cannot_be_judged_says_why(tmp_path):
+    (tmp_path / "half.csv").write_text("precision,name\nfloat32,")
+    said = everything._judged(everything._against_torch, tmp_path / "half.csv")
+    assert said == "_against_torch: failed: KeyError: 'pass'"
 
 
 def test_the_gpu_is_held_against_the_cpu_on_cifar(gpu, monkeypatch):

@@ -23,7 +23,8 @@ from tinyalex.devices import CpuDevice, Devices, copy, parse_placement
 from tinyalex.errors import UserError
 from tinyalex.gradcheck.cases import CASES, SHIPPED, Case
 from tinyalex.kernels import cupy as cupy_kernels
-from tinyalex.layers import Dropout
+from tinyalex.layers import Dropout, Linear
+from tinyalex.network import Network
 from tinyalex.optim import SGD
 
 LAYERS = [case for case in CASES if case.kind not in ("Exchange", "SGD", "SoftmaxCrossEntropy")]
@@ -206,6 +207,20 @@ def test_masks_drawn_ahead_are_those_of_the_step(gpu):
         drop.step = like.step = step
         y = device.run(drop.forward, device.put(np.ones((n, 30), np.float32)), True).result()
         np.testing.assert_array_equal(device.get(y), like.mask((n, 30)))
+
+
+def test_an_array_is_updated_at_once(gpu, monkeypatch):
+    """In pieces as on the CPU the paper's network would take a thousand launches a step, for which
+    the host needs longer than the GPU for all of the rest."""
+    calls, update = [], cupy_kernels.sgd_update
+    monkeypatch.setattr(cupy_kernels, "sgd_update",
+                        lambda w, *rest: calls.append(w.size) or update(w, *rest))
+    device = CudaDevice(0)
+    network = Network([[[Linear(300, 300)]]], (300,), [device])
+    (layer,) = network.stages[0][0]
+    device.run(layer._gradients)
+    SGD(network).step()
+    assert calls == [90_000, 300]
 
 
 def test_over_divides_evenly(gpu):

@@ -167,7 +167,8 @@ class Memory:
         """Give what is free back to the GPU. `peak` remembers."""
         self._peak = self.peak
         with self.device.gpu:
-            self.device.xp.get_default_memory_pool().free_all_blocks(self.device.stream)
+            # Of all streams: the copying one has memory too, and devices before this one had some.
+            self.device.xp.get_default_memory_pool().free_all_blocks()
 
 
 class CudaDevice:
@@ -335,6 +336,8 @@ class CudaDevice:
         """Wait for the work to end, and free the memory."""
         self.synchronize()
         self._helpers.shutdown()
+        self._slots.clear()
+        self._bridges.clear()
         self.pool.trim()
 
 

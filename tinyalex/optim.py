@@ -80,7 +80,8 @@ class SGD:
             def some(piece, worker, w=w, v=v, g=g, lr=lr, decay=decay):
                 device.kernels.sgd_update(w[piece], v[piece], g[piece], lr, self.momentum, decay)
 
-            device.over(w.size, some, self.PIECE)
+            # A GPU has no cache that it could stay in, and each piece costs the host a launch.
+            device.over(w.size, some, None if device.lag else self.PIECE)
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by parameter name, as arrays of the host."""

@@ -10,6 +10,8 @@ begins. The goals that the figures are held against stand at the end.
 import csv
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +23,7 @@ from tinyalex.errors import ArgumentParser, UserError, number, run
 
 TESTS = Path(__file__).parents[2] / "tests"
 TIMES_THE_CPU = 20
+LIMIT = 3600  # seconds for a command: what hangs must not keep the others from being run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     for name, command in commands(args, len(found.gpus)).items():
         _note(args.out / f"{name}.txt", [sys.executable, "-m", *command])
-    lines = [_against_torch(args.out / "one-gpu.csv"), times_the_cpu(args.rounds)]
+    lines = [_judged(_against_torch, args.out / "one-gpu.csv"),
+             _judged(times_the_cpu, args.rounds)]
     (args.out / "goals.txt").write_text("\n".join(lines) + "\n")
     print("\n" + "\n".join(lines) + f"\n\nall of it is in {args.out}")
     return 0
@@ -86,11 +90,23 @@ def _note(path: Path, command: list[str]):
     with open(path, "w") as file:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               errors="replace") as process:
+            alarm = threading.Timer(LIMIT, process.kill)
+            alarm.start()
             for line in process.stdout:
                 print(line, end="", flush=True)
                 file.write(line)
+            process.wait()
+            alarm.cancel()
         if process.returncode:
             file.write(f"exit status {process.returncode}\n")
+
+
+def _judged(goal: Callable[..., str], *args) -> str:
+    """What `goal` says; where it fails, how: the other goals are to be written all the same."""
+    try:
+        return goal(*args)
+    except Exception as error:  # of a GPU, or a file that is not whole: many kinds
+        return f"{goal.__name__}: failed: {type(error).__name__}: {cuda.first_line(error)}"
 
 
 def _against_torch(path: Path) -> str:

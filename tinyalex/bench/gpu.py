@@ -5,8 +5,12 @@ Two floors stand beside each layer. Arithmetic: its multiplications and addition
 large square product, measured here and now. Bytes: what it must read and write at least, each array
 once, at the speed of a large copy. No kernel can be faster than the longer of the two; the share of
 it that a layer's time is says how good the layer is.
+
+The batch lies on the GPU already, ours and PyTorch's: how a training run gets it there is another
+question.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
@@ -59,22 +63,26 @@ def bench(args) -> int:
     if args.sweep or args.measures or args.memory or args.memory_of:
         raise UserError("--sweep, --measures, --memory and --memory-of measure the CPU",
                         "leave them out, or name --devices cpu,cpu.")
-    rows = []
-    for precision in PRECISIONS:
-        with Devices(args.devices, presets.get(args.preset).towers) as devices:
-            measured = measure(args.preset, devices, args.batch_size, precision, args.rounds,
-                               PEERS if args.against else ())
-            print(text(measured, args.preset, devices), flush=True)
-            rows += csv_rows(measured)
-            if args.out:
-                path = args.out.with_stem(f"{args.out.stem}-{precision.lower()}")
-                title = f"a training step of {args.preset}, {args.batch_size} pictures, {precision}"
-                timeline.draw(timeline.typical(measured.steps), path, _named(devices), title)
-                print(f"as a picture: {path}")
+    rows = [row for precision in PRECISIONS for row in _bench(args, precision)]
     if args.csv:
         report.write_csv(rows, COLUMNS, args.csv)
         print(f"all figures: {args.csv}")
     return 0
+
+
+def _bench(args, precision: str) -> list[tuple]:
+    """Rows of COLUMNS. Nothing of it is left on the GPU afterwards: the next one's memory counts
+    from there."""
+    with Devices(args.devices, presets.get(args.preset).towers) as devices:
+        measured = measure(args.preset, devices, args.batch_size, precision, args.rounds,
+                           PEERS if args.against else ())
+        print(text(measured, args.preset, devices), flush=True)
+        if args.out:
+            path = args.out.with_stem(f"{args.out.stem}-{precision.lower()}")
+            title = f"a training step of {args.preset}, {args.batch_size} pictures, {precision}"
+            timeline.draw(timeline.typical(measured.steps), path, _named(devices), title)
+            print(f"as a picture: {path}")
+        return csv_rows(measured)
 
 
 def measure(preset: str, devices: Devices, batch_size: int, precision: str, rounds: int,
@@ -83,9 +91,11 @@ def measure(preset: str, devices: Devices, batch_size: int, precision: str, roun
     cuda.use_tf32(precision == "TF32")
     try:
         peaks = speeds(devices[0])
+        gc.collect()  # a device that is gone may still hold memory
         for device in devices:
             device.pool.forget_peak()
         workload = Workload(preset, devices, batch_size)
+        workload.x = Resident(workload.x, devices)
         measured = Measured(precision, workload.network, batch_size, *peaks)
         contenders = {("tinyalex", "training"): workload.train,
                       ("tinyalex", "inference"): workload.infer}
@@ -103,7 +113,8 @@ def measure(preset: str, devices: Devices, batch_size: int, precision: str, roun
         indices = {device.index: device for device in devices}
         measured.memory["tinyalex"] = sum(device.pool.peak for device in indices.values())
         for name in peers:
-            measured.memory[name] = GpuPeer.memory_of(name, preset, batch_size, devices[0].index)
+            measured.memory[name] = GpuPeer.memory_of(name, preset, batch_size, devices[0].index,
+                                                      precision)
         return measured
     finally:
         cuda.use_tf32(False)
@@ -142,10 +153,13 @@ def _seconds(call: Callable, times: int, wait: Callable) -> float:
 def speeds(device: CudaDevice, side: int = 8192) -> tuple[float, float]:
     """FLOP/s of a product of two square matrices, and bytes/s of a copy of one of them."""
     side = min(side, int((device.chunk_bytes / 4) ** 0.5))
-    a, b, c = (device.put(np.ones((side, side), np.float32)) for _ in range(3))
+    # Noise: numbers that are all the same take less power, and the GPU runs at a higher clock.
+    noise = np.random.default_rng(0).standard_normal((side, side), np.float32)
+    a, b, c = (device.put(noise) for _ in range(3))
 
     def time(work):
-        device.run(work)
+        for _ in range(3):
+            device.run(work)
         first = device.run(spans.mark, device).result()
         for _ in range(10):
             device.run(work)
@@ -155,6 +169,19 @@ def speeds(device: CudaDevice, side: int = 8192) -> tuple[float, float]:
 
     product, copying = time(lambda: np.matmul(a, b, out=c)), time(lambda: c.__setitem__(..., a))
     return 2 * side**3 / product, 2 * a.nbytes / copying
+
+
+class Resident:
+    """A batch that lies on the devices already; for a network like `Crops`, with nothing to do."""
+
+    def __init__(self, batch: np.ndarray, devices: Devices):
+        self.shape, self.copies = batch.shape, {device: device.put(batch) for device in devices}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def finish(self, device: CudaDevice):
+        return self.copies[device]
 
 
 class GpuPeer:
@@ -167,6 +194,7 @@ class GpuPeer:
                             "install one that has, see pytorch.org.")
         torch.backends.cuda.matmul.allow_tf32 = precision == "TF32"
         torch.backends.cudnn.allow_tf32 = precision == "TF32"
+        torch.backends.cudnn.benchmark = True  # it tries, at the first step, what is fastest
         self.device = torch.device("cuda", index)
         self.peer = one = peer.Peer(variant, Workload(preset, [HOST], batch_size), cores=1)
         one.module.to(self.device)
@@ -187,13 +215,15 @@ class GpuPeer:
         self.torch.cuda.synchronize(self.device)
 
     @classmethod
-    def memory_of(cls, variant: str, preset: str, batch_size: int, index: int) -> int:
-        """Bytes that PyTorch takes from the GPU to train, at the most: of its pool, as ours."""
+    def memory_of(cls, variant: str, preset: str, batch_size: int, index: int,
+                  precision: str) -> int:
+        """Bytes that PyTorch takes from the GPU to train, at the most: of its pool, as ours. What
+        it tried to find what is fastest does not count: it has done that before."""
         cuda_of = peer.load_torch().cuda
         cuda_of.empty_cache()
         before = cuda_of.memory_reserved(index)
         cuda_of.reset_peak_memory_stats(index)
-        one = cls(variant, preset, batch_size, index, "float32")
+        one = cls(variant, preset, batch_size, index, precision)
         for _ in range(3):
             one.step()
         one.wait()
