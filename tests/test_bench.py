@@ -477,7 +477,6 @@ def fingerprint(workload):
             type(device.pool).empty, device.chunk_bytes, Conv2D.places,
             LocalResponseNorm._power,
             first[0].input_gradient, first[1].inplace, SGD.PIECE,
-            device.run(np.getbufsize).result(),
             [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"])
 
 

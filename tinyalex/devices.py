@@ -199,9 +199,6 @@ def _begin_thread():
     """NumPy's settings for a thread that computes."""
     # Training looks at the loss after every step; warnings of overflow would only come on top.
     np.seterr(all="ignore")
-    # NumPy gathers short rows of strided arrays in a buffer before it computes. With 8192 numbers,
-    # as it comes, it copies rows of hundreds that it could as well compute in place: half as fast.
-    np.setbufsize(1024)
 
 
 HOST = CpuDevice("host")  # where a layer computes that nobody has placed on a device

@@ -92,7 +92,8 @@ def parser(command: str, description: str) -> ArgumentParser:
     made.add_argument("--names", type=Path, metavar="FILE", help="how to call the classes: a line "
                       "for each with its folder's name and, after a space, another (ImageNet's "
                       "synset_words.txt)")
-    made.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu or auto")
+    made.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
+                      "cuda:0,cuda:1 or auto")
     made.add_argument("--batch-size", type=number(int, 1), default=64)
     made.add_argument("--out", type=png_path, metavar="PNG", help="where to draw it; "
                       f"{command}.png beside the checkpoint if not given")

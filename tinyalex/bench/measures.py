@@ -82,19 +82,6 @@ def _relus_into_new_arrays(workload: Workload) -> Iterator[None]:
 
 
 @contextmanager
-def _numpys_own_buffer(workload: Workload) -> Iterator[None]:
-    def set_all(size):
-        for device in workload.network.devices:
-            device.run(np.setbufsize, size).result()
-
-    set_all(8192)
-    try:
-        yield
-    finally:
-        set_all(1024)
-
-
-@contextmanager
 def _attributes(layers: list, **values) -> Iterator[None]:
     with ExitStack() as stack:
         for layer in layers:
@@ -139,7 +126,6 @@ MEASURES = [
     Measure("the same, ReLU into a new array", _relus_into_new_arrays),
     Measure("biases' gradients by np.sum", lambda w: patch.object(kernels, "sum_rows", sum_rows)),
     Measure("SGD over whole arrays", lambda w: patch.object(SGD, "PIECE", 1 << 40)),
-    Measure("NumPy's buffer as it comes", _numpys_own_buffer),
     Measure("as many BLAS threads a call as cores",
             lambda w: threadpool_limits(sum(d.cores for d in set(w.network.devices)), "blas")),
 ]
