@@ -12,8 +12,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tinyalex.errors import ArgumentParser, png_path, run
-from tinyalex.plots import page
+from tinyalex.drawing import page
+from tinyalex.support.cli import ArgumentParser, png_path, run
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "tinyalex"

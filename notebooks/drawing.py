@@ -1,6 +1,6 @@
 """What the notebooks draw with, so that their pages hold the lesson and not its pictures.
 
-Colours are those of tinyalex.plots, told apart by colour-blind readers too: blue is tower a (or
+Colours are those of tinyalex.drawing, told apart by colour-blind readers too: blue is tower a (or
 training), orange tower b (or validation). Every function draws into the axes that it is given, or
 makes a figure of its own.
 """

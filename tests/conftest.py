@@ -12,7 +12,8 @@ import simulated_cupy
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from tinyalex import cuda, train
+from tinyalex import train
+from tinyalex.devices import cuda
 
 
 @pytest.fixture(scope="session", autouse=True)

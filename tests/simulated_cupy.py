@@ -446,7 +446,7 @@ def installed(gpus: int = 1, broken_peers: bool = False):
     """`import cupy` gives this module, on a machine with so many GPUs. broken_peers: copies between
     them arrive damaged."""
     global now
-    from tinyalex import cuda as ours
+    from tinyalex.devices import cuda as ours
     from tinyalex.kernels import cupy as kernels
 
     before, now = sys.modules.get("cupy"), Simulator(gpus, broken_peers)

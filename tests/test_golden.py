@@ -72,7 +72,7 @@ def test_a_layer_gives_what_pytorch_gives(name, golden):
     layer = LAYERS[name]
     for key in layer.params:
         layer.params[key] = golden[f"{name}.{key}"]
-    assert_agrees(layer.forward(golden[f"{name}.x"], train=True), golden[f"{name}.y"], "y")
+    assert_agrees(layer.forward(golden[f"{name}.x"], remember=True), golden[f"{name}.y"], "y")
     assert_agrees(layer.backward(golden[f"{name}.dy"]), golden[f"{name}.dx"], "dx")
     for key, grad in layer.grads.items():
         assert_agrees(grad, golden[f"{name}.d{key}"], key)
@@ -81,13 +81,14 @@ def test_a_layer_gives_what_pytorch_gives(name, golden):
 def test_dropout_with_a_given_mask(golden):
     layer = Dropout(0.5)
     layer.mask = lambda shape: golden["dropout.m"]
-    assert_agrees(layer.forward(golden["dropout.x"], train=True), golden["dropout.y"], "y")
+    y = layer.forward(golden["dropout.x"], remember=True, drop=True)
+    assert_agrees(y, golden["dropout.y"], "y")
     assert_agrees(layer.backward(golden["dropout.dy"]), golden["dropout.dx"], "dx")
 
 
 def test_softmax_cross_entropy(golden):
     loss = SoftmaxCrossEntropy()
-    value = loss.forward(golden["loss.x"], golden["loss.labels"], train=True)
+    value = loss.forward(golden["loss.x"], golden["loss.labels"], remember=True)
     assert value == pytest.approx(float(golden["loss.y"]), rel=TOLERANCE)
     assert_agrees(loss.backward(), golden["loss.dx"], "dx")
 
@@ -119,7 +120,7 @@ def two_towers(golden, devices):
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_two_tower_network_gives_pytorchs_scores_and_gradients(golden, devices):
     network = two_towers(golden, [CpuDevice(f"cpu{i}") for i in range(devices)])
-    scores = network.forward(golden["net.x"], train=True)
+    scores = network.forward(golden["net.x"], remember=True, drop=True)
     assert_agrees(scores, golden["net.scores"], "scores")
     network.backward(network.loss_and_gradient(scores, golden["net.labels"])[1])
     for p in network.parameters:
@@ -133,7 +134,7 @@ def test_ten_steps_of_the_papers_update_follow_the_same_curve(golden):
     sgd, losses = SGD(network, lr=0.05, momentum=0.9, weight_decay=0.0005), []
     for step in range(10):
         sgd.lr = 0.05 if step < 6 else 0.005
-        scores = network.forward(golden["net.x"], train=True)
+        scores = network.forward(golden["net.x"], remember=True, drop=True)
         value, dscores = network.loss_and_gradient(scores, golden["net.labels"])
         network.backward(dscores)
         sgd.step()

@@ -9,13 +9,14 @@ devices that raise when arrays of two of them meet.
 import numpy as np
 import pytest
 
-from tinyalex import alexnet, summary
-from tinyalex.checking import CheckingDevice
+from tinyalex.architectures import alexnet
 from tinyalex.devices import HOST, CpuDevice
-from tinyalex.errors import UserError
+from tinyalex.devices.checking import CheckingDevice
+from tinyalex.inside import costs
 from tinyalex.layers import Conv2D, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2D, ReLU
 from tinyalex.network import Exchange, Network
 from tinyalex.optim import SGD
+from tinyalex.support.errors import UserError
 
 
 def small_network(devices=(HOST,), dtype=np.float64, seed=0):
@@ -45,7 +46,7 @@ def test_the_gradient_of_every_parameter_of_a_two_tower_network_is_right():
 
     def loss():
         network.set_step(0)
-        return network.loss_and_gradient(network.forward(x, train=True), labels)
+        return network.loss_and_gradient(network.forward(x, remember=True, drop=True), labels)
 
     network.backward(loss()[1])
     h, rng = 1e-6, np.random.default_rng(0)
@@ -88,7 +89,8 @@ def train_a_little(devices, steps=3):
     optimiser, (x, labels) = SGD(network), batch(8, dtype=np.float32)
     losses = []
     for _ in range(steps):
-        value, dscores = network.loss_and_gradient(network.forward(x, train=True), labels)
+        scores = network.forward(x, remember=True, drop=True)
+        value, dscores = network.loss_and_gradient(scores, labels)
         network.backward(dscores)
         optimiser.step()
         losses.append(value)
@@ -123,10 +125,10 @@ def test_arrays_of_two_devices_never_meet():
 def test_the_traffic_in_the_summary_is_what_crosses():
     network = small_network([CpuDevice("cpu0"), CpuDevice("cpu1")], np.float32)
     x, labels = batch(4, dtype=np.float32)
-    _, dscores = network.loss_and_gradient(network.forward(x, train=True), labels)
+    _, dscores = network.loss_and_gradient(network.forward(x, remember=True, drop=True), labels)
     network.backward(dscores)
     crossed = {e.name: sum(e.crossed.values()) for e in network.exchanges}
-    assert crossed == summary.traffic(network, 4)
+    assert crossed == costs.traffic(network, 4)
     assert all(crossed.values())
 
 
@@ -138,10 +140,10 @@ def test_the_planned_memory_is_what_training_takes():
     network, N = alexnet.tiny(devices=devices), 64
     x, labels = batch(N, 56, 10, np.float32)
     for _ in range(2):
-        _, dscores = network.loss_and_gradient(network.forward(x, train=True), labels)
+        _, dscores = network.loss_and_gradient(network.forward(x, remember=True, drop=True), labels)
         network.backward(dscores)
     parameters = 2 * sum(p.value.nbytes for p in network.parameters)
-    planned = summary.training_bytes(network, N) - parameters - 2 * x.nbytes  # x is the caller's
+    planned = costs.training_bytes(network, N) - parameters - 2 * x.nbytes  # x is the caller's
     taken = sum(device.pool.peak for device in devices)
     working = sum(8 * device.chunk_bytes for device in devices)
     assert 0.8 * planned < taken < 1.05 * planned + working

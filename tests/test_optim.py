@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tinyalex.devices import CpuDevice
-from tinyalex.errors import UserError
 from tinyalex.layers import Linear
 from tinyalex.network import Network
 from tinyalex.optim import SGD, Plateau, Steps, schedule
+from tinyalex.support.errors import UserError
 
 
 def one_weight(w: float):

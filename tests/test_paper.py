@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyalex import alexnet, zoo
+from tinyalex.architectures import alexnet, others
 from tinyalex.optim import Plateau, schedule
-from tinyalex.presets import PRESETS
+from tinyalex.run.presets import PRESETS
 
 
 def walk(size, towers=2, tower_of=alexnet.paper_tower):
@@ -45,7 +45,7 @@ def test_without_towers_it_would_have_more_parameters_and_half_as_much_work_agai
 
 
 def test_torchvisions_network_has_less_work_and_a_few_parameters_more():
-    rows = list(walk(zoo.TORCHVISION, towers=1, tower_of=zoo.torchvision_tower))
+    rows = list(walk(others.TORCHVISION, towers=1, tower_of=others.torchvision_tower))
     assert sum(parameters for *_, parameters, _ in rows) == 61_100_840
     assert sum(work for *_, work in rows) == 714_188_480
 

@@ -4,7 +4,8 @@ import importlib
 import sys
 
 import tinyalex
-from tinyalex.errors import UserError, run
+from tinyalex.support.cli import run
+from tinyalex.support.errors import UserError
 
 COMMANDS = {
     "train": "train a network",

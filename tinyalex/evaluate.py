@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import checkpoint, plots, presets, trained
+from tinyalex import drawing
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
-from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.metrics import Result, average, predictions, score
+from tinyalex.run import checkpoint, opened, presets
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.evaluate`; argv without the programme's name."""
     args = _parse(argv)
-    paths = [trained.find(path) for path in args.checkpoints]
+    paths = [opened.find(path) for path in args.checkpoints]
     classes = checkpoint.load(paths[0]).about["classes"]
     said, labels, name = [], None, ""
     for path in paths:  # one network after the other: only one of them is in memory
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     _by_class(result.confusion, classes)
     picture = paths[0].parent / "confusion.png"
     who = " + ".join(path.parent.name for path in paths)
-    plots.confusion(result.confusion, classes, picture, f"{who} on {name}, {how}")
+    drawing.confusion(result.confusion, classes, picture, f"{who} on {name}, {how}")
     print(f"\nas a picture: {picture}")
     return 0
 
@@ -62,7 +64,7 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
 
     UserError where network and data do not fit together.
     """
-    with trained.opened(path, args.devices) as net:
+    with opened.open_network(path, args.devices) as net:
         picture = presets.get(net.settings.preset).picture
         val_set = sources.load(args.data or net.settings.data, args.split, picture, args.limit)
         for known in (net.classes, classes):

@@ -3,24 +3,25 @@
 import sys
 from pathlib import Path
 
-from tinyalex import plots, trained
-from tinyalex.errors import ArgumentParser, png_path, run
-from tinyalex.first_layer import NOISE, colour_specificity, first_kernels, tower_specificity
-from tinyalex.runs import Run
-from tinyalex.summary import align
+from tinyalex import drawing
+from tinyalex.inside.colour import NOISE, colour_specificity, first_kernels, tower_specificity
+from tinyalex.run import opened
+from tinyalex.run.folder import Run
+from tinyalex.support.cli import ArgumentParser, png_path, run
+from tinyalex.support.text import align
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.filters`; argv without the programme's name."""
     args = _parse(argv)
-    with trained.opened(args.checkpoint, "cpu") as net:
+    with opened.open_network(args.checkpoint, "cpu") as net:
         kernels = first_kernels(net.network)
     folder = net.path.parent
     rows = Run.open(folder).rows() if (folder / "config.json").is_file() else []
     out = args.out or folder / "filters.png"
     colours = out.with_name(f"{out.stem}-colour.png")
-    plots.filters(kernels, out, net.name)
-    plots.colours(rows, kernels, colours, net.name)
+    drawing.filters(kernels, out, net.name)
+    drawing.colours(rows, kernels, colours, net.name)
     print(_table(kernels, rows))
     print(f"\n0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn\n"
           f"the kernels: {out}\ntheir colour specificity: {colours}")

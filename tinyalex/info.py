@@ -9,10 +9,10 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 import tinyalex
-from tinyalex import alexnet, cuda
-from tinyalex.cuda import CudaDevice
-from tinyalex.devices import CpuDevice, available_cores, parse_placement
-from tinyalex.errors import ArgumentParser, run
+from tinyalex.architectures import alexnet
+from tinyalex.devices import CpuDevice, available_cores, cuda, parse_placement
+from tinyalex.devices.cuda import CudaDevice
+from tinyalex.support.cli import ArgumentParser, run
 
 TOLERANCE = 1e-3  # of the self-test: float32, added up in another order
 
@@ -95,7 +95,7 @@ def self_test(index: int) -> float:
     for device in (CpuDevice(), CudaDevice(index)):
         network, rng = alexnet.tiny(devices=[device]), np.random.default_rng(0)
         x = rng.standard_normal((4, *network.input_shape), np.float32)
-        _, dscores = network.loss_and_gradient(network.forward(x, train=True),
+        _, dscores = network.loss_and_gradient(network.forward(x, remember=True, drop=True),
                                                rng.integers(0, network.classes, 4))
         network.backward(dscores)
         gradients.append([device.get(p.grad) for p in network.parameters])

@@ -6,23 +6,26 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import looking, plots, trained
+from tinyalex import drawing
 from tinyalex.data import gallery
 from tinyalex.data.augment import CENTRE, ten_crops
-from tinyalex.errors import UserError, run
+from tinyalex.drawing.sections import Walk, named_blocks, sections
+from tinyalex.inside import looking
+from tinyalex.inside.looking import Unit
 from tinyalex.layers import Layer
-from tinyalex.looking import Unit
 from tinyalex.metrics import log_probabilities
 from tinyalex.network import Network
 from tinyalex.predict import guesses, say
-from tinyalex.walk import Walk, named_blocks, sections
+from tinyalex.run import opened
+from tinyalex.support.cli import run
+from tinyalex.support.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.look`; argv without the programme's name."""
     args = _parse(argv)
-    names = trained.spoken_names(args.names)
-    with trained.opened(args.checkpoint, args.devices) as net:
+    names = opened.spoken_names(args.names)
+    with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather([args.picture], net.side)
         if len(shown) > 1:
             raise UserError(f"{args.picture}: {len(shown)} pictures", "name one of them.")
@@ -35,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         out = args.out or net.path.parent / "look.png"
         what = gallery.readable(Path(shown.names[0]).name) if true is None else classes[true]
         title = f"{what}, on its way through {net.name}"
-        plots.draw_story(title, page, out)
-        plots.write_html(title, page, out.with_suffix(".html"))
+        drawing.draw_story(title, page, out)
+        drawing.write_html(title, page, out.with_suffix(".html"))
     say(shown.names[0], logp, true, classes)
     print(f"its way through the network: {out}\nthe same, with all maps, for a browser: "
           f"{out.with_suffix('.html')}")
@@ -44,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = trained.parser("look", (
+    parser = opened.parser("look", (
         "Follow a picture through a trained network, on one page: what each layer gives, by tower; "
         "what crosses between the towers; what a unit sees; which pixels matter for what the "
         "network says. Beside the PNG the same is written as HTML."))
@@ -56,7 +59,7 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-def _walk(net: trained.Trained, picture: np.ndarray, x: np.ndarray, label: int, args) -> Walk:
+def _walk(net: opened.OpenedNetwork, picture: np.ndarray, x: np.ndarray, label: int, args) -> Walk:
     """All that is to be seen of one picture (S, S, 3), of which the network reads x."""
     network = net.network
     given = looking.activities(network, x)

@@ -19,9 +19,9 @@ from string import ascii_lowercase
 import numpy as np
 
 from tinyalex.devices import HOST, CpuDevice, copy
-from tinyalex.errors import UserError
 from tinyalex.layers import Dropout, Layer, OwnMaps, ReLU, SoftmaxCrossEntropy
 from tinyalex.layers.base import Weighted
+from tinyalex.support.errors import UserError
 
 
 class Exchange:
@@ -188,10 +188,11 @@ class Network:
         return [Parameter(f"{layer.name}.{key}", layer, key)
                 for _, layer in self._layers() for key in layer.params]
 
-    def forward(self, x: np.ndarray, train: bool = False,
+    def forward(self, x: np.ndarray, remember: bool = False, drop: bool = False,
                 watch: Callable[[Layer, np.ndarray], None] | None = None) -> np.ndarray:
         """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
 
+        remember: keep what backward needs. drop: switch units off, as in training, see `Dropout`.
         watch: called with every layer and what it gives, as soon as it does, on the thread of the
         layer's device. To keep it, copy it: a ReLU in place is going to write over it.
         """
@@ -204,14 +205,14 @@ class Network:
             for s, stage in enumerate(self.stages):
                 if s:
                     xs = self.exchanges[s - 1].forward(xs)
-                xs = self._side_by_side(_run_forward, stage, xs, train, watch)
+                xs = self._side_by_side(_run_forward, stage, xs, remember, drop, watch)
         return self.devices[0].run(self._gather_scores, xs).result()
 
     def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss of these scores, and its gradient with respect to them: what backward starts
         from. labels: (N,) integers on the host."""
         def both():
-            value = self.loss.forward(scores, labels, train=True)
+            value = self.loss.forward(scores, labels, remember=True)
             return value, self.loss.backward()
 
         return self.devices[0].run(both).result()
@@ -269,7 +270,7 @@ class Network:
             p.layer.device.put_into(p.value, state[name])
 
     def set_step(self, step: int):
-        """Make the next training forward draw the dropout masks of this step."""
+        """Make the next forward that drops draw the masks of this step."""
         for _, layer in self._layers():
             if isinstance(layer, Dropout):
                 layer.step = step
@@ -280,9 +281,9 @@ class Network:
             device.pool.trim()
 
 
-def _run_forward(layers, x, train, watch):
+def _run_forward(layers, x, remember, drop, watch):
     for layer in layers:
-        x = layer.forward(x, train)
+        x = layer.forward(x, remember, drop) if layer.drops else layer.forward(x, remember)
         if watch:
             watch(layer, x)
     return x

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyalex.errors import UserError
 from tinyalex.network import Network, Parameter
+from tinyalex.support.errors import UserError
 
 
 class SGD:

@@ -11,10 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from tinyalex import plots
-from tinyalex.errors import ArgumentParser, UserError, number, png_path, run
-from tinyalex.runs import Run
-from tinyalex.summary import align
+from tinyalex import drawing
+from tinyalex.run.folder import Run
+from tinyalex.support.cli import ArgumentParser, number, png_path, run
+from tinyalex.support.errors import UserError
+from tinyalex.support.text import align
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,9 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     runs = [Run.open(folder) for folder in args.runs]
     rows = _rows(runs)
-    figure = plots.compare(rows, args.what, args.reach if args.what == "error" else None)
+    figure = drawing.compare(rows, args.what, args.reach if args.what == "error" else None)
     out = args.out or args.runs[0] / "compare.png"
-    plots.save(figure, out)
+    drawing.save(figure, out)
     print(_table(rows, args.reach))
     print(f"\nas a picture: {out}")
     return 0
@@ -37,7 +38,7 @@ def _parse(argv):
                     "time (figure 1 of the paper), and say how far each came.")
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    add("--what", choices=list(plots.MEASURES), default="error", help="what to draw")
+    add("--what", choices=list(drawing.MEASURES), default="error", help="what to draw")
     add("--reach", type=number(float, 0, 100), metavar="PERCENT", help="say when each run's "
         "training error first reached this, as the paper does with 25")
     add("--out", type=png_path, metavar="PNG", help="where to draw it; compare.png in the first "
@@ -65,7 +66,7 @@ def _table(runs: dict[str, list[dict]], reach: float | None) -> str:
                 _as(last.get("train_error"), ".2%"), _as(last.get("val_error"), ".2%"),
                 _as(best.get("val_error"), ".2%"), _as(best.get("epoch"), "g")]
         if reach is not None:
-            at = next((row for row in plots.training_rows(rows)
+            at = next((row for row in drawing.training_rows(rows)
                        if row.get("train_error") is not None
                        and row["train_error"] <= reach / 100), None)
             line.append(f"epoch {at['epoch']:g}, {_clock(at.get('seconds'))}" if at else "never")
@@ -87,7 +88,7 @@ def _clock(seconds: float | None) -> str:
 class LiveCurves:
     """The curves of runs in the output of a notebook's cell, drawn anew in the same place.
 
-    folders: of the runs. what: one of plots.MEASURES. Raises UserError where there is no run, and
+    folders: of the runs. what: one of drawing.MEASURES. Raises UserError where there is no run, and
     outside of Jupyter's reach, where IPython is not installed.
     """
 
@@ -107,7 +108,7 @@ class LiveCurves:
         if rows == self.seen or not any(rows.values()):
             return
         self.seen, file = rows, io.BytesIO()
-        plots.compare(rows, self.what).savefig(file, format="png", dpi=plots.DPI * 2 / 3)
+        drawing.compare(rows, self.what).savefig(file, format="png", dpi=drawing.DPI * 2 / 3)
         image = Image(file.getvalue())
         if self.handle is None:
             self.handle = display(image, display_id=True)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex import plots, trained
+from tinyalex import drawing
 from tinyalex.data import gallery
-from tinyalex.errors import number, run
+from tinyalex.drawing import Guess
 from tinyalex.metrics import average, log_probabilities, wrong
-from tinyalex.plots import Guess
+from tinyalex.run import opened
+from tinyalex.support.cli import number, run
 
 TOP = 5
 DRAWN = 24
@@ -18,8 +19,8 @@ DRAWN = 24
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.predict`; argv without the programme's name."""
     args = _parse(argv)
-    names = trained.spoken_names(args.names)
-    with trained.opened(args.checkpoint, args.devices) as net:
+    names = opened.spoken_names(args.names)
+    with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
     out = args.out or net.path.parent / "predict.png"
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = trained.parser("predict", (
+    parser = opened.parser("predict", (
         "Show pictures to a trained network: its five best guesses, with their probabilities, in "
         "words and as a picture (figure 4, left, of the paper). Where a picture's folder is called "
         "like a class, that is taken for the true one."))
@@ -48,7 +49,7 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-def predict(net: trained.Trained, shown: gallery.Gallery, ten_crops: bool = False,
+def predict(net: opened.OpenedNetwork, shown: gallery.Gallery, ten_crops: bool = False,
             batch_size: int | None = None) -> np.ndarray:
     """(N, K) float64: the logarithms of the probabilities of each picture's classes."""
     parts = []
@@ -94,7 +95,7 @@ def _draw(shown: gallery.Gallery, logp: np.ndarray, labels: list[int | None], cl
     found = [guesses(p, label, classes) for p, label in zip(logp[:count], labels, strict=False)]
     captions = [gallery.readable(Path(name).name) if label is None else classes[label]
                 for name, label in zip(shown.names[:count], labels[:count], strict=True)]
-    plots.predictions([shown[i] for i in range(count)], captions, found, out, title)
+    drawing.predictions([shown[i] for i in range(count)], captions, found, out, title)
 
 
 if __name__ == "__main__":

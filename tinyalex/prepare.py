@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tinyalex import plots
+from tinyalex import drawing
 from tinyalex.data import folder, labels, shards
 from tinyalex.data.pictures import MAX_PIXELS
-from tinyalex.data.prepare import MAX_BROKEN, SKIPPED, bytes_needed, prepare
-from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
 
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
@@ -84,7 +85,7 @@ def _farewell(out: Path):
               .format(*np.sqrt(statistics.principal_colours()[0])))
         images.append(statistics.mean.round().astype(np.uint8))
         captions.append("mean picture")
-    plots.samples(np.stack(images), captions, out / "look.png")
+    drawing.samples(np.stack(images), captions, out / "look.png")
     print(f"a look   {out / 'look.png'}")
     if len(sets) < 2:
         print("one of the splits is empty: training needs both (two pictures of a class do)")

@@ -3,11 +3,14 @@
 import sys
 from pathlib import Path
 
-from tinyalex import features, plots, trained
+from tinyalex import drawing
 from tinyalex.data import gallery
-from tinyalex.errors import UserError, number, run
-from tinyalex.features import Features
-from tinyalex.plots import Near
+from tinyalex.drawing import Near
+from tinyalex.inside import features
+from tinyalex.inside.features import Features
+from tinyalex.run import opened
+from tinyalex.support.cli import number, run
+from tinyalex.support.errors import UserError
 
 DRAWN = 24
 
@@ -15,8 +18,8 @@ DRAWN = 24
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.similar`; argv without the programme's name."""
     args = _parse(argv)
-    names = trained.spoken_names(args.names)
-    with trained.opened(args.checkpoint, args.devices) as net:
+    names = opened.spoken_names(args.names)
+    with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gallery.gather(args.queries, net.side, args.limit)
         among = _among(net, args.among, args.batch_size)
         vectors = features.extract(net, queries, args.batch_size)
@@ -27,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
              for name, vector in zip(queries.names, vectors, strict=True)]
     agreed = _say(queries, found, among, names)
     rows = [_row(queries, i, near, among, names) for i, near in enumerate(found[:DRAWN])]
-    plots.neighbours(rows, out, f"{net.name}: nearest of {len(among.names):,} pictures, by the "
+    drawing.neighbours(rows, out, f"{net.name}: nearest of {len(among.names):,} pictures, by the "
                                 f"{among.values.shape[1]} activities of the last hidden layer")
     if agreed is not None:
         print(f"of the {args.count} nearest, {agreed:.1%} are of the query's own class")
@@ -39,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = trained.parser("similar", (
+    parser = opened.parser("similar", (
         "Find the pictures that a network takes for similar: nearest neighbours by the Euclidean "
         "distance of the activities of its last hidden layer (section 6.1 and figure 4, right, of "
         "the paper)."))
@@ -53,7 +56,7 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-def _among(net: trained.Trained, wanted: list[str], batch_size: int) -> Features:
+def _among(net: opened.OpenedNetwork, wanted: list[str], batch_size: int) -> Features:
     """The features of the pictures to look among. UserError where they are another network's."""
     path = Path(wanted[0])
     if len(wanted) > 1 or path.suffix != ".npz":

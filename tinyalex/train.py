@@ -4,13 +4,17 @@ import sys
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from tinyalex import ablations, presets, summary
+from tinyalex.architectures import ablations
 from tinyalex.data import sources
 from tinyalex.data.augment import NOISES
 from tinyalex.devices import Devices, available_cores, parse_placement
-from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.inside import costs
 from tinyalex.optim import schedule
-from tinyalex.runs import Run, Settings
+from tinyalex.run import presets
+from tinyalex.run.folder import Run, Settings
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
+from tinyalex.support.text import megabytes
 from tinyalex.training import Trainer
 
 RESUMABLE = {"epochs", "devices", "data", "workers"}  # what may change when a run is resumed
@@ -139,7 +143,7 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
 def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
     """What will run, where, and how much memory it takes."""
     settings, network = trainer.settings, trainer.network
-    total = summary.totals(network)
+    total = costs.totals(network)
     batch = min(settings.batch_size, len(train_set))
     height, width = train_set.images.shape[1:3]
     lines = {
@@ -149,7 +153,7 @@ def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
         "data": f"{train_set.name}: {len(train_set):,} pictures of {width}×{height} to train on, "
                 f"{len(val_set):,} to validate with, {network.classes} classes",
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
-        "memory": f"about {summary.megabytes(summary.training_bytes(network, batch))} while "
+        "memory": f"about {megabytes(costs.training_bytes(network, batch))} while "
                   "training, besides the data",
         "recipe": f"batch {settings.batch_size}, lr {settings.lr:g} ({settings.schedule}), "
                   f"momentum {settings.momentum:g}, weight decay {settings.weight_decay:g}, "

@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import assembly, checkpoint, plots
+from tinyalex import drawing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
-from tinyalex.errors import UserError
-from tinyalex.first_layer import first_kernels, log_columns
+from tinyalex.inside.colour import first_kernels, log_columns
 from tinyalex.metrics import Result, measure, wrong
-from tinyalex.runs import Run
+from tinyalex.run import assembly, checkpoint
+from tinyalex.run.folder import Run
+from tinyalex.support.errors import UserError
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
 LOG_EVERY = 20  # rows of log.csv inside an epoch
@@ -168,7 +169,7 @@ class Trainer:
     def _step(self, x: np.ndarray, labels: np.ndarray):
         """One update: forward, loss, backward, SGD."""
         at, device = self.progress, self.network.devices[0]
-        scores = self.network.forward(x, train=True)
+        scores = self.network.forward(x, remember=True, drop=True)
         value, dscores = self.network.loss_and_gradient(scores, labels)
         self.pending.append((at.step + 1, device.fetch(value), device.fetch(scores), labels))
         self._take(leave=device.lag)
@@ -231,8 +232,8 @@ class Trainer:
         """The pictures of the run folder: the curves so far, and the first layer's kernels."""
         title = self.run.folder.name
         if rows := self.run.rows():
-            plots.curves(rows, self.run.curves, title, classes=len(self.classes))
-        plots.filters(first_kernels(self.network), self.run.filters, title)
+            drawing.curves(rows, self.run.curves, title, classes=len(self.classes))
+        drawing.filters(first_kernels(self.network), self.run.filters, title)
         self.drawn = time.perf_counter()
 
     def _diverged(self, what: str, step: int | None = None) -> UserError:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tinyalex import presets, summary
 from tinyalex.bench import gpu, layers, measures, memory, peer, picture, report, sweeps
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.report import OURS, Result
 from tinyalex.bench.timing import Clock, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, parse_placement
-from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.run import presets
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
+from tinyalex.support.text import megabytes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -106,9 +108,9 @@ def measure(workload: Workload, rounds: int, peers=()) -> Result:
 def _report(result: Result):
     print(f"\n{report.layer_table(result)}\n\n{report.work_done(result)}")
     if ours := result.memory[OURS]:
-        print(f"memory   {summary.megabytes(ours['peak'])} at the peak of training, of them "
-              f"{summary.megabytes(ours['pools'])} of the devices' pools, and "
-              f"{summary.megabytes(ours['before'])} before there was a network")
+        print(f"memory   {megabytes(ours['peak'])} at the peak of training, of them "
+              f"{megabytes(ours['pools'])} of the devices' pools, and "
+              f"{megabytes(ours['before'])} before there was a network")
     for mode in report.MODES:
         print(f"\n{report.speed_table(result, mode)}\n"
               f"{mode} takes {report.with_spread(result.above_floor(mode), 2)} times its floor")
@@ -151,9 +153,9 @@ def _watch_memory(args, devices: Devices) -> int:
     workload = Workload(args.preset, devices, args.batch_size)
     print(report.settings(args.preset, workload.network, args.batch_size, devices))
     after = memory.watch(workload, args.memory)
-    print("\nin memory", ", ".join(f"after step {step} {summary.megabytes(after[step - 1])}"
+    print("\nin memory", ", ".join(f"after step {step} {megabytes(after[step - 1])}"
                                    for step in sorted({1, len(after) // 2, len(after)})))
-    print(f"at the peak {summary.megabytes(memory.peak())}")
+    print(f"at the peak {megabytes(memory.peak())}")
     if args.csv:
         report.write_csv([(i, size / 1e6) for i, size in enumerate(after, 1)],
                          ("step", "MB"), args.csv)

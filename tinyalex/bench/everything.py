@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from tinyalex import cuda, presets
 from tinyalex.bench import gpu
 from tinyalex.bench.workload import Workload
-from tinyalex.devices import Devices
-from tinyalex.errors import ArgumentParser, UserError, number, run
+from tinyalex.devices import Devices, cuda
+from tinyalex.run import presets
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
 
 TESTS = Path(__file__).parents[2] / "tests"
 TIMES_THE_CPU = 20

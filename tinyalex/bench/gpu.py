@@ -19,14 +19,16 @@ from time import perf_counter
 
 import numpy as np
 
-from tinyalex import cuda, presets, summary
 from tinyalex.bench import layers, peer, report, spans, timeline
 from tinyalex.bench.layers import BACKWARD, FORWARD, PASSES, UPDATE
 from tinyalex.bench.workload import Workload
-from tinyalex.cuda import CudaDevice
-from tinyalex.devices import HOST, Devices
-from tinyalex.errors import UserError
+from tinyalex.devices import HOST, Devices, cuda
+from tinyalex.devices.cuda import CudaDevice
+from tinyalex.inside import costs
 from tinyalex.network import Network
+from tinyalex.run import presets
+from tinyalex.support.errors import UserError
+from tinyalex.support.text import align, megabytes
 
 PRECISIONS = ("float32", "TF32")
 PEERS = {"channels_last": "PyTorch eager, channels_last",
@@ -240,7 +242,7 @@ def least_bytes(network: Network, batch_size: int) -> dict[tuple[str, str], int]
 
     for layer, (shape, out) in network.shapes.items():
         x, y = (4 * prod(one) * batch_size for one in (shape, out))
-        weights, kept = 4 * summary.parameters(layer), layer.extra_bytes(shape, 4) * batch_size
+        weights, kept = 4 * costs.parameters(layer), layer.extra_bytes(shape, 4) * batch_size
         row = layers.base(network, layer.name)
         if x == y and not layer.params and not layer.keeps and not kept:
             continue  # a Flatten moves nothing
@@ -248,7 +250,7 @@ def least_bytes(network: Network, batch_size: int) -> dict[tuple[str, str], int]
         first = not getattr(layer, "input_gradient", True)
         add(row, FORWARD, x + y + weights + kept)
         add(row, BACKWARD, y + (0 if first else x) + read_again + kept + 2 * weights)
-    add(UPDATE, BACKWARD, 5 * 4 * summary.totals(network)["parameters"])  # w, v, g; w, v
+    add(UPDATE, BACKWARD, 5 * 4 * costs.totals(network)["parameters"])  # w, v, g; w, v
     return counts
 
 
@@ -281,16 +283,16 @@ def text(measured: Measured, preset: str, devices: Devices) -> str:
     table.append(("step", "", report.milliseconds(whole / 1000),
                   *(report.milliseconds(one / 1000) for one in total), ""))
     network, traffic = measured.network, sum(
-        summary.traffic(measured.network, measured.batch_size).values())
-    kept = summary.kept_bytes(network, measured.batch_size)
+        costs.traffic(measured.network, measured.batch_size).values())
+    kept = costs.kept_bytes(network, measured.batch_size)
     lines = [
         f"\n{preset}, batch {measured.batch_size}, {measured.precision}, "
         f"on {', '.join(_named(devices))}",
         f"a large product {measured.peak / 1e12:.1f} TFLOP/s, a large copy "
         f"{measured.copying / 1e12:.2f} TB/s read and written", "",
-        summary.align(table, left=2), "",
-        f"between devices {summary.megabytes(traffic)} a step; activations kept where they are "
-        f"{summary.megabytes(kept)}", "", _speeds(measured)]
+        align(table, left=2), "",
+        f"between devices {megabytes(traffic)} a step; activations kept where they are "
+        f"{megabytes(kept)}", "", _speeds(measured)]
     return "\n".join(lines)
 
 
@@ -302,8 +304,8 @@ def _speeds(measured: Measured) -> str:
         for mode in report.MODES:
             ratio = f"{measured.against(who, mode):.2f}" if who != "tinyalex" else ""
             cells += [f"{measured.images(who, mode):,.0f}", ratio]
-        table.append((PEERS.get(who, who), *cells, summary.megabytes(measured.memory[who])))
-    return summary.align(table, total=False) + "\n(time: ours / theirs, below 1 we are faster)"
+        table.append((PEERS.get(who, who), *cells, megabytes(measured.memory[who])))
+    return align(table, total=False) + "\n(time: ours / theirs, below 1 we are faster)"
 
 
 def csv_rows(measured: Measured) -> list[tuple]:

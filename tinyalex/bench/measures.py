@@ -14,7 +14,6 @@ from numpy.lib.stride_tricks import as_strided
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from tinyalex import summary
 from tinyalex.bench.report import with_spread
 from tinyalex.bench.timing import Spread, seconds, warm_up
 from tinyalex.bench.workload import Workload
@@ -22,6 +21,7 @@ from tinyalex.devices import CpuDevice
 from tinyalex.kernels import numpy as kernels
 from tinyalex.layers import Conv2D, LocalResponseNorm, ReLU
 from tinyalex.optim import SGD
+from tinyalex.support.text import align
 
 COLUMNS = ("taken back", "training", "lowest", "highest", "inference", "lowest", "highest")
 
@@ -158,7 +158,7 @@ def table(found: Found) -> str:
     for name, modes in found.items():
         rows.append((name, *("× " + with_spread(Spread.of(modes[mode]), 3)
                              for mode in ("training", "inference"))))
-    return summary.align(rows, total=False)
+    return align(rows, total=False)
 
 
 def csv_rows(found: Found) -> list[tuple]:

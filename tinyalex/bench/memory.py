@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import trange
 
 from tinyalex.bench.workload import Workload
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 STATUS = Path("/proc/self/status")
 STEPS = 3  # the memory that a step leaves is used again from the second on

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyalex.bench.workload import RATE, Workload
-from tinyalex.errors import UserError
 from tinyalex.layers import (
     Conv2D,
     Dropout,
@@ -32,6 +31,7 @@ from tinyalex.layers import (
     SpatialResponseNorm,
 )
 from tinyalex.network import Network
+from tinyalex.support.errors import UserError
 
 if TYPE_CHECKING:
     import torch

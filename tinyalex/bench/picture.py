@@ -6,8 +6,8 @@ from tinyalex.bench import layers, sweeps
 from tinyalex.bench.layers import BACKWARD, FORWARD
 from tinyalex.bench.peer import VARIANTS
 from tinyalex.bench.report import FLOOR, MODES, OURS, Result
-from tinyalex.files import replacing
-from tinyalex.plots import DPI, QUIET
+from tinyalex.drawing import DPI, QUIET
+from tinyalex.support.files import replacing
 
 # A pass has a colour: full for the products, pale for all else in the layer.
 FULL = {FORWARD: "#0072B2", BACKWARD: "#D55E00"}

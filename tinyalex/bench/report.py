@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from tinyalex import summary
 from tinyalex.bench import layers
 from tinyalex.bench.layers import BACKWARD, FORWARD, PASSES, Part
 from tinyalex.bench.peer import VARIANTS
 from tinyalex.bench.timing import Round, Spread
 from tinyalex.devices import Devices, available_cores
-from tinyalex.files import replacing
+from tinyalex.inside import costs
 from tinyalex.network import Network
+from tinyalex.support.files import replacing
+from tinyalex.support.text import align, megabytes
 
 MODES = ("training", "inference")
 OURS, FLOOR = "tinyalex", "floor: the products alone"
@@ -86,7 +87,7 @@ def _spreads(rounds: Iterable[dict[Part, float]]) -> dict[Part, Spread]:
 
 def settings(preset: str, network: Network, batch_size: int, devices: Devices) -> str:
     """What is going to run, and where."""
-    total = summary.totals(network)
+    total = costs.totals(network)
     blas = [f"{one['internal_api']} {one['version']} ({one.get('architecture')}), "
             f"threads a call: {one['num_threads']}"
             for one in threadpool_info() if one["user_api"] == "blas"]
@@ -137,7 +138,7 @@ def layer_table(result: Result) -> str:
         done = sum(count for (_, of), count in work.items() if of == each)
         floor = Spread.of(one["floor", "all", each] for one in result.rounds)
         cells += _cells(passes[each], done, floor)
-    return summary.align([*rows, ("step", *cells, "100.0%")])
+    return align([*rows, ("step", *cells, "100.0%")])
 
 
 def _cells(time: Spread, work: int, floor: Spread | None) -> tuple[str, str, str]:
@@ -168,13 +169,13 @@ def speed_table(result: Result, mode: str) -> str:
         rows.append((VARIANTS.get(who, who), milliseconds(time.median),
                      with_spread(result.rate(who, mode)), ratio,
                      *[_memory(result.memory.get(who))] * memory))
-    table = summary.align(rows, total=False)
+    table = align(rows, total=False)
     reasons = [f"{VARIANTS[who]}: not available ({why})" for who, why in result.absent.items()]
     return "\n".join([table, *reasons])
 
 
 def _memory(taken: dict[str, int] | None) -> str:
-    return summary.megabytes(taken["peak"]) if taken else ""
+    return megabytes(taken["peak"]) if taken else ""
 
 
 def layer_rows(result: Result) -> list[CsvRow]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from tinyalex import presets, summary
 from tinyalex.bench.report import milliseconds, with_spread
 from tinyalex.bench.timing import Spread, seconds, warm_up
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice, Devices, available_cores
-from tinyalex.errors import UserError
+from tinyalex.run import presets
+from tinyalex.support.errors import UserError
+from tinyalex.support.text import align
 
 COLUMNS = ("sweep", "point", "mode", "images_per_s", "lowest", "highest", "ms_a_picture")
 LARGEST_BATCH = 256
@@ -128,7 +129,7 @@ def table(sweep: str, found: dict[Point, dict[str, list[float]]]) -> str:
             cells += [with_spread(speeds(found)[point][mode]),
                       milliseconds(Spread.of(spent).median), f"{ratios.median:.2f}"]
         rows.append((point.label, *cells))
-    return summary.align(rows, total=False)
+    return align(rows, total=False)
 
 
 def csv_rows(sweep: str, found: dict[Point, dict[str, list[float]]]) -> list[tuple]:

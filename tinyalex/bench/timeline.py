@@ -4,15 +4,16 @@ between them; see --help."""
 import sys
 from pathlib import Path
 
-from tinyalex import presets
 from tinyalex.bench.layers import BACKWARD, EXCHANGES, FORWARD, LOSS, UPDATE
 from tinyalex.bench.picture import FULL
 from tinyalex.bench.spans import COPIES, Span, watched_steps
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices
-from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.files import replacing
-from tinyalex.plots import DPI
+from tinyalex.drawing import DPI
+from tinyalex.run import presets
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
 
 COLOURS = {EXCHANGES: "#E69F00", COPIES: "#000000", LOSS: "#009E73", UPDATE: "#CC79A7"}
 

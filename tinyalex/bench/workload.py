@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyalex import presets
 from tinyalex.devices import CpuDevice
 from tinyalex.optim import SGD
+from tinyalex.run import presets
 
 # Pictures of noise, again and again, must not drive the weights to infinity, or down to numbers so
 # small that the processor slows down. How long an update takes does not depend on the rate.
@@ -35,7 +35,7 @@ class Workload:
 
     def train(self) -> float:
         """One training step; returns the loss."""
-        scores = self.network.forward(self.x, train=True)
+        scores = self.network.forward(self.x, remember=True, drop=True)
         loss, dscores = self.network.loss_and_gradient(scores, self.labels)
         self.network.backward(dscores)
         self.optimiser.step()

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex import arrays, presets, summary, trained
 from tinyalex.convert import layout, onnx_graph, published, statedict
-from tinyalex.errors import ArgumentParser, UserError, run
+from tinyalex.inside import costs
 from tinyalex.network import Network
+from tinyalex.run import opened, presets
+from tinyalex.support import arrays
+from tinyalex.support.cli import ArgumentParser, run
+from tinyalex.support.errors import UserError
 
 THEIRS = (".caffemodel", *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
@@ -19,7 +22,7 @@ OUTS = (".safetensors", ".npz", ".onnx")
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.convert`; argv without the programme's name."""
     args = _parse(argv)
-    source = trained.find(args.source)
+    source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
         raise UserError(f"{args.out}: is what shall be read", "name another file to write.")
     if _is_ours(source):
@@ -105,7 +108,7 @@ def _export(source: Path, args) -> int:
         raise UserError(f"{args.out}: not a file that can be written here, by its name",
                         f"it should end in {', '.join(OUTS)}.")
     # What is not finite is found below.
-    with np.errstate(all="ignore"), trained.opened(source, "cpu") as one:
+    with np.errstate(all="ignore"), opened.open_network(source, "cpu") as one:
         network, side, preset = one.network, one.network.input_shape[0], one.settings.preset
         arrays.expect_finite(source, network.state() | {"mean": one.mean})
         if min(one.mean.shape[:2]) < side:
@@ -125,7 +128,7 @@ def _export(source: Path, args) -> int:
 
 def _about(network: Network, preset: str) -> str:
     return (f"{preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
-            f"{summary.totals(network)['parameters']:,} parameters")
+            f"{costs.totals(network)['parameters']:,} parameters")
 
 
 def _print(lines: dict[str, str]):

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.arrays import Damaged, Stored, contents
 from tinyalex.convert.protobuf import Message, integers, message, parts, text
-from tinyalex.errors import UserError
+from tinyalex.support.arrays import Damaged, Stored, contents
+from tinyalex.support.errors import UserError
 
 MOST_SIZES = 32  # of a blob: Caffe's own limit
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.errors import UserError
-from tinyalex.files import replacing
 from tinyalex.layers import (
     AveragePool2D,
     Conv2D,
@@ -26,6 +24,8 @@ from tinyalex.layers import (
     Tanh,
 )
 from tinyalex.network import Network
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what reads ONNX today reads these
 

@@ -16,7 +16,7 @@ A message knows nothing of its own length, and a reader skips what it does not k
 field of kind 2 is looked into only when it is asked for, so there is nothing to recurse into.
 """
 
-from tinyalex.arrays import Damaged
+from tinyalex.support.arrays import Damaged
 
 Value = int | memoryview
 Message = dict[int, list[Value]]

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex import presets
-from tinyalex.arrays import Stored, expect_finite
-from tinyalex.checkpoint import Checkpoint
 from tinyalex.convert import caffe, statedict
 from tinyalex.convert.layout import Whole, wholes
 from tinyalex.data import cifar10
 from tinyalex.devices import available_cores
-from tinyalex.errors import UserError
 from tinyalex.network import Network
-from tinyalex.runs import Settings
+from tinyalex.run import presets
+from tinyalex.run.checkpoint import Checkpoint
+from tinyalex.run.folder import Settings
+from tinyalex.support.arrays import Stored, expect_finite
+from tinyalex.support.errors import UserError
 from tinyalex.training import Progress
 
 MOST_CLASSES = 100_000

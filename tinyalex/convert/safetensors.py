@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.arrays import Damaged, Stored, contents
-from tinyalex.errors import UserError
-from tinyalex.files import replacing
+from tinyalex.support.arrays import Damaged, Stored, contents
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
           "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex import arrays
-from tinyalex.arrays import Damaged, Stored, contents
 from tinyalex.convert import safetensors
-from tinyalex.errors import UserError
-from tinyalex.files import replacing
+from tinyalex.support import arrays
+from tinyalex.support.arrays import Damaged, Stored, contents
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
 
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
 

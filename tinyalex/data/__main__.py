@@ -6,13 +6,15 @@ import os
 import sys
 from pathlib import Path
 
-from tinyalex import plots, presets
+from tinyalex import drawing
 from tinyalex.data import augment_page, cifar10, sources, speed
 from tinyalex.data.augment import NOISES
 from tinyalex.data.fetch import URL, fetch, present
 from tinyalex.data.loader import Loader
-from tinyalex.errors import ArgumentParser, UserError, number, run
-from tinyalex.files import cache_folder
+from tinyalex.run import presets
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import cache_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _show(source: str, split: str, count: int, out: Path) -> int:
     some = sources.load(source, split, side=None, limit=count)
-    plots.samples(some.images, [some.classes[label].replace(" ", "\n") for label in some.labels],
+    drawing.samples(some.images, [some.classes[label].replace(" ", "\n") for label in some.labels],
                   out)
     print(f"{len(some)} pictures of {some.name}: {out}")
     return 0

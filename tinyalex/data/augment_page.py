@@ -13,9 +13,9 @@ from tinyalex.data.augment import ColourNoise, crop_places, ten_crops
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.data.statistics import Statistics
-from tinyalex.files import replacing
-from tinyalex.plots import page
-from tinyalex.plots.page import CAPTION, LINE, MARGIN, QUIET
+from tinyalex.drawing import page
+from tinyalex.drawing.page import CAPTION, LINE, MARGIN, QUIET
+from tinyalex.support.files import replacing
 
 WHOLE = 192  # pixels of the page that a picture is wide; its crops in proportion
 GAP = 8

@@ -23,8 +23,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tinyalex.data.dataset import Dataset
-from tinyalex.errors import UserError
-from tinyalex.files import cache_folder
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import cache_folder
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
            "dog", "frog", "horse", "ship", "truck")

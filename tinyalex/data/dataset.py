@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyalex.data.statistics import Statistics, Sums
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tinyalex.data import cifar10
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # The MD5 sums published on his page, and the folder that each archive holds.

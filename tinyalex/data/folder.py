@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyalex.data import labels
 from tinyalex.data.pictures import ENDINGS
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 VAL_SHARE = 0.1
 LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "

@@ -22,7 +22,7 @@ from PIL import Image
 from tinyalex.data import sources
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import read_picture, resized
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")

@@ -15,7 +15,7 @@ import re
 import zlib
 from pathlib import Path
 
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", GROUND_TRUTH)

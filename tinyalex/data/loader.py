@@ -11,7 +11,7 @@ from tinyalex.data.augment import CENTRE, ColourNoise
 from tinyalex.data.crops import Crops, Mean
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import MemoryPool
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 
 class Loader:

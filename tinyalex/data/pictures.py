@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 ENDINGS = {".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"}
 MAX_PIXELS = 64_000_000  # 200 MB once unpacked; a file of some kilobytes can claim far more

@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from tqdm import tqdm
 
-from tinyalex import files
 from tinyalex.data.dataset import Dataset
-from tinyalex.errors import UserError
+from tinyalex.support import files
+from tinyalex.support.errors import UserError
 
 SIZE = 64  # pixels, of a side
 FINER = 4  # how much larger things are drawn before they are shrunk

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.statistics import Statistics
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 FORMAT = 1
 PLAN, ABOUT, NUMBERS = "plan.json", "prepared.json", "prepared.npz"

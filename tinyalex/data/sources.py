@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tinyalex.data import cifar10, folder, shapes, shards
 from tinyalex.data.dataset import Dataset
-from tinyalex.data.prepare import SKIPPED, bytes_needed, is_finished, prepare
-from tinyalex.errors import UserError
-from tinyalex.files import cache_folder
+from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import cache_folder
 
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "

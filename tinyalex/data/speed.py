@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyalex.data.augment import add_colour, crop_places
 from tinyalex.data.loader import Loader
-from tinyalex.errors import number
+from tinyalex.support.cli import number
 
 ROUNDS = 7  # the numbers of workers take turns, so that other work on the machine hits them alike
 

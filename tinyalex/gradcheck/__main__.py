@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import plots, presets
+from tinyalex import drawing
 from tinyalex.devices import Devices
-from tinyalex.errors import ArgumentParser, UserError, number, run
 from tinyalex.gradcheck import notebooks, numeric, report
 from tinyalex.gradcheck.cases import CASES, SHIPPED
 from tinyalex.gradcheck.checks import check_network
 from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
 from tinyalex.gradcheck.steps import error_by_step
+from tinyalex.run import presets
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -170,7 +172,7 @@ def _exercises(paths: list[Path]) -> int:
 
 
 def _plot(path: Path) -> int:
-    plots.steps(error_by_step(), path, "error of a numeric gradient against its step")
+    drawing.steps(error_by_step(), path, "error of a numeric gradient against its step")
     print(f"error against step size: {path}")
     return 0
 

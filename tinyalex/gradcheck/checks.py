@@ -11,22 +11,9 @@ from tinyalex.gradcheck.numeric import (
     relative_error,
     tie_keeping_direction,
 )
-from tinyalex.gradcheck.report import (
-    KINK,
-    OK,
-    TOLERANCE,
-    WRONG,
-    Finding,
-    Report,
-    pattern,
-)
+from tinyalex.gradcheck.report import KINK, OK, TOLERANCE, WRONG, Finding, Report, pattern
 from tinyalex.gradcheck.scene import Scene
-from tinyalex.gradcheck.subjects import (
-    ExchangeSubject,
-    LayerSubject,
-    LossSubject,
-    NetworkSubject,
-)
+from tinyalex.gradcheck.subjects import ExchangeSubject, LayerSubject, LossSubject, NetworkSubject
 
 EVERY = 600  # numbers: arrays up to this size are checked one by one
 DIRECTIONS = 3

@@ -3,7 +3,7 @@
     from tinyalex import gradcheck
     gradcheck.check(MyConv2D, like="Conv2D")
 
-The class takes the arguments of the shipped one and has forward(x), or forward(x, train), and
+The class takes the arguments of the shipped one and has forward(x), or forward(x, remember), and
 backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
 does, the answer is a report: exceptions are told with their line, and one that never ends is left.
 A function can be tried too, like="im2col" and so on: see functions.py.
@@ -15,14 +15,14 @@ import traceback
 
 import numpy as np
 
-from tinyalex.errors import UserError
 from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.forwards import forward_mistakes
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
 from tinyalex.gradcheck.report import Report
-from tinyalex.gradcheck.subjects import LayerSubject, takes_train, to_float64
+from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, to_float64
+from tinyalex.support.errors import UserError
 
 WHOLE = ("SoftmaxCrossEntropy", "Exchange", "SGD")  # no layers: their check is all there is
 
@@ -176,10 +176,10 @@ def _dropout_problems(x, y, keep) -> list[str]:
 
 
 def _dropout_test_problems(layer, x, keep) -> list[str]:
-    """What it does when it is not training; nothing to say of a forward(x) without `train`."""
-    if not takes_train(layer):
+    """What it does when it is not training; nothing to say of a forward(x) without `drop`."""
+    if "drop" not in as_in_training(layer):
         return []
-    y = layer.forward(x.copy(), train=False)
+    y = layer.forward(x.copy(), drop=False)
     if isinstance(y, np.ndarray) and agrees(y.astype(np.float64), keep * x):
         return []
     hint = ""
@@ -188,4 +188,4 @@ def _dropout_test_problems(layer, x, keep) -> list[str]:
             hint = ". HINT: in the test each unit counts by keep, as often as it was on in training"
         elif ((y == 0) & (x != 0)).any():
             hint = ". HINT: in the test all units are on"
-    return [f"wrong output: in the test, forward(x, train=False) is keep·x{hint}"]
+    return [f"wrong output: in the test, forward(x, drop=False) is keep·x{hint}"]

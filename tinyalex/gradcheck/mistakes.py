@@ -8,14 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinyalex.gradcheck.mistakes_maps import (
-    average_pool,
-    dropout,
-    flatten,
-    max_pool,
-    relu,
-    tanh,
-)
+from tinyalex.gradcheck.mistakes_maps import average_pool, dropout, flatten, max_pool, relu, tanh
 from tinyalex.gradcheck.mistakes_norm import lrn, spatial
 from tinyalex.gradcheck.scene import Candidate, Scene
 from tinyalex.kernels import loops

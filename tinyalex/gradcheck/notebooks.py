@@ -13,9 +13,9 @@ import linecache
 from collections.abc import Iterable
 from pathlib import Path
 
-from tinyalex.errors import UserError
 from tinyalex.gradcheck.exercise import told
 from tinyalex.gradcheck.report import Report
+from tinyalex.support.errors import UserError
 
 
 def find(paths: Iterable[Path]) -> list[Path]:

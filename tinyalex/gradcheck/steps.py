@@ -19,7 +19,7 @@ def error_by_step(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _slope_by_backward(layers, x, v, rng):
-    y = _forward(layers, x, "float64", train=True)
+    y = _forward(layers, x, "float64", remember=True)
     dy = rng.standard_normal(y.shape)
     dx = dy
     for layer in reversed(layers):
@@ -32,10 +32,10 @@ def _error(layers, x, v, dy, h, dtype, truth) -> float:
     return abs(((above - below).astype(float) * dy).sum() / (2 * h) - truth) / abs(truth)
 
 
-def _forward(layers, x, dtype, train=False):
+def _forward(layers, x, dtype, remember=False):
     y = x.astype(dtype)
     for layer in layers:
         for key, value in layer.params.items():
             layer.params[key] = value.astype(dtype)
-        y = layer.forward(y, train)
+        y = layer.forward(y, remember)
     return y

@@ -35,13 +35,11 @@ def rewinder(layer) -> Callable[[], None]:
     return rewind
 
 
-def takes_train(layer) -> bool:
-    """Whether forward has an argument `train`, as ours do; a learner's own may do without."""
-    try:
-        parameters = inspect.signature(layer.forward).parameters
-    except (TypeError, ValueError):
-        return True
-    return "train" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+def as_in_training(layer) -> dict[str, bool]:
+    """The arguments with which forward does what it does in training: ours remember, and Dropout
+    drops; a learner's own may do without."""
+    parameters = inspect.signature(layer.forward).parameters
+    return {name: True for name in ("remember", "drop") if name in parameters}
 
 
 class LayerSubject(Subject):
@@ -50,11 +48,11 @@ class LayerSubject(Subject):
     def __init__(self, layer, x: np.ndarray):
         self.layer = layer
         self.arrays = {"x": np.array(x, np.float64), **to_float64(layer)}
-        self._rewind, self._train = rewinder(layer), takes_train(layer)
+        self._rewind, self._in_training = rewinder(layer), as_in_training(layer)
 
     def forward(self, x):
         self._rewind()
-        return self.layer.forward(x, train=True) if self._train else self.layer.forward(x)
+        return self.layer.forward(x, **self._in_training)
 
     def outputs(self):
         return [np.array(self.forward(self.arrays["x"].copy()), np.float64)]
@@ -78,7 +76,8 @@ class LossSubject(Subject):
         self.loss, self.labels, self.arrays = loss, labels, {"x": np.array(x, np.float64)}
 
     def outputs(self):
-        return [np.array(self.loss.forward(self.arrays["x"].copy(), self.labels, train=True))]
+        return [np.array(self.loss.forward(self.arrays["x"].copy(), self.labels,
+                                           **as_in_training(self.loss)))]
 
     def gradients(self, dys):
         self.outputs()
@@ -126,7 +125,7 @@ class NetworkSubject(Subject):
 
     def outputs(self):
         self.network.set_step(0)
-        scores = np.array(self.network.forward(self.x, train=True), np.float64)
+        scores = np.array(self.network.forward(self.x, remember=True, drop=True), np.float64)
         self._regime = b"".join(
             (layer.kept[0] > 0 if isinstance(layer, ReLU) else _winners(layer)).tobytes()
             for _, layer in self.network._layers() if isinstance(layer, ReLU | MaxPool2D))

@@ -21,7 +21,7 @@ class ReLU(Layer):
         super().__init__(name)
         self.inplace = inplace
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         y = x if self.inplace else self.device.empty(x.shape, x.dtype)
 
         def some(pictures, worker):
@@ -29,7 +29,7 @@ class ReLU(Layer):
 
         if not self.done_before:
             self._over(x, some)
-        self._keep(train, y)
+        self._keep(remember, y)
         return y
 
     def backward(self, dy):
@@ -51,9 +51,9 @@ class Tanh(Layer):
 
     keeps = "y"
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         y = np.tanh(x)
-        self._keep(train, y)
+        self._keep(remember, y)
         return y
 
     def backward(self, dy):

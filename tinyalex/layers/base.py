@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyalex.devices import HOST
-from tinyalex.errors import UserError
+from tinyalex.support.errors import UserError
 
 Spread = float | Callable[["Weighted"], float]  # a number, or what gives it for a layer
 
@@ -14,11 +14,13 @@ class Layer:
     """A function of arrays that knows its own derivative.
 
     name: how messages and parameters call it. params, grads: arrays by name ("W", "b").
-    keeps: which of "x" and "y" stay in memory between a training forward and its backward.
+    keeps: which of "x" and "y" stay in memory between a forward that remembers and its backward.
+    drops: whether forward has an argument `drop`, see `Dropout`.
     """
 
     keeps = ""
     inplace = False
+    drops = False
 
     def __init__(self, name: str = ""):
         self.name = name or type(self).__name__.lower()
@@ -29,7 +31,7 @@ class Layer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    def forward(self, x, train: bool = False):
+    def forward(self, x, remember: bool = False):
         raise NotImplementedError
 
     def backward(self, dy):
@@ -54,13 +56,13 @@ class Layer:
         """Memory that a picture takes between forward and backward, besides x and y."""
         return 0
 
-    def _keep(self, train: bool, *what):
-        self.kept = what if train else None
+    def _keep(self, remember: bool, *what):
+        self.kept = what if remember else None
 
     def _recall(self) -> tuple:
         if self.kept is None:
             raise RuntimeError(
-                f"{self.name}: backward without a forward(x, train=True) before it. "
+                f"{self.name}: backward without a forward(x, remember=True) before it. "
                 "HINT: each backward uses up what its forward kept.")
         kept, self.kept = self.kept, None
         return kept

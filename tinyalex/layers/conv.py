@@ -66,7 +66,7 @@ class Conv2D(Weighted):
     def _column_bytes(self, OH, OW, dtype):
         return OH * OW * int(np.prod(self.W_shape[:3])) * dtype.itemsize
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         W, b = self._weights()
         OH, OW, F = self.output_shape(x.shape[1:])
         y = self.device.empty((len(x), OH, OW, F), x.dtype)
@@ -78,7 +78,7 @@ class Conv2D(Weighted):
             self._add_bias(out, b)
 
         self._over(x, some, self._column_bytes(OH, OW, x.dtype))
-        self._keep(train, x)
+        self._keep(remember, x)
         return y
 
     def backward(self, dy):

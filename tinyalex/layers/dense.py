@@ -4,8 +4,8 @@ import zlib
 
 import numpy as np
 
-from tinyalex.errors import UserError
 from tinyalex.layers.base import Layer, Spread, Weighted
+from tinyalex.support.errors import UserError
 
 
 class Flatten(Layer):
@@ -17,8 +17,8 @@ class Flatten(Layer):
     def output_shape(self, shape):
         return (int(np.prod(shape)),)
 
-    def forward(self, x, train=False):
-        self._keep(train, x.shape)
+    def forward(self, x, remember=False):
+        self._keep(remember, x.shape)
         return x.reshape(len(x), -1)
 
     def backward(self, dy):
@@ -60,7 +60,7 @@ class Linear(Weighted):
     def multiply_adds(self, shape):
         return self.W_shape[0] * self.W_shape[1]
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         W, b = self._weights()
         y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
 
@@ -69,7 +69,7 @@ class Linear(Weighted):
             self._add_bias(y[:, columns], b[columns])
 
         self.device.over(W.shape[1], some)
-        self._keep(train, x)
+        self._keep(remember, x)
         return y
 
     def backward(self, dy):
@@ -95,11 +95,13 @@ class Dropout(Layer):
 
     Modern code divides by keep in training and leaves the test alone; in expectation it is equal.
 
-    Backward: dx = dy * m. Any shape. Kept: m.
+    Backward: dx = dy * m, or keep * dy where nothing was dropped. Any shape. Kept: m.
+
+    forward(x, drop=True) is that of training; without it nothing is dropped, as in a test.
 
     The mask comes from a counter-based generator keyed by (seed, name, step): it is the same on
     every device, and a run that resumes at some step draws what the unbroken run drew. Each
-    training forward adds 1 to `step`.
+    forward that drops adds 1 to `step`.
     """
 
     def __init__(self, keep: float = 0.5, name: str = "dropout", seed: int = 0):
@@ -121,8 +123,11 @@ class Dropout(Layer):
         random = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, step]))
         return random.random(shape, np.float32) < self.keep
 
-    def forward(self, x, train=False):
-        if not train:
+    drops = True
+
+    def forward(self, x, remember=False, drop=False):
+        if not drop:
+            self._keep(remember, None)
             return x * x.dtype.type(self.keep)
         ahead = self.ahead.pop((x.shape, self.step), None)
         mask = ahead.result() if ahead else self.mask(x.shape)
@@ -131,12 +136,12 @@ class Dropout(Layer):
         if self.device.lag:  # the host has time to spare
             following = x.shape, self.step
             self.ahead = {following: self.device.prepare(self._draw, *following)}
-        self._keep(train, m)
+        self._keep(remember, m)
         return self._masked(x, m)
 
     def backward(self, dy):
         (m,) = self._recall()
-        return self._masked(dy, m)
+        return dy * dy.dtype.type(self.keep) if m is None else self._masked(dy, m)
 
     def _masked(self, x, m):
         y = self.device.empty(x.shape, x.dtype)

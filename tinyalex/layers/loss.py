@@ -19,12 +19,12 @@ class SoftmaxCrossEntropy(Layer):
     there, and float() waits for it.
     """
 
-    def forward(self, x, labels, train: bool = False) -> float:
+    def forward(self, x, labels, remember: bool = False) -> float:
         xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
         true = xp.arange(len(x)), self.device.put(labels)
-        self._keep(train, log_p, true)
+        self._keep(remember, log_p, true)
         return self.device.number(-log_p[true].mean())
 
     def backward(self):

@@ -3,8 +3,8 @@ of a tower (the paper's) or across the pixels of a map (what the authors ran bes
 
 import numpy as np
 
-from tinyalex.errors import UserError
 from tinyalex.layers.base import Layer, expect_maps
+from tinyalex.support.errors import UserError
 
 
 class ResponseNorm(Layer):
@@ -41,18 +41,18 @@ class ResponseNorm(Layer):
         out *= np.sqrt(out, out=self.device.empty(s.shape, s.dtype))
         return out
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         y = self.device.empty(x.shape, x.dtype)
-        s = self.device.empty(x.shape, x.dtype) if train else None
-        x_apart, y_apart, s_apart = self._apart(x), self._apart(y), train and self._apart(s)
+        s = self.device.empty(x.shape, x.dtype) if remember else None
+        x_apart, y_apart, s_apart = self._apart(x), self._apart(y), remember and self._apart(s)
 
         def some(part, worker):
             xs, ys = x_apart[part], y_apart[part]
-            ss = s_apart[part] if train else self.device.empty(xs.shape, x.dtype)
+            ss = s_apart[part] if remember else self.device.empty(xs.shape, x.dtype)
             self._forward(xs, ys, ss)
 
         self._over(x_apart, some)
-        self._keep(train, x, s)
+        self._keep(remember, x, s)
         return y
 
     def backward(self, dy):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tinyalex.errors import UserError
 from tinyalex.kernels import output_size
 from tinyalex.layers.base import Layer, expect_maps, too_small
+from tinyalex.support.errors import UserError
 
 
 class Pool2D(Layer):
@@ -54,18 +54,18 @@ class MaxPool2D(Pool2D):
     def extra_bytes(self, shape, itemsize):
         return int(np.prod(self.output_shape(shape))) if self.ties == "first" else 0
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         shape = len(x), *self.output_shape(x.shape[1:])
         y = self.device.empty(shape, x.dtype)
         first = self.ties == "first"
-        where = self.device.empty(shape, np.uint8) if train and first else None
+        where = self.device.empty(shape, np.uint8) if remember and first else None
 
         def some(pictures, worker):
             place = None if where is None else where[pictures]
             self.device.kernels.max_pool(x[pictures], self.K, self.S, y[pictures], place)
 
         self._over(y, some)
-        self._keep(train, *((where, x.shape) if first else (x, y)))
+        self._keep(remember, *((where, x.shape) if first else (x, y)))
         return y
 
     def backward(self, dy):
@@ -104,14 +104,14 @@ class AveragePool2D(Pool2D):
     x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: the shape of x.
     """
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
 
         def some(pictures, worker):
             self.device.kernels.average_pool(x[pictures], self.K, self.S, y[pictures])
 
         self._over(y, some)
-        self._keep(train, x.shape)
+        self._keep(remember, x.shape)
         return y
 
     def backward(self, dy):

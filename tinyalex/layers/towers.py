@@ -1,7 +1,7 @@
 """What stands in a tower and knows which tower that is."""
 
-from tinyalex.errors import UserError
 from tinyalex.layers.base import Layer
+from tinyalex.support.errors import UserError
 
 
 class OwnMaps(Layer):
@@ -26,8 +26,8 @@ class OwnMaps(Layer):
                             "towers", "give every tower as many maps.")
         return *shape[:-1], shape[-1] // self.towers
 
-    def forward(self, x, train=False):
-        self._keep(train, x.shape)
+    def forward(self, x, remember=False):
+        self._keep(remember, x.shape)
         if self.towers == 1:
             return x
         y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)

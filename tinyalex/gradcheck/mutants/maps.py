@@ -3,14 +3,7 @@
 import numpy as np
 
 from tinyalex.gradcheck.mutants.plant import plant
-from tinyalex.layers import (
-    AveragePool2D,
-    Dropout,
-    Flatten,
-    MaxPool2D,
-    ReLU,
-    Tanh,
-)
+from tinyalex.layers import AveragePool2D, Dropout, Flatten, MaxPool2D, ReLU, Tanh
 
 
 @plant("ReLU", "mask of the gradient")
@@ -89,9 +82,9 @@ class TanhAsSigmoid(Tanh):
 class TextbookPool:
     """A backward of pooling window by window; `shares` says which part each pixel gets."""
 
-    def forward(self, x, train=False):
+    def forward(self, x, remember=False):
         self.seen = x.copy()
-        return super().forward(x, train)
+        return super().forward(x, remember)
 
     def backward(self, dy):
         self._recall()

@@ -1,0 +1,111 @@
+"""The networks of others against what they published: counts, sizes, the order of the layers.
+
+Two of them look alike and are not: Caffe's LRN crosses the border between the towers, where the
+paper's stops, and torchvision's dropout stands before the layers where Caffe's stands after them.
+The weights would load all the same, and the scores be slightly wrong.
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex.architectures import ablations, others
+from tinyalex.gradcheck import check_layer, check_network
+from tinyalex.inside import costs
+from tinyalex.layers import OwnMaps
+from tinyalex.optim import SGD
+from tinyalex.run import presets
+from tinyalex.support.errors import UserError
+
+
+def names(network):
+    return [layer.name.rstrip("a") for stage in network.stages for layer in stage[0]]
+
+
+def outputs(network):
+    return {layer.name: out for layer, (_, out) in network.shapes.items()}
+
+
+def test_caffes_alexnet_has_the_papers_parameters_and_227_pixels():
+    network = presets.get("caffe").network()
+    assert costs.totals(network) == {"parameters": 60_965_224, "multiply_adds": 724_406_816}
+    assert network.input_shape == (227, 227, 3)
+    out = outputs(network)
+    assert [out[n] for n in ("conv1a", "pool1b", "conv2a", "pool2a", "pool5b")] == [
+        (55, 55, 48), (27, 27, 48), (27, 27, 128), (13, 13, 256), (6, 6, 128)]
+    state = network.state()
+    assert state["conv2a.b"][0] == state["fc6b.b"][0] == np.float32(0.1)
+    assert state["fc6a.W"].std() == pytest.approx(0.005, rel=0.01)
+
+
+def test_caffes_normalisation_reads_the_maps_of_both_towers():
+    """On ones the last map of tower a has a full window, 1 + 0.0001/5 · 5, in front of conv2."""
+    network = others.caffe(classes=2)
+    lrn, own = network.stages[1][0][:2]
+    y = own.forward(lrn.forward(np.ones((1, 2, 2, 96))))
+    assert y.shape == (1, 2, 2, 48)
+    assert y[0, 0, 0, 47] == pytest.approx(1.0001**-0.75, rel=1e-12)
+    assert y[0, 0, 0, 0] == pytest.approx(1.00006**-0.75, rel=1e-12)
+
+
+def test_torchvisions_alexnet_has_its_parameters_and_drops_before_the_layers():
+    network = presets.get("torchvision").network()
+    assert costs.totals(network)["parameters"] == 61_100_840
+    assert names(network)[-9:] == [
+        "pool5", "flatten", "dropout5", "fc6", "relu6", "dropout6", "fc7", "relu7", "fc8"]
+    assert outputs(network)["conv1"] == (55, 55, 64) and outputs(network)["pool5"] == (6, 6, 256)
+
+
+def test_cifar10_quick_has_its_sizes_and_pools_before_its_first_relu():
+    network = presets.get("cifar10-quick").network()
+    assert costs.totals(network)["parameters"] == 145_578
+    assert names(network)[:4] == ["conv1", "pool1", "relu1", "conv2"]
+    out = outputs(network)
+    assert [out[n][0] for n in ("conv1", "pool1", "pool2", "pool3")] == [32, 16, 8, 4]
+    assert names(network)[-2:] == ["ip1", "ip2"], "no ReLU between them"
+    assert network.state()["conv1.W"].std() == pytest.approx(1e-4, rel=0.05)
+
+
+@pytest.mark.parametrize("tower", [0, 1])
+def test_own_maps_hand_their_gradient_to_no_other_tower(tower):
+    layer = OwnMaps(2)
+    layer.tower = tower
+    x = np.random.default_rng(0).standard_normal((2, 3, 3, 6))
+    np.testing.assert_array_equal(layer.forward(x), x[..., 3 * tower : 3 * tower + 3])
+    report = check_layer(layer, x)
+    assert report.ok, report
+
+
+def test_own_maps_of_one_tower_are_all_maps_and_uneven_shares_are_refused():
+    x = np.ones((1, 2, 2, 5))
+    assert OwnMaps(1).forward(x) is x
+    with pytest.raises(UserError, match="5 maps cannot be shared by 2 towers"):
+        OwnMaps(2).output_shape((2, 2, 5))
+
+
+def test_the_gradients_of_cifar10_quick_are_those_of_the_numbers():
+    network = others.cifar10_quick(init="he")
+    report = check_network(network, np.random.default_rng(0).standard_normal((2, 32, 32, 3)))
+    assert report.ok, report
+
+
+def test_a_step_of_caffes_alexnet_crosses_the_towers_and_comes_back():
+    """Every parameter of both towers gets a gradient, through both of the LRNs between them."""
+    network = others.caffe(classes=2, init="he")
+    x = np.random.default_rng(0).standard_normal((1, 227, 227, 3), np.float32)
+    scores = network.forward(x, remember=True, drop=True)
+    _, dscores = network.loss_and_gradient(scores, np.array([1]))
+    network.backward(dscores)
+    assert all(abs(p.grad).max() > 0 for p in network.parameters)
+    SGD(network).step()
+
+
+def test_an_experiment_that_caffes_towers_cannot_do_is_named():
+    with pytest.raises(UserError, match="lrn1 of this preset reads the maps of all towers"):
+        others.caffe(classes=2, edit=ablations.edit(lrn="before"))
+    without = others.caffe(classes=2, edit=ablations.edit(without="conv2", lrn="none"))
+    assert "conv2" not in names(without)
+
+
+def test_an_initialisation_that_there_is_not_is_named():
+    with pytest.raises(UserError, match="--init nonsense"):
+        others.cifar10_quick(init="nonsense")

@@ -1,0 +1,161 @@
+"""Measuring: ten patches, several networks, and the average of what they say.
+
+Errors in a measurement look like better or worse networks. Averaging scores instead of
+probabilities, or probabilities over the wrong axis (a neighbour's patches); a tie or a NaN that
+counts as right; ten patches of which some are the same; labels of another order in the second
+network.
+"""
+
+import sys
+
+import numpy as np
+import pytest
+
+from tinyalex import evaluate, metrics, train
+from tinyalex.data.augment import CENTRE, ten_crops
+from tinyalex.devices import HOST
+from tinyalex.support.cli import run
+
+MODULE = '''
+import numpy as np
+from tinyalex.data.dataset import Dataset
+
+def load(split):
+    """Noise in which a patch at some corner has the colour of the class."""
+    rng = np.random.default_rng(split == "val")
+    images = rng.integers(0, 256, (60, 32, 32, 3)).astype(np.uint8)
+    labels = np.arange(60) % 3
+    for i, (image, label) in enumerate(zip(images, labels)):
+        top, left = 20 * (i % 2), 20 * (i // 2 % 2)
+        image[top : top + 12, left : left + 12, label] = 255
+    return Dataset(images, labels, ("red", "green", "blue"), f"corners ({split})")
+
+def other(split):
+    dataset = load(split)
+    return Dataset(dataset.images[::-1], dataset.labels[::-1], dataset.classes, "the other way")
+'''
+
+
+def log_softmax(scores):
+    scores = scores - scores.max(axis=-1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+
+
+class Says:
+    """A network that says what it is told to."""
+
+    classes = 4
+
+    def __init__(self, scores):
+        self.scores, self.devices = scores, [HOST]
+
+    def forward(self, x):
+        return self.scores[x[:, 0].astype(int)]
+
+
+def test_the_loss_and_the_errors_of_a_few_predictions_by_hand():
+    scores = np.array([[3, 1, 0, 0], [0, 0, 2, 1], [1, 1, 0, 0], [np.nan, 0, 0, 0]], np.float32)
+    labels = np.array([0, 3, 0, 1])
+    batches = [(np.arange(3)[:, None], labels[:3]), (np.array([[3]]), labels[3:])]
+    result = metrics.measure(Says(scores), batches[:1])
+    expected = -log_softmax(scores[:3].astype(float))[np.arange(3), labels[:3]].mean()
+    assert result.loss == pytest.approx(expected)
+    assert result.error == pytest.approx(2 / 3), "the second is wrong, the third a tie"
+    assert result.top5_error == 0
+    assert result.confusion[3, 2] == 1
+    with np.errstate(invalid="ignore"):
+        assert metrics.measure(Says(scores), batches).error == pytest.approx(3 / 4)
+
+
+def test_probabilities_are_averaged_and_not_scores():
+    scores = np.array([[[4.0, 0, 1], [0, 3, 1]], [[0, 0, 900], [0, 0, -900.0]]])
+    averaged = metrics.average(log_softmax(scores), axis=1)
+    np.testing.assert_allclose(np.exp(averaged), np.exp(log_softmax(scores)).mean(axis=1))
+    mean_score = log_softmax(scores.mean(axis=1))
+    assert abs(averaged - mean_score).max() > 0.1
+
+
+def test_what_is_nearly_impossible_does_not_become_infinitely_bad():
+    sure = log_softmax(np.array([[0, -2000.0], [0, -1000.0]]))
+    assert metrics.average(sure, axis=0)[1] == pytest.approx(-1000 - np.log(2))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two networks of one epoch each, which differ by their seed."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "corners.py").write_text(MODULE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.chdir(folder)
+        for seed in "12":
+            train.main(["--preset", "cifar", "--data", "corners:load", "--batch-size", "12",
+                        "--epochs", "4", "--seed", seed, "--out", f"net{seed}"])
+        yield folder
+        sys.modules.pop("corners", None)
+
+
+def rows(printed):
+    """The lines of the table by what they are about, each as its last five columns."""
+    return {line[: line.index("  ")]: line.split()[-5:] for line in printed.splitlines()
+            if "patch" in line}
+
+
+def test_ten_patches_are_the_average_of_ten_views(runs, capsys):
+    assert evaluate.main(["net1", "--ten-crop", "--batch-size", "20"]) == 0
+    printed = capsys.readouterr().out
+    from corners import load
+
+    from tinyalex.devices import Devices
+    from tinyalex.run import assembly, checkpoint
+    from tinyalex.run.folder import Settings
+    saved, val = checkpoint.load(runs / "net1" / "checkpoint.npz"), load("val")
+    with Devices("cpu") as devices:
+        network = assembly.network(Settings(**saved.about["settings"]), 3, devices)
+        network.load_state(saved.values)
+        p = np.zeros((60, 3))
+        for view, (top, left, mirrored) in enumerate(ten_crops(32, 32, 28)):
+            here = slice(top, top + 28), slice(left, left + 28)
+            x = (val.images[:, here[0], here[1]] - saved.mean[here]) / 64
+            if mirrored:
+                x = x[:, :, ::-1]
+            one = np.exp(log_softmax(network.forward(x.astype(np.float32)).astype(float)))
+            p += one / 10
+            if view == CENTRE:
+                centre = (one.argmax(axis=1) == val.labels).mean()
+    right = (p.argmax(axis=1) == val.labels).mean()
+    loss = -np.log(p[np.arange(60), val.labels]).mean()
+    assert rows(printed)["ten patches"][0] == f"{right:.2%}"
+    assert float(rows(printed)["ten patches"][-1]) == pytest.approx(loss, abs=1e-4)
+    assert rows(printed)["centre patch"][0] == f"{centre:.2%}"
+
+
+def test_several_networks_are_averaged(runs, capsys):
+    assert evaluate.main(["net1", "net2", "--ten-crop"]) == 0
+    table = rows(capsys.readouterr().out)
+    assert [*table] == ["network 1, centre patch", "network 1, ten patches",
+                        "network 2, centre patch", "network 2, ten patches",
+                        "2 networks, centre patch", "2 networks, ten patches"]
+    one, two, both = (float(table[f"{who}, ten patches"][-1])
+                      for who in ("network 1", "network 2", "2 networks"))
+    assert both < (one + two) / 2, "the loss of an average is below the average loss"
+    assert evaluate.main(["net1", "net1"]) == 0
+    table = rows(capsys.readouterr().out)
+    assert table["2 networks, centre patch"] == table["network 1, centre patch"]
+
+
+def test_a_missing_network_and_other_classes_are_named(runs, capsys):
+    for argv, named in ((["net1", "nowhere"], "nowhere"), ([], "RUN_OR_CHECKPOINT"),
+                        (["net1", "--data", "shapes"], "the network knows 3 classes")):
+        assert run(lambda argv=argv: evaluate.main(argv)) == 2
+        error = capsys.readouterr().err
+        assert named in error and "HINT" in error
+
+
+def test_a_checkpoint_of_an_older_version_is_named(runs, capsys):
+    from tinyalex.run import checkpoint
+    saved = checkpoint.load(runs / "net1" / "checkpoint.npz")
+    del saved.about["settings"]["towers"]
+    saved.save(runs / "old.npz")
+    assert run(lambda: evaluate.main(["old.npz"])) == 2
+    assert "old.npz: written by another version" in capsys.readouterr().err

@@ -1,0 +1,185 @@
+"""What a network says of pictures: that the bar belongs to its class, and the picture to its bars.
+
+Predictions look right as long as the network is good: pictures in another order than their names,
+the centre patch of another picture among ten, a bar that shows the share of the top five instead of
+the probability, red for the first guess instead of the true class. So all is compared with a plain
+forward pass, and the figure is read back pixel by pixel.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyalex import drawing, predict
+from tinyalex.data import gallery
+from tinyalex.data.augment import ten_crops
+from tinyalex.drawing import Guess, page, sheets
+from tinyalex.run import checkpoint, opened
+from tinyalex.support.cli import run
+from tinyalex.support.errors import UserError
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def probabilities(net, picture, places):
+    """Of a picture (32, 32, 3), on average over crops of it, step by step."""
+    p = 0
+    for top, left, mirrored in places:
+        there = np.s_[top : top + 28, left : left + 28]
+        x = (picture[there] - net.mean[there]) / 64
+        scores = net.network.forward(np.float32(x[:, ::-1] if mirrored else x)[None])[0]
+        p = p + np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    return p / len(places)
+
+
+@pytest.mark.parametrize("ten", [False, True])
+def test_probabilities_are_those_of_the_patches_of_each_picture(in_blobs, ten):
+    places = ten_crops(32, 32, 28).tolist()
+    places = places if ten else places[4:5]
+    with opened.open_network(in_blobs / "run", "cpu") as net:
+        shown = gallery.gather(["val"], net.side, 7)
+        logp = predict.predict(net, shown, ten, batch_size=30)
+        expected = [probabilities(net, shown[i], places) for i in range(7)]
+    np.testing.assert_allclose(np.exp(logp), expected, rtol=1e-4)
+
+
+def test_the_command_says_and_draws_them(in_blobs, capsys, tmp_path):
+    out = tmp_path / "p.png"
+    assert predict.main(["run", "val/rose", "blobs:load/val/1", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    blocks = printed.split("\n\n")
+    assert re.match(r".*/val/rose/\d\d.png \(rose\)\n", blocks[0])
+    assert blocks[0].count("← true") == 1
+    shares = [float(s) for s in re.findall(r"([\d.]+)%", blocks[0])]
+    assert len(shares) == 3 and shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.02)
+    assert "blobs:load/val/1 (grass)" in printed
+    marked = sum("← true" in block.splitlines()[1] for block in blocks[:-1] if "\n" in block)
+    assert f"right: {marked} of 14; among the first five: 14 of 14" in printed
+    assert pixels(out).shape[1] == 1200
+
+
+def test_without_a_true_class_nothing_is_counted(in_blobs, capsys, tmp_path):
+    shutil.copy(in_blobs / "val" / "rose" / "02.png", tmp_path / "mine.png")
+    predict.main(["run", str(tmp_path / "mine.png"), "--out", str(tmp_path / "p.png")])
+    printed = capsys.readouterr().out
+    assert printed.startswith(str(tmp_path / "mine.png\n")[:-1] + "\n")
+    assert "right:" not in printed and "← true" not in printed
+
+
+def test_a_file_whose_name_is_no_text_is_shown_all_the_same(in_blobs, capsys, tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.png")
+    shutil.copy(in_blobs / "val" / "rose" / "02.png", odd)
+    assert predict.main(["run", odd, "--out", str(tmp_path / "p.png")]) == 0
+    assert f"{tmp_path}/\ufffd\ufffd.png\n" in capsys.readouterr().out
+
+
+def test_classes_get_the_names_of_a_list(in_blobs, capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("rose Rosa canina, dog rose\nblue_sky x\n\ngrass Poa\n")
+    predict.main(["run", "val/rose/02.png", "--out", str(tmp_path / "p.png"), "--names",
+                  str(tmp_path / "names.txt")])
+    printed = capsys.readouterr().out
+    assert "(Rosa canina)" in printed and "Poa" in printed and "blue sky" in printed
+
+
+# The figure
+
+def test_bars_are_as_long_as_probabilities_and_red_where_the_class_is_true(tmp_path):
+    image = np.full((32, 32, 3), 99, np.uint8)
+    guesses = [[Guess("cat", 0.75, True), Guess("dog", 0.25)], [Guess("emu", 1.0), Guess("yak", 0)]]
+    drawing.predictions([image, image], ["one", "two"], guesses, tmp_path / "p.png")
+    picture = pixels(tmp_path / "p.png")
+    wide = 32 * 8  # of a cell of 300 pixels, 16 at each side are margin: 8 times 32 fit
+    bottom = page.MARGIN + wide + page.LINE
+    found = {}
+    for cell, (first, second) in enumerate([("cat", "dog"), ("emu", "yak")]):
+        x = 300 * cell + (300 - wide) // 2
+        assert (picture[page.MARGIN : page.MARGIN + wide, x : x + wide] == 99).all()
+        for n, name in enumerate((first, second)):
+            row = picture[bottom + n * (sheets.BAR + 2), x : x + wide]  # the topmost line: no text
+            found[name] = ((row == sheets.TRUE).all(axis=1).sum(),
+                           (row == sheets.OTHER).all(axis=1).sum())
+    assert found == {"cat": (192, 0), "dog": (0, 64), "emu": (0, 256), "yak": (0, 0)}
+
+
+def test_pictures_stand_row_by_row(tmp_path):
+    images = [np.full((10, 10, 3), 20 * i, np.uint8) for i in range(1, 7)]
+    drawing.predictions(images, [""] * 6, [[Guess("a", 0.5)]] * 6, tmp_path / "p.png", columns=4)
+    picture = pixels(tmp_path / "p.png")[..., 0]
+    step = len(picture) // 2
+    assert [picture[60 + step * (i // 4), 150 + 300 * (i % 4)] for i in range(6)] == \
+        [20, 40, 60, 80, 100, 120]
+
+
+@pytest.mark.parametrize(("captions", "guesses"), [([], [[]]), (["a"], []), (["a", "b"], [[]])])
+def test_a_figure_without_a_caption_and_guesses_each_is_refused(tmp_path, captions, guesses):
+    with pytest.raises(UserError, match="1 pictures"):
+        drawing.predictions([np.zeros((8, 8, 3), np.uint8)], captions, guesses, tmp_path / "p.png")
+
+
+# What can be wrong
+
+def pickled(path):
+    np.savez(path, tinyalex=np.array(1), about=np.array([{}], dtype=object))
+
+
+def without_classes(path):
+    np.savez(path, tinyalex=np.array(1), about=np.array('{"preset": "tiny", "settings": {}}'))
+
+
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda path: path.write_text("hello"), "not a checkpoint, or a damaged one"),
+    (pickled, "not a checkpoint, or a damaged one"),
+    (without_classes, "not a checkpoint, or a damaged one"),
+    (lambda path: np.savez(path, a=1), "no checkpoint of tinyalex"),
+    (lambda path: path.write_bytes(Path("run/checkpoint.npz").read_bytes()[:90_000]),
+     "not a checkpoint, or a damaged one"),
+    (lambda path: None, "no such checkpoint"),
+])
+def test_what_is_no_checkpoint_is_named_in_one_line(in_blobs, capsys, tmp_path, make, said):
+    make(tmp_path / "x.npz")
+    assert run(lambda: predict.main([str(tmp_path / "x.npz"), "val"])) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 2
+    assert err.startswith(f"error: {tmp_path / 'x.npz'}: ") and said in err
+
+
+def test_a_checkpoint_of_another_network_is_named(in_blobs, capsys, tmp_path):
+    saved = checkpoint.load(in_blobs / "run" / "checkpoint.npz")
+    saved.about["settings"]["preset"] = "half"
+    saved.save(tmp_path / "x.npz")
+    assert run(lambda: predict.main([str(tmp_path / "x.npz"), "val"])) == 2
+    assert "x.npz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("argv", "said"), [
+    (["text.jpg"], "text.jpg: not a picture that can be read"),
+    (["folder"], "folder/text.jpg: not a picture"),
+    (["empty"], "empty: no pictures in this folder"),
+    (["val", "--out", "picture.jpg"], "'picture.jpg' does not end in .png"),
+    (["val", "--out", "nowhere/p.png"], "'nowhere/p.png' is no place for a file"),
+    (["val", "--names", "text.jpg"], "text.jpg: not a list of names"),
+    (["val", "--limit", "0"], "--limit"),
+    ([], "PICTURE"),
+])
+def test_what_is_no_picture_is_named_in_one_line(in_blobs, capsys, tmp_path, monkeypatch, argv,
+                                                 said):
+    for folder in ("empty", "folder"):
+        (tmp_path / folder).mkdir()
+    for name in ("text.jpg", "folder/text.jpg"):
+        (tmp_path / name).write_text("hello")
+    (tmp_path / "val").symlink_to(in_blobs / "val")
+    (in_blobs / "run/predict.png").unlink(missing_ok=True)  # of other tests
+    monkeypatch.chdir(tmp_path)
+    assert run(lambda: predict.main([str(in_blobs / "run"), *argv])) == 2
+    err = capsys.readouterr().err
+    assert said in err and "HINT: " in err and len(err.splitlines()) == 2
+    assert not (in_blobs / "run/predict.png").exists()

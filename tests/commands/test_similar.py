@@ -1,0 +1,152 @@
+"""Neighbours: the nearest ones, of this network, among these pictures, as they are now.
+
+A distance through the expansion |a|² - 2ab + |b|² loses all its digits where two pictures are
+nearly the same; a query that finds itself is no neighbour; features in a cache, or in a file, can
+be those of other weights or of pictures that have changed since, and nothing would look wrong.
+"""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyalex import drawing, similar
+from tinyalex.data import gallery
+from tinyalex.drawing import Near
+from tinyalex.inside import features
+from tinyalex.run import opened
+from tinyalex.support.cli import run
+from tinyalex.support.errors import UserError
+
+
+@pytest.fixture
+def net(in_blobs):
+    with opened.open_network(in_blobs / "run", "cpu") as net:
+        yield net
+
+
+def test_features_are_what_the_last_layer_with_weights_reads(net):
+    shown = gallery.gather(["val"], net.side)
+    values = features.extract(net, shown, batch_size=7)
+    assert values.shape == (40, 256) and values.dtype == np.float32
+    state = net.network.state()
+    W = np.concatenate([state[f"fc8{t}.W"] for t in "ab"], axis=1)
+    b = np.concatenate([state[f"fc8{t}.b"] for t in "ab"])
+    scores = np.concatenate([net.network.forward(x).copy() for x in net.batches(shown, "", 40)])
+    np.testing.assert_allclose(values @ W + b, scores, rtol=1e-4, atol=1e-4)
+
+
+def test_the_nearest_are_those_of_brute_force():
+    rng = np.random.default_rng(0)
+    among = rng.standard_normal((3000, 5)).astype(np.float32) + 1000
+    queries = rng.standard_normal((4, 5)).astype(np.float32) + 1000
+    among[17] = among[2500] = queries[1]
+    order, distances = features.nearest(queries, among, 10)
+    for q in range(4):
+        brute = np.array([np.linalg.norm(queries[q].astype(float) - one) for one in among])
+        np.testing.assert_array_equal(order[q], np.argsort(brute, kind="stable")[:10])
+        np.testing.assert_allclose(distances[q], np.sort(brute)[:10], rtol=1e-12)
+    assert order[1, :2].tolist() == [17, 2500] and not distances[1, :2].any()
+
+
+def test_a_picture_is_not_its_own_neighbour():
+    among = features.Features(np.arange(5.0)[:, None], list("abcde"), [""] * 5, "", "")
+    found = features.neighbours("c", np.array([2.0]), among, 3)
+    assert [among.names[i] for i, _ in found] == ["b", "d", "a"]
+    assert [d for _, d in found] == [1, 1, 2]
+    found = features.neighbours("other", np.array([2.0]), among, 3)
+    assert [among.names[i] for i, _ in found] == ["c", "b", "d"]
+
+
+def test_features_are_extracted_once_and_anew_for_another_picture(net, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYALEX_DATA", str(tmp_path / "cache"))
+    photos = shutil.copytree("val", tmp_path / "photos")
+    calls, extract = [], features.extract
+    monkeypatch.setattr(features, "extract", lambda *a: (calls.append(1), extract(*a))[1])
+    first = features.cached(net, gallery.gather([str(photos)], net.side))
+    again = features.cached(net, gallery.gather([str(photos)], net.side))
+    assert len(calls) == 1
+    np.testing.assert_array_equal(first.values, again.values)
+    assert (first.names, first.true) == (again.names, again.true)
+    next(photos.rglob("*.png")).unlink()
+    assert len(features.cached(net, gallery.gather([str(photos)], net.side)).values) == 39
+    net.network.parameters[0].value[0, 0, 0, 0] += 1
+    features.cached(net, gallery.gather([str(photos)], net.side))
+    assert len(calls) == 3
+    for path in (tmp_path / "cache" / "features").iterdir():
+        path.write_bytes(path.read_bytes()[:5000])
+    features.cached(net, gallery.gather([str(photos)], net.side))
+    assert len(calls) == 4, "a damaged file is made anew"
+
+
+def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
+    out, kept = str(tmp_path / "s.png"), str(tmp_path / "f.npz")
+    ask = ["run", "val/rose/02.png", "blobs:load/val/0", "--count", "3", "--out", out]
+    assert similar.main([*ask, "--among", "val", "--save", kept]) == 0
+    printed = capsys.readouterr().out
+    found = re.findall(r"^ +([\d.]+)  (.+?)  (.+)$", printed, re.MULTILINE)
+    assert len(found) == 6 and not any("/rose/02.png" in name for _, _, name in found[:3])
+    distances = [float(d) for d, _, _ in found]
+    assert distances[:3] == sorted(distances[:3]) and distances[3] == 0, "0 is in val as a file"
+    assert "/val/blue sky/00.png" in printed
+    with np.load(kept) as file:
+        assert file["features"].shape == (40, 256) and len(file["names"]) == 40
+    assert similar.main([*ask, "--among", kept]) == 0
+    assert capsys.readouterr().out == printed.replace(f"features of 40 pictures: {kept}\n", "")
+
+
+def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsys, tmp_path):
+    shutil.copy("val/rose/02.png", tmp_path / "mine.png")
+    ask = ["run", str(tmp_path / "mine.png"), "--among", "val", "--out", str(tmp_path / "s.png")]
+    similar.main(ask)
+    assert "own class" not in capsys.readouterr().out
+    similar.main([*ask[:2], "val/rose/05.png", *ask[2:]])
+    assert re.search(r"of the 6 nearest, (50|66.7|83.3|100).*% are", capsys.readouterr().out)
+
+
+def test_features_of_another_network_are_refused(in_blobs, net, capsys, tmp_path):
+    found = features.cached(net, gallery.gather(["val"], net.side))
+    features.Features(found.values, found.names, found.true, "other", "").save(tmp_path / "f.npz")
+    assert run(lambda: similar.main(["run", "val", "--among", str(tmp_path / "f.npz")])) == 2
+    assert "f.npz: features of another network than run" in capsys.readouterr().err
+
+
+def test_what_is_no_file_of_features_is_named(in_blobs, capsys, tmp_path):
+    np.savez(tmp_path / "pickles.npz", features=np.array([{}], dtype=object))
+    (tmp_path / "text.npz").write_text("hello")
+    np.savez(tmp_path / "odd.npz", features=np.zeros((3, 4)), names=np.array(["a"]),
+             true=np.array(["a"]), network="", pictures="")
+    for path in (tmp_path / "pickles.npz", tmp_path / "text.npz", tmp_path / "odd.npz",
+                 in_blobs / "run" / "checkpoint.npz", tmp_path / "missing.npz"):
+        assert run(lambda path=path: similar.main(["run", "val", "--among", str(path)])) == 2
+        err = capsys.readouterr().err
+        assert str(path) in err and len(err.splitlines()) == 2
+
+
+# The figure
+
+def test_neighbours_stand_beside_what_was_asked_for(tmp_path, monkeypatch):
+    drawn, save = [], drawing.page.save
+    monkeypatch.setattr(drawing.page, "save",
+                        lambda figure, path: (drawn.append(figure), save(figure, path)))
+    rows = [[Near(np.full((8, 8, 3), 40 * r + 10 * i, np.uint8), f"{r}{i}", (None, True, False)[i])
+             for i in range(3)] for r in range(2)]
+    drawing.neighbours(rows, tmp_path / "n.png")
+    with Image.open(tmp_path / "n.png") as opened:
+        picture = np.asarray(opened.convert("RGB"))[..., 0]
+    values, firsts = np.unique(picture, return_index=True)
+    places = {value: divmod(first, picture.shape[1]) for value, first in
+              zip(values.tolist(), firsts.tolist(), strict=True)}
+    rows_of, columns_of = ([places[40 * r + 10 * i][axis] for r in range(2) for i in range(3)]
+                           for axis in (0, 1))
+    assert rows_of[0] == rows_of[1] == rows_of[2] < rows_of[3] == rows_of[5]
+    assert columns_of[0] == columns_of[3] < columns_of[1] == columns_of[4] < columns_of[2]
+    colours = {text.get_text(): text.get_color() for text in drawn[0].texts}
+    assert colours["00"] == colours["01"] == "black" != colours["02"] == colours["12"]
+
+
+def test_no_picture_is_no_figure(tmp_path):
+    with pytest.raises(UserError, match="no pictures"):
+        drawing.neighbours([], tmp_path / "n.png")

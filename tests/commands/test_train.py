@@ -1,0 +1,293 @@
+"""The commands as a user runs them: train, stop, resume, evaluate, and all that can go wrong.
+
+What matters most of a training run is that nothing is lost. A run that is resumed must end, bit for
+bit, where the unbroken one ends; the usual slips are a forgotten momentum, dropout that starts from
+step 0 again, another order of the pictures, a learning rate that forgets that it dropped.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tinyalex import evaluate, train
+from tinyalex.data import shapes
+from tinyalex.data.dataset import Dataset
+from tinyalex.run import checkpoint
+from tinyalex.support.cli import run
+from tinyalex.support.errors import UserError
+
+MODULE = '''
+import numpy as np
+from tinyalex.data.dataset import Dataset
+
+def load(split):
+    """Noise with a coloured patch that tells the class: quick to make, quick to learn."""
+    rng = np.random.default_rng(split == "val")
+    images = rng.integers(0, 256, (96, 32, 32, 3)).astype(np.uint8)
+    labels = np.arange(96) % 3
+    for image, label in zip(images, labels):
+        image[8:24, 8:24, label] = 255
+    return Dataset(images, labels, ("red", "green", "blue"), f"patches ({split})")
+'''
+
+
+@pytest.fixture
+def patches(tmp_path, monkeypatch):
+    """--data for a dataset of the user's own; the working folder is an empty one."""
+    (tmp_path / "patches.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    yield "patches:load"
+    sys.modules.pop("patches", None)
+
+
+def settings(data, *more):
+    return ["--preset", "cifar", "--data", data, "--batch-size", "16", "--lr", "0.01",
+            "--schedule", "2", "--epochs", "3", *more]
+
+
+def weights(folder):
+    saved = checkpoint.load(folder / "checkpoint.npz")
+    return saved.values | {f"velocity of {n}": v for n, v in saved.velocities.items()}
+
+
+def assert_same_bits(one, two):
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def log_rows(folder):
+    with open(folder / "log.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def start(*argv):
+    return subprocess.Popen([sys.executable, "-m", "tinyalex.train", *argv],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_step(folder, process, step):
+    """Wait until the run has logged that step; it is then somewhere behind it."""
+    deadline = time.time() + 60
+    while time.time() < deadline and process.poll() is None:
+        if (folder / "log.csv").exists() and any(
+                int(row["step"] or 0) >= step for row in log_rows(folder)):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"step {step} did not come: {process.communicate()[0]}")
+
+
+def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
+    assert train.main(settings(patches, "--out", "made")) == 0
+    folder = tmp_path / "made"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "checkpoint.npz", "config.json", "curves.png", "filters.png", "log.csv"]
+    rows = log_rows(folder)
+    assert [row["epoch"] for row in rows if row["val_error"]] == ["1", "2", "3"]
+    assert [float(row["lr"]) for row in rows] == pytest.approx([0.01, 0.01, 0.001])
+    assert float(rows[-1]["val_error"]) < 0.1
+    assert json.loads((folder / "config.json").read_text())["settings"]["batch_size"] == 16
+    printed = capsys.readouterr().out
+    assert "cifar: 2 towers" in printed and "--resume made" in printed
+
+    assert evaluate.main(["made"]) == 0
+    printed = capsys.readouterr().out
+    right = f"{1 - float(rows[-1]['val_error']):.2%}"
+    assert any(line.split()[:3] == ["centre", "patch", right] for line in printed.splitlines())
+    assert (folder / "confusion.png").exists()
+
+
+def test_an_experiment_is_kept_with_the_run_and_measured_as_the_same_network(
+        patches, tmp_path, capsys):
+    changes = ["--towers", "1", "--activation", "tanh", "--lrn", "before", "--pool", "2/2",
+               "--without", "conv4,fc7", "--colour", "original", "--epochs", "1"]
+    assert train.main(settings(patches, "--out", "made", *changes)) == 0
+    printed = capsys.readouterr().out
+    assert "1 tower," in printed and "activation tanh, lrn before, pool 2/2" in printed
+    kept = weights(tmp_path / "made")
+    assert "conv1.W" in kept and "conv4.W" not in kept and "fc7.W" not in kept
+    assert train.main(["--resume", "made", "--epochs", "2"]) == 0
+    assert evaluate.main(["made"]) == 0
+
+
+def test_colour_noise_changes_what_is_learned_and_nothing_about_the_order(patches, tmp_path):
+    for colour in ("none", "paper", "original"):
+        train.main(settings(patches, "--out", colour, "--epochs", "1", "--colour", colour))
+    first = [weights(tmp_path / colour)["conv1a.W"] for colour in ("none", "paper", "original")]
+    assert abs(first[0] - first[1]).max() > 0 and abs(first[1] - first[2]).max() > 0
+
+
+def test_the_number_of_workers_changes_no_bit(patches, tmp_path):
+    for workers in ("1", "3"):
+        train.main(settings(patches, "--out", workers, "--epochs", "1", "--workers", workers))
+    assert_same_bits(weights(tmp_path / "1"), weights(tmp_path / "3"))
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(patches, tmp_path):
+    for name, seed in (("one", "7"), ("two", "7"), ("three", "8")):
+        train.main(settings(patches, "--out", name, "--epochs", "1", "--seed", seed))
+    assert_same_bits(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    with pytest.raises(AssertionError):
+        assert_same_bits(weights(tmp_path / "one"), weights(tmp_path / "three"))
+
+
+def test_one_device_or_two_give_the_same_up_to_rounding(patches, tmp_path):
+    for devices in ("cpu", "cpu,cpu"):
+        train.main(settings(patches, "--out", devices, "--epochs", "1", "--devices", devices))
+    one, two = weights(tmp_path / "cpu"), weights(tmp_path / "cpu,cpu")
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_ends(
+        patches, tmp_path):
+    """The rate drops after epoch 2, where the second part begins: velocities scale once."""
+    train.main(settings(patches, "--out", "whole"))
+    train.main(settings(patches, "--out", "parts", "--epochs", "2"))
+    train.main(["--resume", "parts", "--epochs", "3"])
+    assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_ctrl_c_saves_in_the_middle_of_an_epoch_and_resume_goes_on_there(patches, tmp_path):
+    long = settings(patches, "--epochs", "12", "--schedule", "8")
+    train.main([*long, "--out", "whole"])
+    process = start(*long, "--out", "parts")
+    wait_for_step(tmp_path / "parts", process, 6)
+    process.send_signal(signal.SIGINT)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, printed
+    assert "--resume parts" in printed and "Traceback" not in printed
+    assert train.main(["--resume", "parts"]) == 0
+    assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    steps = [row["step"] for row in log_rows(tmp_path / "parts")]
+    assert steps == [str(6 * epoch) for epoch in range(1, 13)]
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(patches, tmp_path):
+    long = settings(patches, "--epochs", "12", "--schedule", "8")
+    train.main([*long, "--out", "whole"])
+    process = start(*long, "--out", "parts")
+    wait_for_step(tmp_path / "parts", process, 12)
+    process.kill()
+    process.communicate()
+    assert train.main(["--resume", "parts"]) == 0
+    assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
+        patches, tmp_path):
+    train.main(settings(patches, "--out", "good", "--epochs", "1"))
+    before = weights(tmp_path / "good")
+    config = json.loads((tmp_path / "good" / "config.json").read_text())
+    config["settings"]["lr"] = 1e30
+    (tmp_path / "good" / "config.json").write_text(json.dumps(config))
+    saved = checkpoint.load(tmp_path / "good" / "checkpoint.npz")
+    saved.about["schedule"]["lr"] = 1e30
+    saved.save(tmp_path / "good" / "checkpoint.npz")
+    with np.errstate(all="ignore"), pytest.raises(UserError, match="training stops here") as caught:
+        train.main(["--resume", "good", "--epochs", "3"])
+    assert "smaller --lr" in caught.value.hint and "checkpoint.npz" in caught.value.hint
+    assert_same_bits(before, weights(tmp_path / "good"))
+
+
+@pytest.mark.parametrize(("argv", "message"), [
+    (["--preset", "huge"], "--preset huge"),
+    (["--preset", "paper"], "needs to know the data"),
+    (["--devices", "gpu"], "there is no device 'gpu'"),
+    (["--devices", "cuda:0"], "cuda:0"),
+    (["--batch-size", "0"], "--batch-size"),
+    (["--batch-size", "many"], "--batch-size"),
+    (["--epochs", "1.5"], "--epochs"),
+    (["--lr", "nan"], "--lr"),
+    (["--momentum", "2"], "--momentum"),
+    (["--seed", "9" * 30], "--seed"),
+    (["--dropout", "1"], "--dropout"),
+    (["--schedule", "never"], "--schedule"),
+    (["--schedule", "5:cnov1=0"], "no layer 'cnov1'"),
+    (["--towers", "3"], "--towers"),
+    (["--colour", "sepia"], "--colour"),
+    (["--without", "conv1"], "--without conv1"),
+    (["--data", "nowhere"], "nowhere"),
+    (["--data", "nowhere:load"], "nowhere"),
+    (["--data", "."], "."),
+    (["--resume", "nowhere"], "nowhere"),
+    (["--flag"], "--flag"),
+])
+def test_bad_input_gets_one_line_a_hint_and_status_2(patches, tmp_path, capsys, argv, message):
+    before = sorted(tmp_path.rglob("*"))
+    assert run(lambda: train.main(argv)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("error: ") and message in lines[0]
+    assert lines[1].startswith("HINT: ")
+    after = [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in str(path)]
+    assert after == before, "a run that cannot start leaves nothing behind"
+
+
+def test_pictures_of_the_wrong_size_are_refused(patches, capsys):
+    assert run(lambda: train.main(["--preset", "tiny", "--data", patches])) == 2
+    assert "32×32" in capsys.readouterr().err
+
+
+def test_a_run_cannot_be_resumed_as_another_one(patches, capsys):
+    train.main(settings(patches, "--out", "made", "--epochs", "1"))
+    for flag in (["--preset", "tiny"], ["--lr", "0.5"], ["--batch-size", "3"]):
+        assert run(lambda flag=flag: train.main(["--resume", "made", *flag])) == 2
+        assert "was started with" in capsys.readouterr().err
+    assert run(lambda: train.main(settings(patches, "--out", "made"))) == 2
+    assert "there is a run in this folder already" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused(patches, tmp_path, capsys):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert run(lambda: train.main(settings(patches, "--out", "locked/made"))) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_file_in_the_way_of_the_run_folder_is_refused(patches, tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert run(lambda: train.main(settings(patches, "--out", "taken/made"))) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["truncated", "magic", "text", "npz of another kind", "missing"])
+def test_a_damaged_checkpoint_is_named(patches, tmp_path, capsys, damage):
+    train.main(settings(patches, "--out", "made", "--epochs", "1"))
+    path = tmp_path / "made" / "checkpoint.npz"
+    whole = path.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "magic":
+        path.write_bytes(b"ABCD" + whole[4:])
+    elif damage == "text":
+        path.write_text("hello")
+    elif damage == "missing":
+        path.unlink()
+    else:
+        np.savez(path, x=np.ones(3))
+    capsys.readouterr()
+    for command in (lambda: train.main(["--resume", "made", "--epochs", "2"]),
+                    lambda: evaluate.main(["made"])):
+        assert run(command) == 2
+        error = capsys.readouterr().err
+        assert "checkpoint.npz" in error and "HINT" in error
+
+
+def test_evaluating_on_other_data_needs_the_same_classes(patches, capsys, monkeypatch):
+    train.main(settings(patches, "--out", "made", "--epochs", "1"))
+    images, labels = shapes.make(10, seed=0)
+    small = Dataset(images[:, :32, :32], labels, shapes.CLASSES, "shapes")
+    monkeypatch.setattr("tinyalex.data.sources.shapes.load", lambda split: small)
+    capsys.readouterr()
+    assert run(lambda: evaluate.main(["made", "--data", "shapes"])) == 2
+    assert "the network knows 3 classes (red, green, blue)" in capsys.readouterr().err

@@ -1,0 +1,371 @@
+"""Weights of others: the same pictures in, the same scores out as where they come from.
+
+Every slip here gives a network that runs: channels in the wrong order (BGR, or rows before
+channels), the towers' filters interleaved, a normalisation that stops at the border between the
+towers, a dropout that counts twice or not at all, a mean that is subtracted from the wrong colour.
+So what comes out is compared with an independent run of the same network, in PyTorch.
+"""
+
+import shutil
+import subprocess
+import sys
+
+import caffe_writer
+import numpy as np
+import pytest
+from caffe_writer import ALEXNET, QUICK, blob, field, layer_2013, layer_2014, model, weights
+
+from tinyalex import evaluate
+from tinyalex.convert import caffe, published, safetensors, statedict
+from tinyalex.convert.__main__ import main
+from tinyalex.data import cifar10
+from tinyalex.data.dataset import Dataset
+from tinyalex.devices import Devices
+from tinyalex.run import assembly, checkpoint, presets
+from tinyalex.run.folder import Settings
+from tinyalex.support.cli import run
+from tinyalex.support.errors import UserError
+
+TORCHVISION = {
+    "features.0": (64, 3, 11, 11), "features.3": (192, 64, 5, 5), "features.6": (384, 192, 3, 3),
+    "features.8": (256, 384, 3, 3), "features.10": (256, 256, 3, 3),
+    "classifier.1": (4096, 9216), "classifier.4": (4096, 4096), "classifier.6": (1000, 4096)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Its files are hundreds of megabytes large."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture
+def quick(tmp_path):
+    path = tmp_path / "quick.caffemodel"
+    path.write_bytes(model("quick", weights(QUICK)))
+    return path
+
+
+def scores(path, images):
+    """What the checkpoint says of pictures (N, S, S, 3) uint8, the way `evaluate` asks it."""
+    saved = checkpoint.load(path)
+    settings = Settings.of(saved.about["settings"], path)
+    labels = np.zeros(len(images), int)
+    dataset = Dataset(images, labels, tuple(saved.about["classes"]), "pictures")
+    with Devices("cpu", settings.towers) as devices:
+        network = assembly.network(settings, len(dataset.classes), devices)
+        network.load_state(saved.values)
+        loader = assembly.test_loader(settings, dataset, network.input_shape[0], saved.mean)
+        (x, _), = loader.epoch()
+        return network.forward(x)
+
+
+def pictures(side, seed=1):
+    return np.random.default_rng(seed).integers(0, 256, (2, side, side, 3)).astype(np.uint8)
+
+
+def same(ours, theirs):
+    """To 1e-4 of the largest score."""
+    assert abs(theirs).max() > 0.1
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * abs(theirs).max())
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="the independent run is PyTorch's")
+
+
+def tensors(torch, given):
+    """Weights, and biases, by the layer."""
+    return ({name: torch.from_numpy(one[i]) for name, one in given.items() if one} for i in (0, 1))
+
+
+def caffe_alexnet(torch, given, x):
+    """bvlc_alexnet by its prototxt. x: (N, 3, 227, 227), BGR, minus the mean."""
+    functional = torch.nn.functional
+    W, b = tensors(torch, given)
+
+    def unit(name, x, **options):
+        return functional.conv2d(x, W[name], b[name], **options).relu()
+
+    def norm(x):
+        return functional.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1)
+
+    def pool(x):
+        return functional.max_pool2d(x, 3, 2, ceil_mode=True)
+
+    x = pool(norm(unit("conv1", torch.from_numpy(x), stride=4)))
+    x = pool(norm(unit("conv2", x, padding=2, groups=2)))
+    x = unit("conv4", unit("conv3", x, padding=1), padding=1, groups=2)
+    x = pool(unit("conv5", x, padding=1, groups=2)).flatten(1)
+    for name in ("fc6", "fc7"):
+        x = functional.linear(x, W[name], b[name]).relu()
+    return functional.linear(x, W["fc8"], b["fc8"]).numpy()
+
+
+def test_caffes_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
+    given = weights(ALEXNET)
+    mean = np.random.default_rng(2).uniform(90, 140, (3, 256, 256)).astype(np.float32)  # B, G, R
+    (folder / "alexnet.caffemodel").write_bytes(model("AlexNet", given, layer_2014))
+    (folder / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
+    argv = [folder / "alexnet.caffemodel", folder / "alexnet.npz", "--mean",
+            folder / "mean.binaryproto"]
+    assert main([*map(str, argv)]) == 0
+    assert "2 towers, 60,965,224 parameters" in capsys.readouterr().out
+    images = pictures(256)
+    x = images[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32) - mean
+    theirs = caffe_alexnet(torch, given, np.ascontiguousarray(x[:, :, 14:241, 14:241]))
+    same(scores(folder / "alexnet.npz", images), theirs)
+
+
+def torchvision_alexnet(torch, given, x):
+    """torchvision's alexnet, as its source lists the layers. x: (N, 3, 224, 224), normalised."""
+    nn = torch.nn
+    features = nn.Sequential(
+        nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2))
+    classifier = nn.Sequential(
+        nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096),
+        nn.ReLU(), nn.Linear(4096, 1000))
+    net = nn.ModuleDict({"features": features, "classifier": classifier}).eval()
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in given.items()})
+    with torch.no_grad():
+        maps = nn.functional.adaptive_avg_pool2d(features(torch.from_numpy(x)), 6)
+        return classifier(maps.flatten(1)).numpy()
+
+
+def state(shapes, seed=0):
+    return {f"{name}.{kind}": array for name, arrays in weights(shapes, seed).items()
+            for kind, array in zip(("weight", "bias"), arrays, strict=True)}
+
+
+def test_torchvisions_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
+    given = state(TORCHVISION)
+    safetensors.save(folder / "alexnet.safetensors", given, {})
+    assert main([str(folder / "alexnet.safetensors"), str(folder / "alexnet.npz")]) == 0
+    assert "1 tower, 61,100,840 parameters" in capsys.readouterr().out
+    images = pictures(256)
+    x = images[:, 16:240, 16:240] / 255 - np.array([0.485, 0.456, 0.406])
+    x = (x / np.array([0.229, 0.224, 0.225])).transpose(0, 3, 1, 2).astype(np.float32)
+    same(scores(folder / "alexnet.npz", images), torchvision_alexnet(torch, given, x))
+
+
+def cifar10_quick(torch, given, x):
+    """cifar10_quick by its prototxt, with means over the pixels that a window has. x: RGB."""
+    functional = torch.nn.functional
+    W, b = tensors(torch, given)
+    x = functional.conv2d(torch.from_numpy(x), W["conv1"], b["conv1"], padding=2)
+    x = functional.max_pool2d(x, 3, 2, ceil_mode=True).relu()
+    for name in ("conv2", "conv3"):
+        x = functional.conv2d(x, W[name], b[name], padding=2).relu()
+        ones = functional.avg_pool2d(x * 0 + 1, 3, 2, ceil_mode=True, divisor_override=1)
+        x = functional.avg_pool2d(x, 3, 2, ceil_mode=True, divisor_override=1) / ones
+    x = functional.linear(x.flatten(1), W["ip1"], b["ip1"])
+    return functional.linear(x, W["ip2"], b["ip2"]).numpy()
+
+
+def test_cifar10_quick_says_what_it_says_in_torch(quick, tmp_path, torch):
+    mean = np.random.default_rng(2).uniform(90, 140, (3, 32, 32)).astype(np.float32)
+    (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
+    main([str(quick), str(tmp_path / "q.npz"), "--mean", str(tmp_path / "mean.binaryproto")])
+    images = pictures(32)
+    x = images.transpose(0, 3, 1, 2) - mean
+    same(scores(tmp_path / "q.npz", images), cifar10_quick(torch, weights(QUICK), x))
+
+
+def test_every_age_of_caffe_writes_the_same_network(tmp_path):
+    saved = []
+    for layer in (caffe_writer.layer_2015, layer_2014, layer_2013):
+        path = tmp_path / "one.caffemodel"
+        path.write_bytes(model("quick", weights(QUICK), layer))
+        main([str(path), str(tmp_path / "out.npz")])
+        saved.append(checkpoint.load(tmp_path / "out.npz").values)
+    for values in saved[1:]:
+        assert values.keys() == saved[0].keys()
+        for name, value in values.items():
+            np.testing.assert_array_equal(value, saved[0][name])
+
+
+def test_a_blob_may_be_of_doubles_or_in_pieces(tmp_path):
+    array = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+    shape, numbers = field(7, field(1, b"\x02\x03")), array.tobytes()
+    for data in (blob(array, double=True), shape + field(5, numbers[:8]) + field(5, numbers[8:])):
+        (tmp_path / "a").write_bytes(field(100, field(1, "a") + field(7, data)))
+        (read,), = caffe.model(tmp_path / "a").blobs.values()
+        np.testing.assert_array_equal(read.read(), array)
+
+
+def test_a_converted_network_is_evaluated_as_any_other(quick, tmp_path, capsys, monkeypatch):
+    main([str(quick), str(tmp_path / "q.npz")])
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\nfrom tinyalex.data import cifar10\n"
+        "from tinyalex.data.dataset import Dataset\n"
+        "def load(split):\n"
+        "    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3))\n"
+        "    return Dataset(images.astype(np.uint8), np.arange(20) % 10, cifar10.CLASSES, 'own')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert evaluate.main([str(tmp_path / "q.npz"), "--data", "own:load", "--ten-crop"]) == 0
+    assert "ten patches" in capsys.readouterr().out
+    sys.modules.pop("own")
+
+
+def test_without_a_mean_picture_the_published_mean_is_subtracted(quick, tmp_path):
+    main([str(quick), str(tmp_path / "q.npz")])
+    saved = checkpoint.load(tmp_path / "q.npz")
+    assert saved.mean.shape == (32, 32, 3) and saved.mean[5, 6].tolist() == pytest.approx(
+        [125.3, 123.0, 113.9])
+    assert saved.about["classes"] == list(cifar10.CLASSES)
+
+
+def test_classes_get_the_names_in_a_file(tmp_path):
+    lines = tmp_path / "words.txt"
+    lines.write_text("n01440764 tench, Tinca tinca\n\nn01443537 goldfish\nnew york\n")
+    assert published.class_names(lines, 3) == ("n01440764", "n01443537", "new york")
+    for text, said in (("a\nb\n", "2 different names for 3"), ("a\nb\nb\n", "2 different names")):
+        lines.write_text(text)
+        with pytest.raises(UserError, match=said):
+            published.class_names(lines, 3)
+    lines.write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(UserError, match="no text"):
+        published.class_names(lines, 3)
+
+
+def test_safetensors_and_npz_are_read_alike(tmp_path):
+    given = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
+    safetensors.save(tmp_path / "a.safetensors", given, {"note": "text"})
+    np.savez(tmp_path / "a.npz", **given)
+    for name in ("a.safetensors", "a.npz"):
+        holds(tmp_path / name, given)
+
+
+def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
+    given = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
+    state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
+             for name, array in given.items()}
+    for zipped in (True, False):
+        torch.save({"epoch": 3, "state_dict": state}, tmp_path / "a.pth",
+                   _use_new_zipfile_serialization=zipped)
+        holds(tmp_path / "a.pth", given)
+    torch.save({"a": subprocess.Popen}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match="holds more than arrays"):
+        statedict.load(tmp_path / "a.pth")
+
+
+def holds(path, given):
+    read = {name: stored.read() for name, stored in statedict.load(path).items()}
+    assert read.keys() == given.keys()
+    for name, array in given.items():
+        np.testing.assert_array_equal(read[name], array)
+
+
+def test_halves_of_both_kinds_are_read(tmp_path):
+    numbers = np.float32([1.0, -2.5, 0.15625])
+    bfloat = (numbers.view(np.uint32) >> 16).astype("<u2").tobytes()
+    header = (b'{"b": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]},'
+              b'"h": {"dtype": "F16", "shape": [3], "data_offsets": [6, 12]}}')
+    path = tmp_path / "h.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bfloat
+                     + numbers.astype("<f2").tobytes())
+    for stored in safetensors.load(path).values():
+        np.testing.assert_array_equal(stored.read(), numbers)
+
+
+def test_without_torch_a_pth_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "a.pth").write_bytes(b"something")
+    with pytest.raises(UserError, match="only PyTorch reads") as caught:
+        statedict.load(tmp_path / "a.pth")
+    assert "safetensors" in caught.value.hint
+
+
+def complaint(argv, capsys) -> str:
+    """The one line that a command says; there has to be a hint, and no traceback."""
+    assert run(lambda: main([*map(str, argv)])) == 2
+    out, err = capsys.readouterr()
+    first, second = err.splitlines()
+    assert out == "" and first.startswith("error: ") and second.startswith("HINT: ")
+    return first
+
+
+def changed(**shapes):
+    return model("net", weights({**QUICK, **shapes}))
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("a.caffemodel", b"", "is empty"),
+    ("a.caffemodel", b"name: \"quick\"\nlayer { name: \"conv1\" }\n", "no model of Caffe"),
+    ("a.caffemodel", changed()[:5000], "field 100 announces 9,780 bytes, and 4,991 are left"),
+    ("a.caffemodel", model("net", {}), "whose layers with weights are none"),
+    ("a.caffemodel", model("lenet", weights({"conv1": (2, 3, 5, 5)})),
+     "lenet whose layers with weights are 'conv1'"),
+    ("a.caffemodel", model("CaffeNet", {"pool1": (), "norm1": ()}), "pools before it normalises"),
+    ("a.caffemodel", changed(conv2=(32, 16, 5, 5)), "weights of conv2 have shape"),
+    ("a.caffemodel", changed(ip2=(1, 64)), "1 classes, by the biases of ip2"),
+    ("a.caffemodel", changed(ip2=(10, 32)), "weights of ip2 have shape"),
+    ("a.caffemodel", model("q", weights(QUICK)) + field(100, field(1, "ip1") + field(7, blob(
+        np.zeros(3)))), "two layers are called 'ip1'"),
+    ("a.safetensors", b"\xff" * 40, "announces a header of"),
+    ("a.safetensors", (2).to_bytes(8, "little") + b"[]", "does not name arrays"),
+    ("a.safetensors", (90_000).to_bytes(8, "little") + b"[" * 90_000, "no JSON"),
+    ("a.safetensors", (2).to_bytes(8, "little") + b"{}", "not torchvision's alexnet"),
+    ("a.npz", b"PK\x03\x04 and no more", "not an .npz file of plain arrays"),
+    ("a.txt", b"text", "not a file that can be read here by its name"),
+])
+def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_path, capsys):
+    (tmp_path / name).write_bytes(content)
+    line = complaint([tmp_path / name, tmp_path / "out.npz"], capsys)
+    assert name in line and said in line
+    assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize("about", [
+    '{"dtype": "F32", "shape": [2], "data_offsets": [0, 99]}',
+    '{"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}',
+    '{"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}',
+    '{"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}',
+    '{"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}',
+    '{"dtype": "F32", "shape": [99999999999999999999, 0], "data_offsets": [0, 8]}',
+    '{"dtype": "Q7", "shape": [2], "data_offsets": [0, 8]}',
+    '{"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}',
+    '[0, 8]',
+])
+def test_a_safetensors_header_that_lies_is_damage(about, tmp_path):
+    text = f'{{"a": {about}}}'.encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(UserError, match="'a'"):
+        safetensors.load(path)
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path, capsys):
+    given = weights(QUICK)
+    given["conv2"][0][3, 2, 1, 0] = np.inf
+    (tmp_path / "a.caffemodel").write_bytes(model("quick", given))
+    line = complaint([tmp_path / "a.caffemodel", tmp_path / "out.npz"], capsys)
+    assert "conv2.W holds numbers that are not finite" in line
+
+
+def test_what_does_not_fit_together_is_said(quick, tmp_path, capsys):
+    mean, out = tmp_path / "mean.binaryproto", tmp_path / "out.npz"
+    mean.write_bytes(blob(np.ones((1, 3, 16, 16)), old=True))
+    assert "16×16 pixels" in complaint([quick, out, "--mean", mean], capsys)
+    mean.write_bytes(blob(np.ones((1, 1, 32, 32)), old=True))
+    assert "no picture in colour" in complaint([quick, out, "--mean", mean], capsys)
+    mean.write_bytes(b"P6 32 32")
+    assert "no mean picture of Caffe" in complaint([quick, out, "--mean", mean], capsys)
+    assert "become a checkpoint" in complaint([quick, tmp_path / "out.onnx"], capsys)
+    assert "nowhere.pth: no such file" in complaint([tmp_path / "nowhere.pth", out], capsys)
+    assert "what shall be read" in complaint([quick, quick], capsys)
+    main([str(quick), str(out)])
+    capsys.readouterr()
+    assert "has its own" in complaint([out, tmp_path / "a.npz", "--mean", mean], capsys)
+    assert "written here" in complaint([out, tmp_path / "a.h5"], capsys)
+
+
+def test_a_real_process_converts(quick, tmp_path):
+    done = subprocess.run([sys.executable, "-m", "tinyalex.convert", quick, tmp_path / "q.npz"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "145,578 parameters" in done.stdout
+    assert presets.get(checkpoint.load(tmp_path / "q.npz").about["preset"]).picture == 32

@@ -1,0 +1,169 @@
+"""Weights out: PyTorch and onnxruntime say of the same pictures what we say.
+
+The definition of the network is the one that docs/weights.md prints, taken from the page: a reader
+who copies it has to get our numbers.
+"""
+
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyalex.architectures import alexnet, others
+from tinyalex.convert import layout, onnx_graph, published, safetensors
+from tinyalex.convert.__main__ import main
+from tinyalex.devices import HOST
+from tinyalex.run import assembly, checkpoint, presets
+from tinyalex.support.errors import UserError
+
+PAGE = Path(__file__).parents[2] / "docs" / "weights.md"
+
+
+def saved(path, name, classes=10, **changes):
+    """A checkpoint of this preset with fresh weights; returns its network and its mean picture."""
+    settings = replace(published._settings(name), **changes)
+    network = assembly.network(settings, classes, [HOST])
+    loud(network)
+    side = presets.get(name).picture
+    mean = np.random.default_rng(3).uniform(90, 140, (side, side, 3)).astype(np.float32)
+    about = {"preset": name, "classes": [f"class {i}" for i in range(classes)],
+             "settings": asdict(settings)}
+    checkpoint.Checkpoint(about, mean, network.state()).save(path)
+    return network, mean
+
+
+def loud(network):
+    """Larger weights in conv1, without which normalisations hardly do anything."""
+    for p in network.parameters:
+        if p.name.startswith("conv1"):
+            p.value[...] *= 100
+
+
+def crops(network, seed=1):
+    side = network.input_shape[0]
+    return np.random.default_rng(seed).integers(0, 256, (3, side, side, 3)).astype(np.float32)
+
+
+def ours(network, mean, x, scale):
+    side = network.input_shape[0]
+    first = (len(mean) - side) // 2
+    mean = mean[first : first + side, first : first + side]
+    return network.forward((x - mean) * np.float32(scale))
+
+
+def same(one, other):
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * abs(other).max())
+
+
+def printed_definition() -> dict:
+    pytest.importorskip("torch", reason="the definition is PyTorch's")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+                if "class AlexNet" in block)
+    names = {}
+    exec(code, names)
+    return names
+
+
+def test_the_printed_definition_says_what_we_say(tmp_path):
+    names = printed_definition()
+    network, mean = saved(tmp_path / "half.npz", "half")
+    main([str(tmp_path / "half.npz"), str(tmp_path / "out.npz")])
+    net = names["load"](tmp_path / "out.npz", (48, 128, 192, 192, 128), 1024, 10, 112, 7, 2)
+    x = crops(network)
+    theirs = net(names["torch"].from_numpy(x.transpose(0, 3, 1, 2).copy())).detach().numpy()
+    same(theirs, ours(network, mean, x, 1 / 64))
+
+
+def test_the_printed_definition_has_the_sizes_of_the_paper():
+    names = printed_definition()
+    with names["torch"].device("meta"):
+        shapes = {name: tuple(one.shape) for name, one in names["AlexNet"]().state_dict().items()}
+    expected = {"mean": (3, 224, 224)}
+    for whole in layout.wholes(alexnet.paper(), 1):
+        expected[f"{whole.name}.weight"], expected[f"{whole.name}.bias"] = (
+            whole.shape, whole.shape[:1])
+    assert shapes == expected
+
+
+@pytest.mark.parametrize("build", [alexnet.tiny, others.cifar10_quick])
+def test_what_is_joined_and_split_again_is_as_it_was(build):
+    network, other = build(classes=7, keep=0.7, seed=1), build(classes=7, keep=0.7, seed=2)
+    for whole, there in zip(layout.wholes(network, 1 / 64), layout.wholes(other, 1 / 64),
+                            strict=True):
+        W, b = whole.join()
+        assert W.shape == whole.shape and b.shape == whole.shape[:1]
+        there.split(W, b)
+    for name, value in network.state().items():
+        np.testing.assert_allclose(other.state()[name], value, rtol=1e-6)
+
+
+def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
+    saved(tmp_path / "a.npz", "cifar10-quick")
+    for out in ("a.safetensors", "b.npz"):
+        main([str(tmp_path / "a.npz"), str(tmp_path / out)])
+    one = safetensors.load(tmp_path / "a.safetensors")
+    with np.load(tmp_path / "b.npz") as other:
+        assert one.keys() == set(other) and "ip2.weight" in one
+        for name, stored in one.items():
+            np.testing.assert_array_equal(stored.read(), other[name])
+    assert b'[\\"class 0\\", ' in (tmp_path / "a.safetensors").read_bytes()
+    library = pytest.importorskip("safetensors.numpy", reason="compares with the library")
+    assert library.load_file(tmp_path / "a.safetensors").keys() == one.keys()
+
+
+def run_onnx(path, x):
+    runtime = pytest.importorskip("onnxruntime", reason="runs the graph")
+    net = runtime.InferenceSession(path)
+    return net.run(["scores"], {"pictures": np.ascontiguousarray(x.transpose(0, 3, 1, 2))})[0]
+
+
+@pytest.mark.parametrize(("name", "classes", "changes"), [
+    ("tiny", 7, {}), ("cifar", 10, {"activation": "tanh", "pool": "2/2", "lrn": "before"}),
+    ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {})])
+def test_onnx_runtime_says_what_we_say(name, classes, changes, tmp_path):
+    pytest.importorskip("onnx", reason="writes the graph")
+    network, mean = saved(tmp_path / "a.npz", name, classes, **changes)
+    main([str(tmp_path / "a.npz"), str(tmp_path / "a.onnx")])
+    x = crops(network)
+    same(run_onnx(tmp_path / "a.onnx", x), ours(network, mean, x, presets.get(name).scale))
+
+
+@pytest.mark.parametrize("tower", [
+    alexnet.original_tower, others.caffe_tower, others.torchvision_tower])
+def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
+    """The second normalisation of the original, Caffe's between its towers; at half the size."""
+    pytest.importorskip("onnx", reason="writes the graph")
+    network = alexnet.build(tower, alexnet.HALF)
+    loud(network)
+    mean = np.full((112, 112, 3), 100, np.float32)
+    onnx_graph.save(tmp_path / "a.onnx", network, 1 / 64, mean, ["a"])
+    x = crops(network)
+    same(run_onnx(tmp_path / "a.onnx", x), ours(network, mean, x, 1 / 64))
+
+
+def test_without_onnx_it_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    saved(tmp_path / "a.npz", "cifar10-quick")
+    with pytest.raises(UserError, match="needs the package onnx") as caught:
+        main([str(tmp_path / "a.npz"), str(tmp_path / "a.onnx")])
+    assert "pip install onnx" in caught.value.hint and not (tmp_path / "a.onnx").exists()
+
+
+def test_a_network_that_does_not_fit_its_checkpoint_is_named(tmp_path):
+    network, mean = saved(tmp_path / "a.npz", "cifar10-quick")
+    one = checkpoint.load(tmp_path / "a.npz")
+    one.values["conv1.W"] = np.full_like(one.values["conv1.W"], np.nan)
+    one.save(tmp_path / "b.npz")
+    with pytest.raises(UserError, match=r"conv1\.W holds numbers that are not finite"):
+        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
+    one.values["conv1.W"] = network.state()["conv1.W"]
+    one.mean = one.mean[:20, :20]
+    one.save(tmp_path / "b.npz")
+    with pytest.raises(UserError, match="mean picture is smaller"):
+        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
+    one.about["settings"]["towers"] = 12
+    one.save(tmp_path / "b.npz")
+    with pytest.raises(UserError, match="no run has towers 12"):
+        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])

@@ -1,0 +1,108 @@
+"""Pictures by whatever name: what is shown must be what was named, and found again by its name.
+
+A pattern that matches a text file, a folder whose first hundred pictures are of one class, a number
+that counts from 1, a cache that keeps the features of a file that has changed since: none of these
+complains, and all of them show something else than was asked for.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyalex.data import shapes, sources
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.gallery import gather
+from tinyalex.support.errors import UserError
+
+
+def save(path, colour, size=(8, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name, colour in {"cat/1.png": 10, "cat/2.jpg": 20, "cat/3.bmp": 30, "dog/1.gif": 40,
+                         "dog/sub/9.tga": 50, ".thumbs/1.png": 60}.items():
+        save(tmp_path / "photos" / name, (colour,) * 3)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    return tmp_path / "photos"
+
+
+def names(gallery, folder):
+    return [os.path.relpath(name, folder) for name in gallery.names]
+
+
+def test_a_folder_gives_the_pictures_of_its_folders_in_turn(photos):
+    found = gather([str(photos)], 8)
+    assert names(found, photos) == ["cat/1.png", "dog/1.gif", "dog/sub/9.tga", "cat/2.jpg",
+                                    "cat/3.bmp"]
+    assert found.labels(["dog", "cat"]) == [1, 0, None, 1, 1]
+    assert [int(found[i].mean().round()) for i in range(len(found))] == [10, 40, 50, 20, 30]
+    assert len(gather([str(photos)], 8, limit=2)) == 2
+
+
+def test_a_pattern_gives_the_pictures_that_match_and_nothing_else(photos):
+    assert names(gather([f"{photos}/*/*.*p*"], 8), photos) == ["cat/1.png", "cat/2.jpg",
+                                                               "cat/3.bmp"]
+    assert len(gather([f"{photos}/**/*"], 8)) == 5
+
+
+def test_a_name_finds_the_same_picture_from_another_folder(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    found = gather(["cat/2.jpg", "dog"], 8)
+    pictures = [found[i] for i in range(3)]
+    monkeypatch.chdir("/")
+    again = gather(found.names, 8)
+    np.testing.assert_array_equal([again[i] for i in range(3)], pictures)
+
+
+def test_a_file_may_have_any_ending_and_any_shape(tmp_path):
+    wide = np.zeros((30, 90, 3), np.uint8)
+    wide[:, 30:60] = 200
+    Image.fromarray(wide).save(tmp_path / "wide", "webp", lossless=True)
+    found = gather([str(tmp_path / "wide")], 30)
+    assert found.shape == (1, 30, 30, 3)
+    assert (found[0][5:-5, 5:-5] == 200).all(), "the centre of it"
+
+
+def test_pictures_of_a_dataset_go_by_number_from_0(monkeypatch):
+    dataset, loads = Dataset(*shapes.make(5, seed=1), shapes.CLASSES, "five"), []
+    monkeypatch.setattr(sources, "load",
+                        lambda *about, side: (loads.append(about), dataset)[1])
+    found = gather(["shapes/val/1-3", "shapes/val/0"], 64)
+    assert found.names == [f"shapes/val/{i}" for i in (1, 2, 3, 0)]
+    for i, n in enumerate((1, 2, 3, 0)):
+        np.testing.assert_array_equal(found[i], dataset.images[n])
+    assert found.labels(dataset.classes) == dataset.labels[[1, 2, 3, 0]].tolist()
+    assert len(gather(["shapes/val"], 64)) == 5
+    gather([f"shapes/val/{i}" for i in range(5)], 64)
+    assert loads == [("shapes", "val")] * 3, "once for each gallery"
+    assert gather(["shapes/val/4"], 32)[0].shape == (32, 32, 3)
+    with pytest.raises(UserError, match="has the pictures 0 to 4, and not 5"):
+        gather(["shapes/val/5"], 64)
+
+
+@pytest.mark.parametrize(("wanted", "said"), [
+    ("nowhere.jpg", "no such picture, folder or dataset"), ("nothing/val/3", "no such picture"),
+    ("*.xyz", "no picture matches"), ("empty", "no pictures in this folder"),
+    ("shapes", "a dataset has two splits"), ("no.module:load/val", "no.module:load"),
+])
+def test_what_names_nothing_is_named(wanted, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no picture")
+    with pytest.raises(UserError, match=said) as caught:
+        gather([wanted], 8)
+    assert wanted.split("/")[0] in caught.value.args[0] and caught.value.hint
+
+
+def test_the_digest_changes_with_every_picture(photos):
+    before = gather([str(photos)], 8).digest()
+    assert gather([str(photos)], 8).digest() == before
+    save(photos / "cat" / "1.png", (11, 11, 11), (9, 9))
+    changed = gather([str(photos)], 8).digest()
+    (photos / "cat" / "1.png").unlink()
+    assert len({before, changed, gather([str(photos)], 8).digest()}) == 3

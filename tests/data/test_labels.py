@@ -1,0 +1,134 @@
+"""The classes of the pictures in a val/ without class folders, from the lists that go about.
+
+A list that is read wrongly gives every picture a class, only not its own, and the validation error
+stays near 100 % without a word. The worst trap: the devkit's numbers from 1 to 1000 are not the
+places of the sorted WNIDs. The table that tells their order is a MATLAB file, written here byte by
+byte: the format is fixed (MAT-File Format, version 5).
+"""
+
+import struct
+import zlib
+
+import pytest
+
+from tinyalex.data import folder, labels
+from tinyalex.support.errors import UserError
+
+WNIDS = tuple(f"n{10_000_000 + i}" for i in range(labels.ILSVRC_CLASSES))
+NAMES = [f"ILSVRC2012_val_{i:08}.JPEG" for i in range(1, 5)]
+GIVEN = [7, 999, 0, 7]  # the places of the four pictures' classes
+
+
+def written(tmp_path, text, name="list.txt"):
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("line", [
+    lambda i, label: WNIDS[label],
+    lambda i, label: f"{NAMES[i]} {WNIDS[label]}",
+    lambda i, label: f"val/{NAMES[i]}\t{WNIDS[label]}",
+    lambda i, label: f"{NAMES[i]} {label}",
+    lambda i, label: f'{NAMES[i][:-5]},"{WNIDS[label]} 85 1 499 272 {WNIDS[5]} 1 2 3 4 "',
+    lambda i, label: f"{NAMES[i][:-5]},{WNIDS[label]} 85 1 499 272 ",
+    lambda i, label: f"{NAMES[i]}, {label}",
+], ids=["in order", "named", "path and tab", "Caffe", "Kaggle, quoted", "Kaggle", "comma"])
+def test_every_list_gives_the_same_classes(line, tmp_path):
+    text = "".join(line(i, label) + "\n" for i, label in enumerate(GIVEN))
+    assert labels.read(written(tmp_path, text), NAMES, WNIDS) == GIVEN
+
+
+def test_a_list_with_names_may_have_any_order_a_headline_a_byte_order_mark_and_more(tmp_path):
+    rows = [f"{name},{WNIDS[label]} 1 2 3 4" for name, label in zip(NAMES, GIVEN, strict=True)]
+    text = "\n".join([rows[3], "ImageId,PredictionString", *rows[2::-1], f"other,{WNIDS[1]} 1 2"])
+    assert labels.read(written(tmp_path, "\ufeff" + text), NAMES, WNIDS) == GIVEN
+
+
+def test_classes_may_have_names_of_several_words(tmp_path):
+    path = written(tmp_path, "hot dog\ncat\n")
+    assert labels.read(path, ["a.jpg", "b.jpg"], ("cat", "hot dog")) == [1, 0]
+
+
+def element(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + b"\0" * (-len(content) % 8)
+
+
+def write_meta(path, order, wide, packed):
+    """The devkit's table: a struct array with the fields ILSVRC2012_ID, WNID and words."""
+    cells = b""
+    for number, wnid in enumerate(order, 1):
+        head = element(6, struct.pack("<II", 4, 0)) + element(5, struct.pack("<ii", 1, 9))
+        text = element(4, wnid.encode("utf-16-le")) if wide else element(16, wnid.encode())
+        cells += element(14, element(6, struct.pack("<II", 6, 0)) + element(9, struct.pack(
+            "<d", number)))
+        cells += element(14, head + element(1, b"") + text)
+    matrix = element(14, element(6, struct.pack("<II", 2, 0)) + element(1, b"synsets") + cells)
+    content = struct.pack("<II", 15, len(zlib.compress(matrix))) + zlib.compress(matrix)
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    path.write_bytes(header + (content if packed else matrix))
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["one byte a letter", "two bytes a letter"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+def test_the_devkits_numbers_go_by_the_devkits_order(wide, packed, tmp_path):
+    order = [*WNIDS[::-1], "n00000001", "n00000002"]  # the last two are groups of classes
+    write_meta(tmp_path / "meta.mat", order, wide, packed)
+    path = written(tmp_path, "993\n1\n1000\n993\n", labels.GROUND_TRUTH)
+    assert labels.read(path, NAMES, WNIDS) == GIVEN
+    (tmp_path / "meta.mat").unlink()
+    with pytest.raises(UserError, match=r"but there is no .*meta\.mat"):
+        labels.read(path, NAMES, WNIDS)
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    path = written(tmp_path, "1\n" * 4, labels.GROUND_TRUTH)
+    write_meta(tmp_path / "meta.mat", WNIDS, False, True)
+    whole = (tmp_path / "meta.mat").read_bytes()
+    for content in (whole[:-100], b"", whole[:400] + b"\0" * 100 + whole[500:]):
+        (tmp_path / "meta.mat").write_bytes(content)
+        with pytest.raises(UserError, match=r"meta\.mat: "):
+            labels.read(path, NAMES, WNIDS)
+    write_meta(tmp_path / "meta.mat", WNIDS[:999], False, True)
+    with pytest.raises(UserError, match="999 classes found in it, 1000 expected"):
+        labels.read(path, NAMES, WNIDS)
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    (f"{WNIDS[0]}\n" * 3, "3 lines for 4 pictures"),
+    (f"{NAMES[0]} {WNIDS[0]}\n", f"does not name {NAMES[1]}, nor 2 others"),
+    (f"{NAMES[0]} n99999999\n", "line 1: there is no class 'n99999999'"),
+    (f"{NAMES[0]} 1\n{NAMES[1]} 1000\n", "line 2: 1000; 1000 classes have the numbers 0 to 999"),
+    (f"elsewhere.JPEG 1000\n{NAMES[1]} 1\n", "line 1: 1000"),
+    (f"{WNIDS[0]}\nn99999999\n{WNIDS[0]}\n{WNIDS[0]}\n", "line 2: there is no class"),
+    ("", f"does not name {NAMES[0]}, nor 3 others"),
+])
+def test_a_list_that_does_not_fit_says_where(text, complaint, tmp_path):
+    with pytest.raises(UserError, match=f"list.txt.*{complaint}"):
+        labels.read(written(tmp_path, text), NAMES, WNIDS)
+
+
+def test_what_is_no_list_is_named(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    for path in (tmp_path / "photo.jpg", tmp_path / "nowhere.txt", tmp_path):
+        with pytest.raises(UserError, match=f"{path.name}: no list of classes"):
+            labels.read(path, NAMES, WNIDS)
+
+
+@pytest.mark.parametrize("place", ["val.txt", "val/LOC_val_solution.csv",
+                                   "ILSVRC2012_devkit_t12/data/val.txt"])
+def test_a_flat_val_finds_its_list_and_sorts_its_pictures_by_class(place, tmp_path):
+    for name in ("train/ant/1.jpg", "train/bee/2.jpg", "val/v1.JPEG", "val/v2.JPEG", "val/v3.JPEG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="no list of the classes") as caught:
+        folder.listing(tmp_path)
+    assert "--val-labels" in caught.value.hint
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("v1.JPEG,bee\nv2.JPEG,bee\nv3.JPEG,ant\n")
+    expected = [("val/v3.JPEG", 0), ("val/v1.JPEG", 1), ("val/v2.JPEG", 1)]
+    found = [(p.name, p.label) for p in folder.listing(tmp_path).splits["val"]]
+    assert found == expected
+    (tmp_path / place).rename(tmp_path / "elsewhere.txt")
+    listed = folder.listing(tmp_path, tmp_path / "elsewhere.txt").splits["val"]
+    assert [(p.name, p.label) for p in listed] == expected

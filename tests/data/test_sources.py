@@ -1,0 +1,186 @@
+"""What a user writes after --data, and which dataset that becomes.
+
+A guess that goes wrong trains on the wrong pictures, or complains about the wrong thing: a folder
+of photographs taken for CIFAR-10, a damaged archive for no archive at all. Every wrong answer here
+is a UserError that names what was written.
+"""
+
+import io
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyalex.data import cifar10, shapes, sources
+from tinyalex.data.__main__ import main as data_command
+from tinyalex.data.dataset import Dataset
+from tinyalex.support.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, data_folder):
+    monkeypatch.setattr(shapes, "SPLITS", {"train": (20, 1), "val": (10, 2)})
+    monkeypatch.setattr(cifar10, "PICTURES_A_BATCH", 2)
+
+
+def write_cifar(folder):
+    folder.mkdir(parents=True)
+    for i, batch in enumerate([*cifar10.SPLITS["train"], *cifar10.SPLITS["val"]]):
+        (folder / f"{batch}.bin").write_bytes(2 * (bytes([i]) + bytes([i]) * 3072))
+    return folder
+
+
+def pack(folder):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(folder, folder.name)
+    return packed.getvalue()
+
+
+def write_pictures(folder):
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            (folder / split / name).mkdir(parents=True)
+            Image.new("RGB", (9, 9)).save(folder / split / name / "a.png")
+    return folder
+
+
+def test_the_built_in_names_come_first(data_folder):
+    assert sources.load("shapes", "val").classes == shapes.CLASSES
+    with pytest.raises(UserError, match="CIFAR-10 is not here yet"):
+        sources.load("cifar10", "val")
+    write_cifar(data_folder / "cifar-10-batches-bin")
+    assert len(sources.load("cifar10", "val")) == 2 and len(sources.load("cifar10", "train")) == 10
+
+
+def test_cifar_is_found_as_folder_and_as_archive(tmp_path):
+    folder = write_cifar(tmp_path / "cifar-10-batches-bin")
+    (tmp_path / "cifar.tar.gz").write_bytes(pack(folder))
+    (tmp_path / "download").write_bytes(pack(folder))  # the name need not say what it is
+    for source in (folder, tmp_path, tmp_path / "cifar.tar.gz", tmp_path / "download"):
+        assert sources.load(str(source), "val").labels.tolist() == [5, 5]
+
+
+def test_a_folder_with_train_and_val_is_read_as_pictures_of_the_side_asked_for(tmp_path):
+    val = sources.load(str(write_pictures(tmp_path / "pets")), "val", side=6)
+    assert val.images.shape == (2, 6, 6, 3) and val.classes == ("cat", "dog")
+
+
+def test_a_folder_with_one_of_the_two_says_that_the_other_is_missing(tmp_path):
+    pets = write_pictures(tmp_path / "pets")
+    (pets / "val").rename(tmp_path / "elsewhere")
+    assert len(sources.load(str(pets), "train", side=6)) == 2
+    with pytest.raises(UserError, match="val: no pictures"):
+        sources.load(str(pets), "val", side=6)
+    (tmp_path / "elsewhere").rename(pets / "val")
+    (pets / "train").rename(tmp_path / "elsewhere")
+    assert len(sources.load(str(pets), "val", side=6)) == 2, "pictures to evaluate on are enough"
+
+
+@pytest.mark.parametrize("kind", ["shapes", "cifar10", "pictures", "own"])
+def test_a_limit_holds_for_every_kind(kind, data_folder, tmp_path, monkeypatch):
+    write_cifar(data_folder / "cifar-10-batches-bin")
+    write_module(tmp_path, monkeypatch)
+    source = {"pictures": str(write_pictures(tmp_path / "pets")), "own": "my_data:load"}
+    assert len(sources.load(source.get(kind, kind), "val", side=6, limit=1)) == 1
+    assert len(sources.load(source.get(kind, kind), "val", side=6)) > 1
+
+
+def write_module(folder, monkeypatch):
+    (folder / "my_data.py").write_text(
+        "import numpy as np\n"
+        "from tinyalex.data.dataset import Dataset\n"
+        "def load(split):\n"
+        "    count = {'train': 4, 'val': 3}[split]\n"
+        "    return Dataset(np.zeros((count, 8, 8, 3), np.uint8), np.zeros(count, int),\n"
+        "                   ('one',), 'mine')\n"
+        "def arrays(split):\n"
+        "    return load(split).images, load(split).labels\n"
+        "def buggy(split):\n"
+        "    return {}['a slip']\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "my_data", raising=False)
+
+
+def test_a_function_of_ones_own_is_called_with_the_split(tmp_path, monkeypatch):
+    write_module(tmp_path, monkeypatch)
+    assert len(sources.load("my_data:load", "train")) == 4
+    assert sources.load("my_data:load", "val").name == "mine"
+
+
+def test_a_function_that_returns_something_else_is_told_what_to_return(tmp_path, monkeypatch):
+    write_module(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="my_data:arrays returned a tuple") as caught:
+        sources.load("my_data:arrays", "val")
+    assert "Dataset" in caught.value.hint
+
+
+def test_a_mistake_in_ones_own_function_keeps_its_traceback(tmp_path, monkeypatch):
+    write_module(tmp_path, monkeypatch)
+    with pytest.raises(KeyError, match="a slip"):
+        sources.load("my_data:buggy", "val")
+
+
+@pytest.mark.parametrize("source", [
+    "no_such_module:load", "numpy:no_such_function", ":load", ".relative:load", "numpy:",
+])
+def test_a_function_that_is_not_there_is_named(source):
+    with pytest.raises(UserError, match=f"--data {source}: ") as caught:
+        sources.load(source, "val")
+    assert "module:function" in caught.value.hint
+
+
+def test_what_is_not_there_at_all_is_answered_with_what_there_is(tmp_path):
+    for source in ("shape", str(tmp_path / "nowhere")):
+        with pytest.raises(UserError, match=r"no such dataset, file or folder") as caught:
+            sources.load(source, "val")
+        assert source in caught.value.args[0] and "cifar10" in caught.value.hint
+    with pytest.raises(UserError, match=r"gone\.tar\.gz: there is no such file"):
+        sources.load(str(tmp_path / "gone.tar.gz"), "val")
+
+
+def test_a_folder_with_neither_is_not_blamed_on_cifar_alone(tmp_path):
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(UserError, match="neither folders with pictures") as caught:
+        sources.load(str(tmp_path), "val")
+    assert str(tmp_path) in caught.value.args[0]
+
+
+@pytest.mark.parametrize("name", ["cifar.tar.gz", "cifar.tgz"])
+@pytest.mark.parametrize("length", [0, 1, 12, 40, 200])
+def test_an_archive_cut_short_is_called_that_wherever_the_cut_is(name, length, tmp_path):
+    content = pack(write_cifar(tmp_path / "cifar-10-batches-bin"))
+    (tmp_path / name).write_bytes(content[:length])
+    with pytest.raises(UserError, match=f"{name}: cut short, damaged, or not a .tar.gz"):
+        sources.load(str(tmp_path / name), "val")
+
+
+PICTURES, LABELS = np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize(("images", "labels", "complaint"), [
+    (PICTURES.astype(np.float32), LABELS, "float32"),
+    (PICTURES[..., :1], LABELS, r"\(3, 8, 8, 1\)"),
+    (PICTURES.transpose(0, 3, 1, 2), LABELS, r"\(3, 3, 8, 8\)"),
+    (PICTURES[0], LABELS, r"\(8, 8, 3\)"),
+    (PICTURES, LABELS[:2], "3 pictures but 2 labels"),
+    (PICTURES, LABELS[:, None], r"int64 of shape \(3, 1\)"),
+    (PICTURES, LABELS / 2, "labels are float64"),
+    (PICTURES[:0], LABELS[:0], "no pictures"),
+    (PICTURES, LABELS - 1, "labels run from -1 to 0"),
+    (PICTURES, LABELS + 1, "labels run from 1 to 2; with 2 classes they must run from 0 to 1"),
+])
+def test_a_dataset_that_does_not_fit_together_is_refused(images, labels, complaint):
+    with pytest.raises(UserError, match=f"mine: .*{complaint}"):
+        Dataset(images, labels, ("cat", "dog"), "mine")
+
+
+def test_show_draws_some_pictures_of_what_is_named(tmp_path):
+    out = tmp_path / "pictures.png"
+    assert data_command(["show", "shapes", "--count", "4", "--out", str(out)]) == 0
+    with Image.open(out) as picture:
+        assert picture.format == "PNG" and picture.width == 4 * 120
+    with pytest.raises(UserError, match="nowhere"):
+        data_command(["show", "nowhere", "--out", str(out)])

@@ -1,0 +1,139 @@
+"""Devices: memory that comes back, work that is shared out, arrays that cross in one way only."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from tinyalex.devices import CpuDevice, Devices, MemoryPool, copy, parse_placement
+from tinyalex.devices.checking import CheckingDevice, DeviceError
+from tinyalex.support.errors import UserError
+
+
+def test_memory_comes_back_when_the_last_view_of_an_array_dies():
+    pool = MemoryPool()
+    x = pool.empty((100, 1000), np.float32)
+    view, address = x[3:, ::2], x.ctypes.data
+    del x
+    other = pool.empty((100, 1000), np.float32)
+    assert other.ctypes.data != address, "the view is still alive, and must not be overwritten"
+    del view
+    gc.collect()
+    assert pool.empty((100, 1000), np.float32).ctypes.data == address
+
+
+def test_the_pool_asks_for_no_new_memory_in_the_steady_state():
+    pool = MemoryPool()
+    for _ in range(5):
+        arrays = [pool.empty((n, 100_000), np.float32) for n in (3, 1, 2)]
+        del arrays
+    assert pool.held == pool.peak == 6 * 100_000 * 4
+    pool.trim()
+    assert pool.held == 0
+
+
+def test_pool_arrays_are_ordinary_arrays():
+    x = MemoryPool().empty((3, 50_000), np.float64)
+    x[...] = 2
+    assert x.shape == (3, 50_000)
+    assert x.flags.c_contiguous and x.flags.writeable
+    assert x.sum() == 300_000
+
+
+def test_memory_starts_at_a_cache_line():
+    """A vector that lies across two lines takes twice as long to read, and nothing shows it."""
+    pool = MemoryPool()
+    arrays = [pool.empty((size,), np.float32) for size in range(20_000, 320_000, 30_001)]
+    assert {x.ctypes.data % 64 for x in arrays} == {0}
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 12])
+@pytest.mark.parametrize("chunk", [None, 1, 2, 5])
+def test_over_covers_everything_once_with_no_more_than_a_chunk_at_a_time(cores, count, chunk):
+    device, seen, lock = CpuDevice("cpu0", cores), np.zeros(count, int), threading.Lock()
+
+    def body(piece, worker):
+        with lock:
+            seen[piece] += 1
+        assert 0 <= worker < cores
+        assert chunk is None or piece.stop - piece.start <= chunk
+
+    device.over(count, body, chunk)
+    assert (seen == 1).all()
+    device.close()
+
+
+def test_over_uses_all_cores_at_the_same_time():
+    device, meeting = CpuDevice("cpu0", 3), threading.Barrier(3, timeout=10)
+    device.over(3, lambda piece, worker: meeting.wait())  # hangs unless all three are there
+    device.close()
+
+
+def test_an_error_in_the_work_reaches_the_caller():
+    device = CpuDevice("cpu0", 2)
+
+    def fail(piece, worker):
+        raise ZeroDivisionError(worker)
+
+    with pytest.raises(ZeroDivisionError):
+        device.over(4, fail)
+    with pytest.raises(ZeroDivisionError):
+        device.run(fail, None, 0).result()
+    device.close()
+
+
+def test_copy_counts_what_crosses_and_only_that():
+    one, two = CpuDevice("cpu0"), CpuDevice("cpu1")
+    x = np.arange(6, dtype=np.float32)
+    same, crossed = copy(x, one, one)
+    assert same is x and crossed == 0
+    other, crossed = copy(x, one, two)
+    assert crossed == 24 and not np.shares_memory(other, x)
+    np.testing.assert_array_equal(other, x)
+
+
+def test_blas_keeps_to_one_thread_while_devices_are_open():
+    def threads():
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    before = threads()
+    with Devices("cpu,cpu") as devices:
+        assert threads() <= {1}
+        assert len(devices) == 2
+    assert threads() == before
+
+
+@pytest.mark.parametrize(("placement", "message"), [
+    ("gpu", "there is no device 'gpu'"),
+    ("", "there is no device ''"),
+    ("cpu,", "there is no device ''"),
+    ("cpu,cpu,cpu", "3 devices"),
+    ("cuda", "there is no device 'cuda'"),
+    ("cpu,cuda:0", "cannot share a network"),
+])
+def test_a_placement_that_cannot_be_had_is_refused_with_a_hint(placement, message):
+    with pytest.raises(UserError, match=message) as caught:
+        parse_placement(placement)
+    assert caught.value.hint
+
+
+def test_auto_gives_a_device_to_each_tower_and_all_cores_to_a_single_one():
+    assert parse_placement("auto", towers=1) == ["cpu"]
+    assert set(parse_placement("auto")) == {"cpu"} and len(parse_placement("auto")) <= 2
+
+
+def test_checking_devices_notice_arrays_that_meet():
+    one, two = CheckingDevice("one"), CheckingDevice("two")
+    x, y = one.put(np.ones(3)), two.put(np.ones(3))
+    for slip in (lambda: x + y, lambda: np.concatenate([x, y]), lambda: np.matmul(x, y),
+                 lambda: x.__setitem__(slice(None), y), lambda: np.add(x, x, out=y),
+                 lambda: x + np.ones(3), lambda: two.receive(x, two)):
+        with pytest.raises(DeviceError):
+            one.run(slip).result()
+    with pytest.raises(DeviceError, match="is at work"):
+        two.run(lambda: x + 1).result()
+    assert one.run(lambda: (x + two.get(y)[0]).sum()).result() == 6
+    assert one.run(lambda: (x + one.receive(y, two)).home).result() is one

@@ -1,0 +1,110 @@
+"""Notebooks rot where nobody runs them: a function is renamed, a figure in the prose is no longer
+what the code prints, an output is from another version.
+
+So every notebook runs here from top to bottom, and its asserts are real: they compare what was
+built on the page with what the package computes. What is stored has to be what a reader should see:
+outputs, no errors, nothing of the machine it was made on. And the exercises: blanks that fail, and
+say what to write; solutions that pass.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tinyalex.gradcheck.notebooks import grade
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+LESSONS = sorted(FOLDER.glob("*.ipynb"))
+EXERCISES = sorted((FOLDER / "exercises").glob("*.ipynb"))
+ALL = [*LESSONS, *EXERCISES, *sorted((FOLDER / "solutions").glob("*.ipynb"))]
+
+
+def name(path):
+    return str(path.relative_to(FOLDER))
+
+
+def cells(path, kind=None):
+    return [c for c in json.loads(path.read_text())["cells"] if kind in (None, c["cell_type"])]
+
+
+@pytest.fixture(scope="module")
+def kernel_environment(tmp_path_factory):
+    """One folder for what the notebooks draw or train, and one BLAS thread, as in other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYALEX_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("OPENBLAS_NUM_THREADS", "1")
+        yield
+
+
+@pytest.mark.filterwarnings("ignore")  # of the packages that run notebooks
+@pytest.mark.parametrize("path", LESSONS, ids=name)
+def test_every_notebook_runs_from_top_to_bottom(path, kernel_environment):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.pop("outputs", None) is not None and cell.update(outputs=[], execution_count=None)
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3",
+                            resources={"metadata": {"path": str(FOLDER)}}).execute()
+    said = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert not [out["text"] for out in said if out.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+def test_what_is_stored_is_tidy(path):
+    raw = path.read_text()
+    assert len(raw) < 1_000_000
+    assert set(json.loads(raw)["metadata"]) == {"kernelspec", "language_info"}
+    code = cells(path, "code")
+    assert [c["execution_count"] for c in code] == [*range(1, len(code) + 1)]
+    assert not any(c["metadata"] for c in cells(path))
+    outputs = [out for c in code for out in c["outputs"]]
+    assert not [out for out in outputs
+                if out["output_type"] == "error" or out.get("name") == "stderr"]
+    said = " ".join(str(out.get("text", "")) + str(out.get("data", {}).get("text/plain", ""))
+                    for out in outputs)
+    assert not re.search(r"(?<![\w.])/(home|root|tmp|work|usr|Users)/|[A-Z]:\\", said)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=name)
+def test_every_notebook_opens_with_what_it_is_good_for_and_asserts_what_it_claims(path):
+    first = "".join(cells(path, "markdown")[0]["source"])
+    for promise in (f"# {path.name[:2]} · ", "**After this notebook you can**", "**Time:**",
+                    "**You need:**"):
+        assert promise in first
+    code = "\n".join("".join(c["source"]) for c in cells(path, "code"))
+    assert len(re.findall(r"^ *assert ", code, re.MULTILINE)) >= 3
+    assert "plt.show()" in code
+
+
+@pytest.mark.parametrize("path", [*ALL, FOLDER / "README.md"], ids=name)
+def test_links_lead_somewhere(path):
+    text = path.read_text() if path.suffix == ".md" else "\n".join(
+        "".join(c["source"]) for c in cells(path, "markdown"))
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=name)
+def test_a_blank_exercise_fails_and_says_what_to_write(path):
+    reports = grade(path)
+    assert reports
+    for report in reports:
+        assert not report.ok
+        assert "still to be written, in " in str(report)
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=name)
+def test_its_solution_passes(path):
+    reports = grade(FOLDER / "solutions" / path.name)
+    assert len(reports) == len(grade(path))
+    for report in reports:
+        assert report.ok, report
+
+
+def test_there_is_an_exercise_for_each_of_the_notebooks_1_to_9():
+    assert [path.name for path in EXERCISES] == [
+        path.name for path in LESSONS if "01" <= path.name[:2] <= "09"]

@@ -1,0 +1,157 @@
+"""Exercises that are functions, and the grading of notebooks.
+
+A function of a learner is compared with the right one, so the comparison must see every mistake it
+claims to know, must not call two different mistakes the same where they are not, and must not let
+through what merely looks right in one case.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from tinyalex.gradcheck import check
+from tinyalex.gradcheck.__main__ import main
+from tinyalex.gradcheck.diagnosis import agrees
+from tinyalex.gradcheck.functions import FUNCTIONS
+from tinyalex.gradcheck.notebooks import find, grade
+from tinyalex.support.errors import UserError
+
+MISTAKES = [(name, i) for name, task in FUNCTIONS.items() for i in range(len(task.mistakes))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_right_function_passes(name):
+    report = check(FUNCTIONS[name].right, like=name)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize(("name", "i"), MISTAKES)
+def test_every_known_mistake_is_caught_and_told(name, i):
+    hint, wrong = FUNCTIONS[name].mistakes[i]
+    report = check(wrong, like=name)
+    assert not report.ok
+    assert f"HINT: {hint}" in str(report)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_mistake_is_right_in_all_cases(name):
+    """A mistake that no case can tell from the right function would be no mistake to learn from."""
+    task = FUNCTIONS[name]
+    for hint, wrong in task.mistakes:
+        assert any(not agrees(np.asarray(wrong(*args), float), np.asarray(task.right(*args), float))
+                   for _, args in task.cases), hint
+
+
+@pytest.mark.parametrize(("function", "told"), [
+    (lambda shape: None, "is the return missing"),
+    (lambda shape: "much", "gives str"),
+    (lambda shape: np.ones(3), "wrong shape: the function gives (3,) and should give ()"),
+    (lambda shape: np.nan, "not finite"),
+    (lambda shape: 0.5, "wrong output: result is 0.5 and should be 0.070710678"),
+    (lambda shape: 1 / 0, "raises ZeroDivisionError: division by zero"),
+])
+def test_other_mistakes_are_explained_too(function, told):
+    assert told in str(check(function, like="initial_std"))
+
+
+def test_a_function_that_writes_into_its_arguments_is_told_so():
+    def greedy(covariance, alpha):
+        shift = FUNCTIONS["colour_shift"].right(covariance, alpha)
+        alpha *= 0
+        return shift
+
+    assert "changes its arguments" in str(check(greedy, like="colour_shift"))
+
+
+def test_what_is_still_to_be_written_is_told_in_the_words_of_the_page():
+    def blank(shape):
+        raise NotImplementedError("the root of 2 over the inputs")
+
+    report = check(blank, like="initial_std")
+    assert "still to be written, in blank: the root of 2 over the inputs" in str(report)
+
+
+def test_dropout_is_also_tried_when_it_does_not_train():
+    class Dropout:
+        def __init__(self, keep):
+            self.keep, self.rng = keep, np.random.default_rng(0)
+
+        def forward(self, x, drop=False):
+            self.mask = self.rng.random(x.shape) < self.keep
+            return x * self.mask if drop else self.test(x)
+
+        def test(self, x):
+            return self.keep * x
+
+        def backward(self, dy):
+            return dy * self.mask
+
+    class Unscaled(Dropout):
+        def test(self, x):
+            return x
+
+    class StillDrops(Dropout):
+        def test(self, x):
+            return x * self.mask
+
+    assert check(Dropout, like="Dropout").ok
+    assert "counts by keep" in str(check(Unscaled, like="Dropout"))
+    assert "all units are on" in str(check(StillDrops, like="Dropout"))
+
+
+def notebook(path, *sources):
+    cells = [{"cell_type": "markdown", "source": ["# hello"]}]
+    cells += [{"cell_type": "code", "source": source} for source in sources]
+    path.write_text(json.dumps({"cells": cells}))
+    return path
+
+
+HEAD = "import numpy as np\nfrom tinyalex import gradcheck\n"
+RIGHT = "gradcheck.check(lambda shape: np.sqrt(2 / np.prod(shape[:-1])), like='initial_std')"
+
+
+def test_a_notebook_is_graded_cell_by_cell_with_what_went_before(tmp_path):
+    path = notebook(tmp_path / "a.ipynb", HEAD, "%matplotlib inline\nfactor = 2",
+                    "def mine(shape):\n    return np.sqrt(factor / shape[-1])\n"
+                    "gradcheck.check(mine, like='initial_std')", RIGHT)
+    wrong, right = grade(path)
+    assert "count what a unit reads" in str(wrong)
+    assert right.ok
+
+
+def test_a_cell_that_raises_is_told_with_its_line_and_the_rest_goes_on(tmp_path):
+    path = notebook(tmp_path / "a.ipynb", HEAD, "x = 1\ny = nothing", RIGHT)
+    broken, right = grade(path)
+    assert "raises NameError" in str(broken) and "line 2: y = nothing" in str(broken)
+    assert right.ok
+
+
+def test_a_cell_that_ends_python_does_not_end_the_grading(tmp_path):
+    (report,) = grade(notebook(tmp_path / "a.ipynb", "raise SystemExit"))
+    assert "raises SystemExit" in str(report)
+
+
+def test_a_notebook_with_a_syntax_error_is_told_so(tmp_path):
+    (report,) = grade(notebook(tmp_path / "a.ipynb", "for"))
+    assert "SyntaxError" in str(report)
+
+
+def test_the_command_counts_and_its_status_says_whether_all_are_right(tmp_path, capsys):
+    notebook(tmp_path / "a.ipynb", HEAD, RIGHT)
+    assert main(["--exercises", str(tmp_path)]) == 0
+    assert "1 exercises, 1 right" in capsys.readouterr().out
+    notebook(tmp_path / "b.ipynb", HEAD, RIGHT.replace("2 /", "1 /"))
+    assert main(["--exercises", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "2 exercises, 1 right" in out and "b.ipynb: 0 of 1 right" in out
+    assert "lets half of the power through" in out
+
+
+def test_what_is_no_notebook_is_named(tmp_path):
+    with pytest.raises(UserError, match="no notebook here"):
+        find([tmp_path])
+    broken = tmp_path / "a.ipynb"
+    broken.write_text("{}")
+    with pytest.raises(UserError, match=r"a\.ipynb: not a notebook"):
+        grade(broken)

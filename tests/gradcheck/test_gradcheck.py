@@ -1,0 +1,270 @@
+"""The checks themselves: who checks the checker?
+
+A gradient check can be wrong in two ways. It lets a mistake pass: so mistakes of every kind are
+planted (`tinyalex.gradcheck.mutants`), and each has to be caught. Or it cries wolf, because of a
+kink, of rounding, of a slope that happens to be small: so the right code is checked with hundreds
+of seeds, and not one may fail. And a diagnosis that guesses is worse than none: for a mistake it
+does not know it has to be silent.
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex import gradcheck
+from tinyalex.devices import HOST
+from tinyalex.gradcheck.__main__ import main
+from tinyalex.gradcheck.cases import CASES, SHIPPED, cases_of
+from tinyalex.gradcheck.mutants import MUTANTS, around, maps, norm, try_mutant, weighted
+from tinyalex.gradcheck.numeric import Slopes, relative_error
+from tinyalex.gradcheck.steps import error_by_step
+from tinyalex.gradcheck.subjects import LayerSubject
+from tinyalex.layers import Conv2D, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2D, ReLU
+from tinyalex.network import Network
+from tinyalex.support.errors import UserError
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}, {case.title}")
+def test_shipped_code_passes_with_errors_below_1e_7(case):
+    report = case.check(SHIPPED[case.kind])
+    assert report.ok, report
+    assert report.error <= 1e-7
+
+
+def test_no_false_alarm_in_200_seeds():
+    alarms = []
+    for seed in range(200):
+        for case in CASES:
+            report = case.check(SHIPPED[case.kind], seed, every=30)
+            alarms += [] if report.ok else [f"seed {seed}: {report}"]
+    assert not alarms, "\n".join(alarms)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.cls.__name__)
+def test_a_planted_mistake_is_caught(mutant):
+    assert try_mutant(mutant).caught
+
+
+def test_nine_mistakes_in_ten_are_named():
+    assert len(MUTANTS) >= 40
+    assert {m.kind for m in MUTANTS} == set(SHIPPED)
+    named = [try_mutant(mutant, seed=1).named for mutant in MUTANTS]
+    assert sum(named) >= 0.9 * len(named)
+
+
+@pytest.mark.parametrize(("kind", "cls"), [
+    ("Conv2D", weighted.TextbookConv), ("Linear", weighted.TextbookLinear),
+    ("LocalResponseNorm", norm.TextbookLRN), ("SpatialResponseNorm", norm.TextbookSpatial),
+    ("MaxPool2D", maps.TextbookMaxPool), ("AveragePool2D", maps.TextbookAverage),
+    ("SoftmaxCrossEntropy", around.TextbookLoss), ("Exchange", around.TextbookExchange),
+    ("SGD", around.TextbookSGD)])
+def test_what_mutants_are_made_from_is_right(kind, cls):
+    """Else a mutant might be caught for something that is not its mistake."""
+    for case in cases_of(kind):
+        report = case.check(cls)
+        assert report.ok, report
+
+
+class Scrambled(Linear):
+    """A mistake that nobody makes."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        return dx + np.sin(1e3 * dx)
+
+
+def test_an_unknown_mistake_is_caught_and_given_no_name():
+    report = cases_of("Linear")[0].check(Scrambled)
+    assert not report.ok
+    assert report.mistakes == []
+
+
+def test_two_mistakes_at_once_are_not_taken_for_one_of_them():
+    class Twice(weighted.ConvFlipsImage):
+        def image(self, dcols, x):
+            return 1.5 * super().image(dcols, x)
+
+    report = cases_of("Conv2D")[0].check(Twice)
+    assert not report.ok
+    assert report.mistakes == []
+
+
+class OneWrongNumber(Linear):
+    """dW is right but for one of its numbers, by a millionth."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["W"][2, 1] *= 1 + 1e-6
+        return dx
+
+
+def test_a_single_number_that_is_wrong_by_a_millionth_is_found():
+    report = gradcheck.check_layer(OneWrongNumber(5, 4, std=0.5, rng=0), np.eye(5) + 1)
+    (wrong,) = [f for f in report.findings if f.verdict == "WRONG"]
+    assert wrong.worst == "W[2, 1]"
+    assert "1 of 20 numbers" in wrong.pattern
+
+
+class ShortByAThousandth(Linear):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["W"][0, 0] *= 1.001
+        return dx
+
+
+def test_one_wrong_number_among_thousands_is_found_along_random_directions():
+    layer = ShortByAThousandth(80, 60, std=0.1, rng=0)
+    report = gradcheck.check_layer(layer, np.random.default_rng(0).standard_normal((3, 80)))
+    assert [f.name for f in report.findings if f.verdict == "WRONG"] == ["W"]
+
+
+def test_relu_at_zero_is_a_kink_and_neither_right_nor_wrong():
+    x = np.array([[-1.0, 0.0, 2.0]])
+    finding = gradcheck.check_layer(ReLU(), x).findings[0]
+    assert finding.kinks == 1
+    assert finding.verdict == "ok"  # of the other two
+    (alone,) = gradcheck.check_layer(ReLU(), np.zeros((2, 2))).findings
+    assert (alone.verdict, alone.kinks) == ("kink", 4)
+
+
+class WildAtZero(ReLU):
+    def backward(self, dy):
+        (y,) = self._recall()
+        return np.where(y > 0, dy, 0) + 7 * (y == 0) * (abs(dy) + 1)
+
+
+def test_a_kink_excuses_what_lies_between_its_two_slopes_and_nothing_else():
+    assert not gradcheck.check_layer(WildAtZero(), np.zeros((2, 2))).ok
+
+
+def test_a_kink_near_by_is_walked_round():
+    """At 3e-6 from the kink a step of 1e-5 crosses it; one of 1e-7 does not."""
+    x = np.array([[3e-6, -3e-6, 1.0, -1.0]])
+    report = gradcheck.check_layer(ReLU(), x)
+    assert report.ok, report
+    assert report.findings[0].kinks == 0
+
+
+def test_equal_numbers_are_moved_together_so_that_ties_have_a_slope():
+    x = np.ones((1, 4, 4, 1))
+    assert gradcheck.check_layer(MaxPool2D(2, 2), x).ok
+    report = gradcheck.check_layer(maps.MaxPoolTies(2, 2), x)
+    assert not report.ok
+    assert "gradient to all ties" in report.mistakes
+
+
+def test_a_curve_is_not_taken_for_a_kink():
+    """At the top of a hill the slopes to both sides are small and opposite: that is no kink."""
+    class Square(ReLU):
+        def forward(self, x, remember=False):
+            self._keep(remember, x)
+            return x * x
+
+        def backward(self, dy):
+            (x,) = self._recall()
+            return 2 * x * dy
+
+    report = gradcheck.check_layer(Square(), np.array([[0.0, 1e-7, 1.0, -3.0]]))
+    assert report.ok, report
+    assert report.findings[0].kinks == 0
+
+
+def test_the_numeric_slope_of_a_known_function():
+    class Cubic(ReLU):
+        def forward(self, x, remember=False):
+            return x**3
+
+    slopes = Slopes(LayerSubject(Cubic(), np.array([2.0, -1.0])), [np.ones(2)])
+    assert slopes.at("x", (0,)).value == pytest.approx(12, rel=1e-8)
+    assert slopes.along("x", np.array([1.0, 2.0])).value == pytest.approx(18, rel=1e-8)
+
+
+def test_relative_error_is_symmetric_and_measures_small_numbers_by_large_ones():
+    assert relative_error([1.0], [1.0]) == 0
+    assert relative_error([1.0], [-1.0]) == 2
+    assert relative_error([2.0], [1.0]) == relative_error([1.0], [2.0]) == 0.5
+    assert relative_error([0.0], [0.0]) == 0
+    np.testing.assert_allclose(relative_error([100, 0.0], [100, 1e-6]), [0, 1e-6])
+
+
+def small_network(exchange=None):
+    def tower(classes):
+        return [
+            [Conv2D(3, 4, 3, std=0.3, name="conv1"), ReLU("relu1", inplace=True),
+             LocalResponseNorm(3, alpha=0.2, name="lrn1"), MaxPool2D(3, 2, name="pool1")],
+            [Conv2D(8, 3, 3, pad=1, std=0.3, name="conv2"), ReLU("relu2", inplace=True),
+             Flatten("flatten")],
+            [Linear(2 * 27, 6, std=0.3, name="fc3"), Dropout(0.5, "dropout3")],
+            [Linear(12, classes, std=0.3, name="fc4")],
+        ]
+
+    towers = tower(3), tower(2)
+    network = Network([list(stage) for stage in zip(*towers, strict=True)], (9, 9, 3), [HOST])
+    if exchange:
+        network.exchanges[0] = exchange("conv2", network.devices)
+    return network
+
+
+def test_a_two_tower_network_is_checked_parameter_by_parameter():
+    x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
+    for seed in range(5):
+        report = gradcheck.check_network(small_network(), x, seed=seed)
+        assert report.ok, report
+        assert [f.name for f in report.findings] == [p.name for p in small_network().parameters]
+
+
+@pytest.mark.parametrize("exchange", [m.cls for m in MUTANTS if m.kind == "Exchange"],
+                         ids=lambda cls: cls.__name__)
+def test_a_wrong_exchange_shows_below_it_and_not_above(exchange):
+    x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
+    report = gradcheck.check_network(small_network(exchange), x)
+    wrong = {f.name for f in report.findings if f.verdict == "WRONG"}
+    assert wrong == {"conv1a.W", "conv1a.b", "conv1b.W", "conv1b.b"}
+
+
+def test_checks_leave_the_random_numbers_of_the_caller_alone():
+    np.random.seed(5)
+    expected = np.random.random()
+    np.random.seed(5)
+    gradcheck.check_layer(ReLU(), np.ones((1, 2)))
+    assert np.random.random() == expected
+
+
+def test_float64_has_digits_to_spare_and_float32_has_not():
+    errors = {name: error.min() for name, (_, error) in error_by_step().items()}
+    assert errors["float64"] < 1e-8
+    assert errors["float32"] > 1e-7
+
+
+def test_the_command_prints_a_table_and_succeeds(capsys):
+    assert main(["--layer", "fc8"]) == 0
+    printed = capsys.readouterr().out
+    assert "fc8a.W" in printed and "conv1a.W" not in printed
+    assert main(["--layer", "Tanh"]) == 0
+    with pytest.raises(UserError, match="no layer has such a name"):
+        main(["--layer", "fc9"])
+
+
+def test_the_command_counts_what_fails_over_many_seeds(capsys, monkeypatch):
+    assert main(["--seeds", "3", "--layer", "Linear"]) == 0
+    assert "3 seeds, 6 checks, 0 failed" in capsys.readouterr().out
+    monkeypatch.setitem(SHIPPED, "Linear", weighted.LinearMeanBias)
+    assert main(["--seeds", "3", "--layer", "Linear"]) == 1
+    assert "6 failed" in capsys.readouterr().out
+
+
+def test_the_command_shows_mutants_being_caught(capsys):
+    assert main(["--show-mutants", "--layer", "ReLU"]) == 0
+    printed = capsys.readouterr().out
+    assert "mask of the gradient" in printed
+    assert "5 mistakes planted, 5 caught, 5 named" in printed
+
+
+def test_the_command_fails_when_a_shipped_gradient_is_wrong(capsys, monkeypatch):
+    monkeypatch.setitem(SHIPPED, "ReLU", maps.ReLUWithoutMask)
+    assert main(["--layer", "ReLU"]) == 1
+    assert "HINT: no mask" in capsys.readouterr().out
+
+
+def test_the_plot_is_drawn(tmp_path):
+    assert main(["--plot", str(tmp_path / "steps.png")]) == 0
+    assert (tmp_path / "steps.png").stat().st_size > 5000

@@ -1,0 +1,215 @@
+"""Looking inside: each of these pictures would look plausible if it were of something else.
+
+The activity of a convolution after the ReLU in place has written over it; a receptive field one
+stride off; a gradient through a dropout that dropped; an occlusion map upside down, or of another
+class; shares of towers the wrong way round. So a small two-tower network is probed with numbers:
+pixels are changed one by one, and what changes is compared with what was said.
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex.inside import looking
+from tinyalex.inside.looking import Field, Unit
+from tinyalex.layers import (
+    Conv2D,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2D,
+    ReLU,
+    SpatialResponseNorm,
+)
+from tinyalex.network import Network
+
+
+def network(seed=0):
+    """Two towers; their conv3 reads both. All kinds of windows: strides, pads, poolings, norms."""
+    def tower():
+        return [
+            [Conv2D(3, 4, 4, 2, pad=(0, 3), std=0.3, input_gradient=False, name="conv1"),
+             ReLU("relu1", inplace=True), LocalResponseNorm(3, alpha=0.2, name="lrn1"),
+             MaxPool2D(3, 2, name="pool1"),
+             Conv2D(4, 3, 3, pad=1, std=0.3, bias=0.1, name="conv2"), ReLU("relu2", inplace=True),
+             SpatialResponseNorm(3, alpha=0.2, name="norm2")],
+            [Conv2D(6, 5, 3, std=0.3, name="conv3"), ReLU("relu3", inplace=True),
+             Flatten("flatten")],
+            [Linear(2 * 125, 6, std=0.3, name="fc4"), ReLU("relu4", inplace=True),
+             Dropout(0.5, "dropout4")],
+            [Linear(12, 2, std=0.3, name="fc5")],
+        ]
+
+    return Network([list(stage) for stage in zip(tower(), tower(), strict=True)], (30, 30, 3),
+                   seed=seed, dtype=np.float64)
+
+
+@pytest.fixture
+def net():
+    return network()
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(1).standard_normal((1, 30, 30, 3))
+
+
+def layer(net, name):
+    return next(layer for layer in net.shapes if layer.name == name)
+
+
+# What each layer gives
+
+def test_what_a_layer_gave_is_kept_although_a_relu_writes_over_it(net, x):
+    given = looking.activities(net, x)
+    assert [one.name for one in given] == [one.name for one in net.shapes]
+    for name in ("conv1b", "conv2a"):
+        before, after = given[layer(net, name)], given[layer(net, name.replace("conv", "relu"))]
+        assert before.min() < 0
+        np.testing.assert_array_equal(np.maximum(before, 0), after)
+    np.testing.assert_allclose(given[layer(net, "conv1a")],
+                               layer(net, "conv1a").forward(x)[0])
+
+
+def test_watching_changes_nothing(net, x):
+    scores = net.forward(x)
+    given = looking.activities(net, x)
+    last = np.concatenate([given[layer(net, name)] for name in ("fc5a", "fc5b")])
+    np.testing.assert_array_equal(last, scores[0])
+
+
+# Receptive fields
+
+def positive(net):
+    """A network in which every path counts: with weights and pixels above 0, and next to no LRN, a
+    brighter pixel is the largest of its pooling window."""
+    for parameter in net.parameters:
+        parameter.value[...] = np.abs(parameter.value) + 0.01
+    for one in net.shapes:
+        if isinstance(one, LocalResponseNorm):
+            one.alpha = 1e-9
+    return net
+
+
+@pytest.mark.parametrize("name", ["conv1a", "lrn1b", "pool1a", "conv2b", "norm2a", "conv3a"])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_unit_sees_exactly_the_pixels_that_can_change_it(name, place):
+    net = positive(network())
+    one = layer(net, name)
+    H, W, F = net.shapes[one][1]
+    row, column = {"first": (0, 0), "middle": (H // 2, W // 2 - 1), "last": (H - 1, W - 1)}[place]
+    still = np.ones((1, 30, 30, 3))
+    before = looking.activities(net, still)[one][row, column, 1]
+    rows, columns = set(), set()
+    for k in range(30):
+        for seen, spot in ((rows, np.s_[0, k]), (columns, np.s_[0, :, k])):
+            bright = still.copy()
+            bright[spot] += 10
+            if abs(looking.activities(net, bright)[one][row, column, 1] / before - 1) > 1e-12:
+                seen.add(k)
+    field = looking.receptive_field(net, Unit(one, 1, row, column))
+    assert rows == set(range(30)) & set(range(field.top, field.bottom))
+    assert columns == set(range(30)) & set(range(field.left, field.right))
+
+
+def test_fields_hang_over_the_edge_where_zeros_are_added(net):
+    assert looking.receptive_field(net, Unit(layer(net, "conv1a"), 0, 0, 0)) == Field(0, 0, 4, 4)
+    last = net.shapes[layer(net, "conv1a")][1][0] - 1
+    field = looking.receptive_field(net, Unit(layer(net, "conv1b"), 0, last, last))
+    assert field == Field(2 * last, 2 * last, 2 * last + 4, 2 * last + 4) and field.bottom > 30
+    assert looking.receptive_field(net, Unit(layer(net, "conv2a"), 0, 0, 0)).top < 0
+
+
+def test_behind_a_flatten_a_unit_sees_the_whole_picture(net):
+    assert looking.receptive_field(net, Unit(layer(net, "fc4b"), 0, 0, 0)) == Field(0, 0, 30, 30)
+
+
+def test_the_strongest_unit_is_where_the_largest_number_is(net):
+    y = np.zeros((4, 5, 3))
+    y[2, 4, 1], y[3, 0, 2] = 7, 5
+    assert looking.strongest(None, y)[1:] == (1, 2, 4)
+    assert looking.strongest(None, y, map=2)[1:] == (2, 3, 0)
+
+
+# Gradient
+
+def test_the_gradient_of_the_pixels_is_that_of_the_score_in_a_test(net, x):
+    gradient, h = looking.pixel_gradient(net, x, label=2), 1e-6
+    assert gradient.shape == (30, 30, 3)
+    for place in np.random.default_rng(2).integers(0, (30, 30, 3), (40, 3)).tolist():
+        above, below = x.copy(), x.copy()
+        above[0][tuple(place)] += h
+        below[0][tuple(place)] -= h
+        slope = (net.forward(above)[0, 2] - net.forward(below)[0, 2]) / (2 * h)
+        assert gradient[tuple(place)] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+def test_after_the_gradient_the_network_is_as_before(net, x):
+    looking.pixel_gradient(net, x, label=0)
+    assert not any(tower[0].input_gradient for tower in net.stages[0])
+    dropout = layer(net, "dropout4a")
+    assert dropout.step == 0
+    mask = dropout.mask((1, 1000))
+    assert mask.dtype == bool and 400 < mask.sum() < 600, "it drops again"
+
+
+# Occlusion
+
+def hand_made():
+    """Two classes; the first one's score is the sum over rows 2 to 5, columns 8 to 11."""
+    net = Network([[[Flatten("flatten"), Linear(16 * 16 * 3, 2, name="fc")]]], (16, 16, 3),
+                  dtype=np.float64)
+    W = layer(net, "fc").params["W"]
+    W[...] = 0
+    W.reshape(16, 16, 3, 2)[2:6, 8:12, :, 0] = 1 / 48
+    return net
+
+
+def test_covering_matters_where_the_class_is_and_nowhere_else():
+    net, x = hand_made(), np.full((1, 16, 16, 3), 2.0)
+    p = looking.occlusion(net, x, label=0, patch=2, stride=1)
+    whole = 1 / (1 + np.exp(-2))
+    near = np.zeros((16, 16), bool)
+    near[1:7, 7:13] = True  # a square of 2×2 on a pixel reaches one pixel further
+    np.testing.assert_allclose(p[~near], whole)
+    assert (p[near] < whole).all()
+    missing = 1 / (1 + np.exp(-2 * (1 - 4 / 16)))  # 4 of the 16 pixels covered
+    np.testing.assert_allclose(p[3:5, 9:11], missing)
+    np.testing.assert_allclose(p, 1 - looking.occlusion(net, x, label=1, patch=2, stride=1))
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(2, 1), (5, 1), (5, 3), (6, 3), (16, 8)])
+def test_every_pixel_is_covered_and_the_pictures_are_counted(patch, stride):
+    net, seen = hand_made(), []
+    p = looking.occlusion(net, np.ones((1, 16, 16, 3)), 0, patch, stride, 10, seen.append)
+    assert np.isfinite(p).all()
+    assert sum(seen) == looking.occlusion_count(16, patch, stride)
+
+
+def test_steps_that_leave_pixels_out_are_refused():
+    with pytest.raises(ValueError, match="leave pixels out"):
+        looking.occlusion(hand_made(), np.ones((1, 16, 16, 3)), 0, patch=4, stride=3)
+
+
+# What crosses
+
+def test_shares_say_from_which_tower_the_sums_come(net, x):
+    for reader, own in (("conv3a", 0), ("conv3b", 1)):
+        layer(net, reader).params["W"][:, :, 3 * (1 - own) : 3 * (2 - own)] = 0
+    fc4a = layer(net, "fc4a").params["W"]
+    fc4a[:125] = 0
+    given = looking.activities(net, x)
+    found = {one.reader.name: one for one in looking.crossings(net, given)}
+    assert [*found] == ["conv3a", "conv3b", "fc4a", "fc4b", "fc5a", "fc5b"]
+    assert found["conv3a"].shares == [1, 0] and found["conv3b"].shares == [0, 1]
+    assert found["fc4a"].shares == [0, 1]
+    W = layer(net, "fc4b").params["W"]
+    parts = [np.abs(given[layer(net, f"flatten{t}")] @ some).mean()
+             for t, some in (("a", W[:125]), ("b", W[125:]))]
+    assert found["fc4b"].shares == pytest.approx(parts / np.sum(parts))
+    assert [found[name].numbers for name in ("conv3a", "fc4a", "fc5b")] == [7 * 7 * 3, 125, 6]
+
+
+def test_with_one_tower_nothing_crosses():
+    net = hand_made()
+    assert looking.crossings(net, looking.activities(net, np.ones((1, 16, 16, 3)))) == []

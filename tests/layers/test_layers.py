@@ -1,0 +1,200 @@
+"""What every layer promises, whatever it computes: shapes, dtypes, and manners.
+
+Gradients have lessons of their own, a file a layer (test_conv.py, test_linear.py, …). What is
+checked here breaks without a wrong formula: a backward that writes into the caller's dy,
+gradients that pile up from step to step, float64 that creeps into a float32 network, a view with
+gaps in memory that is read as if it had none.
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex.layers import (
+    AveragePool2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2D,
+    ReLU,
+    SpatialResponseNorm,
+    Tanh,
+)
+from tinyalex.support.errors import UserError
+
+LAYERS = {
+    "conv": (lambda: Conv2D(3, 4, 3, pad=1, std=0.5, rng=0), (2, 5, 6, 3)),
+    "conv with stride": (
+        lambda: Conv2D(2, 3, 3, stride=2, pad=(0, 1), std=0.5, rng=0), (2, 6, 7, 2)),
+    "linear": (lambda: Linear(6, 4, std=0.5, rng=0), (3, 6)),
+    "relu": (lambda: ReLU(), (2, 3, 3, 2)),
+    "tanh": (lambda: Tanh(), (2, 3, 3, 2)),
+    "lrn": (lambda: LocalResponseNorm(5, k=2, alpha=0.3), (2, 3, 2, 7)),
+    "lrn of few maps": (lambda: LocalResponseNorm(5, k=1, alpha=0.3, beta=0.6), (2, 2, 2, 3)),
+    "spatial norm": (lambda: SpatialResponseNorm(3, k=2, alpha=2), (2, 5, 4, 2)),
+    "spatial norm of small maps": (
+        lambda: SpatialResponseNorm(5, k=1, alpha=2, beta=0.6), (2, 2, 3, 2)),
+    "overlapping max pool": (lambda: MaxPool2D(3, 2), (2, 7, 7, 2)),
+    "max pool over the edge": (lambda: MaxPool2D(3, 2, ceil=True), (2, 6, 6, 2)),
+    "max pool to all ties": (lambda: MaxPool2D(3, 2, ties="all"), (2, 7, 7, 2)),
+    "average pool": (lambda: AveragePool2D(3, 2, ceil=True), (2, 6, 7, 2)),
+    "flatten": (lambda: Flatten(), (2, 3, 2, 2)),
+    "dropout": (lambda: Dropout(0.5, seed=1), (4, 10)),
+}
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def in_float64(layer):
+    for key in layer.params:
+        layer.params[key] = layer.params[key].astype(np.float64)
+    return layer
+
+
+@every_layer
+def test_output_has_the_promised_shape_and_the_dtype_of_the_input(name):
+    make, shape = LAYERS[name]
+    for dtype in (np.float32, np.float64):
+        layer, x = make(), np.ones(shape, dtype)
+        for key in layer.params:
+            layer.params[key] = layer.params[key].astype(dtype)
+        y = layer.forward(x, remember=True)
+        assert y.shape[1:] == layer.output_shape(shape[1:])
+        assert y.dtype == dtype
+        assert layer.backward(np.ones_like(y)).dtype == dtype
+        assert all(grad.dtype == dtype for grad in layer.grads.values())
+
+
+@every_layer
+def test_forward_and_backward_leave_their_arguments_alone(name):
+    make, shape = LAYERS[name]
+    layer, rng = in_float64(make()), np.random.default_rng(0)
+    x = rng.standard_normal(shape)
+    x0 = x.copy()
+    y = layer.forward(x, remember=True)
+    dy = rng.standard_normal(y.shape)
+    dy0 = dy.copy()
+    layer.backward(dy)
+    np.testing.assert_array_equal(x, x0)
+    np.testing.assert_array_equal(dy, dy0)
+
+
+@every_layer
+def test_gradients_do_not_pile_up_from_call_to_call(name):
+    make, shape = LAYERS[name]
+    layer, x = in_float64(make()), np.random.default_rng(0).standard_normal(shape)
+    seen = []
+    for _ in range(2):
+        layer.step = 0
+        y = layer.forward(x, remember=True)
+        layer.backward(np.ones_like(y))
+        seen.append({key: value.copy() for key, value in layer.grads.items()})
+    for key in seen[0]:
+        np.testing.assert_array_equal(seen[0][key], seen[1][key])
+
+
+@every_layer
+def test_backward_uses_up_what_a_training_forward_kept(name):
+    make, shape = LAYERS[name]
+    layer, x = make(), np.ones(shape, np.float32)
+    y = layer.forward(x, remember=True)
+    layer.backward(np.ones_like(y))
+    with pytest.raises(RuntimeError, match="backward without a forward"):
+        layer.backward(np.ones_like(y))
+    layer.forward(x)
+    with pytest.raises(RuntimeError, match="backward without a forward"):
+        layer.backward(np.ones_like(y))
+
+
+def test_what_does_not_fit_is_said_with_the_sizes():
+    with pytest.raises(UserError, match=r"conv1 reads maps of shape \(height, width, 3\)"):
+        Conv2D(3, 4, 3, name="conv1", rng=0).forward(np.zeros((1, 8, 8, 4), np.float32))
+    with pytest.raises(UserError, match="a window of 9×9 does not fit into maps of 8×8"):
+        Conv2D(3, 4, 9, rng=0).forward(np.zeros((1, 8, 8, 3), np.float32))
+    with pytest.raises(UserError, match="fc6 reads 10 numbers a picture and was given"):
+        Linear(10, 4, name="fc6", rng=0).forward(np.zeros((1, 11), np.float32))
+    with pytest.raises(UserError, match="make n odd"):
+        LocalResponseNorm(n=4)
+    with pytest.raises(UserError, match="make size odd"):
+        SpatialResponseNorm(size=4)
+    with pytest.raises(UserError, match=r"rnorm2 reads maps of shape \(height, width, channels\)"):
+        SpatialResponseNorm(name="rnorm2").output_shape((10,))
+    with pytest.raises(UserError, match="ties='none' is no rule"):
+        MaxPool2D(3, 2, ties="none")
+    with pytest.raises(RuntimeError, match="has no weights yet"):
+        Linear(10, 4).forward(np.zeros((1, 10), np.float32))
+
+
+@every_layer
+def test_a_view_with_gaps_in_memory_gives_what_its_copy_gives(name):
+    make, shape = LAYERS[name]
+    wide = np.random.default_rng(0).standard_normal((*shape[:-1], 2 * shape[-1]))
+    view = wide[..., ::2]
+    results = []
+    for x in (view, view.copy()):
+        layer = in_float64(make())
+        y = layer.forward(x, remember=True)
+        gaps = np.repeat(np.cos(y), 2, axis=-1)[..., ::2]
+        results.append([y, layer.backward(gaps), *layer.grads.values()])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@every_layer
+def test_a_batch_of_one_picture_is_like_any_other(name):
+    make, shape = LAYERS[name]
+    if name == "dropout":
+        pytest.skip("its masks are drawn for the batch")
+    x = np.random.default_rng(0).standard_normal(shape)
+    both, alone = in_float64(make()), in_float64(make())
+    y = both.forward(x, remember=True)
+    dx = both.backward(np.cos(y))
+    one = alone.forward(x[:1], remember=True)
+    np.testing.assert_allclose(one, y[:1], rtol=1e-12)
+    np.testing.assert_allclose(alone.backward(np.cos(one)), dx[:1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("layer", "inputs"), [
+    (Conv2D(20, 50, 3, std=lambda layer: 1 / layer.inputs), 180),
+    (Linear(200, 50, std=lambda layer: 1 / layer.inputs), 200)])
+def test_std_may_be_a_function_of_how_much_a_unit_reads(layer, inputs):
+    """KH·KW·C numbers of a convolution: without the kernel's size it would be 1/20."""
+    layer.initialise(np.random.default_rng(0))
+    assert layer.params["W"].std() == pytest.approx(1 / inputs, rel=0.03)
+    assert layer.params["W"].dtype == np.float32
+
+
+def test_a_function_and_its_number_draw_the_same_weights():
+    for cls, sizes in ((Conv2D, (3, 4, 5)), (Linear, (75, 4))):
+        one, other = (cls(*sizes, std=std, rng=1) for std in (
+            lambda layer: 2 / layer.inputs, 2 / 75))
+        np.testing.assert_array_equal(one.params["W"], other.params["W"])
+
+
+def test_a_layer_can_be_fitted_to_what_it_reads():
+    """Without conv4 its reader conv5 sees conv3's maps; N(0, 1/n²) has to follow."""
+    conv = Conv2D(3, 40, 3, pad=1, std=lambda layer: 1 / layer.inputs)
+    conv.reads((6, 6, 50))
+    conv.initialise(np.random.default_rng(0))
+    assert conv.params["W"].shape == (3, 3, 50, 40)
+    assert conv.params["W"].std() == pytest.approx(1 / 450, rel=0.03)
+    assert conv.forward(np.ones((1, 6, 6, 50), np.float32)).shape == (1, 6, 6, 40)
+    assert conv.multiply_adds((6, 6, 50)) == 36 * 450 * 40
+
+    fc = Linear(7, 30, std=lambda layer: 1 / layer.inputs)
+    fc.reads((400,))
+    fc.initialise(np.random.default_rng(0))
+    assert fc.params["W"].shape == (400, 30)
+    assert fc.params["W"].std() == pytest.approx(1 / 400, rel=0.03)
+    ReLU().reads((6, 6, 50))  # a layer without weights fits anything
+
+
+def test_what_a_layer_cannot_be_fitted_to_is_refused():
+    with pytest.raises(UserError, match="conv1 reads maps of shape"):
+        Conv2D(3, 4, 3, name="conv1").reads((10,))
+    with pytest.raises(UserError, match="fc6 reads numbers in a row and was given"):
+        Linear(10, 4, name="fc6").reads((6, 6, 3))
+    for layer, shape in ((Conv2D(3, 4, 3, rng=0), (5, 5, 8)), (Linear(10, 4, rng=0), (11,))):
+        with pytest.raises(RuntimeError, match="has its weights already"):
+            layer.reads(shape)
+        assert layer.W_shape == layer.params["W"].shape

@@ -1,0 +1,90 @@
+"""A lesson on normalisation within a map, which the authors ran and the paper does not mention.
+
+    s_i = k + α/size² Σ x_j² (j in W(i), the size×size pixels around i)        y_i = x_i s_i^−β
+
+Its backward is that of LRN with another window:
+
+    dx_i = dy_i s_i^−β − 2 α/size² β x_i Σ dy_j x_j s_j^(−β−1)        (j in W(i))
+
+How it usually goes wrong: what goes wrong in LRN, and besides: α not divided, or divided by size
+instead of size²; at the edge, where the window is clipped, divided by the pixels that are there (so
+s would not fall off towards the edge; in the original it does); a window along one side only; LRN's
+kernel called by mistake, which sums over maps; an edge column that reads the end of the row before.
+At α = 0.001 nothing of all that shows in dx, so α is large here too.
+"""
+
+import numpy as np
+import pytest
+
+from tinyalex import gradcheck
+from tinyalex.layers import SpatialResponseNorm
+
+
+@pytest.mark.parametrize("side", [(1, 1), (2, 3), (5, 4), (6, 7)])  # … smaller and larger than it
+@pytest.mark.parametrize(("size", "k", "alpha", "beta"), [
+    (5, 1, 2.5, 0.75), (5, 1, 1e-3, 0.75), (3, 2, 1.0, 0.5), (1, 1, 0.5, 0.75), (7, 2, 5.0, 1.2),
+    (3, 1, 0.1, 0.75)])
+def test_the_gradient_is_the_slope(side, size, k, alpha, beta):
+    x = np.random.default_rng(size).standard_normal((2, *side, 2))
+    report = gradcheck.check_layer(SpatialResponseNorm(size, k, alpha, beta), x)
+    assert report.ok, report
+    assert report.error < 1e-7
+
+
+def test_it_is_what_its_formula_says():
+    x = np.random.default_rng(0).standard_normal((2, 6, 4, 3)) * 10
+    y = SpatialResponseNorm(size=5, k=1, alpha=0.5, beta=0.75).forward(x)
+    for n, h, w, c in np.ndindex(x.shape):
+        around = x[n, max(0, h - 2):h + 3, max(0, w - 2):w + 3, c]
+        scale = (1 + 0.5 / 25 * (around**2).sum()) ** 0.75
+        assert y[n, h, w, c] == pytest.approx(x[n, h, w, c] / scale)
+
+
+def test_alpha_is_divided_by_the_whole_window_even_at_the_edge():
+    """All ones: s = 1 + α in the middle, 1 + 15/25 α at an edge, 1 + 9/25 α in a corner."""
+    y = SpatialResponseNorm(5, 1, 100.0, 1.0).forward(np.ones((1, 7, 7, 1)))[0, ..., 0]
+    assert y[3, 3] == pytest.approx(1 / 101)
+    assert y[3, 0] == y[0, 3] == y[6, 3] == y[3, 6] == pytest.approx(1 / 61)
+    assert y[0, 0] == y[6, 0] == y[0, 6] == y[6, 6] == pytest.approx(1 / 37)
+
+
+def test_a_pixel_hands_something_back_to_its_neighbours_and_to_no_other():
+    """dy at one pixel of one map alone: with size 3 dx lives on 3×3 pixels of that map."""
+    layer = SpatialResponseNorm(3, 1, 5.0, 0.75)
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 3)) + 4
+    y = layer.forward(x, remember=True)
+    dy = np.zeros_like(y)
+    dy[1, 2, 5, 1] = 1  # at the right edge: the window must not go on in the next row
+    dx = layer.backward(dy)
+    places = {tuple(map(int, place)) for place in np.argwhere(dx)}
+    assert places == {(1, h, w, 1) for h in (1, 2, 3) for w in (4, 5)}
+    places.remove((1, 2, 5, 1))
+    assert all(dx[place] < 0 for place in places)  # larger neighbours make y smaller
+
+
+def test_with_a_window_of_one_pixel_and_by_hand():
+    """size = 1, k = 0, α = 1, β = ½: y = x / |x|, the sign, whose slope is 0 where it has one."""
+    layer = SpatialResponseNorm(1, 0, 1.0, 0.5)
+    x = np.array([2.0, -3.0]).reshape(1, 1, 2, 1)
+    np.testing.assert_allclose(layer.forward(x, remember=True).ravel(), [1, -1])
+    np.testing.assert_allclose(layer.backward(np.ones_like(x)), 0, atol=1e-15)
+
+
+def test_many_pictures_give_what_each_gives_alone():
+    """The work is done a few pictures at a time: no window may reach into the next picture."""
+    layer = SpatialResponseNorm(5, 1, 3.0, 0.75)
+    layer.device = type(layer.device)("small", cores=2)
+    layer.device.chunk_bytes = 4 * 2 * 5 * 4 * 3 * 8  # two pictures and what is made of them
+    x = np.random.default_rng(0).standard_normal((7, 5, 4, 3))
+    y = layer.forward(x, remember=True)
+    dx = layer.backward(np.cos(y))
+    for n in range(7):
+        one = layer.forward(x[n:n + 1], remember=True)
+        np.testing.assert_allclose(one[0], y[n])
+        np.testing.assert_allclose(layer.backward(np.cos(one))[0], dx[n])
+    layer.device.close()
+
+
+def test_the_defaults_are_those_of_the_authors_network():
+    norm = SpatialResponseNorm()
+    assert (norm.size, norm.k, norm.alpha, norm.beta) == (5, 1, 0.001, 0.75)

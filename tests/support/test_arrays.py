@@ -1,0 +1,103 @@
+"""Arrays in .npz files that lie.
+
+np.load makes room for the shape that a header announces before it looks whether the numbers are
+there, and unpickles what it is told to. What reads files of others must do neither.
+"""
+
+import io
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from tinyalex.support.arrays import Damaged, npz
+from tinyalex.support.errors import UserError
+
+
+def written(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def npy(array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def zipped(path, content: bytes, kind=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", kind) as file:
+        file.writestr("x.npy", content)
+    return path
+
+
+def test_arrays_come_back_as_np_load_reads_them(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"a": rng.standard_normal((3, 4), np.float32), "fortran": rng.random((4, 3)).T,
+              "number": np.array(7), "text": np.array("ü"), "none": np.zeros((0, 3))}
+    for save in (np.savez, np.savez_compressed):
+        path = tmp_path / f"{save.__name__}.npz"
+        save(path, **arrays)
+        read = {name: stored.read() for name, stored in npz(path).items()}
+        assert read.keys() == arrays.keys()
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array)
+            assert read[name].dtype == array.dtype and npz(path)[name].shape == array.shape
+
+
+def test_pickles_are_refused_unread(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (pytest.fail, ("it was unpickled",))
+
+    path = written(tmp_path / "trap.npz", x=np.array([Trap()], object))
+    with pytest.raises(Damaged, match="pickles"):
+        npz(path)
+
+
+def test_a_header_that_announces_a_terabyte_takes_no_memory(tmp_path):
+    content = npy(np.zeros(4)).replace(b"(4,), }" + b" " * 13, b"(" + b"9" * 12 + b",), }  ", 1)
+    path = zipped(tmp_path / "large.npz", content)
+    tracemalloc.start()
+    with pytest.raises(Damaged, match="announces 999,999,999,999 numbers of 8 bytes"):
+        npz(path)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (b"", "no array"), (b"\x93NUMPY\x01\x00", "no array"), (b"\x93NUMPY\x09\x00vv", "no array"),
+    (b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'}", "no header"),
+    (npy(np.zeros(4))[:-1], "announces 4 numbers of 8 bytes in 31 bytes"),
+    (npy(np.zeros(4, "<M8[s]")), "no header"), (npy(np.zeros(4, "V8")), "of the kind"),
+    (npy(np.zeros(4, [("a", "<f4")])), "no header"),
+])
+def test_members_that_are_no_arrays_are_told_apart(content, said, tmp_path):
+    with pytest.raises(Damaged, match=said):
+        npz(zipped(tmp_path / "x.npz", content))
+
+
+def test_a_packing_that_numpy_does_not_use_is_refused(tmp_path):
+    """The one of LZMA says itself how much memory it wants, up to 4 GB."""
+    path = zipped(tmp_path / "x.npz", npy(np.zeros(4)), zipfile.ZIP_LZMA)
+    with pytest.raises(Damaged, match="packed in a way"):
+        npz(path)
+
+
+def test_a_file_cut_anywhere_is_damaged(tmp_path):
+    content = written(tmp_path / "x.npz", a=np.arange(3.0), b=np.zeros(2)).read_bytes()
+    path = tmp_path / "cut.npz"
+    for end in range(1, len(content)):
+        path.write_bytes(content[:end])
+        with pytest.raises(Damaged):
+            [stored.read() for stored in npz(path).values()]
+
+
+def test_no_file_and_no_content_are_the_users_to_mend(tmp_path):
+    for path in (tmp_path / "nowhere.npz", tmp_path):
+        with pytest.raises(UserError, match="no such file"):
+            npz(path)
+    (tmp_path / "empty.npz").touch()
+    with pytest.raises(UserError, match="is empty"):
+        npz(tmp_path / "empty.npz")

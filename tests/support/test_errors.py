@@ -1,0 +1,155 @@
+"""What a command says when something is wrong, and the exit status it gives.
+
+A traceback tells the reader of the code much and the user nothing; and a script that starts us
+sees only the exit status. So: two lines on stderr, the second what to do, and 2; 130 when
+interrupted, as shells have it; and what is our own mistake is never dressed up as the user's.
+"""
+
+import argparse
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinyalex.support import errors
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
+
+
+def failing(error: BaseException):
+    def command():
+        raise error
+
+    return command
+
+
+def complaint(capsys) -> tuple[str, str]:
+    """The two lines on stderr; there must be no third, and nothing on stdout."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, second = err.splitlines()
+    return first, second
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1)])
+def test_a_command_that_ends_well_decides_its_own_status(returned, status, capsys):
+    assert run(lambda: returned) == status
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_users_error_is_two_lines_and_status_2(capsys):
+    assert run(failing(UserError("a.jpg: not a picture", "name a picture."))) == 2
+    assert complaint(capsys) == ("error: a.jpg: not a picture", "HINT: name a picture.")
+
+
+def test_what_a_damaged_file_calls_itself_stays_one_line(capsys):
+    assert run(failing(UserError("a\nb\x1b[31mred: ü", "c\rd"))) == 2
+    assert complaint(capsys) == ("error: a\ufffdb\ufffd[31mred: ü", "HINT: c\ufffdd")
+
+
+@pytest.mark.parametrize(("code", "advice"), [
+    (errno.ENOSPC, "free some space"),
+    (errno.EACCES, "permissions"),
+    (errno.EROFS, "may write to"),
+    (errno.ENOENT, "check the path"),
+    (errno.EIO, "disk"),
+])
+def test_what_the_system_refuses_names_the_file_and_what_to_do(code, advice, capsys):
+    assert run(failing(OSError(code, os.strerror(code), "runs/log.csv"))) == 2
+    first, second = complaint(capsys)
+    assert first == f"error: runs/log.csv: {os.strerror(code)}"
+    assert second.startswith("HINT: ") and advice in second
+
+
+def test_an_oserror_without_a_number_still_says_what_it_says(capsys):
+    assert run(failing(OSError("cannot identify image file"))) == 2
+    assert complaint(capsys)[0] == "error: cannot identify image file"
+
+
+def test_ctrl_c_is_status_130_and_no_traceback(capsys):
+    assert run(failing(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_user():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 // 0)
+
+
+def test_a_reader_that_leaves_early_is_nothing_to_report():
+    code = ("import sys\n"
+            "from tinyalex.support.cli import run\n"
+            "sys.exit(run(lambda: [print('a line') for _ in range(100_000)] and 0))")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, cwd=Path(errors.__file__).parents[2]) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(10) == 0
+
+
+def test_a_real_process_ends_with_the_status_and_two_lines():
+    code = ("import sys\n"
+            "from tinyalex.support.cli import ArgumentParser, run\n"
+            "sys.exit(run(lambda: ArgumentParser(prog='train').parse_args(['--nonsense'])))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          cwd=Path(errors.__file__).parents[2])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == ("error: unrecognized arguments: --nonsense\n"
+                           "HINT: train --help lists what there is.\n")
+
+
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="train")
+    parser.add_argument("--batch", type=number(int, 1), default=128, help="pictures a step")
+    return parser
+
+
+@pytest.mark.parametrize(("argv", "named"), [
+    (["--batch", "0"], "--batch: '0' is not a whole number of at least 1"),
+    (["--batch"], "--batch"),
+    (["--bat", "3"], "--bat"),  # no abbreviations: --bat may mean something else next year
+    (["picture.jpg"], "picture.jpg"),
+])
+def test_a_wrong_flag_is_a_users_error_that_names_it(argv, named):
+    with pytest.raises(UserError, match=named) as caught:
+        parser().parse_args(argv)
+    assert caught.value.hint == "train --help lists what there is."
+
+
+def test_the_help_shows_the_defaults():
+    assert "(default: 128)" in parser().format_help()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "3.5", "nan", "inf", "-inf", "", "three", "1e3"])
+def test_a_count_is_a_whole_number_of_at_least_1(text):
+    with pytest.raises(UserError, match=f"'{text}' is not a whole number of at least 1"):
+        parser().parse_args([f"--batch={text}"])
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-0.1", "", "0,5"])
+def test_a_real_number_is_finite_even_where_there_is_no_upper_bound(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a number of at least 0"):
+        number(float, 0)(text)
+
+
+def test_the_upper_bound_is_named():
+    with pytest.raises(argparse.ArgumentTypeError, match="at least 0 and at most 1"):
+        number(float, 0, 1)("1.1")
+
+
+def test_both_bounds_belong_to_the_range_and_the_kind_is_kept():
+    rate, count = number(float, 0, 1), number(int, 1)
+    assert (rate("0"), rate("1"), rate("1e-3")) == (0.0, 1.0, 0.001)
+    assert count("1") == 1 and isinstance(count("128"), int)
+
+
+def test_too_little_memory_is_two_lines(capsys):
+    def hungry():
+        raise MemoryError("Unable to allocate 56.1 GiB")
+
+    assert run(hungry) == 2
+    error = capsys.readouterr().err
+    assert "not enough memory (Unable to allocate 56.1 GiB)" in error and "HINT: " in error

@@ -1,0 +1,1 @@
+"""The networks, one line a layer, and what the experiments change in them."""

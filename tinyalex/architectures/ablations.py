@@ -1,0 +1,142 @@
+"""The paper's experiments: the same network with one thing changed (sections 3.1 to 3.4 and 7).
+
+Each function takes a tower, stage by stage, before there are weights, and returns the changed one;
+`edit` puts those that were asked for together, and tells each layer what it reads now.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from tinyalex.layers import (
+    Dropout,
+    Layer,
+    LocalResponseNorm,
+    MaxPool2D,
+    ReLU,
+    SpatialResponseNorm,
+    Tanh,
+)
+from tinyalex.layers.base import Weighted
+from tinyalex.support.errors import UserError
+
+Tower = list[list[Layer]]
+Change = Callable[[Tower], Tower]
+MIDDLE = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
+
+
+def with_tanh(tower: Tower) -> Tower:
+    """Saturating units instead of ReLU (section 3.1, figure 1)."""
+    return [[Tanh(layer.name.replace("relu", "tanh")) if isinstance(layer, ReLU) else layer
+             for layer in stage] for stage in tower]
+
+
+def without_normalisation(tower: Tower) -> Tower:
+    """No local response normalisation, of whatever kind (section 3.3)."""
+    norms = LocalResponseNorm, SpatialResponseNorm
+    return [[layer for layer in stage if not isinstance(layer, norms)] for stage in tower]
+
+
+def with_lrn_before_the_unit(tower: Tower) -> Tower:
+    """conv → LRN → ReLU, as some summaries of the paper have it."""
+    return [_move_lrns(stage, before=True) for stage in tower]
+
+
+def with_lrn_after_the_unit(tower: Tower) -> Tower:
+    """conv → ReLU → LRN, as the paper has it (section 3.3)."""
+    return [_move_lrns(stage, before=False) for stage in tower]
+
+
+def _move_lrns(stage, before):
+    """Each LRN next to the unit (ReLU or tanh) that stands between the same two layers with
+    weights."""
+    moved = list(stage)
+    for lrn in [layer for layer in stage if isinstance(layer, LocalResponseNorm)]:
+        weighted = [i for i, layer in enumerate(moved) if isinstance(layer, Weighted)]
+        at = moved.index(lrn)
+        first = max((i for i in weighted if i < at), default=0)
+        last = min((i for i in weighted if i > at), default=len(moved))
+        unit = next((layer for layer in moved[first:last] if isinstance(layer, ReLU | Tanh)), None)
+        if unit is None:
+            raise UserError(f"--lrn: {lrn.name} of this preset reads the maps of all towers, and "
+                            "cannot go past its ReLU", "choose another preset, or --lrn none.")
+        moved.remove(lrn)
+        moved.insert(moved.index(unit) + (not before), lrn)
+    return moved
+
+
+def with_pooling_side_by_side(tower: Tower) -> Tower:
+    """2×2 windows that do not overlap instead of 3×3 that do (section 3.4)."""
+    return [[MaxPool2D(2, 2, ties=layer.ties, name=layer.name) if isinstance(layer, MaxPool2D)
+             else layer for layer in stage] for stage in tower]
+
+
+def without_layer(tower: Tower, name: str) -> Tower:
+    """A middle layer less (section 7): its weights, its unit, and what normalises or drops it.
+
+    Pooling stays, so that the layers after it see maps of the same size.
+    """
+    left, gone = [], False
+    for stage in tower:
+        kept = []
+        for layer in stage:
+            if isinstance(layer, Weighted):
+                gone = layer.name == name
+            follows = isinstance(
+                layer, ReLU | Tanh | LocalResponseNorm | SpatialResponseNorm | Dropout)
+            if not (gone and (follows or isinstance(layer, Weighted))):
+                kept.append(layer)
+        left.append(kept)
+    return [stage for stage in left if stage]
+
+
+def refit(tower: Tower, side: int, towers: int) -> Tower:
+    """The same tower, in which every layer with weights reads what now comes to it."""
+    shape = side, side, 3
+    for s, stage in enumerate(tower):
+        if s:
+            shape = (*shape[:-1], towers * shape[-1])
+        for layer in stage:
+            if isinstance(layer, Weighted):
+                layer.reads(shape)
+            shape = layer.output_shape(shape)
+    return tower
+
+
+def edit(activation: str | None = None, lrn: str | None = None, pool: str | None = None,
+         without: str | None = None) -> Callable[[Tower, int, int], Tower] | None:
+    """What `alexnet.build` calls with each tower, the pixels of a side of the pictures, and the
+    number of towers. None where nothing is to be changed.
+
+    activation: relu or tanh. lrn: none, before or after. pool: 3/2 or 2/2. without: names of middle
+    layers, separated by commas. UserError for anything else.
+    """
+    changes: list[Change] = []
+    if _one_of("activation", activation, "relu", "tanh") == "tanh":
+        changes.append(with_tanh)
+    match _one_of("lrn", lrn, "none", "before", "after"):
+        case "none":
+            changes.append(without_normalisation)
+        case "before":
+            changes.append(with_lrn_before_the_unit)
+        case "after":
+            changes.append(with_lrn_after_the_unit)
+    if _one_of("pool", pool, "3/2", "2/2") == "2/2":
+        changes.append(with_pooling_side_by_side)
+    for name in without.split(",") if without else ():
+        changes.append(partial(without_layer, name=_one_of("without", name, *MIDDLE)))
+    if not changes:
+        return None
+
+    def apply(tower: Tower, side: int, towers: int) -> Tower:
+        for change in changes:
+            tower = change(tower)
+        return refit(tower, side, towers)
+
+    return apply
+
+
+def _one_of(flag: str, value: str | None, *choices: str) -> str | None:
+    if value is not None and value not in choices:
+        raise UserError(f"--{flag} {value}: there is no such choice",
+                        f"choose one of {', '.join(choices)}.")
+    return value

@@ -1,0 +1,291 @@
+"""Photographs become raw pixels of one size, once, so that training never waits for a JPEG.
+
+The work is cut into shards of pictures. All cores read a shard's pictures, then its two files are
+written, each under another name until it is whole: first .npy, then .npz, whose presence says that
+the shard is done. Killed at any moment, the next run finds whole shards, and makes the others. No
+file depends on how often that happened, or on the number of cores.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from tinyalex.data.folder import Listing, Picture
+from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
+from tinyalex.data.shards import ABOUT, FORMAT, NUMBERS, PLAN, open_shard, read_npz, stem
+from tinyalex.data.statistics import Sums
+from tinyalex.devices import available_cores
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import remove_leftovers, replacing
+
+SHARD = 1024  # pictures in a file: 200 MB of 256×256
+GROUP = 16  # pictures that a thread takes at a time
+MAX_BROKEN = 0.05
+SKIPPED = "skipped.txt"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """pictures: those listed for it, of which some may turn out to be broken. path: the .npy."""
+
+    path: Path
+    pictures: list[Picture]
+
+    def known(self, *names: str) -> dict[str, np.ndarray]:
+        """What its .npz holds: labels and names; skipped (names) and reasons; pixels and products,
+        the sums over its pictures."""
+        return read_npz(self.path.with_suffix(".npz"), *names)
+
+    def is_done(self, side: int) -> bool:
+        """Whether both files are there, and whole."""
+        try:
+            open_shard(self.path, (len(self.known("labels")["labels"]), side, side, 3))
+            return True
+        except UserError:
+            return False
+
+
+def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS,
+            max_broken: float = MAX_BROKEN, workers: int | None = None) -> int:
+    """Write the pictures of `listing` to the folder `out`, as side×side pixels; see shards.py.
+
+    max_pixels: larger pictures are skipped unread. max_broken: the share of skipped pictures that
+    is too much. workers: threads; all cores if None (Pillow unpacks and scales without the GIL).
+
+    Returns how many pictures were read: what an earlier run has finished is kept. Raises UserError
+    where `out` holds something else, or was begun with other settings or pictures; where the disk
+    is too small; for too many broken pictures. After a KeyboardInterrupt all threads have ended,
+    and it has said how to go on.
+    """
+    _begin(listing, out, side, max_pixels)
+    with _alone(out):
+        shards = _shards(listing, out)
+        done, todo = [], []
+        for shard in shards:
+            (done if shard.is_done(side) else todo).append(shard)
+        left = sum(len(shard.pictures) for shard in todo)
+        _check_disk(out, left, side)
+        skipped = _skipped(done)
+        making = _make(todo, side, partial(_read, listing.folder, max_pixels),
+                       workers or available_cores())
+        try:
+            with contextlib.closing(making), _progress(len(listing), left) as bar:
+                _check_broken(out, skipped, max_broken, len(listing))
+                for shard in making:
+                    bar.update(len(shard.pictures))
+                    skipped += _skipped([shard])
+                    _check_broken(out, skipped, max_broken, len(listing))
+        except KeyboardInterrupt:
+            kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
+            print(f"\n{kept:,} of {len(listing):,} pictures are done; the same command goes on "
+                  "from there", flush=True)
+            raise
+        if todo or not is_finished(out):
+            _finish(listing, out, side, shards)
+    return left
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the folder is a dataset already."""
+    return (out / ABOUT).is_file()
+
+
+def bytes_needed(pictures: int, side: int) -> int:
+    """What so many pictures take on the disk: their pixels, and for the rest one percent more."""
+    return round(pictures * side * side * 3 * 1.01)
+
+
+def _begin(listing: Listing, out: Path, side: int, max_pixels: int):
+    """The folder, with the plan in it. UserError where another plan, or anything else, is there."""
+    if out.resolve().is_relative_to(listing.folder.resolve()):
+        raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
+                        "name a folder beside it.")
+    plan = {"format": FORMAT, "side": side, "max_pixels": max_pixels, **(listing.split or {}),
+            "pictures": len(listing), "listing": listing.digest()}
+    path = out / PLAN
+    if path.exists():
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}: damaged ({error})",
+                            f"remove {out}, and begin anew.") from None
+        if before != plan:
+            raise UserError(f"{out}: begun with {_difference(before, plan)}",
+                            "go on as it was begun, or name a new folder.")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    if not all(name.startswith(".") for name in os.listdir(out)):
+        raise UserError(f"{out}: not empty, and not begun by tinyalex.prepare",
+                        "name a new folder.")
+    _check_disk(out, len(listing), side)
+    with replacing(path) as part:
+        part.write_text(json.dumps(plan, indent=2) + "\n")
+
+
+def _difference(before: dict, now: dict) -> str:
+    for name in {**now, **before}:
+        if name != "listing" and before.get(name) != now.get(name):
+            return f"{name} {before.get(name)}, and now it is {now.get(name)}"
+    return "other pictures: some were added, removed or changed since"
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two runs in one folder would take each other's unfinished files for leftovers."""
+    with open(out / ".lock", "w") as lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however
+        except ImportError:  # Windows has no such lock
+            pass
+        except BlockingIOError:
+            raise UserError(f"{out}: another run is preparing it", "wait for its end.") from None
+        remove_leftovers(out)
+        yield
+
+
+def _shards(listing: Listing, out: Path) -> list[Shard]:
+    return [Shard(out / f"{stem(split, i)}.npy", pictures[i * SHARD : (i + 1) * SHARD])
+            for split, pictures in listing.splits.items()
+            for i in range(-(-len(pictures) // SHARD))]
+
+
+def _check_disk(out: Path, pictures: int, side: int):
+    needed, free = bytes_needed(pictures, side), shutil.disk_usage(out).free
+    if needed > free:
+        raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
+                        f"{needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
+                        "free some space, name a folder on another disk, or a smaller --side.")
+
+
+def _progress(total: int, left: int) -> tqdm:
+    return tqdm(total=total, initial=total - left, desc="preparing", unit="pictures", disable=None,
+                leave=False)
+
+
+def _skipped(shards: list[Shard]) -> list[tuple[str, str]]:
+    """The names of the pictures that could not be read, and why."""
+    known = [shard.known("skipped", "reasons") for shard in shards]
+    return [pair for one in known
+            for pair in zip(one["skipped"].tolist(), one["reasons"].tolist(), strict=True)]
+
+
+def _check_broken(out: Path, skipped: list[tuple[str, str]], max_broken: float, total: int):
+    """UserError, and the report, where too many are broken."""
+    if len(skipped) <= max_broken * total:
+        return
+    _report(out, skipped)
+    some = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
+    raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
+                    f"{max_broken:.1%}: {some}{'; …' * (len(skipped) > 3)}",
+                    f"{out / SKIPPED} lists them; mend them, or allow more: --max-broken.")
+
+
+def _report(out: Path, skipped: list[tuple[str, str]]):
+    with replacing(out / SKIPPED) as part:
+        part.write_text("".join(f"{name}: {reason}\n" for name, reason in skipped),
+                        errors="surrogateescape")
+
+
+def _make(todo: list[Shard], side: int, read: Callable, workers: int) -> Iterator[Shard]:
+    """Make shards, one after the other; while one is written, the next one's pictures are read."""
+    pool, stopping = ThreadPoolExecutor(workers, "prepare"), threading.Event()
+
+    def start(shard):
+        images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
+        groups = [slice(at, at + GROUP) for at in range(0, len(images), GROUP)]
+        return shard, images, [pool.submit(read, shard.pictures[group], images[group], stopping)
+                               for group in groups]
+
+    # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
+    # all cores are taken: a product of matrices in a thread must not ask for more.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        try:
+            waiting = None
+            for shard in [*todo, None]:
+                ahead = start(shard) if shard else None
+                if waiting:
+                    yield _write(*waiting)
+                waiting = ahead
+        finally:
+            stopping.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(folder: Path, max_pixels: int, pictures: list[Picture], images: np.ndarray,
+          stopping: threading.Event) -> tuple[list[str], Sums]:
+    """Read pictures into `images`; returns for each what is wrong with it ("": nothing), and the
+    sums of the others."""
+    reasons = []
+    for picture, image in zip(pictures, images, strict=True):
+        if stopping.is_set():
+            break
+        try:
+            image[:] = read_picture(folder / picture.name, len(image), max_pixels)
+            reasons.append("")
+        except BrokenPicture as error:
+            reasons.append(error.reason)
+    return reasons, Sums.of(images[[i for i, reason in enumerate(reasons) if not reason]])
+
+
+def _write(shard: Shard, images: np.ndarray, reading: list) -> Shard:
+    """Wait for the shard's pictures, and write its files."""
+    reasons, sums = [], Sums(0, 0, 0)
+    for future in reading:
+        some, part = future.result()
+        reasons, sums = reasons + some, sums + part
+    good = [i for i, reason in enumerate(reasons) if not reason]
+    bad = [i for i, reason in enumerate(reasons) if reason]
+    names = [picture.name for picture in shard.pictures]
+    with replacing(shard.path) as part, open(part, "wb") as file:
+        np.save(file, images[good] if bad else images)
+    _savez(shard.path.with_suffix(".npz"),
+           labels=np.array([shard.pictures[i].label for i in good], np.int64),
+           names=np.array([names[i] for i in good], np.str_),
+           skipped=np.array([names[i] for i in bad], np.str_),
+           reasons=np.array([reasons[i] for i in bad], np.str_),
+           pixels=sums.pixels, products=sums.products)
+    return shard
+
+
+def _savez(path: Path, **arrays: np.ndarray):
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
+    """What belongs to the whole: statistics, labels, report; and prepared.json, the last."""
+    total, labels = Sums(0, 0, 0), {split: [np.empty(0, np.int64)] for split in listing.splits}
+    counts, names = {split: [] for split in listing.splits}, {}
+    for shard in shards:
+        known, split = shard.known(), shard.path.name.split("-")[0]
+        count = len(known["labels"])
+        labels[split].append(known["labels"])
+        counts[split].append(count)
+        if split == "train":
+            total += Sums(count, known["pixels"], known["products"])
+    if total.count:
+        statistics = total.statistics()
+        names = {"mean": statistics.mean, "covariance": statistics.covariance}
+    _savez(out / NUMBERS, **{s: np.concatenate(some) for s, some in labels.items()}, **names)
+    skipped = _skipped(shards)
+    if skipped:
+        _report(out, skipped)
+    told = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
+            "skipped": len(skipped), "split": listing.split}
+    with replacing(out / ABOUT) as part:
+        part.write_text(json.dumps(told, indent=1) + "\n")

@@ -1,0 +1,16 @@
+"""Where arrays live and where work runs.
+
+A placement is a string: "cpu" is one device that owns all cores; "cpu,cpu" is two devices that
+own half of them each; "cuda:0" is a GPU (see cuda.py), "cuda:0,cuda:1" two, as in the paper, and
+"cuda:0,cuda:0" one that is treated as two; "auto" takes what is best here. A network
+asks its devices for memory, hands them work, and copies between them with `copy`, the only way
+for an array to cross. Layers see of all this only `device.empty`, `device.over` and
+`device.kernels`.
+"""
+
+from tinyalex.devices.cpu import HOST, CpuDevice, Ready, available_cores, copy
+from tinyalex.devices.memory import MemoryPool
+from tinyalex.devices.placement import Devices, parse_placement
+
+__all__ = ["HOST", "CpuDevice", "Devices", "MemoryPool", "Ready", "available_cores", "copy",
+           "parse_placement"]

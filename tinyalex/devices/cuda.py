@@ -1,0 +1,357 @@
+"""GPUs as devices, through CuPy.
+
+One Python thread drives all GPUs: whatever it starts returns at once, and each GPU works through
+its own stream, the queue of what it has been given. Towers on two GPUs so compute side by side.
+
+    within a stream     everything happens in the order in which it was started
+    between streams     nothing does, unless one waits for an event of the other
+    the host            waits for a GPU only where it wants to see a number: `get`, `Fetched.result`
+
+What CuPy leaves to its caller, and where it is taken care of here:
+
+- New arrays are made on the device, and ordered by the stream, that are current in the calling
+  thread, whatever the operands. So all work runs inside `CudaDevice.here`.
+- Memory of an array that dies is used again by what its stream does next. So whoever reads an array
+  from another stream has to be waited for: `receive`, `upload`.
+- Copies between streams of one's own are not ordered: `receive`.
+
+CuPy is imported by `load`, so that this module, like all others, can be imported without it.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from tinyalex.devices.cpu import Ready
+from tinyalex.kernels import cupy as cupy_kernels
+from tinyalex.support.errors import UserError
+
+INSTALL = ('pip install "tinyalex[cuda12]", or [cuda13], whichever your driver has '
+           "(nvidia-smi says which)")
+
+
+@cache
+def load():
+    """CuPy; ImportError where it is not installed, or cannot be used."""
+    # Without it cuBLAS may choose another algorithm, and round otherwise, when streams are busy.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import cupy
+
+    return cupy
+
+
+def use_tf32(on: bool):
+    """Whether products of float32 round what they multiply to 10 bits, as tensor cores do, and add
+    up in float32: several times as fast. The environment variable CUPY_TF32=1 does the same."""
+    linalg = load()._core._routines_linalg
+    linalg.set_compute_type(
+        np.float32, linalg.COMPUTE_TYPE_TF32 if on else linalg.COMPUTE_TYPE_DEFAULT)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this machine. memory: bytes. capability: (major, minor), of its instruction set."""
+
+    index: int
+    name: str
+    memory: int
+    capability: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is to compute with. cupy: its version. problem, hint: why there is no GPU, and
+    what to do; else ""."""
+
+    gpus: list[Gpu] = field(default_factory=list)
+    cupy: str = "not installed"
+    problem: str = ""
+    hint: str = ""
+
+
+def find() -> Found:
+    """The GPUs of this machine, or what is missing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CuPy warns where it finds no toolkit: `info` tests it
+            cupy = load()
+    except ImportError as error:
+        if getattr(error, "name", None) == "cupy":
+            return Found(problem="CuPy is not installed", hint=f"{INSTALL}.")
+        return Found(cupy="broken", problem=f"CuPy cannot be imported ({first_line(error)})",
+                     hint=f"install it anew: {INSTALL}.")
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        return Found([], cupy.__version__, f"there is no GPU that CUDA can use ({error})",
+                     "nvidia-smi should list one; if it does not, install NVIDIA's driver.")
+    if not count:
+        return Found([], cupy.__version__, "CUDA sees no GPU",
+                     "is one hidden by CUDA_VISIBLE_DEVICES?")
+    return Found([_gpu(runtime, index) for index in range(count)], cupy.__version__)
+
+
+def _gpu(runtime, index: int) -> Gpu:
+    about = runtime.getDeviceProperties(index)
+    return Gpu(index, about["name"].decode(), about["totalGlobalMem"],
+               (about["major"], about["minor"]))
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the rest of a long story."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class Fetched:
+    """An array on its way to the host. `result` waits for it."""
+
+    def __init__(self, memory, arrived, shape: tuple[int, ...], dtype: np.dtype):
+        self.memory, self.arrived, self.shape, self.dtype = memory, arrived, shape, dtype
+
+    def result(self) -> np.ndarray:
+        self.arrived.synchronize()
+        count = int(np.prod(self.shape))
+        return np.frombuffer(self.memory, self.dtype, count).reshape(self.shape).copy()
+
+
+class Number:
+    """A number that a GPU computes: `float` waits for it."""
+
+    def __init__(self, device: "CudaDevice", array):
+        self.device, self.array = device, array
+
+    def __float__(self) -> float:
+        return float(self.device.get(self.array))
+
+
+class _Slot:
+    """A batch on its way to the GPU: pinned memory on the host, which the GPU can read by itself,
+    and as much on the GPU. copied, read: events, after which the one and the other are free."""
+
+    def __init__(self, cupy):
+        self.size, self.pinned, self.staged = 0, None, None
+        self.copied, self.read = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
+
+
+class Memory:
+    """CuPy's pool of memory on one GPU, with the interface of `devices.MemoryPool`."""
+
+    def __init__(self, device: "CudaDevice"):
+        self.device, self._peak = device, 0
+
+    @property
+    def held(self) -> int:
+        """Bytes that the pool has from the GPU; devices on the same GPU share it."""
+        with self.device.gpu:
+            return self.device.xp.get_default_memory_pool().total_bytes()
+
+    @property
+    def peak(self) -> int:
+        """The most that it had: it gives nothing back but by `trim`."""
+        self._peak = max(self._peak, self.held)
+        return self._peak
+
+    def forget_peak(self):
+        """Let `peak` begin anew, from what is in use."""
+        self.trim()
+        self._peak = 0
+
+    def trim(self):
+        """Give what is free back to the GPU. `peak` remembers."""
+        self._peak = self.peak
+        with self.device.gpu:
+            # Of all streams: the copying one has memory too, and devices before this one had some.
+            self.device.xp.get_default_memory_pool().free_all_blocks()
+
+
+class CudaDevice:
+    """A GPU, with a stream for what it computes and one for the batches that come up.
+
+    Two devices on the same GPU have streams of their own, and hand each other copies, as if there
+    were two. The interface is that of `CpuDevice`.
+
+    index: CUDA's number of the GPU. name: as printed. lag: how many training steps the host may be
+    ahead. chunk_bytes: how much working memory a layer should take at a time: large enough that a
+    product fills the GPU, and a small part of the memory that is free at the start.
+    """
+
+    kernels = cupy_kernels
+    cores, lag = 1, 4
+    CHUNK = 1 << 29
+
+    def __init__(self, index: int = 0, name: str | None = None):
+        self.xp = cupy = load()
+        self.index, self.name = index, name or f"cuda:{index}"
+        self.gpu = cupy.cuda.Device(index)
+        with self.gpu:
+            # What somebody does outside of `run`, in CuPy's own stream, waits for a stream that is
+            # not called non-blocking, and the other way round.
+            self.stream, self._copying = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
+            free, _ = cupy.cuda.runtime.memGetInfo()
+            self._slots = [_Slot(cupy), _Slot(cupy)]
+        self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))
+        self.pool = Memory(self)
+        self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
+        self._bridges = {}  # by source: pinned memory, for copies through the host
+        self.through_host = set()  # devices whose memory this one cannot read
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {_gpu(self.xp.cuda.runtime, self.index).name}>"
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """In this block CuPy works on this GPU, in this stream."""
+        with self.gpu, self.stream:
+            yield
+
+    def empty(self, shape: tuple[int, ...], dtype):
+        """A new array on this device; its values are whatever the memory holds."""
+        with self.gpu, self.stream:
+            return self.xp.empty(shape, dtype)
+
+    def put(self, array: np.ndarray):
+        """The host's array on this device. The host may change its own at once."""
+        with self.gpu, self.stream:
+            return self.xp.array(array)
+
+    def put_into(self, mine, array: np.ndarray):
+        """Write the host's array over one of this device's."""
+        with self.gpu, self.stream:
+            mine[...] = self.xp.array(array, mine.dtype)
+
+    def get(self, array) -> np.ndarray:
+        """This device's array on the host. Waits until it is there."""
+        with self.gpu, self.stream:
+            return array.get()
+
+    def fetch(self, array) -> Fetched:
+        """This device's array, or number, on its way to the host, which meanwhile goes on."""
+        array = getattr(array, "array", array)
+        with self.gpu, self.stream:
+            shape, array = array.shape, self.xp.ascontiguousarray(array)
+            memory = self.xp.cuda.alloc_pinned_memory(array.nbytes)
+            array.data.copy_to_host_async(memory.ptr, array.nbytes, self.stream)
+            arrived = self.stream.record(self.xp.cuda.Event(disable_timing=True))
+            return Fetched(memory, arrived, shape, array.dtype)
+
+    def number(self, value) -> Number:
+        """A number that was computed here: it stays, and `float` waits for it."""
+        return Number(self, value)
+
+    def prepare(self, work: Callable, *args) -> Future:
+        """Let a thread of the host do what the next step will need, while this one is started."""
+        return self._helpers.submit(work, *args)
+
+    def upload(self, batch):
+        """A batch of the host's, an array or `Crops`, on this device; the host may change its own
+        at once.
+
+        It comes up in the copying stream, while the GPU still computes with the batch before, into
+        one of two places; from there it is copied when it is its turn, and the place is free again.
+        """
+        if not isinstance(batch, np.ndarray):
+            return batch.finish(self)
+        batch = np.ascontiguousarray(batch)
+        slot = self._slots[0]
+        self._slots.reverse()
+        slot.copied.synchronize()  # the host's memory is free: this was two batches ago
+        if slot.size < batch.nbytes:
+            self._enlarge(slot, batch.nbytes)
+        np.frombuffer(slot.pinned, np.uint8, batch.nbytes)[:] = batch.reshape(-1).view(np.uint8)
+        with self.gpu, self.stream:
+            staged = slot.staged[: batch.nbytes]
+            self._copying.wait_event(slot.read)
+            staged.data.copy_from_host_async(slot.pinned.ptr, batch.nbytes, self._copying)
+            self._copying.record(slot.copied)
+            self.stream.wait_event(slot.copied)
+            mine = staged.copy().view(batch.dtype).reshape(batch.shape)
+            self.stream.record(slot.read)
+        return mine
+
+    def _enlarge(self, slot: _Slot, size: int):
+        self.synchronize()  # nobody reads what is given up here
+        slot.size = size
+        slot.pinned = self.xp.cuda.alloc_pinned_memory(size)
+        with self.gpu, self._copying:
+            slot.staged = self.xp.empty(size, np.uint8)
+
+    def receive(self, array, source: "CudaDevice"):
+        """A copy, on this device, of an array that lives on `source`; see `devices.copy`."""
+        with source.gpu, source.stream:
+            array = self.xp.ascontiguousarray(array)
+            ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))
+        with self.gpu, self.stream:
+            mine = self.xp.empty(array.shape, array.dtype)
+            if source in self.through_host:
+                self._over_the_bridge(mine, array, source)
+            else:
+                self.stream.wait_event(ready)
+                mine.data.copy_from_device_async(array.data, array.nbytes, self.stream)
+            done = self.stream.record(self.xp.cuda.Event(disable_timing=True))
+        source.stream.wait_event(done)  # it must not write to the array, or to its memory, before
+        return mine
+
+    def _over_the_bridge(self, mine, array, source):
+        """Copy through pinned memory of the host. There is one array in it at a time: before the
+        source goes on it waits, in `receive`, until this copy is made."""
+        memory = self._bridges.get(source)
+        if memory is None or memory.size() < array.nbytes:
+            self.synchronize()
+            memory = self._bridges[source] = self.xp.cuda.alloc_pinned_memory(array.nbytes)
+        with source.gpu, source.stream:
+            array.data.copy_to_host_async(memory.ptr, array.nbytes, source.stream)
+            ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))
+        self.stream.wait_event(ready)
+        mine.data.copy_from_host_async(memory.ptr, array.nbytes, self.stream)
+
+    def run(self, work: Callable, *args) -> Ready:
+        """Start work(*args): what it hands to the GPU waits there for what was started before.
+        UserError where the GPU's memory is full."""
+        try:
+            with self.gpu, self.stream:
+                return Ready(work(*args))
+        except self.xp.cuda.memory.OutOfMemoryError as error:
+            raise UserError(f"{self.name}: its memory is full ({first_line(error)})",
+                            "try a smaller --batch-size, or two GPUs.") from None
+
+    def over(self, count: int, body: Callable[[slice, int], None], chunk: int | None = None):
+        """Call body(slice, 0) until 0..count is covered, in equal parts of at most `chunk`."""
+        parts = -(-count // max(1, chunk or count or 1))
+        for i in range(parts):
+            body(slice(count * i // parts, count * (i + 1) // parts), 0)
+
+    def synchronize(self):
+        """Wait until all is done that this device was given."""
+        self._copying.synchronize()
+        self.stream.synchronize()
+
+    def close(self):
+        """Wait for the work to end, and free the memory."""
+        self.synchronize()
+        self._helpers.shutdown()
+        self._slots.clear()
+        self._bridges.clear()
+        self.pool.trim()
+
+
+def connect(devices: list[CudaDevice]):
+    """Find out between which of these devices copies arrive, and let the others go through the
+    host: there are machines where a copy from GPU to GPU arrives damaged, and says nothing."""
+    for target in devices:
+        for source in devices:
+            if source.index != target.index and not copies_arrive(source, target):
+                target.through_host.add(source)
+
+
+def copies_arrive(source: CudaDevice, target: CudaDevice) -> bool:
+    """Whether an array that crosses from GPU to GPU is the same afterwards. (Where one cannot read
+    the other's memory, the driver takes it through the host.)"""
+    sent = np.random.default_rng(0).integers(0, 256, 1 << 20, np.uint8)
+    return np.array_equal(target.get(target.receive(source.put(sent), source)), sent)

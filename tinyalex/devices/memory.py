@@ -1,0 +1,73 @@
+"""Memory that is used again: the CPU's counterpart of CuPy's pool."""
+
+import threading
+from bisect import bisect_left, insort
+from collections import deque
+
+import numpy as np
+
+from tinyalex.kernels import numpy as numpy_kernels
+
+
+class MemoryPool:
+    """Hands out arrays and takes their memory back, by itself, when the last view of one dies.
+
+    Fresh memory from the operating system arrives page by page, each filled with zeros, which
+    costs about as much as the work done on it. A training step asks for the same sizes again and
+    again; here it gets the same memory again. (CuPy has such a pool of its own.)
+    """
+
+    SMALL = 1 << 16  # below 64 KiB the C library's own pool is as good
+
+    def __init__(self):
+        self.free = []  # (bytes, id, memory), sorted
+        self.returned = deque()  # what came back since `free` was last sorted
+        self.lock = threading.Lock()
+        self.held = self.peak = 0  # bytes that the pool has from the operating system; its peak
+
+    def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
+        """An array with whatever the memory holds: the smallest free piece that is large enough
+        and at most twice as large as needed, or new memory."""
+        dtype = np.dtype(dtype)
+        size = dtype.itemsize
+        for length in shape:
+            size *= int(length)
+        if size < self.SMALL:
+            return np.empty(shape, dtype)
+        block = _Block(self, self._take(size))
+        return np.asarray(block)[:size].view(dtype).reshape(shape)
+
+    def _take(self, size: int) -> np.ndarray:
+        with self.lock:
+            self._sort_in()
+            at = bisect_left(self.free, (size,))
+            if at < len(self.free) and self.free[at][0] <= 2 * size:
+                return self.free.pop(at)[2]
+            self.held += size
+            self.peak = max(self.peak, self.held)
+            return numpy_kernels.empty((size,), np.uint8)
+
+    def _sort_in(self):
+        """An array can die at any moment, even while this thread has the lock; so its memory is
+        only noted down then, and sorted in here."""
+        while self.returned:
+            memory = self.returned.pop()
+            insort(self.free, (memory.nbytes, id(memory), memory))
+
+    def trim(self):
+        """Give all free memory back to the operating system."""
+        with self.lock:
+            self._sort_in()
+            self.held -= sum(size for size, _, _ in self.free)
+            self.free.clear()
+
+
+class _Block:
+    """The owner of one array's memory: NumPy keeps it alive as long as any view of the array."""
+
+    def __init__(self, pool: MemoryPool, memory: np.ndarray):
+        self.pool, self.memory = pool, memory
+        self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self):
+        self.pool.returned.append(self.memory)

@@ -1,0 +1,98 @@
+"""From a placement, such as "cpu,cpu", to devices."""
+
+import re
+
+from threadpoolctl import threadpool_limits
+
+from tinyalex.devices import cuda
+from tinyalex.devices.cpu import CpuDevice, available_cores
+from tinyalex.support.errors import UserError
+
+
+class Devices:
+    """The devices of one placement: a list of them that is closed at the end of a `with` block.
+
+    While it is open BLAS keeps to one thread a call: the devices' own threads fill the cores, and
+    BLAS threads of many callers would fight over them.
+    """
+
+    def __init__(self, placement: str = "auto", towers: int = 2):
+        self._limit = threadpool_limits(1, user_api="blas")
+        names = parse_placement(placement, towers)
+        if names[0] == "cpu":
+            cores = max(1, available_cores() // len(names))
+            self.all = [CpuDevice(f"cpu{i}", cores) for i, _ in enumerate(names)]
+        else:
+            self.all = _gpus(names)
+
+    def __iter__(self):
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __getitem__(self, i: int) -> CpuDevice:
+        return self.all[i]
+
+    def __enter__(self) -> "Devices":
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for device in self.all:
+            device.close()
+        self._limit.restore_original_limits()
+
+
+def _gpus(names: list[str]) -> list:
+    same = len(set(names)) < len(names)
+    gpus = [cuda.CudaDevice(int(name.removeprefix("cuda:")), name + f" ({'ab'[i]})" * same)
+            for i, name in enumerate(names)]
+    cuda.connect(gpus)
+    return gpus
+
+
+def parse_placement(placement: str, towers: int = 2) -> list[str]:
+    """ "cpu,cpu" -> ["cpu", "cpu"]. "auto" is a GPU for each tower, or one GPU, or, where there is
+    none, a CPU device for each tower if there are as many cores, else "cpu".
+
+    Raises UserError for a name that is not known, and for a device that is not there.
+    """
+    if placement == "auto":
+        if gpus := _find_gpus().gpus:
+            return [f"cuda:{gpu.index}" for gpu in gpus[:towers]]
+        return ["cpu"] * min(towers, available_cores())
+    names = [name.strip() for name in placement.split(",")]
+    for name in names:
+        if name != "cpu" and not re.fullmatch("cuda:[0-9]+", name):
+            raise UserError(
+                f"--devices {placement}: there is no device {name!r}",
+                "name one device or two, joined by a comma: cpu or cuda:0, cpu,cpu or "
+                "cuda:0,cuda:1; or auto.")
+    if len(names) > 2:
+        raise UserError(
+            f"--devices {placement}: that is {len(names)} devices, and the network has two towers",
+            "name one device or two.")
+    if "cpu" in names and set(names) != {"cpu"}:
+        raise UserError(f"--devices {placement}: a CPU and a GPU cannot share a network",
+                        "name two of a kind.")
+    if names[0] != "cpu":
+        _expect_gpus(placement, names)
+    return names
+
+
+def _find_gpus():
+    return cuda.find()
+
+
+def _expect_gpus(placement: str, names: list[str]):
+    found = _find_gpus()
+    if found.problem:
+        raise UserError(f"--devices {placement}: {found.problem}", found.hint)
+    there = [f"cuda:{gpu.index}" for gpu in found.gpus]
+    for name in names:
+        if name not in there:
+            raise UserError(f"--devices {placement}: there is no {name} here",
+                            f"there is {', '.join(there)}.")

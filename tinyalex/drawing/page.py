@@ -1,0 +1,87 @@
+"""What every picture is made of: a page counted in pixels, text on it, images pixel for pixel.
+
+Matplotlib by its objects alone: a Figure that nobody else knows of, drawn and written. Without
+pyplot there is no display to find and no current figure to share, so any thread may draw. It is
+imported when the first picture is drawn: a command that draws none does not wait for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from tinyalex.support.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+DPI = 128  # a power of two: a size in pixels survives the way through inches and back
+TRAIN, VALIDATION, QUIET = "#0072B2", "#D55E00", "#666666"  # told apart by colour-blind readers too
+MARGIN = 16  # pixels around and between the parts of a picture
+LINE = 22  # pixels from one line of text to the next
+CAPTION = 16  # the same, between the smaller lines of a caption
+
+
+def fitted(image: np.ndarray, width: int) -> np.ndarray:
+    """The picture at most `width` wide: small ones magnified, large ones made smaller."""
+    if image.shape[1] <= width:
+        return magnified(image, width)
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def magnified(image: np.ndarray, width: int) -> np.ndarray:
+    """As many whole times larger as fits `width`: every pixel becomes a square."""
+    times = max(1, width // image.shape[1])
+    return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def heat(values: np.ndarray, peak: float | None = None, signed: bool = False) -> np.ndarray:
+    """Numbers (H, W) as colours (H, W, 3) uint8: from 0, black, to `peak`, nearly white; signed
+    ones from -peak, blue, over 0, white, to peak, red. peak: the largest there is, if not given.
+    What is not finite is drawn as 0."""
+    from matplotlib import colormaps
+
+    values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
+    share = values / (peak or np.abs(values).max(initial=0) or 1)
+    coloured = colormaps["RdBu_r"](0.5 + share / 2) if signed else colormaps["magma"](share)
+    return np.rint(255 * coloured[..., :3]).astype(np.uint8)
+
+
+def shorten(text: Text, width: float) -> None:
+    """Cut a text short, with an ellipsis, until it is at most so many pixels wide."""
+    full = text.get_text()
+    for kept in range(len(full) - 1, 0, -1):
+        if text.get_window_extent().width <= width:
+            return
+        text.set_text(full[:kept].rstrip() + "…")
+
+
+def figure(width: int, height: int, **kwargs) -> Figure:
+    """An empty page of so many pixels. kwargs: of matplotlib's Figure."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **kwargs)
+
+
+def paste(figure: Figure, image: np.ndarray, x: int, y: int) -> None:
+    """Set an image pixel for pixel; x and y count from the figure's upper left corner."""
+    figure.figimage(image, x, round(figure.bbox.height) - y - image.shape[0], origin="upper")
+
+
+def write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
+    """Write a line with its top at y; x and y in pixels from the figure's upper left corner."""
+    from matplotlib.transforms import IdentityTransform
+
+    return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
+                       transform=IdentityTransform(), **kwargs)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the page as a PNG, in one move."""
+    with replacing(path, suffix=".png") as part:
+        figure.savefig(part, dpi=DPI)

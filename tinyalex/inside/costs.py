@@ -1,0 +1,105 @@
+"""What a network is made of and what it takes: parameters, work, memory, and the traffic
+between its devices."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tinyalex.layers import Layer
+from tinyalex.network import Network
+from tinyalex.support.text import align, megabytes
+
+
+def table(network: Network, batch_size: int) -> str:
+    """The network as text, a line a layer: device, output, parameters, multiply-adds, memory, and
+    the bytes that cross between devices for one batch, forward and backward together.
+
+    "kept" is what lies in memory between forward and backward. What two layers keep, the one as its
+    output, the other as its input, stands at both and counts once in the total.
+    """
+    crossing = {e.name: traffic(network, batch_size)[e.name] for e in network.exchanges}
+    rows = [("layer", "device", "output", "parameters", "multiply-adds", "kept", "crosses")]
+    for stage in network.stages:
+        for t, tower in enumerate(stage):
+            for layer in tower:
+                shape, out = network.shapes[layer]
+                kept = sum(size for _, size in _kept([layer], network)) * batch_size
+                rows.append((
+                    layer.name, network.devices[t].name, "×".join(map(str, out)),
+                    _count(parameters(layer)), _count(layer.multiply_adds(shape)),
+                    megabytes(kept) if kept else "",
+                    megabytes(crossing[layer.name[:-1]]) if t == 0 and network.towers > 1
+                    and layer.name[:-1] in crossing else ""))
+    total = totals(network)
+    rows.append(("total", "", "", _count(total["parameters"]), _count(total["multiply_adds"]),
+                 megabytes(kept_bytes(network, batch_size)), megabytes(sum(crossing.values()))))
+    return align(rows, left=3)
+
+
+def parameters(layer: Layer) -> int:
+    """How many numbers training changes in this layer."""
+    return sum(value.size for value in layer.params.values())
+
+
+def totals(network: Network) -> dict[str, int]:
+    """{"parameters": …, "multiply_adds": … for one picture, forward}."""
+    return {
+        "parameters": sum(p.value.size for p in network.parameters),
+        "multiply_adds": sum(layer.multiply_adds(shape)
+                             for layer, (shape, _) in network.shapes.items()),
+    }
+
+
+def traffic(network: Network, batch_size: int) -> dict[str, int]:
+    """Bytes that cross between devices at each exchange for one batch, there and back.
+
+    Forward, tower t's maps go to every other device; backward, t's part of the gradient comes back
+    from every reader on another device.
+    """
+    crossed, itemsize = {}, network.parameters[0].value.itemsize
+    for exchange, stage in zip(network.exchanges, network.stages, strict=False):
+        sizes = [int(np.prod(network.shapes[tower[-1]][1])) * itemsize for tower in stage]
+        forward = sum(size * len({d for d in network.devices if d is not home})
+                      for size, home in zip(sizes, network.devices, strict=True))
+        backward = sum(size * sum(d is not home for d in network.devices)
+                       for size, home in zip(sizes, network.devices, strict=True))
+        crossed[exchange.name] = (forward + backward) * batch_size
+    return crossed
+
+
+def kept_bytes(network: Network, batch_size: int) -> int:
+    """Activations that a training step has in memory between forward and backward."""
+    per_picture = 0
+    for stage in network.stages:
+        for tower in stage:
+            per_picture += sum(dict(_kept(tower, network)).values())
+    return per_picture * batch_size
+
+
+def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
+    """(which array, its bytes) for all that the layers of a tower keep, for one picture."""
+    itemsize, array = network.parameters[0].value.itemsize, "input"
+    for layer in tower:
+        shape, out = network.shapes[layer]
+        if "x" in layer.keeps:
+            yield array, int(np.prod(shape)) * itemsize
+        if not layer.inplace:
+            array = layer
+        if "y" in layer.keeps:
+            yield array, int(np.prod(out)) * itemsize
+        if extra := layer.extra_bytes(shape, itemsize):
+            yield (layer, "extra"), extra
+
+
+def training_bytes(network: Network, batch_size: int) -> int:
+    """What a training step needs at its peak, by plan: parameters with gradient and velocity, what
+    forward keeps, and the two largest maps that backward has in its hands at the same time."""
+    held = 3 * sum(p.value.nbytes for p in network.parameters)
+    itemsize = network.parameters[0].value.itemsize
+    largest = sum(max(int(np.prod(network.shapes[layer][1])) for layer in tower) * itemsize
+                  for tower in network.stages[0])
+    return held + kept_bytes(network, batch_size) + 2 * largest * batch_size
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""

@@ -1,0 +1,85 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+A checkpoint is an .npz file, readable with `np.load` alone:
+
+    "tinyalex"            the number of this format
+    "about"               JSON: preset, classes, seed, where in which epoch, schedule, settings
+    "mean"                the mean picture that is subtracted
+    "value/conv1a.W" …    the parameters
+    "velocity/conv1a.W" … what SGD remembers of them
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex.support import arrays
+from tinyalex.support.arrays import Damaged, Stored
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """about: what JSON can hold. mean: (H, W, 3). values, velocities: arrays by parameter name."""
+
+    about: dict[str, Any]
+    mean: np.ndarray
+    values: dict[str, np.ndarray]
+    velocities: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def save(self, path: Path):
+        """Write it in one move: `path` holds the old checkpoint or the new one, never a part."""
+        arrays = {"tinyalex": np.array(FORMAT), "about": np.array(json.dumps(self.about)),
+                  "mean": self.mean}
+        arrays |= {f"value/{name}": array for name, array in self.values.items()}
+        arrays |= {f"velocity/{name}": array for name, array in self.velocities.items()}
+        with replacing(path, suffix=".npz") as part:
+            np.savez(part, **arrays)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint. UserError where it is missing, damaged, or something else."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
+    try:
+        file = arrays.npz(path)
+        if "tinyalex" not in file:
+            raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
+                            "name the checkpoint.npz of a run.")
+        if (number := str(file["tinyalex"].read())) != str(FORMAT):
+            raise UserError(f"{path}: a checkpoint of format {number}; this version "
+                            f"reads format {FORMAT}", "use the version that wrote it.")
+        if "mean" not in file or file["mean"].shape[2:] != (3,):
+            raise Damaged("there is no mean picture in it")
+        return Checkpoint(_about(file), _floats(file, "mean"), _group(file, "value/"),
+                          _group(file, "velocity/"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
+                        "use another checkpoint; a run writes its own in one move.") from None
+
+
+def _about(file: dict[str, Stored]) -> dict[str, Any]:
+    about = json.loads(str(file["about"].read())) if "about" in file else None
+    match about:
+        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if all(
+                isinstance(name, str) for name in classes):
+            return about
+    raise Damaged("it does not say of which preset, classes and settings it is")
+
+
+def _group(file: dict[str, Stored], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): _floats(file, name)
+            for name in file if name.startswith(prefix)}
+
+
+def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
+    array = file[name].read()
+    if array.dtype.kind != "f":
+        raise Damaged(f"{name} is no array of floating-point numbers")
+    return array

@@ -1,0 +1,162 @@
+"""The folder that a run leaves: settings, log, checkpoint, pictures.
+
+    config.json      every setting, the versions and the machine
+    log.csv          a row at the end of every epoch, and some in between
+    checkpoint.npz   see checkpoint.py
+    curves.png, filters.png
+"""
+
+import csv
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+import tinyalex
+from tinyalex.devices import available_cores
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
+
+COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
+           "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
+# What a network cannot be built with, whatever a damaged file says.
+LIMITS = {"towers": (1, 2), "seed": (0, 2**63), "workers": (1, 64), "batch_size": (1, np.inf),
+          "limit": (1, np.inf), "dropout": (0, 0.99)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides how a run goes. `tinyalex.train --help` says what each one means."""
+
+    preset: str
+    data: str
+    devices: str
+    epochs: int
+    batch_size: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    velocity: str
+    seed: int
+    limit: int | None
+    workers: int
+    init: str
+    dropout: float
+    augment: bool
+    colour: str
+    towers: int
+    activation: str | None
+    lrn: str | None
+    pool: str | None
+    without: str | None
+
+    @classmethod
+    def of(cls, kept: dict, path: Path) -> "Settings":
+        """The settings that a file has; UserError, naming the file, where some are missing, or are
+        none that a run can have."""
+        try:
+            settings = cls(**{f.name: kept[f.name] for f in fields(cls)})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}: written by another version (there is no {error} in it)",
+                            "train anew, or use the version that wrote it.") from None
+        for f in fields(cls):
+            kind = f.type | int if f.type is float else f.type  # JSON may have 1 where 1.0 was
+            low, high = LIMITS.get(f.name, (-np.inf, np.inf))
+            value = getattr(settings, f.name)
+            if not isinstance(value, kind) or not (isinstance(value, str | None)
+                                                   or low <= value <= high):
+                raise UserError(f"{path}: no run has {f.name} {value!r}",
+                                "the file is damaged: use another one.")
+        return settings
+
+
+class Run:
+    """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there."""
+
+    def __init__(self, folder: Path, settings: Settings):
+        self.folder, self.settings = folder, settings
+        self.checkpoint, self.log = folder / "checkpoint.npz", folder / "log.csv"
+        self.curves, self.filters = folder / "curves.png", folder / "filters.png"
+
+    @classmethod
+    def new(cls, folder: Path | None, settings: Settings) -> "Run":
+        """A run to be, in `runs/<preset>-<number>` where no folder is named. Nothing is written
+        yet. UserError where the folder holds a run already."""
+        folder = folder or _next_free(Path("runs"), settings.preset)
+        if (folder / "config.json").exists():
+            raise UserError(f"{folder}: there is a run in this folder already",
+                            f"go on with it: --resume {folder}; or name another folder.")
+        return cls(folder, settings)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """The run in this folder; UserError where there is none, or its config.json is damaged."""
+        path = folder / "config.json"
+        if not path.is_file():
+            raise UserError(f"{folder}: no run in this folder (there is no config.json)",
+                            "name a folder that tinyalex.train made, such as runs/tiny-1.")
+        try:
+            kept = json.loads(path.read_text())["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: damaged ({error!r})",
+                            "start a new run, or mend the file.") from None
+        return cls(folder, Settings.of(kept, path))
+
+    def start(self):
+        """Make the folder, with config.json in it. UserError where it cannot be written to."""
+        config = {
+            "settings": asdict(self.settings),
+            "versions": {"tinyalex": tinyalex.__version__, "numpy": np.__version__,
+                         "python": platform.python_version()},
+            "machine": {"system": platform.platform(), "cores": available_cores()},
+        }
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self.folder / "config.json") as part:
+                part.write_text(json.dumps(config, indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
+                            "name a folder of your own with --out.") from None
+
+    def append(self, row: dict):
+        """Add a row to log.csv; columns it does not name stay empty."""
+        new = not self.log.exists()
+        with open(self.log, "a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """What log.csv holds: numbers, and None where a column is empty."""
+        try:
+            return [{key: float(text) if text else None for key, text in row.items()}
+                    for row in self._text_rows()]
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{self.log}: damaged ({error})", "mend it or remove it.") from None
+
+    def _text_rows(self) -> list[dict[str, str]]:
+        if not self.log.exists():
+            return []
+        with open(self.log, newline="") as file:
+            return list(csv.DictReader(file))
+
+    def forget_after(self, step: int):
+        """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
+        rows = [text for text, row in zip(self._text_rows(), self.rows(), strict=True)
+                if row["step"] is not None and row["step"] <= step]
+        with replacing(self.log) as part, open(part, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _next_free(folder: Path, name: str) -> Path:
+    number = 1
+    while os.path.lexists(folder / f"{name}-{number}"):
+        number += 1
+    return folder / f"{name}-{number}"

@@ -1,0 +1,21 @@
+"""Figures and tables as text."""
+
+
+def megabytes(size: float) -> str:
+    """ "12.3 MB" (of 10^6 bytes)."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+def align(rows: list[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
+    """Rows of texts below each other, the first of them the head, the last the total if there is
+    one; the first `left` columns at their left edge, the others at their right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(w) if i < left else cell.rjust(w)
+                 for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, rule := "─" * max(map(len, lines)))
+    if total:
+        lines.insert(-1, rule)
+    return "\n".join(lines)
