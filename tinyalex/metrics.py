@@ -57,7 +57,7 @@ def predictions(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray
     device, pending = network.devices[0], deque()
     for x, labels in batches:
         pending.append((labels, device.fetch(network.forward(x))))
-        if len(pending) > device.lag:
+        if len(pending) > device.steps_ahead:
             labels, scores = pending.popleft()
             yield labels, _log_softmax(scores.result())
     for labels, scores in pending:

@@ -9,7 +9,6 @@ called a, b, …; the layer "conv1" of tower a has the parameters "conv1a.W" and
 network of one tower they are called "conv1.W" and "conv1.b".
 """
 
-import contextlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from tinyalex.devices import HOST, CpuDevice, copy
-from tinyalex.layers import Dropout, Layer, OwnMaps, ReLU, SoftmaxCrossEntropy
-from tinyalex.layers.base import Weighted
+from tinyalex.devices import HOST, Batch, Device, copy
+from tinyalex.devices.base import Array
+from tinyalex.layers import Layer, SoftmaxCrossEntropy
 from tinyalex.support.errors import UserError
 
 
@@ -38,7 +37,7 @@ class Exchange:
     and backward. With one tower nothing happens.
     """
 
-    def __init__(self, name: str, devices: Sequence[CpuDevice]):
+    def __init__(self, name: str, devices: Sequence[Device]):
         self.name, self.devices = name, devices
         self.channels = ()
         self.crossed = {"forward": 0, "backward": 0}
@@ -110,27 +109,23 @@ class Network:
     """
 
     def __init__(self, stages: list[list[list[Layer]]], input_shape: tuple[int, int, int],
-                 devices: Sequence[CpuDevice] = (HOST,), seed: int = 0, dtype=np.float32):
+                 devices: Sequence[Device] = (HOST,), seed: int = 0, dtype=np.float32):
         self.stages, self.input_shape = stages, tuple(input_shape)
         self.towers = len(stages[0])
         self.devices = [devices[t % len(devices)] for t in range(self.towers)]
         self.loss = SoftmaxCrossEntropy("loss")
         self.loss.device = self.devices[0]
-        self.exchanges = [Exchange(_first_weights(stage), self.devices) for stage in stages[1:]]
         names = set()
         for t, layer in self._layers():
-            layer.device = self.devices[t]
+            layer.settle(self.devices[t], t, seed)
             layer.name += self.letter(t)
             if layer.name in names:
                 raise ValueError(f"two layers are called {layer.name}: weights go by name")
             names.add(layer.name)
-            if isinstance(layer, Dropout):
-                layer.seed = seed
-            if isinstance(layer, OwnMaps):
-                layer.tower = t
             layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
+        self.exchanges = [Exchange(_first_weights(stage, self.letter(0)), self.devices)
+                          for stage in stages[1:]]
         self.shapes = self._check_shapes()
-        self._before_relus = list(self._biases_and_relus())
 
     def letter(self, tower: int) -> str:
         """ "a", "b", …; "" in a network of one tower."""
@@ -141,29 +136,6 @@ class Network:
             for t, tower in enumerate(stage):
                 for layer in tower:
                     yield t, layer
-
-    def _biases_and_relus(self) -> Iterator[tuple[Weighted, ReLU]]:
-        """Layers on devices that can add a bias and take the ReLU of the sum in one pass over
-        memory, which is what costs a GPU the time; each with the ReLU in place that follows it."""
-        for stage in self.stages:
-            for tower in stage:
-                for layer, following in pairwise(tower):
-                    if (isinstance(layer, Weighted) and isinstance(following, ReLU)
-                            and following.inplace
-                            and hasattr(layer.device.kernels, "add_bias_relu")):
-                        yield layer, following
-
-    @contextlib.contextmanager
-    def _biases_and_relus_at_once(self, yes: bool) -> Iterator[None]:
-        """In this block the layers before ReLUs do both, where they can. Outside of it, and where
-        somebody watches, every layer gives what it says."""
-        for layer, following in self._before_relus:
-            layer.relu_too = following.done_before = yes
-        try:
-            yield
-        finally:
-            for layer, following in self._before_relus:
-                layer.relu_too = following.done_before = False
 
     def _check_shapes(self) -> dict[Layer, tuple[tuple, tuple]]:
         """For every layer the shapes of one picture's input and output; UserError if none fits."""
@@ -188,8 +160,8 @@ class Network:
         return [Parameter(f"{layer.name}.{key}", layer, key)
                 for _, layer in self._layers() for key in layer.params]
 
-    def forward(self, x: np.ndarray, remember: bool = False, drop: bool = False,
-                watch: Callable[[Layer, np.ndarray], None] | None = None) -> np.ndarray:
+    def forward(self, x: np.ndarray | Batch, remember: bool = False, drop: bool = False,
+                watch: Callable[[Layer, Array], None] | None = None) -> Array:
         """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
 
         remember: keep what backward needs. drop: switch units off, as in training, see `Dropout`.
@@ -199,13 +171,13 @@ class Network:
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
                             f"{x.shape[1:]}", "crop or resize the pictures.")
-        uploaded = {device: device.upload(x) for device in dict.fromkeys(self.devices)}
+        batch = x if isinstance(x, Batch) else Batch(x)
+        uploaded = {device: device.upload(batch) for device in dict.fromkeys(self.devices)}
         xs = [uploaded[device] for device in self.devices]
-        with self._biases_and_relus_at_once(watch is None):
-            for s, stage in enumerate(self.stages):
-                if s:
-                    xs = self.exchanges[s - 1].forward(xs)
-                xs = self._side_by_side(_run_forward, stage, xs, remember, drop, watch)
+        for s, stage in enumerate(self.stages):
+            if s:
+                xs = self.exchanges[s - 1].forward(xs)
+            xs = self._side_by_side(_run_forward, stage, xs, remember, drop, watch)
         return self.devices[0].run(self._gather_scores, xs).result()
 
     def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -272,7 +244,7 @@ class Network:
     def set_step(self, step: int):
         """Make the next forward that drops draw the masks of this step."""
         for _, layer in self._layers():
-            if isinstance(layer, Dropout):
+            if layer.drops:
                 layer.step = step
 
     def release_memory(self):
@@ -295,8 +267,8 @@ def _run_backward(layers, dy):
     return dy
 
 
-def _first_weights(stage) -> str:
-    """The name of a stage's first layer with weights (else of its first layer): the exchange stands
-    before it."""
-    named = [layer.name for layer in stage[0] if hasattr(layer, "W_shape")]
-    return named[0] if named else stage[0][0].name
+def _first_weights(stage, letter: str) -> str:
+    """The name of a stage's first layer with weights (else of its first layer), without its tower's
+    letter: the exchange stands before it."""
+    first = next((layer for layer in stage[0] if layer.params), stage[0][0])
+    return first.name.removesuffix(letter)

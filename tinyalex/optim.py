@@ -29,8 +29,6 @@ class SGD:
     velocity: one array for each parameter, by name, on the parameter's device; 0 at the start.
     """
 
-    PIECE = 1 << 16  # numbers updated at a time: w, v, g and the step between them stay in cache
-
     def __init__(self, network: Network, lr: float = 0.01, momentum: float = 0.9,
                  weight_decay: float = 0.0005, bias_lr: float | None = None,
                  bias_decay: bool = True, scale_velocity: bool = False):
@@ -77,11 +75,10 @@ class SGD:
             w, v, g = (a.reshape(-1) for a in (p.value, self.velocity[p.name], p.grad))
             lr, decay = self.rate(p), self.decay(p)
 
-            def some(piece, worker, w=w, v=v, g=g, lr=lr, decay=decay):
+            def update(piece, w=w, v=v, g=g, lr=lr, decay=decay):
                 device.kernels.sgd_update(w[piece], v[piece], g[piece], lr, self.momentum, decay)
 
-            # A GPU has no cache that it could stay in, and each piece costs the host a launch.
-            device.over(w.size, some, None if device.lag else self.PIECE)
+            device.over(w.size, update, 4 * w.itemsize)  # w, v, g and the step between them
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by parameter name, as arrays of the host."""

@@ -43,7 +43,7 @@ def parse(argv: list[str] | None):
     add("--data", metavar="WHAT", help=sources.KINDS)
     add("--devices", metavar="LIST", help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto (one device "
         "for each tower)")
-    add("--workers", type=number(int, 1, 64), help="threads that prepare the next batch meanwhile")
+    add("--workers", type=number(int, 0, 64), help="threads that prepare the next batch meanwhile")
     add("--seed", type=number(int, 0, 2**63), help="of weights, order, crops and dropout")
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
         "and to validate with")
@@ -92,7 +92,7 @@ def settings_of(given: dict) -> Settings:
     name = given.get("preset", "tiny")
     preset = presets.get(name)
     chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None,
-              "workers": min(4, available_cores())}
+              "workers": min(4, available_cores()) if available_cores() > 1 else 0}
     chosen |= {f.name: getattr(preset, f.name) for f in fields(Settings)
                if f.name not in chosen}
     settings = Settings(**(chosen | given))

@@ -172,7 +172,7 @@ class Trainer:
         scores = self.network.forward(x, remember=True, drop=True)
         value, dscores = self.network.loss_and_gradient(scores, labels)
         self.pending.append((at.step + 1, device.fetch(value), device.fetch(scores), labels))
-        self._take(leave=device.lag)
+        self._take(leave=device.steps_ahead)
         self.network.backward(dscores)
         self.optimiser.step()
         at.batch, at.step = at.batch + 1, at.step + 1

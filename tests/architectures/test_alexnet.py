@@ -158,4 +158,4 @@ def test_classes_that_two_towers_cannot_share_equally_are_shared_all_the_same():
 
 def test_dropout_masks_differ_between_layers_and_towers(paper):
     drops = [layer for layer in paper.shapes if isinstance(layer, Dropout)]
-    assert len({layer.mask((256,)).tobytes() for layer in drops}) == len(drops) == 4
+    assert len({layer.mask((256,), 0).tobytes() for layer in drops}) == len(drops) == 4

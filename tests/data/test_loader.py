@@ -33,15 +33,19 @@ def loader(dataset: Dataset, side: int = 6, **options) -> Loader:
 
 
 def joined(batches) -> tuple[np.ndarray, np.ndarray]:
-    xs, labels = zip(*batches, strict=True)
-    return np.concatenate(xs), np.concatenate(labels)
+    batches, labels = zip(*batches, strict=True)
+    return np.concatenate([batch.pixels for batch in batches]), np.concatenate(labels)
+
+
+def all_the_same(these, those):
+    for ours, theirs in zip(these, those, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def same(these, those):
     assert len(these) == len(those)
     for (x, labels), (other_x, other_labels) in zip(these, those, strict=True):
-        np.testing.assert_array_equal(x, other_x)
-        np.testing.assert_array_equal(labels, other_labels)
+        all_the_same((x.pixels, labels), (other_x.pixels, other_labels))
 
 
 def test_every_batch_is_a_crop_of_picture_minus_mean_and_every_crop_is_used():
@@ -108,7 +112,7 @@ def test_a_run_that_resumes_gets_the_batches_that_it_would_have_got(first):
 def test_the_batch_size_decides_nothing_but_the_size_of_the_batches():
     dataset = pictures(30)
     small, large = (joined(loader(dataset, batch_size=size).epoch()) for size in (4, 7))
-    same([small], [large])
+    all_the_same(small, large)
 
 
 def test_recorded_runs_keep_their_order_and_crops():
@@ -130,7 +134,7 @@ def test_neither_workers_nor_batch_size_change_a_picture(options):
     noise = ColourNoise.original(dataset.measure())
     plain, other = (joined(loader(dataset, colour=noise, **more).epoch(2))
                     for more in ({}, options))
-    same([plain], [other])
+    all_the_same(plain, other)
 
 
 @pytest.mark.parametrize("form", NOISES)
@@ -200,7 +204,8 @@ def test_options_that_exclude_each_other_are_refused():
 def test_memory_that_the_caller_holds_is_not_written_over():
     dataset = pictures(64 * 6, 20, 20)
     held, copies = [], []
-    for x, _ in loader(dataset, side=16, batch_size=64).epoch():
+    for batch, _ in loader(dataset, side=16, batch_size=64).epoch():
+        x = batch.pixels
         assert x.nbytes > MemoryPool.SMALL, "so small that the pool would not be asked"
         held.append(x)
         copies.append(x.copy())
@@ -221,10 +226,10 @@ def test_memory_that_the_caller_lets_go_is_used_again():
 def test_a_view_is_enough_to_hold_a_batch():
     dataset = pictures(64 * 6, 20, 20)
     held, copies = [], []
-    for x, _ in loader(dataset, side=16, batch_size=64).epoch():
-        held.append(x[3:5].reshape(-1))
+    for batch, _ in loader(dataset, side=16, batch_size=64).epoch():
+        held.append(batch.pixels[3:5].reshape(-1))
         copies.append(held[-1].copy())
-        del x
+        del batch
     np.testing.assert_array_equal(held, copies)
 
 
@@ -274,7 +279,7 @@ def wait_until(condition) -> bool:
     return condition()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("broken", [12, 13, 15])
 def test_an_error_in_the_background_is_raised_in_the_caller(workers, broken):
     def work():
@@ -301,7 +306,7 @@ def test_one_batch_is_prepared_ahead_and_no_more():
     within(5, batches.close)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("taken", [0, 1, 3, 10])
 def test_no_thread_stays_when_the_caller_stops_early(taken, workers):
     _, source = slow(workers=workers)
@@ -332,8 +337,9 @@ def test_workers_share_a_batch():
     assert len(list(source.epoch())) == 10
 
 
-def test_the_time_spent_waiting_is_added_up():
-    _, source = slow(nap=0.005)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_time_spent_waiting_is_added_up(workers):
+    _, source = slow(nap=0.005, workers=workers)
     start = time.perf_counter()
     list(source.epoch())
     assert 0.1 < source.waited <= time.perf_counter() - start

@@ -18,7 +18,7 @@ from tinyalex.architectures import alexnet
 from tinyalex.data.augment import ColourNoise
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.devices import CpuDevice, Devices, copy, cuda, parse_placement
+from tinyalex.devices import HOST, Batch, CpuDevice, Devices, copy, cuda, parse_placement
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.gradcheck.cases import CASES, SHIPPED, Case
 from tinyalex.kernels import cupy as cupy_kernels
@@ -63,7 +63,7 @@ def train(devices, steps=4, build=alexnet.tiny, size=8, scale=1.0):
     for _ in range(steps):
         x = rng.standard_normal((size, *network.input_shape), np.float32) * scale
         scores = network.forward(x, remember=True, drop=True)
-        if devices[0].lag:
+        if devices[0].steps_ahead:
             x[...] = np.nan  # it is on the GPU, and the host's memory is the host's again
         loss, dscores = network.loss_and_gradient(scores, rng.integers(0, network.classes, size))
         network.backward(dscores)
@@ -80,29 +80,6 @@ def test_a_network_trains_on_gpus_as_on_the_cpu(gpus):
     for name, value in weights.items():
         np.testing.assert_allclose(theirs[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
         np.testing.assert_allclose(their_velocities[name], velocities[name], atol=1e-5)
-
-
-def test_biases_and_relus_are_one_pass_on_a_gpu_unless_somebody_watches(gpu, monkeypatch):
-    """A layer called by itself, or watched, gives what it says: its sums, also those below 0."""
-    calls, once = [], cupy_kernels.add_bias_relu
-    monkeypatch.setattr(cupy_kernels, "add_bias_relu", lambda *a: calls.append(len(a)) or once(*a))
-    x = np.random.default_rng(0).standard_normal((2, 56, 56, 3), np.float32)
-    scores, given = [], {}
-    for device in (CpuDevice(), CudaDevice(0)):
-        network = alexnet.tiny(devices=[device], seed=1)
-
-        def keep(layer, y, device=device):
-            given.setdefault(layer.name, []).append(device.get(y).copy())
-
-        watched = network.forward(x, watch=keep)
-        assert not calls
-        np.testing.assert_allclose(device.get(network.forward(x)), device.get(watched), rtol=1e-5)
-        scores.append(device.get(watched))
-    assert len(calls) == 14  # five convolutions and two full connections of two towers
-    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-3, atol=1e-5)
-    for name, (on_cpu, on_gpu) in given.items():
-        np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-5, err_msg=name)
-    assert (given["conv1a"][1] < 0).any()
 
 
 def test_two_runs_give_the_same_bits_and_so_do_one_device_and_two(gpus):
@@ -156,7 +133,7 @@ def test_batches_that_come_up_while_the_gpu_computes_arrive_whole(gpu, sizes):
     for batch in batches:
         mine = memory[: len(batch)]
         mine[...] = batch
-        sums.append(device.upload(mine))
+        sums.append(device.upload(Batch(mine)))
         mine[...] = np.nan
     for batch, there in zip(batches, sums, strict=True):
         np.testing.assert_array_equal(device.get(there), batch)
@@ -165,7 +142,7 @@ def test_batches_that_come_up_while_the_gpu_computes_arrive_whole(gpu, sizes):
 def test_a_number_is_waited_for_where_it_is_wanted(gpu):
     device = CudaDevice(0)
     x = device.put(np.arange(100_000, dtype=np.float32))
-    mean = device.run(lambda: device.number(x.mean())).result()
+    mean = device.run(lambda: x.mean()).result()
     assert float(mean) == pytest.approx(49_999.5)
     assert device.fetch(mean).result() == pytest.approx(49_999.5)
 
@@ -195,18 +172,21 @@ def test_crops_finished_on_the_gpu_are_those_of_the_host(gpu, options, mean_crop
     device = CudaDevice(0)
     for (x, labels), (crops, same) in zip(ours.epoch(), theirs.epoch(), strict=True):
         np.testing.assert_array_equal(labels, same)
-        assert crops.shape == x.shape and len(crops) == len(x)
-        np.testing.assert_allclose(device.get(device.upload(crops)), x, rtol=1e-6, atol=1e-5)
+        assert crops.pixels.dtype == np.uint8 and x.pixels.dtype == np.float32
+        for place in (device, HOST):
+            np.testing.assert_allclose(place.get(place.upload(crops)), x.pixels, rtol=1e-6,
+                                       atol=1e-5)
 
 
 def test_masks_drawn_ahead_are_those_of_the_step(gpu):
     """Also when a run goes on at another step, or the last batch of an epoch is smaller."""
-    device, drop, like = CudaDevice(0), Dropout(0.5, seed=4), Dropout(0.5, seed=4)
+    device, drop = CudaDevice(0), Dropout(0.5, seed=4)
     drop.device = device
     for step, n in ((0, 4), (1, 4), (2, 2), (9, 4), (10, 4)):
-        drop.step = like.step = step
-        y = device.run(drop.forward, device.put(np.ones((n, 30), np.float32)), True).result()
-        np.testing.assert_array_equal(device.get(y), like.mask((n, 30)))
+        drop.step = step
+        x = device.put(np.ones((n, 30), np.float32))
+        y = device.run(drop.forward, x, False, True).result()
+        np.testing.assert_array_equal(device.get(y), Dropout(0.5, seed=4).mask((n, 30), step))
 
 
 def test_an_array_is_updated_at_once(gpu, monkeypatch):
@@ -218,16 +198,16 @@ def test_an_array_is_updated_at_once(gpu, monkeypatch):
     device = CudaDevice(0)
     network = Network([[[Linear(300, 300)]]], (300,), [device])
     (layer,) = network.stages[0][0]
-    device.run(layer._gradients)
+    layer.grads = {key: device.put(np.ones(value.shape, np.float32))
+                   for key, value in layer.params.items()}
     SGD(network).step()
     assert calls == [90_000, 300]
 
 
 def test_over_divides_evenly(gpu):
     device, seen = CudaDevice(0), []
-    device.over(10, lambda piece, worker: seen.append((piece.start, piece.stop)), 4)
-    device.over(0, lambda piece, worker: seen.append("nothing"), 4)
-    device.over(5, lambda piece, worker: seen.append((piece.start, piece.stop)))
+    device.over(10, lambda piece: seen.append((piece.start, piece.stop)), device.chunk_bytes // 4)
+    device.over(5, lambda piece: seen.append((piece.start, piece.stop)))
     assert seen == [(0, 3), (3, 6), (6, 10), (0, 5)]
 
 

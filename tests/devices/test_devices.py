@@ -54,34 +54,49 @@ def test_memory_starts_at_a_cache_line():
 @pytest.mark.parametrize("chunk", [None, 1, 2, 5])
 def test_over_covers_everything_once_with_no_more_than_a_chunk_at_a_time(cores, count, chunk):
     device, seen, lock = CpuDevice("cpu0", cores), np.zeros(count, int), threading.Lock()
+    bytes_each = device.chunk_bytes // chunk if chunk else 0
 
-    def body(piece, worker):
+    def body(piece):
         with lock:
             seen[piece] += 1
-        assert 0 <= worker < cores
         assert chunk is None or piece.stop - piece.start <= chunk
+        return np.array([piece.stop - piece.start]), np.arange(count)[piece].sum(keepdims=True)
 
-    device.over(count, body, chunk)
+    device.over(count, body, bytes_each)
     assert (seen == 1).all()
+    assert device.sum_over(count, body, bytes_each) == (count, sum(range(count)))
+    assert (seen == 2).all()
     device.close()
+
+
+def test_sums_do_not_depend_on_who_is_faster():
+    """Rounding depends on the order: the same on every run, and without threads."""
+    numbers, sums = np.random.default_rng(0).standard_normal(1000).astype(np.float32), set()
+    for helpers in (True, True, True, False):
+        device = CpuDevice("cpu0", 4, helpers=helpers)
+        device.chunk_bytes = 64
+        (total,) = device.sum_over(1000, lambda piece: (numbers[piece].sum(keepdims=True),), 4)
+        sums.add(float(total[0]))
+        device.close()
+    assert len(sums) == 1
 
 
 def test_over_uses_all_cores_at_the_same_time():
     device, meeting = CpuDevice("cpu0", 3), threading.Barrier(3, timeout=10)
-    device.over(3, lambda piece, worker: meeting.wait())  # hangs unless all three are there
+    device.over(3, lambda piece: meeting.wait())  # hangs unless all three are there
     device.close()
 
 
 def test_an_error_in_the_work_reaches_the_caller():
     device = CpuDevice("cpu0", 2)
 
-    def fail(piece, worker):
-        raise ZeroDivisionError(worker)
+    def fail(piece):
+        raise ZeroDivisionError(piece)
 
     with pytest.raises(ZeroDivisionError):
         device.over(4, fail)
     with pytest.raises(ZeroDivisionError):
-        device.run(fail, None, 0).result()
+        device.run(fail, None).result()
     device.close()
 
 

@@ -6,10 +6,14 @@ one side only, windows that hang over the border, more or fewer channels than a 
 are drawn at random, with many edges among them.
 """
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 
-from tinyalex.kernels import loops, numpy, output_size
+from tinyalex import kernels
+from tinyalex.kernels import cupy, loops, numpy, output_size
 
 
 def draw_shape(rng):
@@ -59,16 +63,16 @@ def test_pooling_does_what_the_loops_say(seed, ceil):
     x = rng.integers(-2, 3, (N, H, W, C)).astype(float)
     shape = N, output_size(H, K[0], S, ceil=ceil), output_size(W, K[1], S, ceil=ceil), C
     results = {}
-    for kernels in (numpy, loops):
+    for backend in (numpy, loops):
         y, where, average = np.empty(shape), np.empty(shape, np.uint8), np.empty(shape)
-        kernels.max_pool(x, K, S, y, where)
-        kernels.average_pool(x, K, S, average)
+        backend.max_pool(x, K, S, y, where)
+        backend.average_pool(x, K, S, average)
         dy = np.random.default_rng(seed).standard_normal(shape)
         dx, every, share = (np.empty_like(x) for _ in range(3))
-        kernels.max_pool_backward(dy, where, K, S, dx)
-        kernels.max_pool_backward_ties(dy, x, y, K, S, every)
-        kernels.average_pool_backward(dy, K, S, share)
-        results[kernels] = y, where, average, dx, every, share
+        backend.max_pool_backward(dy, where, K, S, dx)
+        backend.max_pool_backward_ties(dy, x, y, K, S, every)
+        backend.average_pool_backward(dy, K, S, share)
+        results[backend] = y, where, average, dx, every, share
     for fast, slow in zip(results[numpy], results[loops], strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
 
@@ -123,16 +127,50 @@ def test_output_size_counts_windows(size, kernel, stride, pad, ceil, windows):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_biases_and_relu_are_the_loops_to_the_bit_and_what_is_no_number_stays(dtype):
-    rng = np.random.default_rng(3)
-    x, b = rng.standard_normal((9, 5)).astype(dtype), rng.standard_normal(5).astype(dtype)
-    x[0, 0], x[1, 1], x[2, 2] = np.nan, -b[1], np.inf
-    for kernel in ("add_bias", "add_bias_relu"):
-        fast, slow = x.copy(), x.copy()
-        getattr(numpy, kernel)(fast, b)
-        getattr(loops, kernel)(slow, b)
-        np.testing.assert_array_equal(fast, slow)
+def test_relu_lets_what_is_no_number_through_and_rows_are_summed(dtype):
+    x = np.random.default_rng(3).standard_normal((9, 5)).astype(dtype)
+    x[0, 0], x[1, 1], x[2, 2] = np.nan, 0, np.inf
+    fast, slow = x.copy(), x.copy()
+    numpy.relu(x, fast)
+    loops.relu(x, slow)
+    np.testing.assert_array_equal(fast, slow)
     fast, slow = np.full(5, np.nan, dtype), np.full(5, np.nan, dtype)
     numpy.sum_rows(x[3:], fast)
     loops.sum_rows(x[3:], slow)
     np.testing.assert_allclose(fast, slow, rtol=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+@pytest.mark.parametrize("kind", ["lrn", "spatial_norm"])
+@pytest.mark.parametrize(("C", "n"), [(1, 5), (3, 5), (11, 5), (7, 3)])
+def test_response_normalisation_does_what_the_loops_say(kind, C, n, beta):
+    """With alpha = 0.3: at the paper's 1e-4 one could leave out the sum and pass."""
+    x, dy = np.random.default_rng(C).standard_normal((2, 2, 4, 3, C))
+    results = []
+    for backend in (numpy, loops):
+        y, s, dx = (np.full_like(x, np.nan) for _ in range(3))
+        getattr(backend, kind)(x, n, 2.0, 0.3, beta, y, s)
+        getattr(backend, f"{kind}_backward")(dy, x, s, n, 0.3, beta, dx)
+        results.append((y, s, dx))
+    np.testing.assert_allclose(*results, rtol=1e-12, atol=1e-14)
+
+
+def test_crops_are_finished_with_their_own_part_of_the_mean():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, 4, 4, 3), np.uint8)
+    places = np.array([[0, 2, 0, 0], [1, 0, 1, 1], [2, 2, 0, 1]], np.int32)
+    mean, shifts = rng.random((6, 6, 3)) * 255, rng.standard_normal((3, 3))
+    fast, slow = np.full((3, 4, 4, 3), np.nan), np.full((3, 4, 4, 3), np.nan)
+    numpy.finish_crops(pixels, places, mean, shifts, 1 / 64, fast)
+    loops.finish_crops(pixels, places, mean, shifts, 1 / 64, slow)
+    np.testing.assert_allclose(fast, slow, rtol=1e-12)
+
+
+def test_every_backend_has_every_kernel_of_the_contract_with_the_same_arguments():
+    """A layer calls them by name, whatever the device: one that is missing shows only there."""
+    contract = dict(re.findall(r"^    (\w+)\(([\w, ]+)\)", kernels.__doc__, re.MULTILINE))
+    assert len(contract) > 15
+    for backend in (loops, numpy, cupy):
+        for name, arguments in contract.items():
+            assert list(inspect.signature(getattr(backend, name)).parameters) == \
+                arguments.split(", "), (backend.__name__, name)

@@ -39,9 +39,7 @@ def test_dropout_drops_in_training_and_halves_in_the_test():
 
 def test_dropout_draws_another_mask_for_each_step_name_and_seed_and_no_other():
     def mask(seed, name, step):
-        drop = Dropout(0.5, name=name, seed=seed)
-        drop.step = step
-        return drop.mask((64,))
+        return Dropout(0.5, name=name, seed=seed).mask((64,), step)
 
     np.testing.assert_array_equal(mask(0, "fc6", 5), mask(0, "fc6", 5))
     others = [mask(0, "fc6", 5), mask(1, "fc6", 5), mask(0, "fc7", 5), mask(0, "fc6", 6)]

@@ -87,4 +87,4 @@ def test_many_pictures_give_what_each_gives_alone():
 
 def test_the_defaults_are_those_of_the_authors_network():
     norm = SpatialResponseNorm()
-    assert (norm.size, norm.k, norm.alpha, norm.beta) == (5, 1, 0.001, 0.75)
+    assert (norm.n, norm.k, norm.alpha, norm.beta) == (5, 1, 0.001, 0.75)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import sqrt
 
-from tinyalex.devices import HOST, CpuDevice
+from tinyalex.devices import HOST, Device
 from tinyalex.layers import (
     Conv2D,
     Dropout,
@@ -180,7 +180,7 @@ def final_side(size: Size) -> int:
 
 
 def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
-          devices: Sequence[CpuDevice] = (HOST,), *, towers: int = 2, seed: int = 0,
+          devices: Sequence[Device] = (HOST,), *, towers: int = 2, seed: int = 0,
           keep: float = 0.5, init: str = "he", edit: Callable[..., Tower] | None = None,
           side: int | None = None) -> Network:
     """A network of so many towers, each of which gives the scores of its share of the classes.
@@ -204,30 +204,30 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
                    devices, seed)
 
 
-def paper(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), init: str = "paper",
+def paper(classes: int = 1000, devices: Sequence[Device] = (HOST,), init: str = "paper",
           **options) -> Network:
     """The paper's network, 224×224: 60,965,224 parameters with 1000 classes. With towers=1 its
     control with one tower (section 3.2): 59,798,312. options: see `build`."""
     return build(paper_tower, PAPER, classes, devices, init=init, **options)
 
 
-def original(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), init: str = "original",
+def original(classes: int = 1000, devices: Sequence[Device] = (HOST,), init: str = "original",
              **options) -> Network:
     """The network that the authors ran, 224×224. options: see `build`."""
     return build(original_tower, PAPER, classes, devices, init=init, **options)
 
 
-def half(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), **options) -> Network:
+def half(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
     """The paper's net with half the pixels and half the kernels, 112×112. options: see `build`."""
     return build(paper_tower, HALF, classes, devices, **options)
 
 
-def tiny(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), **options) -> Network:
+def tiny(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
     """The paper's net in small, for pictures of 64×64: trains in a minute or two on a laptop.
     options: see `build`."""
     return build(paper_tower, TINY, classes, devices, **options)
 
 
-def cifar(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), **options) -> Network:
+def cifar(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
     """The paper's net in small, for the 32×32 pictures of CIFAR-10. options: see `build`."""
     return build(paper_tower, CIFAR, classes, devices, **options)

@@ -7,7 +7,7 @@ What differs from the paper's net is told with each. docs/weights.md shows how t
 from collections.abc import Sequence
 
 from tinyalex.architectures.alexnet import Size, Tower, build, final_side, paper_tower
-from tinyalex.devices import HOST, CpuDevice
+from tinyalex.devices import HOST, Device
 from tinyalex.layers import (
     AveragePool2D,
     Conv2D,
@@ -126,21 +126,21 @@ def cifar10_quick_tower(size: Size, classes: int, towers: int, keep: float, std:
     ]
 
 
-def caffe(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), init: str = "caffe",
+def caffe(classes: int = 1000, devices: Sequence[Device] = (HOST,), init: str = "caffe",
           **options) -> Network:
     """Caffe's bvlc_alexnet, 227×227: 60,965,224 parameters with 1000 classes, as the paper's.
     options: see `alexnet.build`."""
     return build(caffe_tower, CAFFE, classes, devices, init=init, **options)
 
 
-def torchvision(classes: int = 1000, devices: Sequence[CpuDevice] = (HOST,), towers: int = 1,
+def torchvision(classes: int = 1000, devices: Sequence[Device] = (HOST,), towers: int = 1,
                 **options) -> Network:
     """torchvision's alexnet, 224×224: 61,100,840 parameters with 1000 classes. options: see
     `alexnet.build`."""
     return build(torchvision_tower, TORCHVISION, classes, devices, towers=towers, **options)
 
 
-def cifar10_quick(classes: int = 10, devices: Sequence[CpuDevice] = (HOST,), towers: int = 1,
+def cifar10_quick(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
                   init: str = "cifar10-quick", **options) -> Network:
     """Caffe's cifar10_quick, 32×32: 145,578 parameters with 10 classes. options: see
     `alexnet.build`."""

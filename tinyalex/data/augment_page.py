@@ -94,17 +94,17 @@ def _colours(some: Dataset, statistics: Statistics, seed: int) -> list[list[Tile
     for noise in (ColourNoise.paper(statistics), ColourNoise.original(statistics)):
         loader = Loader(some, len(statistics.mean), statistics.mean, colour=noise, seed=seed)
         for epoch in (1, 2, 3):
-            x, _ = next(loader.epoch(epoch))
-            for row, one, shift in zip(rows, _pixels(x + statistics.mean),
+            batch, _ = next(loader.epoch(epoch))
+            for row, one, shift in zip(rows, _pixels(batch.pixels + statistics.mean),
                                        noise.shifts(seed, epoch, len(some)), strict=True):
                 row.append(Tile(one, "  ".join(f"{round(part):+d}" for part in shift.tolist())))
     return rows
 
 
 def _means(some: Dataset, statistics: Statistics) -> list[Tile]:
-    x, _ = next(Loader(some, len(statistics.mean), statistics.mean).epoch())
+    batch, _ = next(Loader(some, len(statistics.mean), statistics.mean).epoch())
     return [Tile(_pixels(statistics.mean), "the mean"),
-            *(Tile(_pixels(128 + one / 2), "0 is grey") for one in x),
+            *(Tile(_pixels(128 + one / 2), "0 is grey") for one in batch.pixels),
             Tile(_principal_colours(statistics), "the principal colours, ±2√λ")]
 
 
@@ -120,9 +120,10 @@ def _principal_colours(statistics: Statistics) -> np.ndarray:
 def _ten(some: Dataset, side: int) -> list[list[Tile]]:
     """The picture and its mirror image, each with five crops."""
     picture, whole = some.images[0], some.images.shape[1]
-    x, _ = next(Loader(some.first(1), side, np.zeros((whole, whole, 3), np.float32),
+    batch, _ = next(Loader(some.first(1), side, np.zeros((whole, whole, 3), np.float32),
                        ten_crops=True).epoch())
-    crops = [Tile(crop, "", ((0, 0, side, COLOURS[k % 5]),)) for k, crop in enumerate(_pixels(x))]
+    crops = [Tile(crop, "", ((0, 0, side, COLOURS[k % 5]),))
+             for k, crop in enumerate(_pixels(batch.pixels))]
     frames = _frames(ten_crops(whole, whole, side)[:5].tolist(), side)
     mirrored = tuple((top, whole - side - left, side, c) for top, left, side, c in frames)
     return [[Tile(picture, "corners and centre", frames), *crops[:5]],

@@ -8,9 +8,9 @@ import numpy as np
 
 from tinyalex.data import augment as augmentation
 from tinyalex.data.augment import CENTRE, ColourNoise
-from tinyalex.data.crops import Crops, Mean
 from tinyalex.data.dataset import Dataset
-from tinyalex.devices import MemoryPool
+from tinyalex.devices import Batch, Mean, MemoryPool
+from tinyalex.devices.cpu import CallingThread
 from tinyalex.support.errors import UserError
 
 
@@ -27,8 +27,8 @@ class Loader:
     "centre" always the centre of the mean, never mirrored, as the authors' program did.
     ten_crops: all ten views of each picture, in the order of `augment.ten_crops`, instead of one. A
     batch then has a tenth of the pictures, so that it takes as much memory as without.
-    workers: threads that share the pictures of a batch.
-    raw: batches as `Crops`, bytes that a GPU makes the same pictures of.
+    workers: threads that share the pictures of a batch; 0: the caller of `epoch` does it all.
+    raw: batches as bytes, which the device makes the same pictures of, see `Batch`.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
@@ -63,8 +63,8 @@ class Loader:
         return -(-len(self.dataset) // self.batch_size)
 
     def epoch(self, number: int = 1, first: int = 0,
-              ) -> Iterator[tuple[np.ndarray | Crops, np.ndarray]]:
-        """The batches of one epoch: (N, side, side, 3) float32 and their labels (N,), or of ten
+              ) -> Iterator[tuple[Batch, np.ndarray]]:
+        """The batches of one epoch: pictures (N, side, side, 3) and their labels (N,), or of ten
         crops (10·N, side, side, 3), the ten of a picture one after the other, and labels (N,).
 
         first: how many batches to leave out, for a run that resumes in the middle of an epoch.
@@ -72,30 +72,37 @@ class Loader:
         stops early, the background threads end too.
         """
         order, places, shifts, factor = self._plan(number)
-        with ThreadPoolExecutor(self.workers, "loader") as threads:
-            def begin(batch):
-                some = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-                shape = (*places[some].shape[:2], self.side, self.side, 3)
-                x = self._pool.empty(shape, np.uint8 if self._mean else np.float32)
-                fill = self._cut if self._mean else self._fill
-                parts = [threads.submit(fill, x[k::self.workers], some[k::self.workers],
-                                        places, shifts, factor) for k in range(self.workers)]
-                x = x.reshape(-1, *x.shape[2:])
-                if self._mean:
-                    x = self._crops(x, places[some], [shifts[i] for i in some], factor)
-                return x, self.dataset.labels[some], parts
+        threads = ThreadPoolExecutor(self.workers, "loader") if self.workers else CallingThread()
+        shares = max(1, self.workers)
 
+        def begin(batch):
+            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            views = places[indices].shape[1]
+            x = self._pool.empty((len(indices), views, self.side, self.side, 3),
+                                 np.uint8 if self._mean else np.float32)
+            fill = self._cut if self._mean else self._fill
+            parts = [threads.submit(fill, x[k::shares], indices[k::shares], places, shifts, factor)
+                     for k in range(shares)]
+            x = self._batch(x.reshape(-1, *x.shape[2:]), indices, places, shifts, factor)
+            return x, self.dataset.labels[indices], parts
+
+        try:
             begun = (begin(batch) for batch in range(first, len(self)))
+            start = time.perf_counter()
             ahead = next(begun, None)
             while ahead:
-                x, labels, parts = ahead
-                start = time.perf_counter()
+                (x, labels, parts), ahead = ahead, None
                 for part in parts:
                     part.result()
+                if self.workers:  # one batch ahead is enough, and takes the least memory
+                    ahead = next(begun, None)
                 self.waited += time.perf_counter() - start
-                ahead = next(begun, None)  # one batch is enough, and takes the least memory
                 yield x, labels
                 del x  # let go of this batch's memory before the next one is asked for
+                start = time.perf_counter()
+                ahead = ahead or next(begun, None)
+        finally:
+            threads.shutdown()
 
     def _plan(self, epoch):
         """What is random in an epoch: the order of the pictures, and for every picture its crops,
@@ -130,17 +137,21 @@ class Loader:
             for (top, left, _), out in zip(places[i].tolist(), views, strict=True):
                 out[...] = self.dataset.images[i, top : top + self.side, left : left + self.side]
 
-    def _crops(self, pixels, places, shifts, factor):
-        """What is left to do with these pixels. places: (N, views, 3). shifts: N, or None, each."""
+    def _batch(self, pixels, indices, places, shifts, factor) -> Batch:
+        """The pictures of these indices, ready or with what is left to do with their pixels."""
+        if self._mean is None:
+            return Batch(pixels)
+        places = places[indices]
         views = places.shape[1]
         mirrored = places[..., 2:].reshape(-1, 1)
         if self.mean_crop == "centre":
             where = np.broadcast_to([*self._ten[CENTRE][:2], 0], (len(pixels), 3))
         else:
             where = places.reshape(-1, 3)
-        shifts = [np.zeros(3) if shift is None else shift for shift in shifts for _ in range(views)]
-        return Crops(pixels, np.hstack([where, mirrored]).astype(np.int32),
-                     np.array(shifts, np.float32), self._mean, factor)
+        colours = [np.zeros(3) if shifts[i] is None else shifts[i]
+                   for i in indices for _ in range(views)]
+        return Batch(pixels, np.hstack([where, mirrored]).astype(np.int32),
+                     np.array(colours, np.float32), self._mean, factor)
 
     def view(self, picture: np.ndarray, place: tuple[int, int, int], out: np.ndarray):
         """One view of a picture (S, S, 3) minus its mean, into out (side, side, 3) float32."""

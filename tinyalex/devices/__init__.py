@@ -8,9 +8,10 @@ for an array to cross. Layers see of all this only `device.empty`, `device.over`
 `device.kernels`.
 """
 
-from tinyalex.devices.cpu import HOST, CpuDevice, Ready, available_cores, copy
+from tinyalex.devices.base import Batch, Device, Mean, copy
+from tinyalex.devices.cpu import HOST, CpuDevice, available_cores
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.devices.placement import Devices, parse_placement
 
-__all__ = ["HOST", "CpuDevice", "Devices", "MemoryPool", "Ready", "available_cores", "copy",
-           "parse_placement"]
+__all__ = ["HOST", "Batch", "CpuDevice", "Device", "Devices", "Mean", "MemoryPool",
+           "available_cores", "copy", "parse_placement"]

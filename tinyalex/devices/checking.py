@@ -51,8 +51,6 @@ class CheckedArray(np.ndarray):
 class CheckedKernels:
     """The CPU's kernels, each of which first checks where its arrays live."""
 
-    pack_mask = staticmethod(numpy_kernels.pack_mask)  # on the host
-
     def __getattr__(self, name):
         kernel = getattr(numpy_kernels, name)
 

@@ -1,140 +1,124 @@
 """Some of the machine's cores as a device."""
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
+from tinyalex.devices.base import Batch, Device, Ready, Result, total
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.kernels import numpy as numpy_kernels
 
 
-class Ready:
-    """A result that is there already, where a Future stands on other devices."""
+class CallingThread:
+    """Stands where a pool of threads could: what is submitted is done at once, by the caller."""
 
-    def __init__(self, value):
-        self.value = value
+    def submit(self, work: Callable, *args) -> Ready:
+        return Ready(work(*args))
 
-    def result(self):
-        return self.value
+    def shutdown(self):
+        pass
 
 
-class CpuDevice:
-    """Some of the machine's cores, with a thread that works through what the device is given.
+class CpuDevice(Device):
+    """Some of the machine's cores.
 
-    `run` hands over work and returns at once, so two devices compute side by side: NumPy and BLAS
-    let go of Python's lock while they work. `over` spreads work on many images over the device's
-    own cores.
+    Whoever has one device works on it in the calling thread: a debugger walks from
+    `network.forward` into every layer. `over` shares work on many pictures among the cores, the
+    calling thread first, the others in threads of their own, as NumPy and BLAS let go of Python's
+    lock while they work. Of two devices each has a thread, so that they compute side by side.
 
-    name: "cpu0", "cpu1", … as printed; cores: how many threads it may use; chunk_bytes: how large
-    the arrays should be that a layer works on at a time. Larger ones drop out of the cache; with
-    smaller ones NumPy is called more often, and between two calls a thread has to wait for Python's
-    lock, which costs more than a cache that is a little too small.
+    name: "cpu0", "cpu1", … as printed. cores: how many it may use. own_thread: work in a thread of
+    its own. helpers: threads for the cores beyond the first; without, the calling thread does the
+    work of all of them, one after the other, with the same results.
     """
 
     xp = np
     kernels = numpy_kernels
+    # Larger arrays drop out of the cache; with smaller ones NumPy is called more often, and between
+    # two calls a thread has to wait for Python's lock, which costs more.
     chunk_bytes = 1 << 20
-    lag = 0  # how many training steps the host may be ahead of the device
 
-    def __init__(self, name: str = "cpu0", cores: int = 1):
+    def __init__(self, name: str = "cpu0", cores: int = 1, own_thread: bool = False,
+                 helpers: bool = True):
         self.name, self.cores = name, cores
         self.pool = MemoryPool()
-        self._driver = ThreadPoolExecutor(1, name, initializer=_begin_thread)
-        self._helpers = ThreadPoolExecutor(max(1, cores - 1), f"{name}-helper",
-                                           initializer=_begin_thread)
+        self._driver = ThreadPoolExecutor(1, name) if own_thread else None
+        self._helpers = (ThreadPoolExecutor(cores - 1, f"{name}-helper") if helpers and cores > 1
+                         else CallingThread())
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.cores} core{'s' * (self.cores > 1)}>"
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
-        """A new array on this device; its values are whatever the memory holds."""
         return self.pool.empty(shape, dtype)
 
     def put(self, array: np.ndarray) -> np.ndarray:
-        """The host's array on this device (on the CPU: itself)."""
         return array
 
     def put_into(self, mine: np.ndarray, array: np.ndarray):
-        """Write the host's array over one of this device's."""
         np.copyto(mine, array)
 
     def get(self, array: np.ndarray) -> np.ndarray:
-        """This device's array on the host (on the CPU: itself)."""
         return array
 
     def fetch(self, array: np.ndarray) -> Ready:
-        """This device's array on its way to the host (on the CPU: there already)."""
         return Ready(self.get(array))
 
-    def number(self, value) -> float:
-        """A number that was computed here, for use on the host (on a GPU it stays there, and
-        `float` waits for it)."""
-        return float(value)
+    def upload(self, batch: Batch) -> np.ndarray:
+        return batch.finish(self.put(batch.pixels), self)
 
-    def upload(self, batch: np.ndarray) -> np.ndarray:
-        """A batch of the host's on this device; the host can prepare the next one meanwhile."""
-        return self.put(batch)
-
-    def receive(self, array: np.ndarray, source: "CpuDevice") -> np.ndarray:
-        """A copy, on this device, of an array that lives on `source`; see `copy`."""
+    def receive(self, array: np.ndarray, source: Device) -> np.ndarray:
         mine = self.empty(array.shape, array.dtype)
         np.copyto(mine, array)
         return mine
 
-    def run(self, work: Callable, *args) -> Future:
-        """Start work(*args) on the device's thread, after what was started before."""
-        return self._driver.submit(work, *args)
+    def run(self, work: Callable, *args) -> Result:
+        if self._driver:
+            return self._driver.submit(_quietly, work, *args)
+        return Ready(_quietly(work, *args))
 
-    def over(self, count: int, body: Callable[[slice, int], None], chunk: int | None = None):
-        """Call body(slice, worker) until 0..count is covered, on all of the device's cores.
+    def over(self, count: int, body: Callable[[slice], object], bytes_each: int = 0):
+        self._share(count, bytes_each, lambda pieces: [body(piece) for piece in pieces])
 
-        Each worker takes an equal, fixed, consecutive share, `chunk` at a time (None: all of it at
-        once), so what is computed from what does not depend on chance. Bodies of different workers
-        run at the same time: each writes to places of its own.
-        """
-        share = -(-count // self.cores)
+    def sum_over(self, count: int, body: Callable[[slice], tuple], bytes_each: int = 0) -> tuple:
+        return total(iter(self._share(count, bytes_each, lambda pieces: total(map(body, pieces)))))
 
-        def work(worker):
-            last = min((worker + 1) * share, count)
-            step = chunk or max(1, share)
-            for start in range(worker * share, last, step):
-                body(slice(start, min(start + step, last)), worker)
+    def _share(self, count: int, bytes_each: int, work: Callable[[Iterator[slice]], Any]) -> list:
+        """What work(pieces) returns for each core: it gets an equal, consecutive share of 0..count,
+        cut into pieces of about chunk_bytes."""
+        share = max(1, -(-count // self.cores))
+        step = max(1, self.chunk_bytes // bytes_each) if bytes_each else share
 
-        others = [self._helpers.submit(work, i) for i in range(1, self.cores) if i * share < count]
-        work(0)
-        for other in others:
-            other.result()
+        def pieces(first):
+            last = min(first + share, count)
+            starts = range(first, max(last, first + 1), step)  # of no pictures: one empty piece
+            return (slice(start, min(start + step, last)) for start in starts)
+
+        others = [self._helpers.submit(_quietly, work, pieces(first))
+                  for first in range(share, count, share)]
+        return [work(pieces(0)), *(other.result() for other in others)]
 
     def synchronize(self):
-        """Wait until all is done that this device was given."""
         self.run(lambda: None).result()
 
     def close(self):
-        """End the threads and free the memory."""
-        self._driver.shutdown()
+        if self._driver:
+            self._driver.shutdown()
         self._helpers.shutdown()
         self.pool.trim()
 
 
-def _begin_thread():
-    """NumPy's settings for a thread that computes."""
-    # Training looks at the loss after every step; warnings of overflow would only come on top.
-    np.seterr(all="ignore")
+def _quietly(work: Callable, *args):
+    """Training looks at the loss after every step; NumPy's warnings of overflow would only come on
+    top."""
+    with np.errstate(all="ignore"):
+        return work(*args)
 
 
 HOST = CpuDevice("host")  # where a layer computes that nobody has placed on a device
-
-
-def copy(array, source: CpuDevice, target: CpuDevice):
-    """`array`, which lives on `source`, for use on `target`: the one way across.
-
-    Returns (array on target, bytes that crossed). On the same device nothing is copied.
-    """
-    if source is target:
-        return array, 0
-    return target.receive(array, source), array.nbytes
 
 
 def available_cores() -> int:

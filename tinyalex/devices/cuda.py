@@ -21,14 +21,14 @@ CuPy is imported by `load`, so that this module, like all others, can be importe
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
-from tinyalex.devices.cpu import Ready
+from tinyalex.devices.base import Batch, Device, Ready, total
 from tinyalex.kernels import cupy as cupy_kernels
 from tinyalex.support.errors import UserError
 
@@ -121,16 +121,6 @@ class Fetched:
         return np.frombuffer(self.memory, self.dtype, count).reshape(self.shape).copy()
 
 
-class Number:
-    """A number that a GPU computes: `float` waits for it."""
-
-    def __init__(self, device: "CudaDevice", array):
-        self.device, self.array = device, array
-
-    def __float__(self) -> float:
-        return float(self.device.get(self.array))
-
-
 class _Slot:
     """A batch on its way to the GPU: pinned memory on the host, which the GPU can read by itself,
     and as much on the GPU. copied, read: events, after which the one and the other are free."""
@@ -141,7 +131,7 @@ class _Slot:
 
 
 class Memory:
-    """CuPy's pool of memory on one GPU, with the interface of `devices.MemoryPool`."""
+    """CuPy's pool of memory on one GPU, as a `Pool`."""
 
     def __init__(self, device: "CudaDevice"):
         self.device, self._peak = device, 0
@@ -171,19 +161,20 @@ class Memory:
             self.device.xp.get_default_memory_pool().free_all_blocks()
 
 
-class CudaDevice:
+class CudaDevice(Device):
     """A GPU, with a stream for what it computes and one for the batches that come up.
 
     Two devices on the same GPU have streams of their own, and hand each other copies, as if there
-    were two. The interface is that of `CpuDevice`.
+    were two.
 
-    index: CUDA's number of the GPU. name: as printed. lag: how many training steps the host may be
-    ahead. chunk_bytes: how much working memory a layer should take at a time: large enough that a
-    product fills the GPU, and a small part of the memory that is free at the start.
+    index: CUDA's number of the GPU. name: as printed. chunk_bytes: large enough that a product
+    fills the GPU, and a small part of the memory that is free at the start.
     """
 
     kernels = cupy_kernels
-    cores, lag = 1, 4
+    cores = 1
+    steps_ahead = 4
+    takes_bytes = True
     CHUNK = 1 << 29
 
     def __init__(self, index: int = 0, name: str | None = None):
@@ -199,6 +190,7 @@ class CudaDevice:
         self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
+        self._masks = {}  # by (draw, shape, step): bits that a helper draws meanwhile
         self._bridges = {}  # by source: pinned memory, for copies through the host
         self.through_host = set()  # devices whose memory this one cannot read
 
@@ -212,28 +204,22 @@ class CudaDevice:
             yield
 
     def empty(self, shape: tuple[int, ...], dtype):
-        """A new array on this device; its values are whatever the memory holds."""
         with self.gpu, self.stream:
             return self.xp.empty(shape, dtype)
 
     def put(self, array: np.ndarray):
-        """The host's array on this device. The host may change its own at once."""
         with self.gpu, self.stream:
             return self.xp.array(array)
 
     def put_into(self, mine, array: np.ndarray):
-        """Write the host's array over one of this device's."""
         with self.gpu, self.stream:
             mine[...] = self.xp.array(array, mine.dtype)
 
     def get(self, array) -> np.ndarray:
-        """This device's array on the host. Waits until it is there."""
         with self.gpu, self.stream:
             return array.get()
 
     def fetch(self, array) -> Fetched:
-        """This device's array, or number, on its way to the host, which meanwhile goes on."""
-        array = getattr(array, "array", array)
         with self.gpu, self.stream:
             shape, array = array.shape, self.xp.ascontiguousarray(array)
             memory = self.xp.cuda.alloc_pinned_memory(array.nbytes)
@@ -241,24 +227,22 @@ class CudaDevice:
             arrived = self.stream.record(self.xp.cuda.Event(disable_timing=True))
             return Fetched(memory, arrived, shape, array.dtype)
 
-    def number(self, value) -> Number:
-        """A number that was computed here: it stays, and `float` waits for it."""
-        return Number(self, value)
+    def mask(self, draw, shape, step):
+        """Eight units to a byte, since the mask has to cross. While the GPU is given this step, a
+        thread of the host draws the mask of the next one."""
+        ahead = self._masks.pop((draw, shape, step), None)
+        bits = ahead.result() if ahead else _bits(draw, shape, step)
+        self._masks = {key: bits for key, bits in self._masks.items() if key[0] != draw}
+        self._masks[draw, shape, step + 1] = self._helpers.submit(_bits, draw, shape, step + 1)
+        return self.put(bits)
 
-    def prepare(self, work: Callable, *args) -> Future:
-        """Let a thread of the host do what the next step will need, while this one is started."""
-        return self._helpers.submit(work, *args)
+    def upload(self, batch: Batch):
+        """It comes up in the copying stream, while the GPU still computes with the batch before,
+        into one of two places; from there it is copied when it is its turn, and the place is free
+        again."""
+        return batch.finish(self._upload(np.ascontiguousarray(batch.pixels)), self)
 
-    def upload(self, batch):
-        """A batch of the host's, an array or `Crops`, on this device; the host may change its own
-        at once.
-
-        It comes up in the copying stream, while the GPU still computes with the batch before, into
-        one of two places; from there it is copied when it is its turn, and the place is free again.
-        """
-        if not isinstance(batch, np.ndarray):
-            return batch.finish(self)
-        batch = np.ascontiguousarray(batch)
+    def _upload(self, batch: np.ndarray):
         slot = self._slots[0]
         self._slots.reverse()
         slot.copied.synchronize()  # the host's memory is free: this was two batches ago
@@ -283,7 +267,6 @@ class CudaDevice:
             slot.staged = self.xp.empty(size, np.uint8)
 
     def receive(self, array, source: "CudaDevice"):
-        """A copy, on this device, of an array that lives on `source`; see `devices.copy`."""
         with source.gpu, source.stream:
             array = self.xp.ascontiguousarray(array)
             ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))
@@ -312,8 +295,8 @@ class CudaDevice:
         mine.data.copy_from_host_async(memory.ptr, array.nbytes, self.stream)
 
     def run(self, work: Callable, *args) -> Ready:
-        """Start work(*args): what it hands to the GPU waits there for what was started before.
-        UserError where the GPU's memory is full."""
+        """What work hands to the GPU waits there for what was started before. UserError where the
+        GPU's memory is full."""
         try:
             with self.gpu, self.stream:
                 return Ready(work(*args))
@@ -321,24 +304,32 @@ class CudaDevice:
             raise UserError(f"{self.name}: its memory is full ({first_line(error)})",
                             "try a smaller --batch-size, or two GPUs.") from None
 
-    def over(self, count: int, body: Callable[[slice, int], None], chunk: int | None = None):
-        """Call body(slice, 0) until 0..count is covered, in equal parts of at most `chunk`."""
-        parts = -(-count // max(1, chunk or count or 1))
-        for i in range(parts):
-            body(slice(count * i // parts, count * (i + 1) // parts), 0)
+    def over(self, count: int, body: Callable[[slice], object], bytes_each: int = 0):
+        for piece in self._pieces(count, bytes_each):
+            body(piece)
+
+    def sum_over(self, count: int, body: Callable[[slice], tuple], bytes_each: int = 0) -> tuple:
+        return total(map(body, self._pieces(count, bytes_each)))
+
+    def _pieces(self, count: int, bytes_each: int) -> Iterator[slice]:
+        """0..count in equal parts of about chunk_bytes."""
+        parts = max(1, -(-count // max(1, self.chunk_bytes // bytes_each))) if bytes_each else 1
+        return (slice(count * i // parts, count * (i + 1) // parts) for i in range(parts))
 
     def synchronize(self):
-        """Wait until all is done that this device was given."""
         self._copying.synchronize()
         self.stream.synchronize()
 
     def close(self):
-        """Wait for the work to end, and free the memory."""
         self.synchronize()
         self._helpers.shutdown()
         self._slots.clear()
         self._bridges.clear()
         self.pool.trim()
+
+
+def _bits(draw, shape, step) -> np.ndarray:
+    return np.packbits(draw(shape, step))
 
 
 def connect(devices: list[CudaDevice]):

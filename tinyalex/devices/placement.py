@@ -1,10 +1,13 @@
 """From a placement, such as "cpu,cpu", to devices."""
 
+import os
 import re
+from collections.abc import Iterator
 
 from threadpoolctl import threadpool_limits
 
 from tinyalex.devices import cuda
+from tinyalex.devices.base import Device
 from tinyalex.devices.cpu import CpuDevice, available_cores
 from tinyalex.support.errors import UserError
 
@@ -13,25 +16,23 @@ class Devices:
     """The devices of one placement: a list of them that is closed at the end of a `with` block.
 
     While it is open BLAS keeps to one thread a call: the devices' own threads fill the cores, and
-    BLAS threads of many callers would fight over them.
+    BLAS threads of many callers would fight over them. With TINYALEX_STEP=1 in the environment CPU
+    devices work in the calling thread alone, all towers one after the other, so that a debugger
+    steps into each; the results are the same.
     """
 
     def __init__(self, placement: str = "auto", towers: int = 2):
         self._limit = threadpool_limits(1, user_api="blas")
         names = parse_placement(placement, towers)
-        if names[0] == "cpu":
-            cores = max(1, available_cores() // len(names))
-            self.all = [CpuDevice(f"cpu{i}", cores) for i, _ in enumerate(names)]
-        else:
-            self.all = _gpus(names)
+        self.all: list[Device] = (_cpus(len(names)) if names[0] == "cpu" else _gpus(names))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Device]:
         return iter(self.all)
 
     def __len__(self) -> int:
         return len(self.all)
 
-    def __getitem__(self, i: int) -> CpuDevice:
+    def __getitem__(self, i: int) -> Device:
         return self.all[i]
 
     def __enter__(self) -> "Devices":
@@ -46,7 +47,14 @@ class Devices:
         self._limit.restore_original_limits()
 
 
-def _gpus(names: list[str]) -> list:
+def _cpus(count: int) -> list[CpuDevice]:
+    threads = os.environ.get("TINYALEX_STEP") != "1"
+    cores = max(1, available_cores() // count)
+    return [CpuDevice(f"cpu{i}", cores, own_thread=threads and count > 1, helpers=threads)
+            for i in range(count)]
+
+
+def _gpus(names: list[str]) -> list[cuda.CudaDevice]:
     same = len(set(names)) < len(names)
     gpus = [cuda.CudaDevice(int(name.removeprefix("cuda:")), name + f" ({'ab'[i]})" * same)
             for i, name in enumerate(names)]
@@ -61,7 +69,7 @@ def parse_placement(placement: str, towers: int = 2) -> list[str]:
     Raises UserError for a name that is not known, and for a device that is not there.
     """
     if placement == "auto":
-        if gpus := _find_gpus().gpus:
+        if gpus := cuda.find().gpus:
             return [f"cuda:{gpu.index}" for gpu in gpus[:towers]]
         return ["cpu"] * min(towers, available_cores())
     names = [name.strip() for name in placement.split(",")]
@@ -83,12 +91,8 @@ def parse_placement(placement: str, towers: int = 2) -> list[str]:
     return names
 
 
-def _find_gpus():
-    return cuda.find()
-
-
 def _expect_gpus(placement: str, names: list[str]):
-    found = _find_gpus()
+    found = cuda.find()
     if found.problem:
         raise UserError(f"--devices {placement}: {found.problem}", found.hint)
     there = [f"cuda:{gpu.index}" for gpu in found.gpus]

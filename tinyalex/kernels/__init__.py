@@ -16,20 +16,17 @@ made, so that memory is decided in one place, the device:
     average_pool_backward(dy, K, S, dx)
     window_sum(x, n, y)                   x (..., C) -> y (..., C)
     box_sum(x, n, y)                      x (N, H, W, C) -> y (N, H, W, C)
-    relu(x, y)                            any shape
-    relu_backward(dy, y, dx)
-    add_bias(y, b)                        y (..., F) += b (F,)
-    sum_rows(x, y)                        x (R, F) -> y (F,)
-    pack_mask(mask)                       a mask of the host, as `dropout` wants it on the device
-    dropout(x, mask, y)                   y = x * mask, any shape
-    sgd_update(w, v, g, lr, momentum, weight_decay)
-
-What follows is there only where it saves time: the layer computes the same without.
-
-    add_bias_relu(y, b)                   add_bias, then relu in place
     lrn(x, n, k, alpha, beta, y, s)       x (..., C) -> y and s: LocalResponseNorm
     lrn_backward(dy, x, s, n, alpha, beta, dx)
-    finish_crops(pixels, places, mean, shifts, scale, x)     see data/crops.py
+    spatial_norm(x, n, k, alpha, beta, y, s)
+                                          x (N, H, W, C) -> y and s: SpatialResponseNorm
+    spatial_norm_backward(dy, x, s, n, alpha, beta, dx)
+    relu(x, y)                            any shape
+    relu_backward(dy, y, dx)
+    sum_rows(x, y)                        x (R, F) -> y (F,)
+    dropout(x, mask, y)                   y = x * mask, any shape; mask: see `Device.mask`
+    sgd_update(w, v, g, lr, momentum, weight_decay)
+    finish_crops(pixels, places, mean, shifts, scale, x)     see `Batch`
 
 K = (KH, KW), S = stride, P = (before, after) = zeros around each picture: `before` at its top and
 left, `after` at its bottom and right. The shapes say the rest.

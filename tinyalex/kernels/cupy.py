@@ -18,6 +18,8 @@ from functools import cache
 
 import numpy as np
 
+from tinyalex.kernels.norm import normalise, normalise_backward
+
 LARGE = 1 << 31  # from so many elements on an Index has 64 bits; below, 32, which is much faster
 ROWS = 128  # rows that one thread adds up in sum_rows
 
@@ -195,15 +197,6 @@ KERNELS = {
 
     "relu_backward": Kernel("raw T dy, raw T y", "raw T dx", "dx[i] = dy[i] * T(y[i] > 0);"),
 
-    # b is as long as a row of y.
-    "add_bias": Kernel("raw T b", "raw T y", "y[i] += b[Index(i) % F];"),
-
-    # The same, and ReLU: as one pass over memory.
-    "add_bias_relu": Kernel("raw T b", "raw T y", """
-        T one = y[i] + b[Index(i) % F];
-        y[i] = one <= 0 ? T(0) : one;
-    """),
-
     # y[p, f] = the sum of x[r, f] over the rows r from p·ROWS to (p + 1)·ROWS − 1
     "sum_rows": Kernel("raw T x, int64 rows", "raw T y", """
         Index q = i, f = q % F, first = q / F * ROWS, last = min(first + ROWS, Index(rows));
@@ -308,20 +301,20 @@ def lrn_backward(dy, x, s, n, alpha, beta, dx):
                             ROOTS=int(beta == 0.75))
 
 
+def spatial_norm(x, n, k, alpha, beta, y, s):
+    normalise(x, box_sum, n, k, alpha, beta, y, s)
+
+
+def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
+    normalise_backward(dy, x, s, box_sum, n, alpha, beta, dx)
+
+
 def relu(x, y):
     KERNELS["relu"](y.size, x, y)
 
 
 def relu_backward(dy, y, dx):
     KERNELS["relu_backward"](dx.size, dy, y, dx)
-
-
-def add_bias(y, b):
-    KERNELS["add_bias"](y.size, b, y, F=len(b))
-
-
-def add_bias_relu(y, b):
-    KERNELS["add_bias_relu"](y.size, b, y, F=len(b))
 
 
 def sum_rows(x, y):
@@ -335,11 +328,6 @@ def sum_rows(x, y):
         if parts == 1:
             return
         x = out
-
-
-def pack_mask(mask: np.ndarray) -> np.ndarray:
-    """Eight units to a byte: the mask has to cross to the GPU."""
-    return np.packbits(mask)
 
 
 def dropout(x, mask, y):

@@ -97,11 +97,8 @@ def window_sum(x, n, y):
 
 def box_sum(x, n, y):
     """y[., h, w, .] = the sum of x over the pixels at most n // 2 rows and n // 2 columns away."""
-    N, H, W, C = x.shape
-    for b, h, w, c in np.ndindex(x.shape):
-        rows = range(max(0, h - n // 2), min(H, h + n // 2 + 1))
-        columns = range(max(0, w - n // 2), min(W, w + n // 2 + 1))
-        y[b, h, w, c] = sum(x[b, i, j, c] for i in rows for j in columns)
+    for i in np.ndindex(x.shape):
+        y[i] = sum(x[j] for j in _box(i, n, x.shape))
 
 
 def lrn(x, n, k, alpha, beta, y, s):
@@ -124,6 +121,28 @@ def lrn_backward(dy, x, s, n, alpha, beta, dx):
         dx[index] = dy[index] * s[index] ** -beta - 2 * alpha * beta * x[index] * through
 
 
+def _box(index, n, shape):
+    """The pixels of the same map at most n // 2 rows and n // 2 columns away."""
+    b, h, w, c = index
+    for i in range(max(0, h - n // 2), min(shape[1], h + n // 2 + 1)):
+        for j in range(max(0, w - n // 2), min(shape[2], w + n // 2 + 1)):
+            yield b, i, j, c
+
+
+def spatial_norm(x, n, k, alpha, beta, y, s):
+    """Divide by a power of the squares of the pixels around: `SpatialResponseNorm`."""
+    for i in np.ndindex(x.shape):
+        scale = k + alpha * sum(x[j] ** 2 for j in _box(i, n, x.shape))
+        y[i], s[i] = x[i] * scale**-beta, scale
+
+
+def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
+    """What dx is made of, as the docstring of `SpatialResponseNorm` derives it."""
+    for i in np.ndindex(x.shape):
+        through = sum(dy[j] * x[j] * s[j] ** (-beta - 1) for j in _box(i, n, x.shape))
+        dx[i] = dy[i] * s[i] ** -beta - 2 * alpha * beta * x[i] * through
+
+
 def relu(x, y):
     """y = max(0, x); what is no number stays so."""
     for i in np.ndindex(x.shape):
@@ -136,28 +155,11 @@ def relu_backward(dy, y, dx):
         dx[i] = dy[i] if y[i] > 0 else 0
 
 
-def add_bias(y, b):
-    """y[..., f] += b[f], in place."""
-    for i in np.ndindex(y.shape):
-        y[i] += b[i[-1]]
-
-
-def add_bias_relu(y, b):
-    """y[..., f] = max(0, y[..., f] + b[f]), in place; what is no number stays so."""
-    for i in np.ndindex(y.shape):
-        y[i] = 0 if y[i] + b[i[-1]] <= 0 else y[i] + b[i[-1]]
-
-
 def sum_rows(x, y):
     """y[f] = the sum of x[r, f] over all rows r."""
     y[...] = 0
     for r, f in np.ndindex(x.shape):
         y[f] += x[r, f]
-
-
-def pack_mask(mask):
-    """The mask as it is."""
-    return mask
 
 
 def dropout(x, mask, y):

@@ -10,6 +10,8 @@ from math import prod
 
 import numpy as np
 
+from tinyalex.kernels.norm import normalise, normalise_backward
+
 LINE = 64  # bytes of a cache line
 
 
@@ -45,22 +47,14 @@ def im2col(x, K, S, P, cols):
 
 
 def col2im(cols, S, P, dx):
-    """Adds up over KH first, then over KW: KH + KW strided additions instead of KH·KW.
-
-    The KW·C numbers of one kernel row lie side by side in cols, so that the KH additions, which
-    have nearly all the work, run over long pieces of memory; what is left for the other KW, which
-    run over C numbers at a time, is smaller by KH / S. Each is clipped to the picture.
-    """
-    N, OH, OW, KH, KW, C = cols.shape
-    rows = empty((N, dx.shape[1], OW, KW, C), dx.dtype)
-    rows[...] = 0
-    for kh in range(KH):
-        pixels, windows = _clip(kh - P[0], S, OH, dx.shape[1])
-        rows[:, pixels] += cols[:, windows, :, kh]
+    """KH·KW additions, one for each place in the kernel, each clipped to the picture."""
+    _, OH, OW, KH, KW, _ = cols.shape
     dx[...] = 0
-    for kw in range(KW):
-        pixels, windows = _clip(kw - P[0], S, OW, dx.shape[2])
-        dx[:, :, pixels] += rows[:, :, windows, kw]
+    for kh in range(KH):
+        rows, from_h = _clip(kh - P[0], S, OH, dx.shape[1])
+        for kw in range(KW):
+            columns, from_w = _clip(kw - P[0], S, OW, dx.shape[2])
+            dx[:, rows, columns] += cols[:, from_h, from_w, kh, kw]
 
 
 def _clip(offset, S, count, size):
@@ -196,6 +190,26 @@ def box_sum(x, n, y):
         y[:, :, :-d] += high[:, :, d:]
 
 
+def lrn(x, n, k, alpha, beta, y, s):
+    """See norm.py."""
+    normalise(x, window_sum, n, k, alpha, beta, y, s)
+
+
+def lrn_backward(dy, x, s, n, alpha, beta, dx):
+    """See norm.py."""
+    normalise_backward(dy, x, s, window_sum, n, alpha, beta, dx)
+
+
+def spatial_norm(x, n, k, alpha, beta, y, s):
+    """See norm.py."""
+    normalise(x, box_sum, n, k, alpha, beta, y, s)
+
+
+def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
+    """See norm.py."""
+    normalise_backward(dy, x, s, box_sum, n, alpha, beta, dx)
+
+
 def relu(x, y):
     """y = max(0, x)."""
     np.maximum(x, 0, out=y)
@@ -206,29 +220,12 @@ def relu_backward(dy, y, dx):
     np.multiply(dy, y > 0, out=dx)
 
 
-def add_bias(y, b):
-    """y += b, in place, for y (..., F)."""
-    y += b
-
-
-def add_bias_relu(y, b):
-    """max(0, y + b) = max(−b, y) + b, to the bit: NumPy's maximum is many times faster for two rows
-    of numbers than for a row and the number 0."""
-    np.maximum(y, -b, out=y)
-    y += b
-
-
 def sum_rows(x, y):
     """A product with ones: x.sum(axis=0) is several times slower, since NumPy adds row to row, and
     these are short."""
     ones = empty((1, len(x)), x.dtype)
     ones[...] = 1
     np.matmul(ones, x, out=y[None])
-
-
-def pack_mask(mask):
-    """The mask as it is: it does not have to cross."""
-    return mask
 
 
 def dropout(x, mask, y):
@@ -244,3 +241,14 @@ def sgd_update(w, v, g, lr, momentum, weight_decay):
     np.multiply(g, lr, out=step)
     v -= step
     w += v
+
+
+def finish_crops(pixels, places, mean, shifts, scale, x):
+    """x = (pixels - mean + shift) * scale, picture by picture."""
+    side = x.shape[1]
+    for i, (top, left, mean_mirrored, mirrored) in enumerate(places.tolist()):
+        part = mean[top : top + side, left : left + side]
+        x[i] = pixels[i, :, ::-1] if mirrored else pixels[i]
+        x[i] -= part[:, ::-1] if mean_mirrored else part
+    x += shifts[:, None, None]
+    x *= x.dtype.type(scale)

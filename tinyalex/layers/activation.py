@@ -15,7 +15,6 @@ class ReLU(Layer):
     """
 
     keeps = "y"
-    done_before = False  # the layer before took the ReLU, just now; see `Network`
 
     def __init__(self, name: str = "relu", inplace: bool = False):
         super().__init__(name)
@@ -24,11 +23,10 @@ class ReLU(Layer):
     def forward(self, x, remember=False):
         y = x if self.inplace else self.device.empty(x.shape, x.dtype)
 
-        def some(pictures, worker):
+        def rectify(pictures):
             self.device.kernels.relu(x[pictures], y[pictures])
 
-        if not self.done_before:
-            self._over(x, some)
+        self._over(x, rectify)
         self._keep(remember, y)
         return y
 
@@ -36,10 +34,10 @@ class ReLU(Layer):
         (y,) = self._recall()
         dx = dy if self.inplace else self.device.empty(dy.shape, dy.dtype)
 
-        def some(pictures, worker):
+        def let_through(pictures):
             self.device.kernels.relu_backward(dy[pictures], y[pictures], dx[pictures])
 
-        self._over(dy, some)
+        self._over(dy, let_through)
         return dx
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyalex.devices import HOST
+from tinyalex.devices import HOST, Device
 from tinyalex.support.errors import UserError
 
 Spread = float | Callable[["Weighted"], float]  # a number, or what gives it for a layer
@@ -25,8 +25,8 @@ class Layer:
     def __init__(self, name: str = ""):
         self.name = name or type(self).__name__.lower()
         self.params, self.grads = {}, {}
-        self.device = HOST
-        self.kept = None
+        self.device: Device = HOST
+        self.kept: tuple | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -36,6 +36,10 @@ class Layer:
 
     def backward(self, dy):
         raise NotImplementedError
+
+    def settle(self, device: Device, tower: int, seed: int):
+        """Take a place in a network: on this device, in tower 0, 1, …; seed: of what is random."""
+        self.device = device
 
     def initialise(self, rng: np.random.Generator, dtype=np.float32) -> "Layer":
         """Draw the parameters, if there are any."""
@@ -67,16 +71,10 @@ class Layer:
         kept, self.kept = self.kept, None
         return kept
 
-    def _over(self, x, body: Callable[[slice, int], None], bytes_each: int | None = None,
-              at_least: int = 1):
-        """Call body(pictures, worker) until all pictures of x are covered, a few at a time, so
-        that what is read and written stays in the processor's cache. See `CpuDevice.over`.
-
-        x may be anything else that can be cut along its first axis. bytes_each: how large one of
-        them is in the arrays that the work is done in, if not as in x. at_least: how many to take
-        at a time even if that is more than the device likes."""
-        each = bytes_each or x[:1].nbytes
-        self.device.over(len(x), body, max(at_least, self.device.chunk_bytes // max(1, each)))
+    def _over(self, x, body: Callable[[slice], object]):
+        """Call body(pictures) until all pictures of x are covered, a few at a time, so that what is
+        read and written stays in the processor's cache. See `Device.over`."""
+        self.device.over(len(x), body, x[:1].nbytes)
 
 
 class Weighted(Layer):
@@ -89,7 +87,6 @@ class Weighted(Layer):
     """
 
     keeps = "x"
-    relu_too = False  # take the ReLU as well, just now; see `Network`
 
     def __init__(self, shape: tuple[int, ...], std: Spread, bias: float, name: str, rng=None):
         super().__init__(name)
@@ -123,16 +120,11 @@ class Weighted(Layer):
                 f"{self.name} has no weights yet. HINT: build it with rng=0, or call initialise.")
         return self.params["W"], self.params["b"]
 
-    def _add_bias(self, y, b):
-        kernels = self.device.kernels
-        (kernels.add_bias_relu if self.relu_too else kernels.add_bias)(y, b)
-
-    def _gradients(self):
-        """The arrays that backward fills: made once, then written over at each step."""
-        for key, value in self.params.items():
-            if key not in self.grads or self.grads[key].dtype != value.dtype:
-                self.grads[key] = self.device.empty(value.shape, value.dtype)
-        return self.grads["W"], self.grads["b"]
+    def _sum_rows(self, dy):
+        """db: the sum of dy (R, F) over its rows."""
+        db = self.device.empty(dy.shape[1:], dy.dtype)
+        self.device.kernels.sum_rows(dy, db)
+        return db
 
 
 def expect_maps(layer: Layer, shape: tuple[int, ...], channels: int | None = None):

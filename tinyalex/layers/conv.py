@@ -29,10 +29,6 @@ class Conv2D(Weighted):
     of the picture.
     """
 
-    # In backward each piece of work writes all of dW once more, a large share of the time where
-    # maps have few pixels. So a piece takes at least so many places, if need be of more pictures.
-    places = 512
-
     def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1,
                  pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  input_gradient: bool = True, name: str = "conv", rng=None):
@@ -58,62 +54,43 @@ class Conv2D(Weighted):
         return int(np.prod(self.output_shape(shape)) * np.prod(self.W_shape[:3]))
 
     def _columns(self, x, OH, OW):
-        """Columns (n, OH, OW, KH, KW, C), and the same memory as a matrix (n·OH·OW, KH·KW·C)."""
+        """The matrix (N·OH·OW, KH·KW·C)."""
         cols = self.device.empty((len(x), OH, OW, *self.W_shape[:3]), x.dtype)
         self.device.kernels.im2col(x, self.K, self.S, self.P, cols)
-        return cols, cols.reshape(len(x) * OH * OW, -1)
+        return cols.reshape(len(x) * OH * OW, -1)
 
-    def _column_bytes(self, OH, OW, dtype):
-        return OH * OW * int(np.prod(self.W_shape[:3])) * dtype.itemsize
+    def _column_bytes(self, OH, OW, dtype) -> int:
+        return OH * OW * self.inputs * dtype.itemsize
 
     def forward(self, x, remember=False):
         W, b = self._weights()
         OH, OW, F = self.output_shape(x.shape[1:])
         y = self.device.empty((len(x), OH, OW, F), x.dtype)
 
-        def some(pictures, worker):
-            _, cols = self._columns(x[pictures], OH, OW)
+        def convolve(pictures):
             out = y[pictures].reshape(-1, F)
-            np.matmul(cols, W.reshape(-1, F), out=out)
-            self._add_bias(out, b)
+            np.matmul(self._columns(x[pictures], OH, OW), W.reshape(-1, F), out=out)
+            out += b
 
-        self._over(x, some, self._column_bytes(OH, OW, x.dtype))
+        self.device.over(len(x), convolve, self._column_bytes(OH, OW, x.dtype))
         self._keep(remember, x)
         return y
 
     def backward(self, dy):
         (x,) = self._recall()
-        W, _ = self._weights()
-        _, OH, OW, F = dy.shape
-        W = W.reshape(-1, F)
+        W, (_, OH, OW, F) = self.params["W"].reshape(self.inputs, -1), dy.shape
         dx = self.device.empty(x.shape, x.dtype) if self.input_gradient else None
-        dWs, dbs = self._sums_by_worker()
 
-        def some(pictures, worker):
-            shaped, cols = self._columns(x[pictures], OH, OW)
-            out = dy[pictures].reshape(-1, F)
-            dWs[worker] += np.matmul(cols.T, out, out=self.device.empty(W.shape, W.dtype))
-            db = self.device.empty((F,), W.dtype)
-            self.device.kernels.sum_rows(out, db)
-            dbs[worker] += db
+        def gradients(pictures):
+            cols, out = self._columns(x[pictures], OH, OW), dy[pictures].reshape(-1, F)
+            dW = np.matmul(cols.T, out, out=self.device.empty(W.shape, W.dtype))
+            db = self._sum_rows(out)
             if dx is not None:
-                np.matmul(out, W.T, out=cols)  # cols has done its work: dcols takes its place
-                self.device.kernels.col2im(shaped, self.S, self.P, dx[pictures])
+                dcols = np.matmul(out, W.T, out=cols)  # cols has done its work
+                self.device.kernels.col2im(dcols.reshape(-1, OH, OW, *self.W_shape[:3]),
+                                           self.S, self.P, dx[pictures])
+            return dW, db
 
-        self._over(x, some, self._column_bytes(OH, OW, x.dtype), -(-self.places // (OH * OW)))
-        for sums in (dWs, dbs):
-            for other in sums[1:]:
-                sums[0] += other
+        dW, db = self.device.sum_over(len(x), gradients, self._column_bytes(OH, OW, x.dtype))
+        self.grads["W"], self.grads["b"] = dW.reshape(self.W_shape), db
         return dx
-
-    def _sums_by_worker(self):
-        """Zeros, in which each worker adds up the gradients of its own pictures. The first
-        worker's are grads["W"] (as a matrix) and grads["b"] themselves."""
-        dW, db = self._gradients()
-        dWs, dbs = [dW.reshape(-1, dW.shape[-1])], [db]
-        for _ in range(self.device.cores - 1):
-            dWs.append(self.device.empty(dWs[0].shape, dW.dtype))
-            dbs.append(self.device.empty(db.shape, db.dtype))
-        for zeros in dWs + dbs:
-            zeros[...] = 0
-        return dWs, dbs

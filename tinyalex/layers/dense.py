@@ -64,26 +64,26 @@ class Linear(Weighted):
         W, b = self._weights()
         y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
 
-        def some(columns, worker):
+        def multiply(columns):
             np.matmul(x, W[:, columns], out=y[:, columns])
-            self._add_bias(y[:, columns], b[columns])
 
-        self.device.over(W.shape[1], some)
+        self.device.over(W.shape[1], multiply)
+        y += b
         self._keep(remember, x)
         return y
 
     def backward(self, dy):
         (x,) = self._recall()
         W, _ = self._weights()
-        dW, db = self._gradients()
-        dx = self.device.empty(x.shape, x.dtype)
+        self.grads.clear()  # dW is large: it takes the memory of the last one
+        dW, dx = self.device.empty(W.shape, W.dtype), self.device.empty(x.shape, x.dtype)
 
-        def some(rows, worker):
+        def multiply(rows):
             np.matmul(x.T[rows], dy, out=dW[rows])
             np.matmul(dy, W.T[:, rows], out=dx[:, rows])
 
-        self.device.over(W.shape[0], some)
-        np.sum(dy, axis=0, out=db)
+        self.device.over(W.shape[0], multiply)
+        self.grads["W"], self.grads["b"] = dW, self._sum_rows(dy)
         return dx
 
 
@@ -104,46 +104,42 @@ class Dropout(Layer):
     forward that drops adds 1 to `step`.
     """
 
+    drops = True
+
     def __init__(self, keep: float = 0.5, name: str = "dropout", seed: int = 0):
         super().__init__(name)
         if not 0 < keep <= 1:
             raise UserError(f"{name}: keep={keep} is no share of the units", "0 < keep <= 1.")
         self.keep, self.seed, self.step = keep, seed, 0
-        self.ahead = {}  # the mask of the next step, where the device prepares it meanwhile
+
+    def settle(self, device, tower, seed):
+        super().settle(device, tower, seed)
+        self.seed = seed
 
     def extra_bytes(self, shape, itemsize):
         return int(np.prod(shape))
 
-    def mask(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The mask of the current step, on the host: booleans, true for the units that stay."""
-        return self._draw(shape, self.step)
-
-    def _draw(self, shape, step):
+    def mask(self, shape: tuple[int, ...], step: int) -> np.ndarray:
+        """The mask of a step, on the host: booleans, true for the units that stay."""
         key = [self.seed, zlib.crc32(self.name.encode())]
         random = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, step]))
         return random.random(shape, np.float32) < self.keep
 
-    drops = True
-
     def forward(self, x, remember=False, drop=False):
-        if not drop:
-            self._keep(remember, None)
-            return x * x.dtype.type(self.keep)
-        ahead = self.ahead.pop((x.shape, self.step), None)
-        mask = ahead.result() if ahead else self.mask(x.shape)
-        m = self.device.put(self.device.kernels.pack_mask(mask))
-        self.step += 1
-        if self.device.lag:  # the host has time to spare
-            following = x.shape, self.step
-            self.ahead = {following: self.device.prepare(self._draw, *following)}
+        m = None
+        if drop:
+            m = self.device.mask(self.mask, x.shape, self.step)
+            self.step += 1
         self._keep(remember, m)
         return self._masked(x, m)
 
     def backward(self, dy):
         (m,) = self._recall()
-        return dy * dy.dtype.type(self.keep) if m is None else self._masked(dy, m)
+        return self._masked(dy, m)
 
     def _masked(self, x, m):
+        if m is None:
+            return x * x.dtype.type(self.keep)
         y = self.device.empty(x.shape, x.dtype)
         self.device.kernels.dropout(x, m, y)
         return y

@@ -15,17 +15,17 @@ class SoftmaxCrossEntropy(Layer):
 
     Backward. d(-log p_label)/dx_k = p_k - [k is the label], so dx = (p - onehot) / N.
 
-    x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. The loss is a float; on a GPU it stays
-    there, and float() waits for it.
+    x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. The loss is a number on the
+    device; float() waits for it.
     """
 
-    def forward(self, x, labels, remember: bool = False) -> float:
+    def forward(self, x, labels, remember: bool = False):
         xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
         true = xp.arange(len(x)), self.device.put(labels)
         self._keep(remember, log_p, true)
-        return self.device.number(-log_p[true].mean())
+        return -log_p[true].mean()
 
     def backward(self):
         log_p, true = self._recall()

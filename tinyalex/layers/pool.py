@@ -60,11 +60,11 @@ class MaxPool2D(Pool2D):
         first = self.ties == "first"
         where = self.device.empty(shape, np.uint8) if remember and first else None
 
-        def some(pictures, worker):
+        def pool(pictures):
             place = None if where is None else where[pictures]
             self.device.kernels.max_pool(x[pictures], self.K, self.S, y[pictures], place)
 
-        self._over(y, some)
+        self._over(y, pool)
         self._keep(remember, *((where, x.shape) if first else (x, y)))
         return y
 
@@ -75,11 +75,11 @@ class MaxPool2D(Pool2D):
         where, shape = self._recall()
         dx = self.device.empty(shape, dy.dtype)
 
-        def some(pictures, worker):
+        def hand_back(pictures):
             self.device.kernels.max_pool_backward(
                 dy[pictures], where[pictures], self.K, self.S, dx[pictures])
 
-        self._over(dy, some)
+        self._over(dy, hand_back)
         return dx
 
     def _backward_all(self, dy):
@@ -88,11 +88,11 @@ class MaxPool2D(Pool2D):
         x, y = self._recall()
         dx = self.device.empty(x.shape, dy.dtype)
 
-        def some(pictures, worker):
+        def hand_back(pictures):
             self.device.kernels.max_pool_backward_ties(
                 dy[pictures], x[pictures], y[pictures], self.K, self.S, dx[pictures])
 
-        self._over(dy, some)
+        self._over(dy, hand_back)
         return dx
 
 
@@ -107,10 +107,10 @@ class AveragePool2D(Pool2D):
     def forward(self, x, remember=False):
         y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
 
-        def some(pictures, worker):
+        def pool(pictures):
             self.device.kernels.average_pool(x[pictures], self.K, self.S, y[pictures])
 
-        self._over(y, some)
+        self._over(y, pool)
         self._keep(remember, x.shape)
         return y
 
@@ -118,9 +118,9 @@ class AveragePool2D(Pool2D):
         (shape,) = self._recall()
         dx = self.device.empty(shape, dy.dtype)
 
-        def some(pictures, worker):
+        def hand_back(pictures):
             self.device.kernels.average_pool_backward(
                 dy[pictures], self.K, self.S, dx[pictures])
 
-        self._over(dy, some)
+        self._over(dy, hand_back)
         return dx

@@ -13,12 +13,16 @@ class OwnMaps(Layer):
     Backward: dx[..., t·C : (t + 1)·C] = dy, and 0 in the maps of the others.
 
     x, dx: (N, H, W, towers·C). y, dy: (N, H, W, C). With one tower nothing happens.
-    towers: how many there are. `tower`, t above, is set by the network.
+    towers: how many there are. `tower`, t above, is set by `settle`.
     """
 
     def __init__(self, towers: int, name: str = "own"):
         super().__init__(name)
         self.towers, self.tower = towers, 0
+
+    def settle(self, device, tower, seed):
+        super().settle(device, tower, seed)
+        self.tower = tower
 
     def output_shape(self, shape):
         if shape[-1] % self.towers:

@@ -7,7 +7,7 @@ from tinyalex.architectures import ablations
 from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.devices import HOST, CpuDevice, Devices
+from tinyalex.devices import HOST, Device, Devices
 from tinyalex.network import Network
 from tinyalex.run import presets
 from tinyalex.run.folder import Settings
@@ -40,7 +40,7 @@ def schedule(settings: Settings, network: Network) -> optim.Schedule:
 
 
 def train_loader(settings: Settings, train_set: Dataset, side: int,
-                 device: CpuDevice = HOST) -> Loader:
+                 device: Device = HOST) -> Loader:
     """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
     settings say. side: of the crops. device: that will read them."""
     preset, statistics = presets.get(settings.preset), train_set.measure()
@@ -48,22 +48,17 @@ def train_loader(settings: Settings, train_set: Dataset, side: int,
     return Loader(
         train_set, side, statistics.mean, scale=preset.scale, mean_crop=preset.mean_crop,
         batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
-        augment=settings.augment, workers=settings.workers, raw=_finishes_crops(device),
+        augment=settings.augment, workers=settings.workers, raw=device.takes_bytes,
         colour=noise and noise(statistics, preset.colour_until))
 
 
 def test_loader(settings: Settings, dataset: Dataset, side: int, mean: np.ndarray,
                 batch_size: int | None = None, ten_crops: bool = False,
-                device: CpuDevice = HOST) -> Loader:
+                device: Device = HOST) -> Loader:
     """Batches to measure with: the centre of each picture, or ten crops of it, minus the mean of
     the training pictures. batch_size: the settings', if not given. device: that will read them; on
     the host's own they are arrays that anyone can read."""
     preset = presets.get(settings.preset)
     return Loader(dataset, side, mean, scale=preset.scale, mean_crop=preset.mean_crop,
                   batch_size=batch_size or settings.batch_size, ten_crops=ten_crops,
-                  workers=settings.workers, raw=_finishes_crops(device))
-
-
-def _finishes_crops(device: CpuDevice) -> bool:
-    """Whether the device subtracts the mean by itself, so that only bytes need to cross."""
-    return hasattr(device.kernels, "finish_crops")
+                  workers=settings.workers, raw=device.takes_bytes)

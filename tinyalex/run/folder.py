@@ -23,7 +23,7 @@ from tinyalex.support.files import replacing
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
            "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
 # What a network cannot be built with, whatever a damaged file says.
-LIMITS = {"towers": (1, 2), "seed": (0, 2**63), "workers": (1, 64), "batch_size": (1, np.inf),
+LIMITS = {"towers": (1, 2), "seed": (0, 2**63), "workers": (0, 64), "batch_size": (1, np.inf),
           "limit": (1, np.inf), "dropout": (0, 0.99)}
 
 

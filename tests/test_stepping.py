@@ -1,0 +1,120 @@
+"""A debugger walks through the network: what one core does, it does in the calling thread.
+
+Whoever steps from `network.forward(x)` wants to arrive in `Conv2D.forward`, and whoever makes a
+mistake in a layer wants to see that line. Work that is handed to a thread shows neither, and where
+Python has no threads at all (in a browser) nothing would run.
+"""
+
+import sys
+import threading
+import traceback
+
+import numpy as np
+import pytest
+
+from tinyalex import evaluate, train
+from tinyalex.architectures import alexnet
+from tinyalex.devices import HOST, Devices, cpu, placement
+from tinyalex.layers import Layer, ReLU
+from tinyalex.network import Network
+from tinyalex.optim import SGD
+
+
+@pytest.fixture
+def one_core(monkeypatch):
+    for module in (cpu, placement, train):
+        monkeypatch.setattr(module, "available_cores", lambda: 1)
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def stepped_into(work) -> set[tuple[Layer, str]]:
+    """(layer, name) of every layer's method that the calling thread enters during work()."""
+    entered = set()
+
+    def trace(frame, event, argument):
+        if isinstance(layer := frame.f_locals.get("self"), Layer):
+            entered.add((layer, frame.f_code.co_name))
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return entered
+
+
+def step(network: Network):
+    optimiser, rng = SGD(network), np.random.default_rng(0)
+    scores = network.forward(rng.random((2, *network.input_shape), np.float32), True, True)
+    _, dscores = network.loss_and_gradient(scores, np.array([1, 2]))
+    network.backward(dscores)
+    optimiser.step()
+
+
+def assert_every_layer_is_entered(network: Network):
+    entered = stepped_into(lambda: step(network))
+    for layer in network.shapes:
+        for method in ("forward", "backward"):
+            assert (layer, method) in entered, f"{layer}: {method} ran somewhere else"
+
+
+def test_a_debugger_arrives_in_every_layer_on_the_host():
+    assert_every_layer_is_entered(alexnet.tiny(devices=[HOST]))
+
+
+def test_a_debugger_arrives_in_every_layer_on_one_device(one_core):
+    with Devices("cpu") as devices:
+        assert_every_layer_is_entered(alexnet.tiny(devices=list(devices)))
+
+
+def test_with_several_cores_the_calling_thread_does_its_share():
+    device = cpu.CpuDevice(cores=3)
+    assert_every_layer_is_entered(alexnet.tiny(devices=[device]))
+    device.close()
+
+
+def test_two_towers_are_stepped_through_where_that_is_asked_for(monkeypatch):
+    """With TINYALEX_STEP=1, and with the same bits as in threads."""
+    results = []
+    for stepping in ("", "1"):
+        monkeypatch.setenv("TINYALEX_STEP", stepping)
+        with Devices("cpu,cpu") as devices:
+            network = alexnet.tiny(devices=list(devices))
+            if stepping:
+                assert_every_layer_is_entered(network)
+            else:
+                step(network)
+            results.append(network.state())
+    for name, value in results[0].items():
+        np.testing.assert_array_equal(value, results[1][name], err_msg=name)
+
+
+def test_an_error_in_a_layer_shows_its_own_line_and_little_else():
+    class Wrong(ReLU):
+        def forward(self, x, remember=False):
+            return x + np.ones(7)
+
+    network = Network([[[Wrong()]]], (4,))
+    with pytest.raises(ValueError, match="broadcast") as caught:
+        network.forward(np.ones((2, 4), np.float32))
+    frames = traceback.extract_tb(caught.tb)
+    assert frames[-1].line == "return x + np.ones(7)"
+    assert not any("threading" in f.filename or "concurrent" in f.filename for f in frames)
+    assert len(frames) <= 8
+
+
+def test_a_whole_run_needs_no_threads(one_core, no_threads, in_blobs, tmp_path, capsys):
+    """Loader, devices, progress bar and pictures: as in WebAssembly, where there are none."""
+    run = tmp_path / "run"
+    assert train.main(["--preset", "cifar", "--data", "blobs:load", "--batch-size", "8",
+                       "--epochs", "1", "--out", str(run)]) == 0
+    assert evaluate.main([str(run), "--ten-crop"]) == 0
+    assert (run / "filters.png").exists()
