@@ -10,6 +10,7 @@ import cuda_as_cpp
 import pytest
 import simulated_cupy
 from PIL import Image
+from runs import patches  # noqa: F401 (a fixture)
 from threadpoolctl import threadpool_limits
 
 from tinyalex import train

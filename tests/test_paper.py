@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyalex.architectures import alexnet, others
 from tinyalex.optim import Plateau, schedule
-from tinyalex.run.presets import PRESETS
+from tinyalex.run import presets
 
 
 def walk(size, towers=2, tower_of=alexnet.paper_tower):
@@ -51,7 +51,7 @@ def test_torchvisions_network_has_less_work_and_a_few_parameters_more():
 
 
 def test_the_recipe_of_the_paper_is_the_printed_one():
-    paper = PRESETS["paper"]
+    paper = presets.get("paper")
     assert (paper.batch_size, paper.lr, paper.momentum, paper.weight_decay, paper.dropout) == (
         128, 0.01, 0.9, 0.0005, 0.5)
     assert (paper.epochs, paper.picture, paper.scale, paper.velocity) == (90, 256, 1, "keep")

@@ -18,11 +18,13 @@ from tinyalex.devices import HOST, Devices, cpu, placement
 from tinyalex.layers import Layer, ReLU
 from tinyalex.network import Network
 from tinyalex.optim import SGD
+from tinyalex.run import recipe
+from tinyalex.training import train_step
 
 
 @pytest.fixture
 def one_core(monkeypatch):
-    for module in (cpu, placement, train):
+    for module in (cpu, placement, recipe):
         monkeypatch.setattr(module, "available_cores", lambda: 1)
 
 
@@ -52,11 +54,8 @@ def stepped_into(work) -> set[tuple[Layer, str]]:
 
 
 def step(network: Network):
-    optimiser, rng = SGD(network), np.random.default_rng(0)
-    scores = network.forward(rng.random((2, *network.input_shape), np.float32), True, True)
-    _, dscores = network.loss_and_gradient(scores, np.array([1, 2]))
-    network.backward(dscores)
-    optimiser.step()
+    x = np.random.default_rng(0).random((2, *network.input_shape), np.float32)
+    train_step(network, SGD(network), x, np.array([1, 2]))
 
 
 def assert_every_layer_is_entered(network: Network):
@@ -113,8 +112,9 @@ def test_an_error_in_a_layer_shows_its_own_line_and_little_else():
 
 def test_a_whole_run_needs_no_threads(one_core, no_threads, in_blobs, tmp_path, capsys):
     """Loader, devices, progress bar and pictures: as in WebAssembly, where there are none."""
+    assert recipe.loader_threads() == 0, "the default of this machine"
     run = tmp_path / "run"
     assert train.main(["--preset", "cifar", "--data", "blobs:load", "--batch-size", "8",
-                       "--epochs", "1", "--out", str(run)]) == 0
+                       "--epochs", "1", "--out", str(run), "--workers", "0"]) == 0
     assert evaluate.main([str(run), "--ten-crop"]) == 0
     assert (run / "filters.png").exists()

@@ -10,7 +10,7 @@ from tinyalex import drawing
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
 from tinyalex.metrics import Result, average, predictions, score
-from tinyalex.run import checkpoint, opened, presets
+from tinyalex.run import checkpoint, opened
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 
@@ -65,8 +65,8 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
     UserError where network and data do not fit together.
     """
     with opened.open_network(path, args.devices) as net:
-        picture = presets.get(net.settings.preset).picture
-        val_set = sources.load(args.data or net.settings.data, args.split, picture, args.limit)
+        picture = net.recipe.picture
+        val_set = sources.load(args.data or net.recipe.data, args.split, picture, args.limit)
         for known in (net.classes, classes):
             if list(val_set.classes) != known:
                 raise UserError(

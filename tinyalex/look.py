@@ -16,7 +16,7 @@ from tinyalex.layers import Layer
 from tinyalex.metrics import log_probabilities
 from tinyalex.network import Network
 from tinyalex.predict import guesses, say
-from tinyalex.run import opened
+from tinyalex.run import flags, opened
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
@@ -24,7 +24,7 @@ from tinyalex.support.errors import UserError
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.look`; argv without the programme's name."""
     args = _parse(argv)
-    names = opened.spoken_names(args.names)
+    names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather([args.picture], net.side)
         if len(shown) > 1:
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = opened.parser("look", (
+    parser = flags.parser("look", (
         "Follow a picture through a trained network, on one page: what each layer gives, by tower; "
         "what crosses between the towers; what a unit sees; which pixels matter for what the "
         "network says. Beside the PNG the same is written as HTML."))

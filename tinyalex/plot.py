@@ -117,7 +117,7 @@ class LiveCurves:
 
     def done(self) -> bool:
         """Whether all runs have finished their last epoch."""
-        return all(any(row["epoch"] == one.settings.epochs and row["val_error"] is not None
+        return all(any(row["epoch"] == one.recipe.epochs and row["val_error"] is not None
                        for row in one.rows()) for one in self.runs)
 
     def watch(self, every: float = 2.0):

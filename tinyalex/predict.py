@@ -9,7 +9,7 @@ from tinyalex import drawing
 from tinyalex.data import gallery
 from tinyalex.drawing import Guess
 from tinyalex.metrics import average, log_probabilities, wrong
-from tinyalex.run import opened
+from tinyalex.run import flags, opened
 from tinyalex.support.cli import number, run
 
 TOP = 5
@@ -19,7 +19,7 @@ DRAWN = 24
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.predict`; argv without the programme's name."""
     args = _parse(argv)
-    names = opened.spoken_names(args.names)
+    names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = opened.parser("predict", (
+    parser = flags.parser("predict", (
         "Show pictures to a trained network: its five best guesses, with their probabilities, in "
         "words and as a picture (figure 4, left, of the paper). Where a picture's folder is called "
         "like a class, that is taken for the true one."))

@@ -8,7 +8,7 @@ from tinyalex.data import gallery
 from tinyalex.drawing import Near
 from tinyalex.inside import features
 from tinyalex.inside.features import Features
-from tinyalex.run import opened
+from tinyalex.run import flags, opened
 from tinyalex.support.cli import number, run
 from tinyalex.support.errors import UserError
 
@@ -18,7 +18,7 @@ DRAWN = 24
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.similar`; argv without the programme's name."""
     args = _parse(argv)
-    names = opened.spoken_names(args.names)
+    names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gallery.gather(args.queries, net.side, args.limit)
         among = _among(net, args.among, args.batch_size)
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv):
-    parser = opened.parser("similar", (
+    parser = flags.parser("similar", (
         "Find the pictures that a network takes for similar: nearest neighbours by the Euclidean "
         "distance of the activities of its last hidden layer (section 6.1 and figure 4, right, of "
         "the paper)."))

@@ -1,41 +1,43 @@
 """python -m tinyalex.train: train a network; see --help."""
 
 import sys
-from dataclasses import asdict, fields, replace
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 from tinyalex.architectures import ablations
 from tinyalex.data import sources
-from tinyalex.data.augment import NOISES
-from tinyalex.devices import Devices, available_cores, parse_placement
+from tinyalex.data.dataset import Dataset
+from tinyalex.devices import Devices, parse_placement
 from tinyalex.inside import costs
-from tinyalex.optim import schedule
 from tinyalex.run import presets
-from tinyalex.run.folder import Run, Settings
+from tinyalex.run.folder import Run
+from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
+from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import megabytes
-from tinyalex.training import Trainer
 
 RESUMABLE = {"epochs", "devices", "data", "workers"}  # what may change when a run is resumed
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.train`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.train`; argv without the program's name."""
     args = parse(argv)
-    given = {f.name: getattr(args, f.name) for f in fields(Settings)
-             if getattr(args, f.name) is not None}
-    this = _resumed(args.resume, given) if args.resume else Run.new(args.out, settings_of(given))
-    with Devices(this.settings.devices, this.settings.towers) as devices:
+    flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
+             if getattr(args, f.name, None) is not None}
+    this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
+    with Devices(this.recipe.devices, this.recipe.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
 
-def parse(argv: list[str] | None):
+def parse(argv: list[str] | None) -> Namespace:
     """The command line. Flags that were not given are None: the preset, or the run that is resumed,
     decides."""
     parser = ArgumentParser(
         prog="python -m tinyalex.train", argument_default=None,
-        description="Train a network. Without flags: a two-tower AlexNet in small, on built-in "
+        description="Train a network. Without flags: a small two-tower AlexNet, on built-in "
                     "pictures, in a minute or two. Defaults come from the preset.",
         epilog="; ".join(f"{name}: {preset.about}" for name, preset in presets.PRESETS.items()))
     add = parser.add_argument
@@ -43,10 +45,11 @@ def parse(argv: list[str] | None):
     add("--data", metavar="WHAT", help=sources.KINDS)
     add("--devices", metavar="LIST", help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto (one device "
         "for each tower)")
-    add("--workers", type=number(int, 0, 64), help="threads that prepare the next batch meanwhile")
-    add("--seed", type=number(int, 0, 2**63), help="of weights, order, crops and dropout")
-    add("--limit", type=number(int, 1), help="use only the first LIMIT pictures, to train on "
-        "and to validate with")
+    add("--workers", type=_within(int, "workers"),
+        help="threads that prepare the next batch meanwhile; 0: training waits for each batch")
+    add("--seed", type=_within(int, "seed"), help="of weights, order, crops and dropout")
+    add("--limit", type=_within(int, "limit"), help="use only the first LIMIT pictures, to train "
+        "on and to validate with")
     add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
     add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     _recipe_flags(parser.add_argument_group("recipe").add_argument)
@@ -55,75 +58,71 @@ def parse(argv: list[str] | None):
     return parser.parse_args(argv)
 
 
-def _recipe_flags(add):
-    add("--epochs", type=number(int, 1), help="how often to go through the training pictures")
-    add("--batch-size", type=number(int, 1), help="pictures in one update")
-    add("--lr", type=number(float, 0), help="learning rate at the start")
-    add("--momentum", type=number(float, 0, 1))
-    add("--weight-decay", type=number(float, 0))
+def _within(kind: type, name: str) -> Callable[[str], float]:
+    """The type of a flag for this field of the recipe."""
+    return number(kind, *LIMITS[name])
+
+
+def _recipe_flags(add: Callable):
+    add("--epochs", type=_within(int, "epochs"),
+        help="how often to go through the training pictures")
+    add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update")
+    add("--lr", type=_within(float, "lr"), help="learning rate at the start")
+    add("--momentum", type=_within(float, "momentum"))
+    add("--weight-decay", type=_within(float, "weight_decay"))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
         " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
-    add("--velocity", choices=["keep", "scale"], help="what becomes of the velocities when the "
+    add("--velocity", choices=CHOICES["velocity"], help="what becomes of the velocities when the "
         "learning rate changes: kept, as the paper's formula has it, or multiplied alike")
-    add("--init", choices=sorted(presets.alexnet.INITS),
+    add("--init", choices=CHOICES["init"],
         help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
         "authors ran; or N(0, 2/inputs)")
-    add("--dropout", type=number(float, 0, 0.99), help="share of the units of fc6 and fc7 that are "
-        "switched off in training; 0 for none")
+    add("--dropout", type=_within(float, "dropout"), help="share of the units of fc6 and fc7 that "
+        "are switched off in training; 0 for none")
     add("--no-augment", dest="augment", action="store_const", const=False,
         help="centre crops only, not mirrored")
-    add("--colour", choices=["none", *NOISES],
+    add("--colour", choices=CHOICES["colour"],
         help="noise along the colours' principal components, as printed or as run")
 
 
-def _ablation_flags(add):
-    add("--towers", type=number(int, 1, 2), help="2, or 1: the control of section 3.2")
-    add("--activation", choices=["relu", "tanh"], help="section 3.1")
-    add("--lrn", choices=["none", "before", "after"], help="local response normalisation: none, "
+def _ablation_flags(add: Callable):
+    add("--towers", type=_within(int, "towers"), help="2, or 1: the control of section 3.2")
+    add("--activation", choices=CHOICES["activation"], help="section 3.1")
+    add("--lrn", choices=CHOICES["lrn"], help="local response normalisation: none, "
         "before ReLU, or after it (section 3.3)")
-    add("--pool", choices=["3/2", "2/2"], help="windows that overlap, or not (section 3.4)")
+    add("--pool", choices=CHOICES["pool"], help="windows that overlap, or not (section 3.4)")
     add("--without", metavar="LAYERS",
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
-def settings_of(given: dict) -> Settings:
-    """The preset's settings, with those that were given in their place. UserError if they clash."""
-    name = given.get("preset", "tiny")
-    preset = presets.get(name)
-    chosen = {"preset": name, "devices": "auto", "seed": 0, "limit": None,
-              "workers": min(4, available_cores()) if available_cores() > 1 else 0}
-    chosen |= {f.name: getattr(preset, f.name) for f in fields(Settings)
-               if f.name not in chosen}
-    settings = Settings(**(chosen | given))
-    parse_placement(settings.devices)
-    schedule(settings.schedule, settings.lr)
-    ablations.edit(settings.activation, settings.lrn, settings.pool, settings.without)
-    if settings.data is None:
-        raise UserError(f"--preset {name} needs to know the data",
+def _new(flags: dict) -> Recipe:
+    """The preset's recipe, with what the flags say in its place. UserError if they clash."""
+    recipe = replace(presets.get(flags.get("preset", "tiny")), **flags)
+    parse_placement(recipe.devices)
+    if not recipe.data:
+        raise UserError(f"--preset {recipe.preset} needs to know the data",
                         "name a folder that has train/<class>/ and val/<class>/: --data FOLDER.")
-    return settings
+    return recipe
 
 
-def _resumed(folder: Path, given: dict) -> Run:
+def _resumed(folder: Path, flags: dict) -> Run:
     """The run in `folder`, with what may change changed. UserError for what may not."""
-    this = Run.open(folder)
-    kept = asdict(this.settings)
-    for name in given.keys() - RESUMABLE:
-        if given[name] != kept[name]:
+    recipe = Run.open(folder).recipe
+    for name in flags.keys() - RESUMABLE:
+        if flags[name] != (kept := getattr(recipe, name)):
             raise UserError(
-                f"{folder} was started with {name} {kept[name]}, and cannot go on with "
-                f"{given[name]}", "leave the flag out, or start a new run.")
-    return Run(folder, replace(this.settings, **given))
+                f"{folder} was started with {name} {kept}, and cannot go on with {flags[name]}",
+                "leave the flag out, or start a new run.")
+    return Run(folder, replace(recipe, **flags))
 
 
 def _train(this: Run, devices: Devices, resume: bool) -> int:
-    settings = this.settings
-    picture = presets.get(settings.preset).picture
-    train_set = sources.load(settings.data, "train", picture, settings.limit)
-    val_set = sources.load(settings.data, "val", picture, settings.limit)
+    recipe = this.recipe
+    train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
+    val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
     if len(val_set.classes) != len(train_set.classes):
-        raise UserError(f"{settings.data}: {len(train_set.classes)} classes to train and "
+        raise UserError(f"{recipe.data}: {len(train_set.classes)} classes to train and "
                         f"{len(val_set.classes)} to validate", "both need the same class folders.")
     trainer = Trainer(this, train_set, val_set, devices)
     if resume:
@@ -140,14 +139,14 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
     return 0
 
 
-def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
+def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: Devices):
     """What will run, where, and how much memory it takes."""
-    settings, network = trainer.settings, trainer.network
+    recipe, network = trainer.recipe, trainer.network
     total = costs.totals(network)
-    batch = min(settings.batch_size, len(train_set))
+    batch = min(recipe.batch_size, len(train_set))
     height, width = train_set.images.shape[1:3]
     lines = {
-        "network": f"{settings.preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
+        "network": f"{recipe.preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
                    f"{total['parameters']:,} parameters, "
                    f"{total['multiply_adds']:,} multiply-adds a picture",
         "data": f"{train_set.name}: {len(train_set):,} pictures of {width}×{height} to train on, "
@@ -155,12 +154,12 @@ def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
         "memory": f"about {megabytes(costs.training_bytes(network, batch))} while "
                   "training, besides the data",
-        "recipe": f"batch {settings.batch_size}, lr {settings.lr:g} ({settings.schedule}), "
-                  f"momentum {settings.momentum:g}, weight decay {settings.weight_decay:g}, "
-                  f"dropout {settings.dropout:g}, {settings.epochs} epochs, seed {settings.seed}",
-        "pictures": _augmentation(settings),
+        "recipe": f"batch {recipe.batch_size}, lr {recipe.lr:g} ({recipe.schedule}), "
+                  f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, "
+                  f"dropout {recipe.dropout:g}, {recipe.epochs} epochs, seed {recipe.seed}",
+        "pictures": _augmentation(recipe),
         "changed": ", ".join(f"{name} {value}" for name in (
-            "activation", "lrn", "pool", "without") if (value := getattr(settings, name))),
+            "activation", "lrn", "pool", "without") if (value := getattr(recipe, name))),
         "run": str(trainer.run.folder),
     }
     for name, text in lines.items():
@@ -172,10 +171,10 @@ def _announce(trainer: Trainer, train_set, val_set, devices: Devices):
           "     time", flush=True)
 
 
-def _augmentation(settings: Settings) -> str:
-    crops = "random crops and mirror images" if settings.augment else "centre crops"
+def _augmentation(recipe: Recipe) -> str:
+    crops = "random crops and mirror images" if recipe.augment else "centre crops"
     return crops + {"paper": ", colour noise", "original": ", colour noise as it was run"}.get(
-        settings.colour, "")
+        recipe.colour, "")
 
 
 def _report(row: dict):
@@ -190,7 +189,7 @@ def _farewell(trainer: Trainer):
     """Where the files are and what to try next."""
     folder = trainer.run.folder
     if trainer.result is None:
-        print(f"all {trainer.settings.epochs} epochs are done already")
+        print(f"all {trainer.recipe.epochs} epochs are done already")
     else:
         print(f"\nvalidation: {1 - trainer.result.error:.2%} right")
     print(f"""
@@ -198,7 +197,7 @@ files in {folder}: curves.png, filters.png, log.csv, config.json, checkpoint.npz
 next:
     python -m tinyalex.evaluate {folder}
     python -m tinyalex.look {folder} PICTURE
-    python -m tinyalex.train --resume {folder} --epochs {trainer.settings.epochs * 2}""")
+    python -m tinyalex.train --resume {folder} --epochs {trainer.recipe.epochs * 2}""")
 
 
 if __name__ == "__main__":

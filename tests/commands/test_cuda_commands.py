@@ -6,7 +6,7 @@ never, save before it has seen a loss that is no number, or name the wrong step.
 
 import numpy as np
 import pytest
-from test_train import log_rows, patches, settings, weights  # noqa: F401
+from runs import log_rows, settings, weights
 
 from tinyalex import evaluate, info, train
 from tinyalex.devices import cuda
@@ -14,7 +14,7 @@ from tinyalex.run import checkpoint
 from tinyalex.support.cli import run
 
 
-def test_a_run_on_gpus_learns_what_a_run_on_the_cpu_learns(patches, tmp_path, gpus):  # noqa: F811
+def test_a_run_on_gpus_learns_what_a_run_on_the_cpu_learns(patches, tmp_path, gpus):
     """The same log, row by row, up to rounding: no step is missing, or counted twice."""
     for name, devices in (("cpu", "cpu"), ("gpu", gpus)):
         train.main(settings(patches, "--devices", devices, "--out", str(tmp_path / name)))
@@ -25,7 +25,7 @@ def test_a_run_on_gpus_learns_what_a_run_on_the_cpu_learns(patches, tmp_path, gp
         assert float(theirs["val_loss"]) == pytest.approx(float(ours["val_loss"]), rel=0.02)
 
 
-def test_a_checkpoint_moves_between_cpu_and_gpu(patches, tmp_path, gpu):  # noqa: F811
+def test_a_checkpoint_moves_between_cpu_and_gpu(patches, tmp_path, gpu):
     """An epoch on each, in either order, against three on the CPU."""
     def run_on(folder, *devices):
         for epoch, device in enumerate(devices, 1):
@@ -41,7 +41,7 @@ def test_a_checkpoint_moves_between_cpu_and_gpu(patches, tmp_path, gpu):  # noqa
             np.testing.assert_allclose(moved[key], value, rtol=0.05, atol=2e-3, err_msg=key)
 
 
-def test_the_gpu_and_the_cpu_evaluate_alike(patches, tmp_path, gpu, capsys):  # noqa: F811
+def test_the_gpu_and_the_cpu_evaluate_alike(patches, tmp_path, gpu, capsys):
     folder = str(tmp_path / "run")
     train.main(settings(patches, "--devices", gpu, "--out", folder, "--epochs", "1"))
     said = []
@@ -54,7 +54,7 @@ def test_the_gpu_and_the_cpu_evaluate_alike(patches, tmp_path, gpu, capsys):  # 
 
 
 def test_a_loss_that_is_no_number_stops_the_run_on_a_gpu_too(
-        patches, tmp_path, gpu, capsys):  # noqa: F811
+        patches, tmp_path, gpu, capsys):
     """It is seen some steps late, and named by its own number; the last good checkpoint stays."""
     folder = tmp_path / "run"
     train.main(settings(patches, "--devices", gpu, "--out", str(folder), "--epochs", "1"))

@@ -107,11 +107,11 @@ def test_ten_patches_are_the_average_of_ten_views(runs, capsys):
     from corners import load
 
     from tinyalex.devices import Devices
-    from tinyalex.run import assembly, checkpoint
-    from tinyalex.run.folder import Settings
+    from tinyalex.run import checkpoint
+    from tinyalex.run.recipe import Recipe
     saved, val = checkpoint.load(runs / "net1" / "checkpoint.npz"), load("val")
     with Devices("cpu") as devices:
-        network = assembly.network(Settings(**saved.about["settings"]), 3, devices)
+        network = Recipe(**saved.about["settings"]).network(3, list(devices))
         network.load_state(saved.values)
         p = np.zeros((60, 3))
         for view, (top, left, mirrored) in enumerate(ten_crops(32, 32, 28)):

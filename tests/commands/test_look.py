@@ -234,5 +234,5 @@ def test_the_old_page_stays_if_writing_fails(tmp_path, monkeypatch):
 def test_networks_of_other_than_square_pictures_are_refused(in_blobs, monkeypatch):
     with opened.open_network(in_blobs / "run", "cpu") as net, \
             pytest.raises(UserError, match="trained on pictures of 5×4"):
-        _ = opened.OpenedNetwork(net.path, net.settings, net.classes, np.zeros((4, 5, 3)),
+        _ = opened.OpenedNetwork(net.path, net.recipe, net.classes, np.zeros((4, 5, 3)),
                             net.network).side

@@ -154,7 +154,7 @@ def test_what_is_no_checkpoint_is_named_in_one_line(in_blobs, capsys, tmp_path, 
 
 def test_a_checkpoint_of_another_network_is_named(in_blobs, capsys, tmp_path):
     saved = checkpoint.load(in_blobs / "run" / "checkpoint.npz")
-    saved.about["settings"]["preset"] = "half"
+    saved.about["settings"]["architecture"] = "half"
     saved.save(tmp_path / "x.npz")
     assert run(lambda: predict.main([str(tmp_path / "x.npz"), "val"])) == 2
     assert "x.npz" in capsys.readouterr().err

@@ -5,9 +5,9 @@ bit, where the unbroken one ends; the usual slips are a forgotten momentum, drop
 step 0 again, another order of the pictures, a learning rate that forgets that it dropped.
 """
 
-import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from runs import assert_same_bits, log_rows, settings, weights
 
 from tinyalex import evaluate, train
 from tinyalex.data import shapes
@@ -22,52 +23,6 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.run import checkpoint
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
-
-MODULE = '''
-import numpy as np
-from tinyalex.data.dataset import Dataset
-
-def load(split):
-    """Noise with a coloured patch that tells the class: quick to make, quick to learn."""
-    rng = np.random.default_rng(split == "val")
-    images = rng.integers(0, 256, (96, 32, 32, 3)).astype(np.uint8)
-    labels = np.arange(96) % 3
-    for image, label in zip(images, labels):
-        image[8:24, 8:24, label] = 255
-    return Dataset(images, labels, ("red", "green", "blue"), f"patches ({split})")
-'''
-
-
-@pytest.fixture
-def patches(tmp_path, monkeypatch):
-    """--data for a dataset of the user's own; the working folder is an empty one."""
-    (tmp_path / "patches.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    yield "patches:load"
-    sys.modules.pop("patches", None)
-
-
-def settings(data, *more):
-    return ["--preset", "cifar", "--data", data, "--batch-size", "16", "--lr", "0.01",
-            "--schedule", "2", "--epochs", "3", *more]
-
-
-def weights(folder):
-    saved = checkpoint.load(folder / "checkpoint.npz")
-    return saved.values | {f"velocity of {n}": v for n, v in saved.velocities.items()}
-
-
-def assert_same_bits(one, two):
-    assert one.keys() == two.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
-
-
-def log_rows(folder):
-    with open(folder / "log.csv") as file:
-        return list(csv.DictReader(file))
 
 
 def start(*argv):
@@ -84,6 +39,12 @@ def wait_for_step(folder, process, step):
             return
         time.sleep(0.02)
     raise AssertionError(f"step {step} did not come: {process.communicate()[0]}")
+
+
+@pytest.fixture
+def trained(in_blobs, tmp_path):
+    """The folder of a run of three epochs, a copy of one's own."""
+    return shutil.copytree(in_blobs / "run", tmp_path / "trained")
 
 
 def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
@@ -183,20 +144,18 @@ def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(patches, tmp_pat
     assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
-        patches, tmp_path):
-    train.main(settings(patches, "--out", "good", "--epochs", "1"))
-    before = weights(tmp_path / "good")
-    config = json.loads((tmp_path / "good" / "config.json").read_text())
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(trained):
+    before = weights(trained)
+    config = json.loads((trained / "config.json").read_text())
     config["settings"]["lr"] = 1e30
-    (tmp_path / "good" / "config.json").write_text(json.dumps(config))
-    saved = checkpoint.load(tmp_path / "good" / "checkpoint.npz")
+    (trained / "config.json").write_text(json.dumps(config))
+    saved = checkpoint.load(trained / "checkpoint.npz")
     saved.about["schedule"]["lr"] = 1e30
-    saved.save(tmp_path / "good" / "checkpoint.npz")
+    saved.save(trained / "checkpoint.npz")
     with np.errstate(all="ignore"), pytest.raises(UserError, match="training stops here") as caught:
-        train.main(["--resume", "good", "--epochs", "3"])
+        train.main(["--resume", str(trained), "--epochs", "5"])
     assert "smaller --lr" in caught.value.hint and "checkpoint.npz" in caught.value.hint
-    assert_same_bits(before, weights(tmp_path / "good"))
+    assert_same_bits(before, weights(trained))
 
 
 @pytest.mark.parametrize(("argv", "message"), [
@@ -238,32 +197,30 @@ def test_pictures_of_the_wrong_size_are_refused(patches, capsys):
     assert "32×32" in capsys.readouterr().err
 
 
-def test_a_run_cannot_be_resumed_as_another_one(patches, capsys):
-    train.main(settings(patches, "--out", "made", "--epochs", "1"))
+def test_a_run_cannot_be_resumed_as_another_one(trained, capsys):
     for flag in (["--preset", "tiny"], ["--lr", "0.5"], ["--batch-size", "3"]):
-        assert run(lambda flag=flag: train.main(["--resume", "made", *flag])) == 2
+        assert run(lambda flag=flag: train.main(["--resume", str(trained), *flag])) == 2
         assert "was started with" in capsys.readouterr().err
-    assert run(lambda: train.main(settings(patches, "--out", "made"))) == 2
+    assert run(lambda: train.main(settings("blobs:load", "--out", str(trained)))) == 2
     assert "there is a run in this folder already" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_refused(patches, tmp_path, capsys):
-    (tmp_path / "locked").mkdir(mode=0o500)
+@pytest.mark.parametrize("obstacle", [
+    pytest.param("a folder", marks=pytest.mark.skipif(
+        os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")),
+    "a file"])
+def test_a_folder_that_cannot_be_written_is_refused(patches, tmp_path, capsys, obstacle):
+    if obstacle == "a folder":
+        (tmp_path / "locked").mkdir(mode=0o500)
+    else:
+        (tmp_path / "locked").write_text("")
     assert run(lambda: train.main(settings(patches, "--out", "locked/made"))) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_a_file_in_the_way_of_the_run_folder_is_refused(patches, tmp_path, capsys):
-    (tmp_path / "taken").write_text("")
-    assert run(lambda: train.main(settings(patches, "--out", "taken/made"))) == 2
-    assert "cannot be written" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("damage", ["truncated", "magic", "text", "npz of another kind", "missing"])
-def test_a_damaged_checkpoint_is_named(patches, tmp_path, capsys, damage):
-    train.main(settings(patches, "--out", "made", "--epochs", "1"))
-    path = tmp_path / "made" / "checkpoint.npz"
+def test_a_damaged_checkpoint_is_named(trained, capsys, damage):
+    path = trained / "checkpoint.npz"
     whole = path.read_bytes()
     if damage == "truncated":
         path.write_bytes(whole[: len(whole) // 2])
@@ -275,19 +232,16 @@ def test_a_damaged_checkpoint_is_named(patches, tmp_path, capsys, damage):
         path.unlink()
     else:
         np.savez(path, x=np.ones(3))
-    capsys.readouterr()
-    for command in (lambda: train.main(["--resume", "made", "--epochs", "2"]),
-                    lambda: evaluate.main(["made"])):
+    for command in (lambda: train.main(["--resume", str(trained), "--epochs", "5"]),
+                    lambda: evaluate.main([str(trained)])):
         assert run(command) == 2
         error = capsys.readouterr().err
         assert "checkpoint.npz" in error and "HINT" in error
 
 
-def test_evaluating_on_other_data_needs_the_same_classes(patches, capsys, monkeypatch):
-    train.main(settings(patches, "--out", "made", "--epochs", "1"))
+def test_evaluating_on_other_data_needs_the_same_classes(trained, capsys, monkeypatch):
     images, labels = shapes.make(10, seed=0)
     small = Dataset(images[:, :32, :32], labels, shapes.CLASSES, "shapes")
     monkeypatch.setattr("tinyalex.data.sources.shapes.load", lambda split: small)
-    capsys.readouterr()
-    assert run(lambda: evaluate.main(["made", "--data", "shapes"])) == 2
-    assert "the network knows 3 classes (red, green, blue)" in capsys.readouterr().err
+    assert run(lambda: evaluate.main([str(trained), "--data", "shapes"])) == 2
+    assert "the network knows 3 classes (blue sky, grass, rose)" in capsys.readouterr().err

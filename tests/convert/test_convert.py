@@ -22,7 +22,7 @@ from tinyalex.data import cifar10
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Devices
 from tinyalex.run import assembly, checkpoint, presets
-from tinyalex.run.folder import Settings
+from tinyalex.run.recipe import Recipe
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
@@ -49,13 +49,13 @@ def quick(tmp_path):
 def scores(path, images):
     """What the checkpoint says of pictures (N, S, S, 3) uint8, the way `evaluate` asks it."""
     saved = checkpoint.load(path)
-    settings = Settings.of(saved.about["settings"], path)
+    recipe = Recipe.of(saved.about["settings"], path)
     labels = np.zeros(len(images), int)
     dataset = Dataset(images, labels, tuple(saved.about["classes"]), "pictures")
-    with Devices("cpu", settings.towers) as devices:
-        network = assembly.network(settings, len(dataset.classes), devices)
+    with Devices("cpu", recipe.towers) as devices:
+        network = recipe.network(len(dataset.classes), list(devices))
         network.load_state(saved.values)
-        loader = assembly.test_loader(settings, dataset, network.input_shape[0], saved.mean)
+        loader = assembly.test_loader(recipe, dataset, network.input_shape[0], saved.mean)
         (x, _), = loader.epoch()
         return network.forward(x)
 

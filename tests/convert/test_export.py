@@ -15,7 +15,7 @@ from tinyalex.architectures import alexnet, others
 from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
 from tinyalex.devices import HOST
-from tinyalex.run import assembly, checkpoint, presets
+from tinyalex.run import checkpoint, presets
 from tinyalex.support.errors import UserError
 
 PAGE = Path(__file__).parents[2] / "docs" / "weights.md"
@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "weights.md"
 def saved(path, name, classes=10, **changes):
     """A checkpoint of this preset with fresh weights; returns its network and its mean picture."""
     settings = replace(published._settings(name), **changes)
-    network = assembly.network(settings, classes, [HOST])
+    network = settings.network(classes, [HOST])
     loud(network)
     side = presets.get(name).picture
     mean = np.random.default_rng(3).uniform(90, 140, (side, side, 3)).astype(np.float32)

@@ -1,1 +1,18 @@
-"""The networks, one line a layer, and what the experiments change in them."""
+"""Networks, one line a layer; a recipe names the function that builds its own."""
+
+from collections.abc import Callable
+
+from tinyalex.architectures import alexnet, others
+from tinyalex.network import Network
+
+# Files keep these names: what a name builds does not change.
+ARCHITECTURES: dict[str, Callable[..., Network]] = {
+    "tiny": alexnet.tiny,
+    "cifar": alexnet.cifar,
+    "half": alexnet.half,
+    "paper": alexnet.paper,
+    "original": alexnet.original,
+    "caffe": others.caffe,
+    "torchvision": others.torchvision,
+    "cifar10-quick": others.cifar10_quick,
+}

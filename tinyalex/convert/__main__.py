@@ -109,12 +109,12 @@ def _export(source: Path, args) -> int:
                         f"it should end in {', '.join(OUTS)}.")
     # What is not finite is found below.
     with np.errstate(all="ignore"), opened.open_network(source, "cpu") as one:
-        network, side, preset = one.network, one.network.input_shape[0], one.settings.preset
+        network, side, preset = one.network, one.network.input_shape[0], one.recipe.preset
         arrays.expect_finite(source, network.state() | {"mean": one.mean})
         if min(one.mean.shape[:2]) < side:
             raise UserError(f"{source}: its mean picture is smaller than what the network reads",
                             "the file is damaged: use another one.")
-        scale = presets.get(preset).scale
+        scale = one.recipe.scale
         if args.out.suffix == ".onnx":
             mean = layout.centre(one.mean, side)
             onnx_graph.save(args.out, network, scale, mean, one.classes)

@@ -1,7 +1,7 @@
 """The published networks whose weights can be read, and what is special about each."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,13 @@ import numpy as np
 from tinyalex.convert import caffe, statedict
 from tinyalex.convert.layout import Whole, wholes
 from tinyalex.data import cifar10
-from tinyalex.devices import available_cores
 from tinyalex.network import Network
 from tinyalex.run import presets
 from tinyalex.run.checkpoint import Checkpoint
-from tinyalex.run.folder import Settings
+from tinyalex.run.meters import Progress
+from tinyalex.run.recipe import Recipe
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
-from tinyalex.training import Progress
 
 MOST_CLASSES = 100_000
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
@@ -181,13 +180,10 @@ def mean_picture(published: Published, given: Path | None) -> np.ndarray:
     return np.ascontiguousarray(mean, np.float32)
 
 
-def _settings(name: str) -> Settings:
-    """The settings of a run of this preset that never was."""
-    preset = presets.get(name)
-    chosen = {f.name: getattr(preset, f.name, None) for f in fields(Settings)}
-    chosen |= {"preset": name, "devices": "auto", "seed": 0,
-               "data": preset.data or "imagenet", "workers": min(4, available_cores())}
-    return Settings(**chosen)
+def _settings(name: str) -> Recipe:
+    """The recipe of a run of this preset that never was."""
+    recipe = presets.get(name)
+    return replace(recipe, data=recipe.data or "imagenet")
 
 
 def class_names(path: Path, count: int) -> tuple[str, ...]:

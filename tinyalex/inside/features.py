@@ -102,7 +102,7 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
 
 def fingerprint(net: OpenedNetwork) -> str:
     """Another text as soon as a weight, the mean picture or the network is another."""
-    sha = hashlib.sha256(f"{net.settings}".encode() + net.mean.tobytes())
+    sha = hashlib.sha256(f"{net.recipe}".encode() + net.mean.tobytes())
     for name, value in sorted(net.network.state().items()):
         sha.update(name.encode() + np.ascontiguousarray(value).tobytes())
     return sha.hexdigest()[:16]

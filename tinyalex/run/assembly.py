@@ -1,37 +1,27 @@
-"""From the settings of a run to its parts: network, optimiser, schedule, loaders."""
+"""From a recipe to what trains a network: optimiser, schedule, loaders."""
 
 import numpy as np
 
 from tinyalex import optim
-from tinyalex.architectures import ablations
 from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.devices import HOST, Device, Devices
+from tinyalex.data.statistics import Statistics
+from tinyalex.devices import HOST, Device
 from tinyalex.network import Network
-from tinyalex.run import presets
-from tinyalex.run.folder import Settings
+from tinyalex.run.recipe import Recipe, loader_threads
 from tinyalex.support.errors import UserError
 
 
-def network(settings: Settings, classes: int, devices: Devices) -> Network:
-    """The network, with fresh weights. UserError where the settings clash."""
-    return presets.get(settings.preset).network(
-        classes, list(devices), towers=settings.towers, seed=settings.seed,
-        keep=1 - settings.dropout, init=settings.init,
-        edit=ablations.edit(settings.activation, settings.lrn, settings.pool, settings.without))
+def optimiser(recipe: Recipe, network: Network) -> optim.SGD:
+    """SGD with the recipe's rates, momentum and decay."""
+    return optim.SGD(network, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.bias_lr,
+                     recipe.bias_decay, recipe.velocity == "scale")
 
 
-def optimiser(settings: Settings, network: Network) -> optim.SGD:
-    """SGD with the settings' rate, momentum and decay, and the preset's rules for biases."""
-    preset = presets.get(settings.preset)
-    return optim.SGD(network, settings.lr, settings.momentum, settings.weight_decay,
-                     preset.bias_lr, preset.bias_decay, settings.velocity == "scale")
-
-
-def schedule(settings: Settings, network: Network) -> optim.Schedule:
+def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
     """The schedule of the learning rate. UserError where it names a layer that is not there."""
-    plan = optim.schedule(settings.schedule, settings.lr)
+    plan = optim.schedule(recipe.schedule, recipe.lr)
     for _, layer, _ in getattr(plan, "changes", ()):
         if not any(p.name.startswith(layer) for p in network.parameters):
             raise UserError(f"--schedule: the network has no layer {layer!r}",
@@ -39,26 +29,25 @@ def schedule(settings: Settings, network: Network) -> optim.Schedule:
     return plan
 
 
-def train_loader(settings: Settings, train_set: Dataset, side: int,
+def train_loader(recipe: Recipe, train_set: Dataset, statistics: Statistics, side: int,
                  device: Device = HOST) -> Loader:
     """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
-    settings say. side: of the crops. device: that will read them."""
-    preset, statistics = presets.get(settings.preset), train_set.measure()
-    noise = NOISES.get(settings.colour)
+    recipe says. statistics: of the training pictures. side: of the crops. device: that will read
+    them."""
+    noise = NOISES.get(recipe.colour)
     return Loader(
-        train_set, side, statistics.mean, scale=preset.scale, mean_crop=preset.mean_crop,
-        batch_size=settings.batch_size, seed=settings.seed, shuffle=True,
-        augment=settings.augment, workers=settings.workers, raw=device.takes_bytes,
-        colour=noise and noise(statistics, preset.colour_until))
+        train_set, side, statistics.mean, scale=recipe.scale, mean_crop=recipe.mean_crop,
+        batch_size=recipe.batch_size, seed=recipe.seed, shuffle=True,
+        augment=recipe.augment, workers=recipe.workers, raw=device.takes_bytes,
+        colour=noise and noise(statistics, recipe.colour_until))
 
 
-def test_loader(settings: Settings, dataset: Dataset, side: int, mean: np.ndarray,
+def test_loader(recipe: Recipe, dataset: Dataset, side: int, mean: np.ndarray,
                 batch_size: int | None = None, ten_crops: bool = False,
                 device: Device = HOST) -> Loader:
     """Batches to measure with: the centre of each picture, or ten crops of it, minus the mean of
-    the training pictures. batch_size: the settings', if not given. device: that will read them; on
+    the training pictures. batch_size: the recipe's, if not given. device: that will read them; on
     the host's own they are arrays that anyone can read."""
-    preset = presets.get(settings.preset)
-    return Loader(dataset, side, mean, scale=preset.scale, mean_crop=preset.mean_crop,
-                  batch_size=batch_size or settings.batch_size, ten_crops=ten_crops,
-                  workers=settings.workers, raw=device.takes_bytes)
+    return Loader(dataset, side, mean, scale=recipe.scale, mean_crop=recipe.mean_crop,
+                  batch_size=batch_size or recipe.batch_size, ten_crops=ten_crops,
+                  workers=min(recipe.workers, loader_threads()), raw=device.takes_bytes)

@@ -2,8 +2,8 @@
 
 A checkpoint is an .npz file, readable with `np.load` alone:
 
-    "tinyalex"            the number of this format
-    "about"               JSON: preset, classes, seed, where in which epoch, schedule, settings
+    "tinyalex"            the number of the format, see formats.py
+    "about"               JSON: preset, classes, settings (the recipe), schedule, progress
     "mean"                the mean picture that is subtracted
     "value/conv1a.W" …    the parameters
     "velocity/conv1a.W" … what SGD remembers of them
@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.run import formats
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged, Stored
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
-
-FORMAT = 1
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Checkpoint:
 
     def save(self, path: Path):
         """Write it in one move: `path` holds the old checkpoint or the new one, never a part."""
-        arrays = {"tinyalex": np.array(FORMAT), "about": np.array(json.dumps(self.about)),
+        arrays = {"tinyalex": np.array(formats.FORMAT), "about": np.array(json.dumps(self.about)),
                   "mean": self.mean}
         arrays |= {f"value/{name}": array for name, array in self.values.items()}
         arrays |= {f"velocity/{name}": array for name, array in self.velocities.items()}
@@ -52,12 +51,13 @@ def load(path: Path) -> Checkpoint:
         if "tinyalex" not in file:
             raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
                             "name the checkpoint.npz of a run.")
-        if (number := str(file["tinyalex"].read())) != str(FORMAT):
-            raise UserError(f"{path}: a checkpoint of format {number}; this version "
-                            f"reads format {FORMAT}", "use the version that wrote it.")
+        number = file["tinyalex"].read()
+        formats.expect_known(number, path)
+        about = _about(file)
+        about["settings"] = formats.whole(about["settings"], number)
         if "mean" not in file or file["mean"].shape[2:] != (3,):
             raise Damaged("there is no mean picture in it")
-        return Checkpoint(_about(file), _floats(file, "mean"), _group(file, "value/"),
+        return Checkpoint(about, _floats(file, "mean"), _group(file, "value/"),
                           _group(file, "velocity/"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",

@@ -1,6 +1,6 @@
-"""The folder that a run leaves: settings, log, checkpoint, pictures.
+"""The folder that a run leaves: recipe, log, checkpoint, pictures.
 
-    config.json      every setting, the versions and the machine
+    config.json      the recipe, the versions and the machine
     log.csv          a row at the end of every epoch, and some in between
     checkpoint.npz   see checkpoint.py
     curves.png, filters.png
@@ -10,87 +10,38 @@ import csv
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 import tinyalex
 from tinyalex.devices import available_cores
+from tinyalex.run import formats
+from tinyalex.run.recipe import Recipe
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
            "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
-# What a network cannot be built with, whatever a damaged file says.
-LIMITS = {"towers": (1, 2), "seed": (0, 2**63), "workers": (0, 64), "batch_size": (1, np.inf),
-          "limit": (1, np.inf), "dropout": (0, 0.99)}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides how a run goes. `tinyalex.train --help` says what each one means."""
-
-    preset: str
-    data: str
-    devices: str
-    epochs: int
-    batch_size: int
-    lr: float
-    momentum: float
-    weight_decay: float
-    schedule: str
-    velocity: str
-    seed: int
-    limit: int | None
-    workers: int
-    init: str
-    dropout: float
-    augment: bool
-    colour: str
-    towers: int
-    activation: str | None
-    lrn: str | None
-    pool: str | None
-    without: str | None
-
-    @classmethod
-    def of(cls, kept: dict, path: Path) -> "Settings":
-        """The settings that a file has; UserError, naming the file, where some are missing, or are
-        none that a run can have."""
-        try:
-            settings = cls(**{f.name: kept[f.name] for f in fields(cls)})
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path}: written by another version (there is no {error} in it)",
-                            "train anew, or use the version that wrote it.") from None
-        for f in fields(cls):
-            kind = f.type | int if f.type is float else f.type  # JSON may have 1 where 1.0 was
-            low, high = LIMITS.get(f.name, (-np.inf, np.inf))
-            value = getattr(settings, f.name)
-            if not isinstance(value, kind) or not (isinstance(value, str | None)
-                                                   or low <= value <= high):
-                raise UserError(f"{path}: no run has {f.name} {value!r}",
-                                "the file is damaged: use another one.")
-        return settings
 
 
 class Run:
     """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there."""
 
-    def __init__(self, folder: Path, settings: Settings):
-        self.folder, self.settings = folder, settings
+    def __init__(self, folder: Path, recipe: Recipe):
+        self.folder, self.recipe = folder, recipe
         self.checkpoint, self.log = folder / "checkpoint.npz", folder / "log.csv"
         self.curves, self.filters = folder / "curves.png", folder / "filters.png"
 
     @classmethod
-    def new(cls, folder: Path | None, settings: Settings) -> "Run":
+    def new(cls, folder: Path | None, recipe: Recipe) -> "Run":
         """A run to be, in `runs/<preset>-<number>` where no folder is named. Nothing is written
         yet. UserError where the folder holds a run already."""
-        folder = folder or _next_free(Path("runs"), settings.preset)
+        folder = folder or _next_free(Path("runs"), recipe.preset)
         if (folder / "config.json").exists():
             raise UserError(f"{folder}: there is a run in this folder already",
                             f"go on with it: --resume {folder}; or name another folder.")
-        return cls(folder, settings)
+        return cls(folder, recipe)
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -100,16 +51,20 @@ class Run:
             raise UserError(f"{folder}: no run in this folder (there is no config.json)",
                             "name a folder that tinyalex.train made, such as runs/tiny-1.")
         try:
-            kept = json.loads(path.read_text())["settings"]
-        except (ValueError, KeyError, TypeError) as error:
+            config = json.loads(path.read_text())
+            number = config.get("format", 1)
+            formats.expect_known(number, path)
+            settings = formats.whole(dict(config["settings"]), number)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error!r})",
                             "start a new run, or mend the file.") from None
-        return cls(folder, Settings.of(kept, path))
+        return cls(folder, Recipe.of(settings, path))
 
     def start(self):
         """Make the folder, with config.json in it. UserError where it cannot be written to."""
         config = {
-            "settings": asdict(self.settings),
+            "format": formats.FORMAT,
+            "settings": self.recipe.settings(),
             "versions": {"tinyalex": tinyalex.__version__, "numpy": np.__version__,
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},

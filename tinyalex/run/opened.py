@@ -14,18 +14,18 @@ from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.network import Network
 from tinyalex.run import assembly, checkpoint
-from tinyalex.run.folder import Settings
-from tinyalex.support.cli import ArgumentParser, number, png_path
+from tinyalex.run.recipe import Recipe
 from tinyalex.support.errors import UserError
 
 
 @dataclass(frozen=True)
 class OpenedNetwork:
-    """path: of the checkpoint. classes: their names. mean: (H, W, 3), of the training pictures,
-    which were of H×W pixels. network: with its weights, on its devices."""
+    """path: of the checkpoint. recipe: that it was trained by. classes: their names. mean:
+    (H, W, 3), of the training pictures, which were of H×W pixels. network: with its weights, on its
+    devices."""
 
     path: Path
-    settings: Settings
+    recipe: Recipe
     classes: list[str]
     mean: np.ndarray
     network: Network
@@ -48,18 +48,18 @@ class OpenedNetwork:
 
     def loader(self, dataset: Dataset, batch_size: int | None = None,
                ten_crops: bool = False) -> Loader:
-        """Batches of the dataset, as in a test: the centre of each picture, or ten crops."""
-        return assembly.test_loader(self.settings, dataset, self.network.input_shape[0], self.mean,
+        """Batches of the dataset, as at test time: the centre of each picture, or ten crops."""
+        return assembly.test_loader(self.recipe, dataset, self.network.input_shape[0], self.mean,
                                     batch_size, ten_crops)
 
-    def batches(self, gallery: Gallery, what: str, batch_size: int | None = None,
+    def batches(self, gallery: Gallery, title: str, batch_size: int | None = None,
                 ten_crops: bool = False) -> Iterator[np.ndarray]:
         """What the network reads of these pictures, (N, side, side, 3) float32 at a time, with a
-        progress bar that says `what`."""
+        progress bar of this title."""
         unknown = np.zeros(len(gallery), np.int64)
         loader = self.loader(Dataset(gallery, unknown, tuple(self.classes), "the pictures"),
                              batch_size, ten_crops)
-        for x, _ in tqdm(loader.epoch(), what, len(loader), unit="batch", disable=None,
+        for x, _ in tqdm(loader.epoch(), title, len(loader), unit="batch", disable=None,
                          leave=False):
             yield x
 
@@ -77,41 +77,8 @@ def open_network(path: Path, placement: str = "auto") -> Iterator[OpenedNetwork]
     """
     path = find(path)
     saved = checkpoint.load(path)
-    settings, classes = Settings.of(saved.about["settings"], path), saved.about["classes"]
-    with Devices(placement, settings.towers) as devices:
-        network = assembly.network(settings, len(classes), devices)
+    recipe, classes = Recipe.of(saved.about["settings"], path), saved.about["classes"]
+    with Devices(placement, recipe.towers) as devices:
+        network = recipe.network(len(classes), list(devices))
         network.load_state(saved.values, str(path))
-        yield OpenedNetwork(path, settings, classes, saved.mean, network)
-
-
-def parser(command: str, description: str) -> ArgumentParser:
-    """The parser of a command that opens a network: with its checkpoint, and the flags that all of
-    them have."""
-    made = ArgumentParser(prog=f"python -m tinyalex.{command}", description=description)
-    made.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
-                      help="a run folder, or an .npz file")
-    made.add_argument("--names", type=Path, metavar="FILE", help="how to call the classes: a line "
-                      "for each with its folder's name and, after a space, another (ImageNet's "
-                      "synset_words.txt)")
-    made.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
-                      "cuda:0,cuda:1 or auto")
-    made.add_argument("--batch-size", type=number(int, 1), default=64)
-    made.add_argument("--out", type=png_path, metavar="PNG", help="where to draw it; "
-                      f"{command}.png beside the checkpoint if not given")
-    return made
-
-
-def spoken_names(path: Path | None) -> dict[str, str]:
-    """What a file of --names says: "n01440764 tench, Tinca tinca" gives {"n01440764": "tench"}.
-
-    UserError where it is no such file.
-    """
-    if path is None:
-        return {}
-    try:
-        lines = [line.split(None, 1) for line in path.read_text("utf-8-sig").splitlines()
-                 if line.strip()]
-        return {name: words.split(",")[0].strip() for name, words in lines}
-    except ValueError as error:
-        raise UserError(f"{path}: not a list of names ({error})",
-                        "a line is a class's folder, a space, and its name.") from None
+        yield OpenedNetwork(path, recipe, classes, saved.mean, network)

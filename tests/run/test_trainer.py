@@ -1,0 +1,111 @@
+"""What the trainer does around `train_step`, and must not lose on the way.
+
+A GPU's losses come some steps late: one can be counted twice, or never, or under another's number.
+In a long epoch a row of the log or a checkpoint is due in the middle; one that is saved between a
+step and its counting, or rows at the wrong steps, are only noticed when a run is resumed.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from runs import assert_same_bits, log_rows, weights
+
+from tinyalex.data import sources
+from tinyalex.data.dataset import Dataset
+from tinyalex.devices import HOST, Devices
+from tinyalex.run import presets, trainer
+from tinyalex.run.folder import Run
+from tinyalex.run.meters import Pending, Progress
+from tinyalex.run.trainer import Trainer
+
+
+def begin(folder, resume=False):
+    recipe = replace(presets.get("cifar"), data="patches:load", batch_size=2, epochs=1, lr=0.001,
+                     without="conv3,conv4,conv5,fc6,fc7", devices="cpu")
+    run, data = Run(folder, recipe), [sources.load(recipe.data, s) for s in ("train", "val")]
+    devices = Devices("cpu")
+    begun = Trainer(run, *data, devices)
+    if resume:
+        begun.resume()
+    else:
+        run.start()
+    return begun, devices
+
+
+@pytest.fixture
+def whole(patches, tmp_path):
+    """A run of one epoch of 48 batches, done."""
+    begun, devices = begin(tmp_path / "whole")
+    with devices:
+        begun.train(lambda row: None)
+    return tmp_path / "whole"
+
+
+def test_an_epoch_leaves_twenty_rows_of_the_pictures_since_the_row_before_and_one_of_all(whole):
+    rows = log_rows(whole)
+    assert [int(row["step"]) for row in rows] == [48 * i // 20 for i in range(1, 21)]
+    between = np.diff([0, *(int(row["step"]) for row in rows[:-1])])
+    losses = np.array([float(row["train_loss"]) for row in rows])
+    rest = 48 - int(rows[-2]["step"])
+    last = (48 * losses[-1] - between @ losses[:-1]) / rest  # for the last row is of all pictures
+    assert 0 < last < 3
+
+
+def test_a_crash_in_a_long_epoch_costs_the_steps_since_the_last_checkpoint(
+        whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0)
+    step, calls = trainer.train_step, []
+
+    def crash(*args):
+        calls.append(args)
+        if len(calls) == 31:
+            raise RuntimeError("the power went")
+        return step(*args)
+
+    monkeypatch.setattr(trainer, "train_step", crash)
+    begun, devices = begin(tmp_path / "parts")
+    with devices, pytest.raises(RuntimeError):
+        begun.train(lambda row: None)
+    again, devices = begin(tmp_path / "parts", resume=True)
+    assert (again.progress.step, again.progress.pictures) == (30, 60)
+    with devices:
+        again.train(lambda row: None)
+    assert_same_bits(weights(whole), weights(tmp_path / "parts"))
+    for ours, theirs in zip(log_rows(tmp_path / "parts"), log_rows(whole), strict=True):
+        assert ours["step"] == theirs["step"]
+    assert ours["train_loss"] == theirs["train_loss"]
+
+
+def test_the_training_pictures_are_measured_once_a_start(patches, tmp_path, monkeypatch):
+    """On ImageNet that takes minutes."""
+    measure, calls = Dataset.measure, []
+    monkeypatch.setattr(Dataset, "measure", lambda self: calls.append(self) or measure(self))
+    begin(tmp_path / "run")[1].close()
+    assert len(calls) == 1
+
+
+class Late:
+    """A device whose arrays reach the host when they are asked for, three steps late."""
+
+    steps_ahead = 3
+    fetch = staticmethod(HOST.fetch)
+
+
+def test_a_gpu_s_losses_come_late_and_each_is_counted_once():
+    pending, progress, numbers = Pending(Late()), Progress(), []
+
+    def count(wait=False):
+        for step in pending.arrived(wait):
+            numbers.append((step.number, step.loss))
+            progress.add(step)
+
+    scores, labels = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1, 1])
+    for number in range(1, 8):
+        pending.add(number, 10.0 * number, scores, labels)
+        count()
+        assert len(numbers) == max(0, number - 3)
+    count(wait=True)
+    count(wait=True)
+    assert numbers == [(number, 10.0 * number) for number in range(1, 8)]
+    assert (progress.pictures, progress.wrong_sum, progress.loss_sum) == (14, 7, 2 * 280.0)

@@ -1,0 +1,56 @@
+"""Small training runs, as the tests make them and read what they leave."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyalex.run import checkpoint
+
+PATCHES = '''
+import numpy as np
+from tinyalex.data.dataset import Dataset
+
+def load(split):
+    """Noise with a coloured patch that tells the class: quick to make, quick to learn."""
+    rng = np.random.default_rng(split == "val")
+    images = rng.integers(0, 256, (96, 32, 32, 3)).astype(np.uint8)
+    labels = np.arange(96) % 3
+    for image, label in zip(images, labels):
+        image[8:24, 8:24, label] = 255
+    return Dataset(images, labels, ("red", "green", "blue"), f"patches ({split})")
+'''
+
+
+@pytest.fixture
+def patches(tmp_path, monkeypatch):
+    """--data for a dataset of the user's own; the working folder is an empty one."""
+    (tmp_path / "patches.py").write_text(PATCHES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    yield "patches:load"
+    sys.modules.pop("patches", None)
+
+
+def settings(data: str, *more: str) -> list[str]:
+    return ["--preset", "cifar", "--data", data, "--batch-size", "16", "--lr", "0.01",
+            "--schedule", "2", "--epochs", "3", *more]
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    saved = checkpoint.load(folder / "checkpoint.npz")
+    return saved.values | {f"velocity of {n}": v for n, v in saved.velocities.items()}
+
+
+def assert_same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]):
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def log_rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "log.csv") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,39 @@
+"""The flags that all commands share which open a network."""
+
+from pathlib import Path
+
+from tinyalex.support.cli import ArgumentParser, number, png_path
+from tinyalex.support.errors import UserError
+
+
+def parser(command: str, description: str) -> ArgumentParser:
+    """The parser of a command that opens a network: with its checkpoint, and the flags that all of
+    them have."""
+    flags = ArgumentParser(prog=f"python -m tinyalex.{command}", description=description)
+    flags.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
+                       help="a run folder, or an .npz file")
+    flags.add_argument("--names", type=Path, metavar="FILE", help="how to call the classes: a line "
+                      "for each with its folder's name and, after a space, another (ImageNet's "
+                      "synset_words.txt)")
+    flags.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
+                      "cuda:0,cuda:1 or auto")
+    flags.add_argument("--batch-size", type=number(int, 1), default=64)
+    flags.add_argument("--out", type=png_path, metavar="PNG", help="where to draw it; "
+                      f"{command}.png beside the checkpoint if not given")
+    return flags
+
+
+def spoken_names(path: Path | None) -> dict[str, str]:
+    """What a file of --names says: "n01440764 tench, Tinca tinca" gives {"n01440764": "tench"}.
+
+    UserError where it is no such file.
+    """
+    if path is None:
+        return {}
+    try:
+        lines = [line.split(None, 1) for line in path.read_text("utf-8-sig").splitlines()
+                 if line.strip()]
+        return {name: words.split(",")[0].strip() for name, words in lines}
+    except ValueError as error:
+        raise UserError(f"{path}: not a list of names ({error})",
+                        "a line is a class's folder, a space, and its name.") from None

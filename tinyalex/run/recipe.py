@@ -1,0 +1,135 @@
+"""A recipe: everything that decides how a run goes, in one place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from math import inf
+from pathlib import Path
+from typing import get_args
+
+from tinyalex import optim
+from tinyalex.architectures import ARCHITECTURES, ablations
+from tinyalex.architectures.alexnet import INITS, Tower
+from tinyalex.data.augment import NOISES
+from tinyalex.devices import HOST, Device, available_cores
+from tinyalex.network import Network
+from tinyalex.support.errors import UserError
+
+# What a run can have, for the command line and for files alike.
+LIMITS = {
+    "towers": (1, 2), "dropout": (0, 0.99), "picture": (1, 1 << 14), "scale": (1e-6, 1e6),
+    "limit": (1, inf), "colour_until": (0, inf), "batch_size": (1, inf), "epochs": (1, inf),
+    "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "bias_lr": (0, inf),
+    "workers": (0, 64), "seed": (0, 2**63),
+}
+CHOICES = {
+    "architecture": [*ARCHITECTURES], "init": sorted(INITS), "mean_crop": ["same", "centre"],
+    "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
+    "activation": ["relu", "tanh"], "lrn": ["none", "before", "after"], "pool": ["3/2", "2/2"],
+}
+LARGEST = 1e38  # JSON can hold numbers that no float can
+
+
+def loader_threads() -> int:
+    """How many threads prepare batches by default; none where there is one core for everything."""
+    cores = available_cores()
+    return min(4, cores) if cores > 1 else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What decides a run, all of it: config.json and the checkpoint hold these fields, and the
+    network is built again from them alone, whatever a preset says by then.
+
+    Raises UserError where a value is none that a run can have.
+    """
+
+    preset: str  # the name that the recipe goes by
+
+    # The network.
+    architecture: str  # who builds it, see ARCHITECTURES
+    towers: int = 2
+    init: str = "he"  # what the weights are drawn from, see INITS
+    dropout: float = 0.5  # share of the units of fc6 and fc7 that are off in training
+    # The paper's experiments, one thing changed each, see ablations.edit.
+    activation: str | None = None
+    lrn: str | None = None
+    pool: str | None = None
+    without: str | None = None
+
+    # The pictures.
+    data: str = ""  # see sources.KINDS; "" where --data has to name it
+    limit: int | None = None  # only the first so many
+    picture: int  # pixels of a side, which pictures from folders are stored with
+    scale: float  # what pixels (0 to 255, minus the mean) are multiplied with
+    mean_crop: str = "same"  # which part of the mean picture a crop loses, see Loader
+    augment: bool = True  # crops at random, half of them mirrored; else the centre
+    colour: str = "none"  # noise along the principal colours, see NOISES
+    colour_until: int | None = None  # the last epoch with colour noise
+
+    # The updates.
+    batch_size: int
+    epochs: int
+    lr: float  # the learning rate at the start
+    schedule: str  # what it does then, see optim.schedule
+    momentum: float = 0.9
+    velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
+    weight_decay: float = 0.0005
+    bias_lr: float | None = None  # the rate of the biases, where it is one of their own
+    bias_decay: bool = True  # whether biases decay as well
+
+    # Where it runs, and what its chance is drawn from.
+    devices: str = "auto"
+    workers: int = field(default_factory=loader_threads)  # that prepare batches
+    seed: int = 0
+
+    def __post_init__(self):
+        for f in fields(self):
+            if not _possible(f.name, f.type, value := getattr(self, f.name)):
+                raise UserError(f"no run has {f.name} {value!r}",
+                                "python -m tinyalex.train --help says what there is.")
+        optim.schedule(self.schedule, self.lr)
+        self._edit()
+
+    @classmethod
+    def of(cls, settings: dict, path: Path) -> "Recipe":
+        """The recipe that a file holds, every field of it; UserError, naming the file, where some
+        are missing, or are none that a run can have."""
+        try:
+            return cls(**{f.name: settings[f.name] for f in fields(cls)})
+        except KeyError as error:
+            raise UserError(f"{path}: written by another version (there is no {error} in it)",
+                            "train anew, or use the version that wrote it.") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error.args[0]}",
+                            "the file is damaged: use another one.") from None
+
+    def settings(self) -> dict[str, str | float | None]:
+        """What a file holds of it: the fields by name, as JSON has them."""
+        return asdict(self)
+
+    def network(self, classes: int | None = None, devices: Sequence[Device] = (HOST,),
+                **changes) -> Network:
+        """The network with fresh weights, for so many classes, or for as many as its authors had.
+
+        changes: options of `alexnet.build`, in place of what the recipe says. UserError where they
+        clash.
+        """
+        options = {"towers": self.towers, "seed": self.seed, "keep": 1 - self.dropout,
+                   "init": self.init, "edit": self._edit()}
+        if classes is not None:
+            options["classes"] = classes
+        return ARCHITECTURES[self.architecture](devices=list(devices), **(options | changes))
+
+    def _edit(self) -> Callable[[Tower, int, int], Tower] | None:
+        return ablations.edit(self.activation, self.lrn, self.pool, self.without)
+
+
+def _possible(name: str, kind, value) -> bool:
+    """Whether a field of this name and type can have this value, whatever JSON made of it."""
+    kinds = get_args(kind) or (kind,)
+    if value is None or isinstance(value, bool | str):
+        return type(value) in kinds and (value is None or value in CHOICES.get(name, [value]))
+    if not (type(value) in kinds or (float in kinds and type(value) is int)):  # 1 for 1.0
+        return False
+    low, high = LIMITS[name]
+    return low <= value <= min(high, LARGEST)

@@ -1,0 +1,194 @@
+"""A run under way: epoch after epoch, and everything that it writes meanwhile."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from tinyalex import drawing
+from tinyalex.data.dataset import Dataset
+from tinyalex.devices import Devices
+from tinyalex.inside.colour import first_kernels, log_columns
+from tinyalex.metrics import Result, measure
+from tinyalex.run import assembly, checkpoint
+from tinyalex.run.folder import Run
+from tinyalex.run.meters import Pace, Pending, Progress
+from tinyalex.run.stopping import Stopped, stop_on_signal
+from tinyalex.support.errors import UserError
+from tinyalex.training import train_step
+
+SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
+DRAW_EVERY = 30  # seconds, at least, between pictures of the curves
+ROWS = 20  # of log.csv for an epoch, one of them at its end
+
+
+class Trainer:
+    """A network, its data and its optimiser, ready to run from where the run folder says it is.
+
+    run: the folder and the recipe. train_set, val_set: the data. devices: where to train.
+    """
+
+    def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
+        recipe, statistics = run.recipe, train_set.measure()
+        self.run, self.recipe, self.classes = run, recipe, train_set.classes
+        self.mean, self.progress = statistics.mean, Progress()
+        self.network = recipe.network(len(train_set.classes), list(devices))
+        self.optimiser = assembly.optimiser(recipe, self.network)
+        self.schedule = assembly.schedule(recipe, self.network)
+        side = self.network.input_shape[0]
+        self.train_loader = assembly.train_loader(recipe, train_set, statistics, side, devices[0])
+        self.val_loader = assembly.test_loader(recipe, val_set, side, self.mean, device=devices[0])
+        total = len(self.train_loader)
+        self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
+        self.pending = Pending(devices[0])
+        self.result: Result | None = None
+        self.saved = self.drawn = time.perf_counter()
+
+    def train(self, report: Callable[[dict], None]) -> bool:
+        """Train to the last epoch; `report` gets the row of log.csv after each one.
+
+        Returns False if Ctrl-C ended it early; the checkpoint then holds the last step. UserError
+        where the loss stops being a number; the checkpoint then is the last good one.
+        """
+        with stop_on_signal() as stopping:
+            try:
+                while self.progress.epoch <= self.recipe.epochs:
+                    report(self._epoch(stopping))
+            except Stopped:
+                self.save()
+            self.draw()
+        return self.progress.epoch > self.recipe.epochs
+
+    def _epoch(self, stopping: threading.Event) -> dict:
+        """The rest of the current epoch; returns its row for the log. Stopped if it was stopped."""
+        at, pace = self.progress, Pace(self.train_loader, self.progress)
+        batches = self.train_loader.epoch(at.epoch, at.batch)
+        with contextlib.closing(batches), self._bar() as bar:
+            for x, labels in batches:
+                loss, scores = train_step(self.network, self.optimiser, x, labels)
+                del x  # its memory is wanted for the batch that is being prepared
+                at.next_step()
+                self.pending.add(at.step, loss, scores, labels)
+                self._count()
+                self._keep_records(pace, len(labels), bar)
+                if stopping.is_set():
+                    raise Stopped
+        self._count(wait=True)
+        return self._end_of_epoch(pace, stopping)
+
+    def _bar(self) -> tqdm:
+        at = self.progress
+        return tqdm(desc=f"epoch {at.epoch}/{self.recipe.epochs}", initial=at.batch,
+                    total=len(self.train_loader), unit="batch", disable=None, leave=False)
+
+    def _count(self, wait: bool = False):
+        """Add up losses and mistakes, of all steps if the host waits for them. UserError where a
+        loss is no number."""
+        for step in self.pending.arrived(wait):
+            if not np.isfinite(step.loss):
+                raise self._diverged(f"the loss is {step.loss}", step.number)
+            self.progress.add(step)
+
+    def _keep_records(self, pace: Pace, pictures: int, bar: tqdm):
+        """After each step: the progress bar, and now and then a row of the log, a checkpoint."""
+        at = self.progress
+        pace.pictures += pictures
+        at.seconds = pace.seconds()
+        if at.pictures:
+            bar.set_postfix(loss=f"{at.loss_sum / at.pictures:.3f}",
+                            error=f"{at.wrong_sum / at.pictures:.1%}",
+                            images_per_s=f"{pace.rates()['images_per_s']:.0f}", refresh=False)
+        bar.update()
+        if at.batch in self.log_at:
+            self._count(wait=True)
+            done = at.epoch - 1 + at.batch / len(self.train_loader)
+            self.run.append(self._row(done, pace, pace.logged))
+            pace.logged = replace(at)
+        if time.perf_counter() - self.saved > SAVE_EVERY:
+            self.save()
+
+    def _end_of_epoch(self, pace: Pace, stopping: threading.Event) -> dict:
+        at, rates = self.progress, pace.rates()  # of training alone
+        self.result = self._validate(stopping)
+        if not np.isfinite(self.result.loss):
+            raise self._diverged(f"the validation loss is {self.result.loss}")
+        at.seconds = pace.seconds()
+        row = self._row(at.epoch, pace, Progress()) | rates | {
+            "val_loss": round(self.result.loss, 6), "val_error": round(self.result.error, 6),
+            "val_top5_error": round(self.result.top5_error, 6)}
+        self.run.append(row)
+        self.schedule.after_epoch(at.epoch, self.result.error)
+        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
+        at.next_epoch()
+        self.save()
+        if time.perf_counter() - self.drawn > DRAW_EVERY:
+            self.draw()
+        return row
+
+    def _validate(self, stopping: threading.Event) -> Result:
+        def batches() -> Iterator[tuple]:
+            for batch in tqdm(self.val_loader.epoch(), "validating", len(self.val_loader),
+                              unit="batch", disable=None, leave=False):
+                if stopping.is_set():
+                    raise Stopped
+                yield batch
+
+        self.network.release_memory()
+        result = measure(self.network, batches())
+        self.network.release_memory()
+        return result
+
+    def _row(self, epoch: float, pace: Pace, before: Progress) -> dict:
+        at = self.progress
+        return {"epoch": round(epoch, 4), "step": at.step, "lr": self.optimiser.lr,
+                "seconds": round(at.seconds, 2), **at.since(before), **pace.rates(),
+                **log_columns(self.network)}
+
+    def resume(self):
+        """Take over the run's checkpoint: weights, velocities, schedule, place in the data."""
+        path = self.run.checkpoint
+        saved = checkpoint.load(path)
+        if saved.about["preset"] != self.recipe.preset:
+            raise UserError(f"{path} was written by --preset {saved.about['preset']}, "
+                            f"not {self.recipe.preset}",
+                            "resume it with its own preset, or start a new run.")
+        self.network.load_state(saved.values, str(path))
+        self.optimiser.load_state(saved.velocities)
+        self.schedule.load_state(saved.about["schedule"])
+        self.optimiser.lr, self.optimiser.layer_lr = self.schedule.lr, self.schedule.layer_lr
+        self.progress = Progress(**saved.about["progress"])
+        self.network.set_step(self.progress.step)
+        self.run.forget_after(self.progress.step)
+
+    def save(self):
+        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
+        self._count(wait=True)
+        values = self.network.state()
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise self._diverged(f"{name} is no longer finite")
+        about = {"preset": self.recipe.preset, "classes": list(self.classes),
+                 "settings": self.recipe.settings(), "schedule": self.schedule.state(),
+                 "progress": asdict(self.progress)}
+        checkpoint.Checkpoint(about, self.mean, values, self.optimiser.state()).save(
+            self.run.checkpoint)
+        self.saved = time.perf_counter()
+
+    def draw(self):
+        """The pictures of the run folder: the curves so far, and the first layer's kernels."""
+        title = self.run.folder.name
+        if rows := self.run.rows():
+            drawing.curves(rows, self.run.curves, title, classes=len(self.classes))
+        drawing.filters(first_kernels(self.network), self.run.filters, title)
+        self.drawn = time.perf_counter()
+
+    def _diverged(self, problem: str, step: int | None = None) -> UserError:
+        at, path = self.progress, self.run.checkpoint
+        kept = (f"the last good checkpoint is {path}" if path.exists()
+                else "there is no checkpoint yet")
+        return UserError(f"epoch {at.epoch}, step {step or at.step + 1}: {problem}; training stops "
+                         "here", f"try a smaller --lr than {self.recipe.lr:g}; {kept}.")
