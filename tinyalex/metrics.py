@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyalex.devices.base import Result as Coming
 from tinyalex.network import Network
 
 
@@ -25,7 +26,8 @@ class Tally:
 
     def __init__(self, classes: int):
         self.confusion = np.zeros((classes, classes), np.int64)
-        self.count = self.loss = self.missed = self.missed_top5 = 0
+        self.loss = 0.0
+        self.count = self.missed = self.missed_top5 = 0
 
     def add(self, logp: np.ndarray, labels: np.ndarray):
         """logp: (N, K), the logarithms of the probabilities. labels: (N,) integers."""
@@ -54,7 +56,8 @@ def predictions(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray
 
     A GPU is given the next batches before the host looks at what it says of the first.
     """
-    device, pending = network.devices[0], deque()
+    device = network.devices[0]
+    pending: deque[tuple[np.ndarray, Coming]] = deque()
     for x, labels in batches:
         pending.append((labels, device.fetch(network.forward(x))))
         if len(pending) > device.steps_ahead:

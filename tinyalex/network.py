@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyalex.devices import HOST, Batch, Device, copy
 from tinyalex.devices.base import Array
-from tinyalex.layers import Layer, SoftmaxCrossEntropy
+from tinyalex.layers import Dropout, Layer, SoftmaxCrossEntropy
 from tinyalex.support.errors import UserError
 
 
@@ -244,7 +244,7 @@ class Network:
     def set_step(self, step: int):
         """Make the next forward that drops draw the masks of this step."""
         for _, layer in self._layers():
-            if layer.drops:
+            if isinstance(layer, Dropout):
                 layer.step = step
 
     def release_memory(self):
@@ -255,7 +255,8 @@ class Network:
 
 def _run_forward(layers, x, remember, drop, watch):
     for layer in layers:
-        x = layer.forward(x, remember, drop) if layer.drops else layer.forward(x, remember)
+        x = (layer.forward(x, remember, drop) if isinstance(layer, Dropout)
+             else layer.forward(x, remember))
         if watch:
             watch(layer, x)
     return x

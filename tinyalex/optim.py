@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinyalex.devices import Device
 from tinyalex.network import Network, Parameter
 from tinyalex.support.errors import UserError
 
@@ -63,12 +64,13 @@ class SGD:
 
     def step(self):
         """Update all parameters, those of each device on that device, side by side."""
-        by_device = {}
+        by_device: dict[Device, list[Parameter]] = {}
         for p in self.network.parameters:
             if self.rate(p):
                 by_device.setdefault(p.layer.device, []).append(p)
-        for one in [device.run(self._update, device, mine) for device, mine in by_device.items()]:
-            one.result()
+        updates = [device.run(self._update, device, mine) for device, mine in by_device.items()]
+        for update in updates:
+            update.result()
 
     def _update(self, device, parameters):
         for p in parameters:
@@ -152,7 +154,8 @@ class Timeline:
 
     def __init__(self, lr: float, changes: Sequence[tuple[int, str, float]]):
         self.first_lr, self.changes = lr, sorted(changes, key=lambda change: change[0])
-        self.lr, self.layer_lr = lr, {}
+        self.lr = lr
+        self.layer_lr: dict[str, float] = {}
 
     def after_epoch(self, epoch: int, val_error: float) -> float:
         """The learning rate for what follows epoch number `epoch` (1 is the first)."""

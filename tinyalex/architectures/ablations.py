@@ -91,7 +91,7 @@ def without_layer(tower: Tower, name: str) -> Tower:
 
 def refit(tower: Tower, side: int, towers: int) -> Tower:
     """The same tower, in which every layer with weights reads what now comes to it."""
-    shape = side, side, 3
+    shape: tuple[int, ...] = side, side, 3
     for s, stage in enumerate(tower):
         if s:
             shape = (*shape[:-1], towers * shape[-1])
@@ -123,7 +123,8 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
     if _one_of("pool", pool, "3/2", "2/2") == "2/2":
         changes.append(with_pooling_side_by_side)
     for name in without.split(",") if without else ():
-        changes.append(partial(without_layer, name=_one_of("without", name, *MIDDLE)))
+        _one_of("without", name, *MIDDLE)
+        changes.append(partial(without_layer, name=name))
     if not changes:
         return None
 

@@ -1,7 +1,7 @@
 """Batches for the network, prepared in the background while the devices train (section 4.1)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -63,7 +63,7 @@ class Loader:
         return -(-len(self.dataset) // self.batch_size)
 
     def epoch(self, number: int = 1, first: int = 0,
-              ) -> Iterator[tuple[Batch, np.ndarray]]:
+              ) -> Generator[tuple[Batch, np.ndarray], None, None]:
         """The batches of one epoch: pictures (N, side, side, 3) and their labels (N,), or of ten
         crops (10·N, side, side, 3), the ten of a picture one after the other, and labels (N,).
 

@@ -178,7 +178,7 @@ class Batch:
 
     def finish(self, pixels: Array, device: Device) -> Array:
         """The network's pictures on the device, given its copy of the pixels."""
-        if self.mean is None:
+        if self.mean is None or self.places is None or self.shifts is None:
             return pixels
         x = device.empty(self.shape, np.float32)
         device.run(device.kernels.finish_crops, pixels, device.put(self.places),

@@ -129,8 +129,8 @@ def _the_device(what: str, values) -> CheckingDevice:
     if len(homes) != 1:
         raise DeviceError(f"{what}: arrays of {' and '.join(sorted(map(str, homes)))} met "
                           "(None is the host)")
-    (home,) = homes
+    home = homes.pop()
     current = getattr(_at_work, "device", None)
-    if current is not home:
+    if current is not home or home is None:
         raise DeviceError(f"{what}: the arrays live on {home}, but {current} is at work")
     return home

@@ -36,7 +36,7 @@ class CpuDevice(Device):
     """
 
     xp = np
-    kernels = numpy_kernels
+    kernels: Any = numpy_kernels
     # Larger arrays drop out of the cache; with smaller ones NumPy is called more often, and between
     # two calls a thread has to wait for Python's lock, which costs more.
     chunk_bytes = 1 << 20
@@ -44,7 +44,7 @@ class CpuDevice(Device):
     def __init__(self, name: str = "cpu0", cores: int = 1, own_thread: bool = False,
                  helpers: bool = True):
         self.name, self.cores = name, cores
-        self.pool = MemoryPool()
+        self.pool: MemoryPool = MemoryPool()
         self._driver = ThreadPoolExecutor(1, name) if own_thread else None
         self._helpers = (ThreadPoolExecutor(cores - 1, f"{name}-helper") if helpers and cores > 1
                          else CallingThread())

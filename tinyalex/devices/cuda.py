@@ -21,10 +21,11 @@ CuPy is imported by `load`, so that this module, like all others, can be importe
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -126,7 +127,9 @@ class _Slot:
     and as much on the GPU. copied, read: events, after which the one and the other are free."""
 
     def __init__(self, cupy):
-        self.size, self.pinned, self.staged = 0, None, None
+        self.size = 0
+        self.pinned: Any = None
+        self.staged: Any = None
         self.copied, self.read = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
 
 
@@ -190,9 +193,9 @@ class CudaDevice(Device):
         self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
-        self._masks = {}  # by (draw, shape, step): bits that a helper draws meanwhile
-        self._bridges = {}  # by source: pinned memory, for copies through the host
-        self.through_host = set()  # devices whose memory this one cannot read
+        self._masks: dict[tuple, Future] = {}  # by (draw, shape, step): bits drawn meanwhile
+        self._bridges: dict[Device, Any] = {}  # by source: pinned memory, for copies through the host
+        self.through_host: set[Device] = set()  # whose memory this one cannot read
 
     def __repr__(self) -> str:
         return f"<{self.name}: {_gpu(self.xp.cuda.runtime, self.index).name}>"
@@ -266,7 +269,8 @@ class CudaDevice(Device):
         with self.gpu, self._copying:
             slot.staged = self.xp.empty(size, np.uint8)
 
-    def receive(self, array, source: "CudaDevice"):
+    def receive(self, array, source: Device):
+        assert isinstance(source, CudaDevice)
         with source.gpu, source.stream:
             array = self.xp.ascontiguousarray(array)
             ready = source.stream.record(self.xp.cuda.Event(disable_timing=True))

@@ -20,8 +20,8 @@ class MemoryPool:
     SMALL = 1 << 16  # below 64 KiB the C library's own pool is as good
 
     def __init__(self):
-        self.free = []  # (bytes, id, memory), sorted
-        self.returned = deque()  # what came back since `free` was last sorted
+        self.free: list[tuple[int, int, np.ndarray]] = []  # (bytes, id, memory), sorted
+        self.returned: deque[np.ndarray] = deque()  # what came back since `free` was last sorted
         self.lock = threading.Lock()
         self.held = self.peak = 0  # bytes that the pool has from the operating system; its peak
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from threadpoolctl import threadpool_limits
 
@@ -24,7 +24,7 @@ class Devices:
     def __init__(self, placement: str = "auto", towers: int = 2):
         self._limit = threadpool_limits(1, user_api="blas")
         names = parse_placement(placement, towers)
-        self.all: list[Device] = (_cpus(len(names)) if names[0] == "cpu" else _gpus(names))
+        self.all: Sequence[Device] = _cpus(len(names)) if names[0] == "cpu" else _gpus(names)
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self.all)

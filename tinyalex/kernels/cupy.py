@@ -45,9 +45,9 @@ def _compiled(kernel: Kernel, index: str, constants: tuple[tuple[str, int], ...]
     import cupy
 
     name = next(name for name, one in KERNELS.items() if one is kernel)
-    constants = "".join(f"const Index {key} = {value}; " for key, value in constants)
+    numbers = "".join(f"const Index {key} = {value}; " for key, value in constants)
     return cupy.ElementwiseKernel(kernel.reads, kernel.writes, kernel.code, f"tinyalex_{name}",
-                                  preamble=f"typedef {index} Index;", loop_prep=constants)
+                                  preamble=f"typedef {index} Index;", loop_prep=numbers)
 
 
 KERNELS = {

@@ -91,7 +91,7 @@ def max_pool(x, K, S, y, where=None):
         _keep_larger(x[:, :, pixels], kw, rows, in_row, (slice(None), slice(None), windows), kw > 0)
     for kh in range(K[0]):
         pixels, windows = _clip(kh, S, y.shape[1], H)
-        place = None if where is None else in_row[:, pixels] + kh * K[1]
+        place = None if in_row is None else in_row[:, pixels] + kh * K[1]
         _keep_larger(rows[:, pixels], place, y, where, (slice(None), windows), kh > 0)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tinyalex.devices import HOST, Device
+from tinyalex.devices.base import Array
 from tinyalex.support.errors import UserError
 
 Spread = float | Callable[["Weighted"], float]  # a number, or what gives it for a layer
@@ -15,26 +16,25 @@ class Layer:
 
     name: how messages and parameters call it. params, grads: arrays by name ("W", "b").
     keeps: which of "x" and "y" stay in memory between a forward that remembers and its backward.
-    drops: whether forward has an argument `drop`, see `Dropout`.
     """
 
     keeps = ""
     inplace = False
-    drops = False
 
     def __init__(self, name: str = ""):
         self.name = name or type(self).__name__.lower()
-        self.params, self.grads = {}, {}
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
         self.device: Device = HOST
         self.kept: tuple | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    def forward(self, x, remember: bool = False):
+    def forward(self, x: Array, remember: bool = False) -> Array:
         raise NotImplementedError
 
-    def backward(self, dy):
+    def backward(self, dy: Array) -> Array | None:
         raise NotImplementedError
 
     def settle(self, device: Device, tower: int, seed: int):

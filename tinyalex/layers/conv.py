@@ -34,7 +34,7 @@ class Conv2D(Weighted):
                  input_gradient: bool = True, name: str = "conv", rng=None):
         super().__init__((kernel, kernel, channels, filters), std, bias, name, rng)
         self.K, self.S = (kernel, kernel), stride
-        self.P = (pad, pad) if isinstance(pad, int) else tuple(pad)
+        self.P = (pad, pad) if isinstance(pad, int) else pad
         self.input_gradient = input_gradient
 
     def reads(self, shape):

@@ -104,8 +104,6 @@ class Dropout(Layer):
     forward that drops adds 1 to `step`.
     """
 
-    drops = True
-
     def __init__(self, keep: float = 0.5, name: str = "dropout", seed: int = 0):
         super().__init__(name)
         if not 0 < keep <= 1:

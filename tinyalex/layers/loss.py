@@ -19,7 +19,8 @@ class SoftmaxCrossEntropy(Layer):
     device; float() waits for it.
     """
 
-    def forward(self, x, labels, remember: bool = False):
+    # A loss reads labels besides, and backward begins with it.
+    def forward(self, x, labels, remember: bool = False):  # type: ignore[override]
         xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
@@ -27,7 +28,7 @@ class SoftmaxCrossEntropy(Layer):
         self._keep(remember, log_p, true)
         return -log_p[true].mean()
 
-    def backward(self):
+    def backward(self):  # type: ignore[override]
         log_p, true = self._recall()
         dx = self.device.xp.exp(log_p)
         dx[true] -= 1

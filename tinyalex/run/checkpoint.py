@@ -39,7 +39,7 @@ class Checkpoint:
         arrays |= {f"value/{name}": array for name, array in self.values.items()}
         arrays |= {f"velocity/{name}": array for name, array in self.velocities.items()}
         with replacing(path, suffix=".npz") as part:
-            np.savez(part, **arrays)
+            np.savez(part, allow_pickle=False, **arrays)
 
 
 def load(path: Path) -> Checkpoint:
@@ -65,7 +65,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _about(file: dict[str, Stored]) -> dict[str, Any]:
-    about = json.loads(str(file["about"].read())) if "about" in file else None
+    about: Any = json.loads(str(file["about"].read())) if "about" in file else None
     match about:
         case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if all(
                 isinstance(name, str) for name in classes):

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Device
+from tinyalex.devices.base import Result
 from tinyalex.metrics import wrong
 
 
@@ -64,7 +65,8 @@ class Pending:
     """
 
     def __init__(self, device: Device):
-        self.device, self.steps = device, deque()
+        self.device = device
+        self.steps: deque[tuple[int, Result, Result, np.ndarray]] = deque()
 
     def add(self, number: int, loss: float, scores: np.ndarray, labels: np.ndarray):
         """What `train_step` returned for step `number`, and the labels of its batch."""
