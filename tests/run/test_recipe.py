@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 
 from tinyalex import train
+from tinyalex.layers import Dropout
 from tinyalex.run import presets
 from tinyalex.run.presets import PRESETS
 from tinyalex.run.recipe import LIMITS, Recipe
@@ -88,6 +89,6 @@ def test_what_a_recipe_says_of_the_network_is_what_is_built(name):
     network = recipe.network(12)
     assert (network.classes, network.towers) == (12, 1)
     keeps = {layer.keep for stage in network.stages for tower in stage for layer in tower
-             if layer.drops}
+             if isinstance(layer, Dropout)}
     assert keeps <= {0.75}
     assert recipe.network(12, towers=2).towers == 2

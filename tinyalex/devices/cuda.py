@@ -194,7 +194,7 @@ class CudaDevice(Device):
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
         self._masks: dict[tuple, Future] = {}  # by (draw, shape, step): bits drawn meanwhile
-        self._bridges: dict[Device, Any] = {}  # by source: pinned memory, for copies through the host
+        self._bridges: dict[Device, Any] = {}  # pinned memory by source: copies through the host
         self.through_host: set[Device] = set()  # whose memory this one cannot read
 
     def __repr__(self) -> str:
