@@ -64,7 +64,8 @@ class Pending:
     """
 
     def __init__(self, device: CpuDevice):
-        self.device, self.steps = device, deque()
+        self.device = device
+        self.steps: deque[tuple] = deque()
 
     def add(self, number: int, loss: float, scores: np.ndarray, labels: np.ndarray):
         """What `train_step` returned for step `number`, and the labels of its batch."""
