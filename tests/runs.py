@@ -36,8 +36,11 @@ def patches(tmp_path, monkeypatch):
 
 
 def settings(data: str, *more: str) -> list[str]:
+    """The flags of a quick run of two towers, with all that a resumed one could forget: velocities
+    that scale when the rate drops, dropout, crops at random."""
     return ["--preset", "cifar", "--data", data, "--batch-size", "16", "--lr", "0.01",
-            "--schedule", "2", "--epochs", "3", *more]
+            "--schedule", "2", "--epochs", "3", "--dropout", "0.2", "--without", "conv4,conv5",
+            *more]
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:

@@ -218,6 +218,18 @@ def test_a_folder_that_cannot_be_written_is_refused(patches, tmp_path, capsys, o
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("missing", ["schedule", "progress", "velocities"])
+def test_a_checkpoint_that_no_run_can_go_on_from_is_named(trained, capsys, missing):
+    """tinyalex.convert writes such: weights, but nothing of a run."""
+    saved = checkpoint.load(trained / "checkpoint.npz")
+    (saved.velocities if missing == "velocities" else saved.about[missing]).clear()
+    if missing == "progress":
+        del saved.about[missing]
+    saved.save(trained / "checkpoint.npz")
+    assert run(lambda: train.main(["--resume", str(trained), "--epochs", "5"])) == 2
+    assert "checkpoint.npz: does not say where its run was" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("damage", ["truncated", "magic", "text", "npz of another kind", "missing"])
 def test_a_damaged_checkpoint_is_named(trained, capsys, damage):
     path = trained / "checkpoint.npz"

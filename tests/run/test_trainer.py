@@ -72,9 +72,9 @@ def test_a_crash_in_a_long_epoch_costs_the_steps_since_the_last_checkpoint(
     with devices:
         again.train(lambda row: None)
     assert_same_bits(weights(whole), weights(tmp_path / "parts"))
-    for ours, theirs in zip(log_rows(tmp_path / "parts"), log_rows(whole), strict=True):
-        assert ours["step"] == theirs["step"]
-    assert ours["train_loss"] == theirs["train_loss"]
+    ours, theirs = log_rows(tmp_path / "parts"), log_rows(whole)
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    assert ours[-1]["train_loss"] == theirs[-1]["train_loss"]
 
 
 def test_the_training_pictures_are_measured_once_a_start(patches, tmp_path, monkeypatch):

@@ -34,12 +34,12 @@ class Checkpoint:
 
     def save(self, path: Path):
         """Write it in one move: `path` holds the old checkpoint or the new one, never a part."""
-        arrays = {"tinyalex": np.array(formats.FORMAT), "about": np.array(json.dumps(self.about)),
-                  "mean": self.mean}
-        arrays |= {f"value/{name}": array for name, array in self.values.items()}
-        arrays |= {f"velocity/{name}": array for name, array in self.velocities.items()}
+        content: dict[str, Any] = {
+            "tinyalex": formats.FORMAT, "about": json.dumps(self.about), "mean": self.mean}
+        content |= {f"value/{name}": array for name, array in self.values.items()}
+        content |= {f"velocity/{name}": array for name, array in self.velocities.items()}
         with replacing(path, suffix=".npz") as part:
-            np.savez(part, allow_pickle=False, **arrays)
+            np.savez(part, **content)
 
 
 def load(path: Path) -> Checkpoint:

@@ -157,10 +157,14 @@ class Trainer:
                             f"not {self.recipe.preset}",
                             "resume it with its own preset, or start a new run.")
         self.network.load_state(saved.values, str(path))
-        self.optimiser.load_state(saved.velocities)
-        self.schedule.load_state(saved.about["schedule"])
+        try:
+            self.optimiser.load_state(saved.velocities)
+            self.schedule.load_state(saved.about["schedule"])
+            self.progress = Progress(**saved.about["progress"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: does not say where its run was ({error!r})",
+                            "it is damaged, or no run wrote it: start a new run.") from None
         self.optimiser.lr, self.optimiser.layer_lr = self.schedule.lr, self.schedule.layer_lr
-        self.progress = Progress(**saved.about["progress"])
         self.network.set_step(self.progress.step)
         self.run.forget_after(self.progress.step)
 
