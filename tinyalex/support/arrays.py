@@ -19,6 +19,7 @@ from struct import error as StructError
 import numpy as np
 
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
 
 
 class Damaged(ValueError):
@@ -43,12 +44,18 @@ def contents(path: Path) -> memoryview:
     return memoryview(np.memmap(path, np.uint8, "r"))
 
 
-def expect_finite(path: Path, found: dict[str, np.ndarray]):
+def expect_finite(path: Path, arrays: dict[str, np.ndarray]):
     """UserError where an array of the file holds NaN or an infinity."""
-    for name, array in found.items():
+    for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise UserError(f"{path}: {name} holds numbers that are not finite",
                             "the file is damaged, or its training went wrong: use another one.")
+
+
+def save_npz(path: Path, **arrays: np.ndarray):
+    """Write an .npz file in one move: `path` holds the old one or the new one, never a part."""
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, **arrays)
 
 
 # What NumPy writes at the top of an array: a dict in Python's notation, read here without eval.
@@ -76,10 +83,10 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
             raise Damaged(f"{name} is no array")
         length = int.from_bytes(top[8:], "little")
         header = member.read(length)
-    found = _HEADER.fullmatch(header)
-    if not found:
+    match = _HEADER.fullmatch(header)
+    if not match:
         raise Damaged(f"{name} has no header that can be read")
-    kind, columns, sizes = (part.decode() for part in found.groups())
+    kind, columns, sizes = (part.decode() for part in match.groups())
     if kind[1] not in "biufSU":
         raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
                       if kind[1] == "O" else f"{name} holds numbers of the kind {kind}")
@@ -90,7 +97,7 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
         raise Damaged(f"{name} announces {prod(shape):,} numbers of {dtype.itemsize} bytes in "
                       f"{info.file_size - start:,} bytes")
 
-    def read():
+    def read() -> np.ndarray:
         with _unzipping(path) as again:
             return np.ndarray(shape, dtype, again.read(info), start, order=order)
 
