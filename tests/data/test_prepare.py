@@ -159,8 +159,8 @@ def test_what_is_done_is_not_done_again(pets, tmp_path):
 def command(pets, out):
     """The command in a process of its own, with small shards and pictures that take their time."""
     code = ("import sys, time\n"
-            "from tinyalex.data import prepare\n"
-            "from tinyalex.support.errors import run\n"
+            "from tinyalex.data import preparation as prepare\n"
+            "from tinyalex.support.cli import run\n"
             "from tinyalex.prepare import main\n"
             "read = prepare.read_picture\n"
             "def slow(*args):\n"

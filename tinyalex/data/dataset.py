@@ -1,6 +1,7 @@
 """What a dataset is: pictures, labels, and the names of the classes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,8 +13,7 @@ from tinyalex.support.errors import UserError
 class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
-    images: (count, H, W, 3) uint8, RGB; an array, or what is indexed as one, by a number, a slice
-        or an array of numbers (see shards.py).
+    images: (count, H, W, 3) uint8, RGB; an array, or what is indexed as one (see shards.py).
     labels: (count,) integers, 0 <= label < len(classes).
     classes: the names of the classes, in the order of their labels.
     name: what to call it in messages.
@@ -57,9 +57,11 @@ class Dataset:
                        self.statistics)
 
     def measure(self) -> Statistics:
-        """The statistics that came with it, else those of its pictures."""
-        if self.statistics is not None:
-            return self.statistics
+        """The statistics that came with it, else those of its pictures, added up only once."""
+        return self._measured if self.statistics is None else self.statistics
+
+    @cached_property
+    def _measured(self) -> Statistics:
         total = Sums(0, 0, 0)
         for start in range(0, len(self), 100):
             total += Sums.of(np.asarray(self.images[start : start + 100]))

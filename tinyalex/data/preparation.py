@@ -13,7 +13,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
 from tinyalex.data.shards import ABOUT, FORMAT, NUMBERS, PLAN, open_shard, read_npz, stem
 from tinyalex.data.statistics import Sums
 from tinyalex.devices import available_cores
+from tinyalex.support.arrays import save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import remove_leftovers, replacing
 
@@ -56,6 +57,12 @@ class Shard:
         except UserError:
             return False
 
+    def skipped(self) -> list[str]:
+        """The pictures that could not be read, each with the reason."""
+        known = self.known("skipped", "reasons")
+        return [f"{name}: {reason}" for name, reason in
+                zip(known["skipped"].tolist(), known["reasons"].tolist(), strict=True)]
+
 
 def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS,
             max_broken: float = MAX_BROKEN, workers: int | None = None) -> int:
@@ -75,21 +82,23 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
         done, todo = [], []
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
-        left = sum(len(shard.pictures) for shard in todo)
+        left, total = sum(len(shard.pictures) for shard in todo), len(listing)
         _check_disk(out, left, side)
-        skipped = _skipped(done)
+        bar = tqdm(total=total, initial=total - left, desc="preparing", unit="pictures",
+                   disable=None, leave=False)
         making = _make(todo, side, partial(_read, listing.folder, max_pixels),
                        workers or available_cores())
         try:
-            with contextlib.closing(making), _progress(len(listing), left) as bar:
-                _check_broken(out, skipped, max_broken, len(listing))
+            with contextlib.closing(making), bar:
+                skipped = [line for shard in done for line in shard.skipped()]
+                _check_broken(out, skipped, max_broken, total)
                 for shard in making:
                     bar.update(len(shard.pictures))
-                    skipped += _skipped([shard])
-                    _check_broken(out, skipped, max_broken, len(listing))
+                    skipped += shard.skipped()
+                    _check_broken(out, skipped, max_broken, total)
         except KeyboardInterrupt:
             kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
-            print(f"\n{kept:,} of {len(listing):,} pictures are done; the same command goes on "
+            print(f"\n{kept:,} of {total:,} pictures are done; the same command goes on "
                   "from there", flush=True)
             raise
         if todo or not is_finished(out):
@@ -171,33 +180,19 @@ def _check_disk(out: Path, pictures: int, side: int):
                         "free some space, name a folder on another disk, or a smaller --side.")
 
 
-def _progress(total: int, left: int) -> tqdm:
-    return tqdm(total=total, initial=total - left, desc="preparing", unit="pictures", disable=None,
-                leave=False)
-
-
-def _skipped(shards: list[Shard]) -> list[tuple[str, str]]:
-    """The names of the pictures that could not be read, and why."""
-    known = [shard.known("skipped", "reasons") for shard in shards]
-    return [pair for one in known
-            for pair in zip(one["skipped"].tolist(), one["reasons"].tolist(), strict=True)]
-
-
-def _check_broken(out: Path, skipped: list[tuple[str, str]], max_broken: float, total: int):
+def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int):
     """UserError, and the report, where too many are broken."""
     if len(skipped) <= max_broken * total:
         return
     _report(out, skipped)
-    some = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
     raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
-                    f"{max_broken:.1%}: {some}{'; …' * (len(skipped) > 3)}",
+                    f"{max_broken:.1%}: {'; '.join(skipped[:3])}{'; …' * (len(skipped) > 3)}",
                     f"{out / SKIPPED} lists them; mend them, or allow more: --max-broken.")
 
 
-def _report(out: Path, skipped: list[tuple[str, str]]):
+def _report(out: Path, skipped: list[str]):
     with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{name}: {reason}\n" for name, reason in skipped),
-                        errors="surrogateescape")
+        part.write_text("".join(f"{line}\n" for line in skipped), errors="surrogateescape")
 
 
 def _make(todo: list[Shard], side: int, read: Callable, workers: int) -> Iterator[Shard]:
@@ -242,35 +237,31 @@ def _read(folder: Path, max_pixels: int, pictures: list[Picture], images: np.nda
     return reasons, Sums.of(images[[i for i, reason in enumerate(reasons) if not reason]])
 
 
-def _write(shard: Shard, images: np.ndarray, reading: list) -> Shard:
+def _write(shard: Shard, images: np.ndarray, reading: list[Future]) -> Shard:
     """Wait for the shard's pictures, and write its files."""
-    reasons, sums = [], Sums(0, 0, 0)
+    reasons: list[str] = []
+    sums = Sums(0, 0, 0)
     for future in reading:
-        some, part = future.result()
-        reasons, sums = reasons + some, sums + part
+        more_reasons, more_sums = future.result()
+        reasons, sums = reasons + more_reasons, sums + more_sums
     good = [i for i, reason in enumerate(reasons) if not reason]
     bad = [i for i, reason in enumerate(reasons) if reason]
     names = [picture.name for picture in shard.pictures]
     with replacing(shard.path) as part, open(part, "wb") as file:
         np.save(file, images[good] if bad else images)
-    _savez(shard.path.with_suffix(".npz"),
-           labels=np.array([shard.pictures[i].label for i in good], np.int64),
-           names=np.array([names[i] for i in good], np.str_),
-           skipped=np.array([names[i] for i in bad], np.str_),
-           reasons=np.array([reasons[i] for i in bad], np.str_),
-           pixels=sums.pixels, products=sums.products)
+    save_npz(shard.path.with_suffix(".npz"),
+             labels=np.array([shard.pictures[i].label for i in good], np.int64),
+             names=np.array([names[i] for i in good], np.str_),
+             skipped=np.array([names[i] for i in bad], np.str_),
+             reasons=np.array([reasons[i] for i in bad], np.str_),
+             pixels=sums.pixels, products=sums.products)
     return shard
-
-
-def _savez(path: Path, **arrays: np.ndarray):
-    with replacing(path) as part, open(part, "wb") as file:
-        np.savez(file, **arrays)
 
 
 def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
     """What belongs to the whole: statistics, labels, report; and prepared.json, the last."""
     total, labels = Sums(0, 0, 0), {split: [np.empty(0, np.int64)] for split in listing.splits}
-    counts, names = {split: [] for split in listing.splits}, {}
+    counts: dict[str, list[int]] = {split: [] for split in listing.splits}
     for shard in shards:
         known, split = shard.known(), shard.path.name.split("-")[0]
         count = len(known["labels"])
@@ -278,14 +269,15 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
         counts[split].append(count)
         if split == "train":
             total += Sums(count, known["pixels"], known["products"])
+    numbers = {split: np.concatenate(parts) for split, parts in labels.items()}
     if total.count:
         statistics = total.statistics()
-        names = {"mean": statistics.mean, "covariance": statistics.covariance}
-    _savez(out / NUMBERS, **{s: np.concatenate(some) for s, some in labels.items()}, **names)
-    skipped = _skipped(shards)
+        numbers |= {"mean": statistics.mean, "covariance": statistics.covariance}
+    save_npz(out / NUMBERS, **numbers)
+    skipped = [line for shard in shards for line in shard.skipped()]
     if skipped:
         _report(out, skipped)
-    told = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
-            "skipped": len(skipped), "split": listing.split}
+    about = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
+             "skipped": len(skipped), "split": listing.split}
     with replacing(out / ABOUT) as part:
-        part.write_text(json.dumps(told, indent=1) + "\n")
+        part.write_text(json.dumps(about, indent=1) + "\n")
