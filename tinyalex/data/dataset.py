@@ -13,7 +13,8 @@ from tinyalex.support.errors import UserError
 class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
-    images: (count, H, W, 3) uint8, RGB; an array, or what is indexed as one (see shards.py).
+    images: (count, H, W, 3) uint8, RGB; an array, or what can be asked for a picture and for a
+        slice as if it were one (see shards.py).
     labels: (count,) integers, 0 <= label < len(classes).
     classes: the names of the classes, in the order of their labels.
     name: what to call it in messages.

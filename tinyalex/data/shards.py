@@ -27,9 +27,8 @@ AGAIN = ("run the tinyalex.prepare that made this folder again: it makes what is
 class Shards:
     """Pictures in several arrays, as if they were one (count, H, W, 3) uint8.
 
-    parts: arrays (n, H, W, 3), memory-mapped as a rule. images[i] is a view of one picture,
-    images[i, rows, columns] of a part of it, images[a:b] Shards of a part without a copy,
-    images[[3, 1, 2]] a new array of these pictures.
+    parts: arrays (n, H, W, 3), memory-mapped as a rule. Nothing is copied: images[i] is a view of
+    a picture, images[i, rows, columns] of a part of it, images[a:b] are Shards again.
     """
 
     dtype = np.dtype(np.uint8)
@@ -42,22 +41,18 @@ class Shards:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | slice | tuple):
         if isinstance(key, tuple):
             return self[key[0]][key[1:]]
-        if isinstance(key, slice) and key.step in (None, 1):
-            start, stop, _ = key.indices(len(self))
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step != 1:
+                raise IndexError("only pictures that follow each other can be cut out")
             return Shards([part[max(start - first, 0) : max(stop - first, 0)] for part, first
                            in zip(self._parts, self._starts[:-1], strict=True)])
-        if isinstance(key, (int, np.integer)):
-            index = range(len(self))[key]  # counts from the end as well; IndexError beyond it
-            part = np.searchsorted(self._starts, index, side="right") - 1
-            return self._parts[part][index - self._starts[part]]
-        indices = range(len(self))[key] if isinstance(key, slice) else key
-        pictures = np.empty((len(indices), *self.shape[1:]), np.uint8)
-        for picture, index in zip(pictures, indices, strict=True):
-            picture[...] = self[index]
-        return pictures
+        index = range(len(self))[key]  # counts from the end as well; IndexError beyond it
+        part = np.searchsorted(self._starts, index, side="right") - 1
+        return self._parts[part][index - self._starts[part]]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.concatenate(self._parts).astype(dtype or self.dtype, copy=False)
