@@ -121,10 +121,9 @@ def _what_happened(error: Exception) -> str:
 def _unpack(archive: Path, folder: Path):
     """Write the batches to `folder`, under names of ours, and read them once to check them."""
     batches = [batch for batches in cifar10.SPLITS.values() for batch in batches]
-    binary = [*(f"{batch}.bin" for batch in batches), "batches.meta.txt"]
-    python = [*batches, "batches.meta"]
+    names = [*cifar10.file_names(batches), "batches.meta", "batches.meta.txt", "readme.html"]
     folder.mkdir()
-    for name, content in cifar10.files_in_archive(archive, [*binary, *python, "readme.html"]):
+    for name, content in cifar10.files_in_archive(archive, names):
         with open(folder / name, "wb") as file:
             file.write(content)
             os.fsync(file.fileno())  # or a power cut after the rename could leave holes
