@@ -83,23 +83,23 @@ def wholes(network: Network, scale: float) -> Iterator[Whole]:
     maps, factor = None, scale
     for stage in network.stages:
         for layers in zip(*stage, strict=True):
-            if isinstance(layers[0], Flatten):
-                maps = [network.shapes[layer][0] for layer in layers]
-            elif isinstance(layers[0], Dropout):
-                factor *= layers[0].keep
-            elif isinstance(layers[0], Weighted):
-                name = layers[0].name.removesuffix(network.letter(0))
-                yield Whole(name, list(layers), maps, factor)
-                maps, factor = None, 1.0
+            match layers[0]:
+                case Flatten():
+                    maps = [network.shapes[layer][0] for layer in layers]
+                case Dropout(keep=keep):
+                    factor *= keep
+                case Weighted(name=name):
+                    yield Whole(name.removesuffix(network.letter(0)), list(layers), maps, factor)
+                    maps, factor = None, 1.0
 
 
 def state_dict(network: Network, scale: float, mean: np.ndarray) -> dict[str, np.ndarray]:
     """All of a network by PyTorch's names: "conv1.weight", "conv1.bias", …, and "mean", (3, H, W),
-    what is subtracted from a centre crop, RGB from 0 to 255. mean: (S, S, 3)."""
+    what is subtracted from a centre crop, RGB from 0 to 255. mean: (H, W, 3)."""
     state = {}
     for whole in wholes(network, scale):
         state[f"{whole.name}.weight"], state[f"{whole.name}.bias"] = whole.join()
-    state["mean"] = np.ascontiguousarray(centre(mean, network.input_shape[0]).transpose(2, 0, 1))
+    state["mean"] = np.ascontiguousarray(mean.transpose(2, 0, 1))
     return state
 
 
@@ -107,5 +107,3 @@ def centre(mean: np.ndarray, side: int) -> np.ndarray:
     """The centre crop of the mean picture, (side, side, 3)."""
     top, left = ((size - side) // 2 for size in mean.shape[:2])
     return mean[top : top + side, left : left + side]
-
-
