@@ -210,10 +210,10 @@ def test_ctrl_c_ends_it_soon_and_says_how_to_go_on(pets, tmp_path):
 def test_no_thread_is_left_when_it_ends_early(pets, tmp_path, monkeypatch):
     before = set(threading.enumerate())
 
-    def interrupt(*args):
+    def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare, "_write", interrupt)
+    monkeypatch.setattr(prepare, "save_npz", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make(folder.listing(pets), tmp_path / "out", 8, workers=4)
     assert set(threading.enumerate()) == before

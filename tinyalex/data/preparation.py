@@ -10,10 +10,9 @@ import contextlib
 import json
 import os
 import shutil
-import threading
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import remove_leftovers, replacing
 
 SHARD = 1024  # pictures in a file: 200 MB of 256×256
-GROUP = 16  # pictures that a thread takes at a time
+GROUP = 16  # pictures that are added up at a time
 MAX_BROKEN = 0.05
 SKIPPED = "skipped.txt"
 
@@ -84,15 +83,14 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
         _check_disk(out, left, side)
+        skipped = [line for shard in done for line in shard.skipped()]
         bar = tqdm(total=total, initial=total - left, desc="preparing", unit="pictures",
                    disable=None, leave=False)
-        making = _make(todo, side, partial(_read, listing.folder, max_pixels),
-                       workers or available_cores())
         try:
-            with contextlib.closing(making), bar:
-                skipped = [line for shard in done for line in shard.skipped()]
+            with bar, _threads(workers or available_cores()) as pool:
                 _check_broken(out, skipped, max_broken, total)
-                for shard in making:
+                for shard in todo:
+                    _make(shard, side, partial(_read, listing.folder, max_pixels), pool)
                     bar.update(len(shard.pictures))
                     skipped += shard.skipped()
                     _check_broken(out, skipped, max_broken, total)
@@ -195,67 +193,49 @@ def _report(out: Path, skipped: list[str]):
         part.write_text("".join(f"{line}\n" for line in skipped), errors="surrogateescape")
 
 
-def _make(todo: list[Shard], side: int, read: Callable, workers: int) -> Iterator[Shard]:
-    """Make shards, one after the other; while one is written, the next one's pictures are read."""
-    pool, stopping = ThreadPoolExecutor(workers, "prepare"), threading.Event()
-
-    def start(shard):
-        images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
-        groups = [slice(at, at + GROUP) for at in range(0, len(images), GROUP)]
-        return shard, images, [pool.submit(read, shard.pictures[group], images[group], stopping)
-                               for group in groups]
-
+@contextlib.contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads to prepare with. When the block is left early they stop after a picture each."""
+    pool = ThreadPoolExecutor(workers, "prepare")
     # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
     # all cores are taken: a product of matrices in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
-            waiting = None
-            for shard in [*todo, None]:
-                ahead = start(shard) if shard else None
-                if waiting:
-                    yield _write(*waiting)
-                waiting = ahead
+            yield pool
         finally:
-            stopping.set()
             pool.shutdown(cancel_futures=True)
 
 
-def _read(folder: Path, max_pixels: int, pictures: list[Picture], images: np.ndarray,
-          stopping: threading.Event) -> tuple[list[str], Sums]:
-    """Read pictures into `images`; returns for each what is wrong with it ("": nothing), and the
-    sums of the others."""
-    reasons = []
-    for picture, image in zip(pictures, images, strict=True):
-        if stopping.is_set():
-            break
-        try:
-            image[:] = read_picture(folder / picture.name, len(image), max_pixels)
-            reasons.append("")
-        except BrokenPicture as error:
-            reasons.append(error.reason)
-    return reasons, Sums.of(images[[i for i, reason in enumerate(reasons) if not reason]])
-
-
-def _write(shard: Shard, images: np.ndarray, reading: list[Future]) -> Shard:
-    """Wait for the shard's pictures, and write its files."""
-    reasons: list[str] = []
-    sums = Sums(0, 0, 0)
-    for future in reading:
-        more_reasons, more_sums = future.result()
-        reasons, sums = reasons + more_reasons, sums + more_sums
+def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
+          pool: ThreadPoolExecutor):
+    """Read the shard's pictures, and write its files."""
+    images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
+    reasons = list(pool.map(read, shard.pictures, images))
     good = [i for i, reason in enumerate(reasons) if not reason]
     bad = [i for i, reason in enumerate(reasons) if reason]
+    if bad:
+        images = images[good]
+    groups = [images[at : at + GROUP] for at in range(0, len(images), GROUP)]
+    sums = sum(pool.map(Sums.of, groups), start=Sums(0, 0, 0))
     names = [picture.name for picture in shard.pictures]
     with replacing(shard.path) as part, open(part, "wb") as file:
-        np.save(file, images[good] if bad else images)
+        np.save(file, images)
     save_npz(shard.path.with_suffix(".npz"),
              labels=np.array([shard.pictures[i].label for i in good], np.int64),
              names=np.array([names[i] for i in good], np.str_),
              skipped=np.array([names[i] for i in bad], np.str_),
              reasons=np.array([reasons[i] for i in bad], np.str_),
              pixels=sums.pixels, products=sums.products)
-    return shard
+
+
+def _read(folder: Path, max_pixels: int, picture: Picture, image: np.ndarray) -> str:
+    """Read a picture into `image`; returns what is wrong with it ("": nothing)."""
+    try:
+        image[:] = read_picture(folder / picture.name, len(image), max_pixels)
+        return ""
+    except BrokenPicture as error:
+        return error.reason
 
 
 def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
