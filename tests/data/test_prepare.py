@@ -207,6 +207,11 @@ def test_ctrl_c_ends_it_soon_and_says_how_to_go_on(pets, tmp_path):
     assert not prepare.is_finished(tmp_path / "out")
 
 
+def test_one_worker_needs_no_thread(pets, tmp_path, monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", None)
+    assert make(folder.listing(pets), tmp_path / "out", 8, workers=1) == 23
+
+
 def test_no_thread_is_left_when_it_ends_early(pets, tmp_path, monkeypatch):
     before = set(threading.enumerate())
 

@@ -87,10 +87,10 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
         bar = tqdm(total=total, initial=total - left, desc="preparing", unit="pictures",
                    disable=None, leave=False)
         try:
-            with bar, _threads(workers or available_cores()) as pool:
+            with bar, _shared_out(workers or available_cores()) as each:
                 _check_broken(out, skipped, max_broken, total)
                 for shard in todo:
-                    _make(shard, side, partial(_read, listing.folder, max_pixels), pool)
+                    _make(shard, side, partial(_read, listing.folder, max_pixels), each)
                     bar.update(len(shard.pictures))
                     skipped += shard.skipped()
                     _check_broken(out, skipped, max_broken, total)
@@ -194,30 +194,34 @@ def _report(out: Path, skipped: list[str]):
 
 
 @contextlib.contextmanager
-def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads to prepare with. When the block is left early they stop after a picture each."""
+def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
+    """Like `map`, but with the work shared out to so many threads, which stop after a picture each
+    when the block is left early. One worker is the calling thread."""
+    if workers == 1:
+        yield map
+        return
     pool = ThreadPoolExecutor(workers, "prepare")
     # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
     # all cores are taken: a product of matrices in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
-            yield pool
+            yield pool.map
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
-          pool: ThreadPoolExecutor):
+          each: Callable[..., Iterator]):
     """Read the shard's pictures, and write its files."""
     images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
-    reasons = list(pool.map(read, shard.pictures, images))
+    reasons = list(each(read, shard.pictures, images))
     good = [i for i, reason in enumerate(reasons) if not reason]
     bad = [i for i, reason in enumerate(reasons) if reason]
     if bad:
         images = images[good]
     groups = [images[at : at + GROUP] for at in range(0, len(images), GROUP)]
-    sums = sum(pool.map(Sums.of, groups), start=Sums(0, 0, 0))
+    sums = sum(each(Sums.of, groups), start=Sums(0, 0, 0))
     names = [picture.name for picture in shard.pictures]
     with replacing(shard.path) as part, open(part, "wb") as file:
         np.save(file, images)
