@@ -3,6 +3,8 @@
 import argparse
 import sys
 import time
+from collections.abc import Mapping, Sized
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +56,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--seed", type=number(int, 0, 2**63), default=0, help="which pictures these are")
     add("--max-broken", type=number(float, 0, 1), default=MAX_BROKEN,
         help="share of pictures that may be skipped because they cannot be read")
-    add("--max-pixels", type=number(int, 1, Image.MAX_IMAGE_PIXELS), default=MAX_PIXELS,
+    add("--max-pixels", type=number(int, 1, Image.MAX_IMAGE_PIXELS or inf), default=MAX_PIXELS,
         help="larger pictures are skipped, unread")
     add("--workers", type=number(int, 1, 1024), help="threads; all cores if not given")
     return parser.parse_args(argv)
 
 
-def _counts(splits: dict[str, list]) -> str:
+def _counts(splits: Mapping[str, Sized]) -> str:
     words = {"train": "to train on", "val": "to validate with"}
     return ", ".join(f"{len(pictures):,} {words[split]}" for split, pictures in splits.items())
 
@@ -87,7 +89,7 @@ def _farewell(out: Path):
 
 def _look(dataset: Dataset, path: Path):
     """Draw the pictures, and tell what was measured of all to train on, where there are some."""
-    images = list(dataset.images)
+    images = list(np.asarray(dataset.images))
     captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]
     if (statistics := dataset.statistics) is not None:
         print("mean     {:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255)".format(

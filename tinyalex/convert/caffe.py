@@ -91,11 +91,10 @@ def _blob(blob: Message) -> Stored:
         shape = tuple(integers(message(shapes[-1]), 1, MOST_SIZES))
     else:
         shape = tuple((integers(blob, number, MOST_SIZES) or [0])[-1] for number in (1, 2, 3, 4))
-    chunks, dtype = parts(blob, 5), np.dtype("<f4")
-    if not chunks:
-        chunks, dtype = parts(blob, 8), np.dtype("<f8")
+    number, dtype = (5, "<f4") if 5 in blob else (8, "<f8")
+    chunks = parts(blob, number)
     size = sum(map(len, chunks))
-    if prod(shape) * dtype.itemsize != size:
+    if prod(shape) * np.dtype(dtype).itemsize != size:
         raise Damaged(f"a blob of {_sizes(shape)} numbers has {size:,} bytes")
 
     def read() -> np.ndarray:

@@ -49,7 +49,8 @@ class Graph:
     """Collects nodes and constants; its functions take and return the names of arrays."""
 
     def __init__(self, onnx: Any, network: Network):
-        self.onnx, self.network, self.nodes, self.constants = onnx, network, [], []
+        self.onnx, self.network = onnx, network
+        self.nodes, self.constants = list[Any](), list[Any]()
 
     def add(self, kind: str, *inputs: str, name: str, **attributes: Any) -> str:
         """A node; returns the name of its output, which is the node's."""

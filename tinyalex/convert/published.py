@@ -172,7 +172,7 @@ def mean_picture(published: Published, path: Path | None) -> np.ndarray:
     """(S, S, 3) float32, RGB: the mean picture in the file, or the published mean everywhere."""
     side = presets.get(published.preset).picture
     if path is None:
-        return np.broadcast_to(np.float32(published.mean), (side, side, 3))
+        return np.broadcast_to(np.array(published.mean, np.float32), (side, side, 3))
     if published.std:
         raise UserError(f"--mean {path}: {published.about} has no mean picture",
                         "leave the flag out: its mean is known.")

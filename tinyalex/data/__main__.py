@@ -5,6 +5,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from tinyalex import drawing
 from tinyalex.data import augment_page, cifar10, sources, speed
 from tinyalex.data.fetch import URL, fetch, present
@@ -84,7 +86,7 @@ def add_show(commands):
 def _show(args: argparse.Namespace) -> int:
     dataset = sources.load(args.dataset, args.split, side=None, limit=args.count)
     captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]
-    drawing.samples(dataset.images, captions, args.out)
+    drawing.samples(np.asarray(dataset.images), captions, args.out)
     print(f"{len(dataset)} pictures of {dataset.name}: {args.out}")
     return 0
 

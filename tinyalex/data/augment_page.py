@@ -99,7 +99,7 @@ def _random_crops(sample: Dataset, side: int, rng: np.random.Generator) -> list[
     whole = sample.images.shape[1]
     loader = Loader(sample, side, np.zeros((whole, whole, 3), np.float32))
     rows, crop = [], np.empty((side, side, 3), np.float32)
-    for picture in sample.images:
+    for picture in np.asarray(sample.images):
         places = crop_places(rng, len(COLOURS), whole, whole, side)
         rows.append([Tile(picture, "the picture", _frames(places, side))])
         for place, colour in zip(places.tolist(), COLOURS, strict=True):
@@ -111,7 +111,7 @@ def _random_crops(sample: Dataset, side: int, rng: np.random.Generator) -> list[
 
 def _colours(sample: Dataset, statistics: Statistics, seed: int) -> list[list[Tile]]:
     """Of each picture a row: itself, three epochs of the paper's noise, three of the original's."""
-    rows = [[Tile(picture, "the picture")] for picture in sample.images]
+    rows = [[Tile(picture, "the picture")] for picture in np.asarray(sample.images)]
     for noise in (ColourNoise.paper(statistics), ColourNoise.original(statistics)):
         loader = Loader(sample, len(statistics.mean), statistics.mean, colour=noise, seed=seed)
         for epoch in (1, 2, 3):

@@ -97,8 +97,9 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
                     name = PurePosixPath(member.name).name
-                    if member.isreg() and name in names:
-                        yield name, archive.extractfile(member).read()
+                    if (member.isreg() and name in names
+                            and (file := archive.extractfile(member))):
+                        yield name, file.read()
             while stream.read(1 << 20):
                 pass  # gzip compares its checksum only at the very end, behind the last file
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,12 +10,23 @@ from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.support.errors import UserError
 
 
+class Pictures(Protocol):
+    """An array, or what can be asked for a picture or a slice as if it were one (see shards.py)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
-    images: (count, H, W, 3) uint8, RGB; an array, or what can be asked for a picture and for a
-        slice as if it were one (see shards.py).
+    images: (count, H, W, 3) uint8, RGB.
     labels: (count,) integers, 0 <= label < len(classes).
     classes: the names of the classes, in the order of their labels.
     name: what to call it in messages.
@@ -23,7 +35,7 @@ class Dataset:
     Raises UserError where these do not fit together.
     """
 
-    images: np.ndarray
+    images: Pictures
     labels: np.ndarray
     classes: tuple[str, ...]
     name: str
@@ -63,7 +75,7 @@ class Dataset:
 
     @cached_property
     def _measured(self) -> Statistics:
-        total = Sums(0, 0, 0)
+        total = Sums()
         for start in range(0, len(self), 100):
             total += Sums.of(np.asarray(self.images[start : start + 100]))
         return total.statistics()

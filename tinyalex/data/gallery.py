@@ -32,12 +32,12 @@ _OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d+)(?:-(\d+))?)?/?")
 
 class Shown(NamedTuple):
     """name: finds the picture again, see above, from any folder. true: the class that its folder or
-    dataset says it has. source: its file, or the dataset of which it is number `index`."""
+    dataset says it has. source: its file, or the dataset of which it is number `i`."""
 
     name: str
     true: str
     source: Path | Dataset
-    index: int = 0
+    i: int = 0
 
 
 class Gallery:
@@ -64,7 +64,7 @@ class Gallery:
         shown = self.pictures[i]
         if isinstance(shown.source, Path):
             return read_picture(shown.source, self.side)
-        return resized(np.asarray(shown.source.images[shown.index]), self.side)
+        return resized(np.asarray(shown.source.images[shown.i]), self.side)
 
     @property
     def names(self) -> list[str]:

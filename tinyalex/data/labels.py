@@ -12,6 +12,7 @@ The devkit's numbers, from 1, are not the places of the sorted classes: its meta
 """
 
 import re
+import struct
 import zlib
 from pathlib import Path
 
@@ -66,13 +67,9 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
 
 def _row(line: str) -> tuple[str, str]:
     """A line's picture, "" where it names none, and its class."""
-    name, comma, rest = line.partition(",")
-    if not comma:
-        name, *rest = line.split(None, 1)
-        rest = "".join(rest)
-    if not rest.strip():
-        return "", name.strip().strip('"')
-    return name.strip().strip('"'), rest.strip().strip('"').split()[0]
+    name, text = (*(line.split(",", 1) if "," in line else line.split(None, 1)), "")[:2]
+    name, text = name.strip().strip('"'), text.strip().strip('"')
+    return (name, text.split()[0]) if text else ("", name)
 
 
 def _by_order(path: Path, rows: list[Row], names: list[str], index: dict[str, int]) -> list[int]:
@@ -110,10 +107,10 @@ def _devkit_order(meta: Path, listed: Path) -> list[str]:
         raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",
                         "put the devkit's meta.mat beside it: it has the order of the classes.")
     content, at, table = meta.read_bytes(), 128, b""
-    order = "big" if content[126:128] == b"MI" else "little"
+    order = ">II" if content[126:128] == b"MI" else "<II"
     try:
         while at + 8 <= len(content):
-            kind, length = (int.from_bytes(content[i : i + 4], order) for i in (at, at + 4))
+            kind, length = struct.unpack_from(order, content, at)
             element = content[at + 8 : at + 8 + length]
             table += zlib.decompress(element) if kind == 15 else element
             at += 8 + length

@@ -77,8 +77,7 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
     """
     _begin(listing, out, side, max_pixels)
     with _alone(out):
-        shards = _shards(listing, out)
-        done, todo = [], []
+        shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
@@ -221,7 +220,7 @@ def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
     if bad:
         images = images[good]
     groups = [images[at : at + GROUP] for at in range(0, len(images), GROUP)]
-    sums = sum(each(Sums.of, groups), start=Sums(0, 0, 0))
+    sums = sum(each(Sums.of, groups), start=Sums())
     names = [picture.name for picture in shard.pictures]
     with replacing(shard.path) as part, open(part, "wb") as file:
         np.save(file, images)
@@ -244,7 +243,7 @@ def _read(folder: Path, max_pixels: int, picture: Picture, image: np.ndarray) ->
 
 def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
     """What belongs to the whole: statistics, labels, report; and prepared.json, the last."""
-    total, labels = Sums(0, 0, 0), {split: [np.empty(0, np.int64)] for split in listing.splits}
+    total, labels = Sums(), {split: [np.empty(0, np.int64)] for split in listing.splits}
     counts: dict[str, list[int]] = {split: [] for split in listing.splits}
     for shard in shards:
         known, split = shard.known(), shard.path.name.split("-")[0]

@@ -99,8 +99,8 @@ def _lay(sheet: Image.Image, ground: np.ndarray, rng: np.random.Generator) -> np
     outline = sheet.getchannel("a").filter(ImageFilter.GaussianBlur(0.04 * sheet.width))
     moved = Image.new("L", sheet.size)
     moved.paste(outline, (round(far * math.cos(angle)), round(far * math.sin(angle))))
-    height, shadow = (np.float32(image) / 255 for image in (outline, moved))
-    cut = np.float32(np.asarray(sheet).transpose(2, 0, 1).copy()) / 255
+    height, shadow = (np.asarray(image, np.float32) / 255 for image in (outline, moved))
+    cut = np.ascontiguousarray(np.asarray(sheet).transpose(2, 0, 1), np.float32) / 255
     ground = ground * ((1 - rng.uniform(0.2, 0.6) * shadow) * (1 - cut[3]))
     return ground + cut[:3] * (1 + rng.uniform(0.3, 0.9) * (height - shadow))
 
@@ -130,12 +130,12 @@ def draw(label: int, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     family, form = CLASSES[label].split()
     ground = _background(size, rng)
     pen = Pen(size)
-    clutter(pen, rng, rng.integers(2, 8))
+    clutter(pen, rng, int(rng.integers(2, 8)))
     half = 0.36 + 0.42 * rng.random() ** 1.5  # small ones are commoner
     x, y = rng.uniform(half - 1, 1 - half, 2)
     pen.place(x, y, half, rng.uniform(-0.4, 0.4), mirror=rng.random() < 0.5)
     FORMS[form](pen, palette(family, rng), rng)
-    clutter(pen, rng, rng.integers(0, 3))
+    clutter(pen, rng, int(rng.integers(0, 3)))
     return _photograph(_lay(pen.sheet.reduce(FINER), ground, rng), rng)
 
 

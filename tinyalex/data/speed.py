@@ -37,7 +37,7 @@ def add(commands):
 
 def counts(text: str) -> tuple[int, ...]:
     """An argparse type: numbers of workers, "1,2"."""
-    values = tuple(number(int, 1, 256)(part) for part in text.split(","))
+    values = tuple(int(number(int, 1, 256)(part)) for part in text.split(","))
     if len(set(values)) < len(values):
         raise argparse.ArgumentTypeError(f"{text!r} has a number twice")
     return values
@@ -46,10 +46,11 @@ def counts(text: str) -> tuple[int, ...]:
 def run(args: argparse.Namespace) -> int:
     """Measure, and print both tables."""
     preset = presets.get(args.preset)
-    if not (args.data or preset.data):
+    source = args.data or preset.data
+    if not source:
         raise UserError(f"--preset {args.preset} needs to know the data",
                         "name it with --data WHAT.")
-    dataset = sources.load(args.data or preset.data, "train", preset.picture, args.limit)
+    dataset = sources.load(source, "train", preset.picture, args.limit)
     side, statistics = preset.network().input_shape[0], dataset.measure()
     noise = NOISES[args.colour](statistics) if args.colour in NOISES else None
     loaders = {n: Loader(dataset, side, statistics.mean, scale=preset.scale, shuffle=True,

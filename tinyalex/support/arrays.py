@@ -41,7 +41,7 @@ def contents(path: Path) -> memoryview:
         raise UserError(f"{path}: no such file", "check the path.")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty", "download or write it again.")
-    return memoryview(np.memmap(path, np.uint8, "r"))
+    return np.memmap(path, np.uint8, "r").data
 
 
 def expect_finite(path: Path, arrays: dict[str, np.ndarray]):
@@ -55,7 +55,7 @@ def expect_finite(path: Path, arrays: dict[str, np.ndarray]):
 def save_npz(path: Path, **arrays: np.ndarray):
     """Write an .npz file in one move: `path` holds the old one or the new one, never a part."""
     with replacing(path) as part, open(part, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
 
 
 # What NumPy writes at the top of an array: a dict in Python's notation, read here without eval.
@@ -90,7 +90,7 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
     if kind[1] not in "biufSU":
         raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
                       if kind[1] == "O" else f"{name} holds numbers of the kind {kind}")
-    dtype, order = np.dtype(kind), "F" if columns == "True" else "C"
+    dtype = np.dtype(kind)
     shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     start = _TOP + length
     if prod(shape) * dtype.itemsize != info.file_size - start:
@@ -99,7 +99,8 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
 
     def read() -> np.ndarray:
         with _unzipping(path) as again:
-            return np.ndarray(shape, dtype, again.read(info), start, order=order)
+            return np.ndarray(shape, dtype, again.read(info), start,
+                              order="F" if columns == "True" else "C")
 
     return Stored(shape, read)
 
