@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyalex import layers
 from tinyalex.architectures import alexnet, others
 from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
@@ -141,6 +142,15 @@ def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
     onnx_graph.save(tmp_path / "a.onnx", network, 1 / 64, mean, ["a"])
     x = crops(network)
     same(run_onnx(tmp_path / "a.onnx", x), ours(network, mean, x, 1 / 64))
+
+
+def test_every_layer_of_a_network_has_its_nodes():
+    """A new kind of layer is forgotten here first, and only found by who exports it."""
+    kinds = {getattr(layers, name) for name in layers.__all__}
+    kinds -= {layers.Layer, layers.SoftmaxCrossEntropy}  # the loss is no part of the network
+    assert kinds == set(onnx_graph.export.registry) - {object, layers.Layer}
+    with pytest.raises(UserError, match="odd: there is no ONNX node for a Layer"):
+        onnx_graph.export(layers.Layer("odd"), onnx_graph.Graph(None, alexnet.tiny()), "x")
 
 
 def test_without_onnx_it_says_what_to_do(tmp_path, monkeypatch):

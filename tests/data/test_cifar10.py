@@ -281,7 +281,7 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
     ("missing", "the server answers 404"),
     ("silent", "no sign of life from the server for 0.1 seconds"),
     ("refused", "refused"),
-    ("full", "disk is full"),
+    ("full", "no space left"),
 ])
 def test_a_fetch_that_fails_says_why_and_leaves_nothing(
         case, complaint, server, archive, target, monkeypatch, capsys):
@@ -298,7 +298,7 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(
     if case == "silent":
         monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
     if case == "full":
-        monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space")))
+        monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space left")))
     assert command("fetch", "cifar10", "--folder", target, "--url", url) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert complaint in first and second.startswith("HINT: ") and str(target) in first + second

@@ -13,6 +13,7 @@ import pytest
 from tinyalex.data import shards
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.shards import Shards
+from tinyalex.data.statistics import Sums
 from tinyalex.support.errors import UserError
 
 WHOLE = np.random.default_rng(0).integers(0, 256, (11, 4, 4, 3), np.uint8)
@@ -58,6 +59,15 @@ def test_a_dataset_takes_them_for_an_array(images):
     assert len(first) == 6 and (first.images[5] == WHOLE[5]).all()
     np.testing.assert_allclose(dataset.measure().mean, WHOLE.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(first.measure().mean, WHOLE[:6].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(dataset.first(3).measure().mean, WHOLE[:3].mean(axis=0), rtol=1e-6)
+
+
+def test_statistics_are_added_up_only_once(images, monkeypatch):
+    """ImageNet is 250 GB, and a start asks several times."""
+    dataset = Dataset(images, np.arange(11), tuple("abcdefghijk"), "shards")
+    measured = dataset.measure()
+    monkeypatch.setattr(Sums, "of", None)
+    assert dataset.measure() is measured
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ Only when every check has passed does one rename put the finished folder there, 
 `cifar-10-batches-bin` finds all of it.
 """
 
-import contextlib
-import errno
 import hashlib
 import http.client
 import os
@@ -45,17 +43,19 @@ def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS
     """
     folder.mkdir(parents=True, exist_ok=True)
     hint = f"try again, or download {URL} in a browser and unpack it in {folder}"
-    with _full_disk_named(folder), tempfile.TemporaryDirectory(
-            prefix=".cifar10-", suffix=".part", dir=folder) as part:
-        archive = Path(part) / "archive.tar.gz"
-        md5 = _download(url, archive, hint)
-        if md5 not in checksums:
-            raise UserError(
-                f"{url}: what came has the MD5 sum {md5}; CIFAR-10 has {' or '.join(checksums)}",
-                hint)
-        unpacked = Path(part) / checksums[md5]
-        _unpack(archive, unpacked)
-        return unpacked.rename(folder / unpacked.name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".cifar10-", suffix=".part", dir=folder) as part:
+            archive = Path(part) / "archive.tar.gz"
+            md5 = _download(url, archive, hint)
+            if md5 not in checksums:
+                raise UserError(f"{url}: what came has the MD5 sum {md5}; "
+                                f"CIFAR-10 has {' or '.join(checksums)}", hint)
+            unpacked = Path(part) / checksums[md5]
+            _unpack(archive, unpacked)
+            return unpacked.rename(folder / unpacked.name)
+    except OSError as error:
+        error.filename = str(folder)  # nobody knows the temporary one; a full disk names none
+        raise
 
 
 def present(folder: Path) -> Path | None:
@@ -129,15 +129,3 @@ def _unpack(archive: Path, folder: Path):
             os.fsync(file.fileno())  # or a power cut after the rename could leave holes
     for split in cifar10.SPLITS:
         cifar10.load(split, folder)
-
-
-@contextlib.contextmanager
-def _full_disk_named(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(
-            f"{folder}: the disk is full; the download and the pictures need 360 MB together",
-            "free some space, or name a folder on another disk with --folder.") from error

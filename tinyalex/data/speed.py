@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from statistics import median
+from timeit import repeat
 
 import numpy as np
 
@@ -106,14 +107,8 @@ def parts(loader: Loader) -> dict[str, float]:
     factor = np.float32(loader.scale / (colour.divisor if colour else 1))
     if factor != 1:
         work["scale"] = lambda k: np.multiply(x[k], factor, out=x[k])
-    took: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(ROUNDS):
-        for name, do in work.items():
-            start = time.perf_counter()
-            for k in range(count):
-                do(k)
-            took[name].append(1e6 * (time.perf_counter() - start) / count)
-    return {name: median(times) for name, times in took.items()}
+    return {name: median(repeat(lambda do=do: [do(k) for k in range(count)], number=1,
+                                repeat=ROUNDS)) * 1e6 / count for name, do in work.items()}
 
 
 def report(measured: dict[int, list[float]], took: dict[str, float]) -> str:
