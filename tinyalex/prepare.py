@@ -67,7 +67,7 @@ def _counts(splits: Mapping[str, Sized]) -> str:
     return ", ".join(f"{len(pictures):,} {words[split]}" for split, pictures in splits.items())
 
 
-def _farewell(out: Path):
+def _farewell(out: Path) -> None:
     """What is there now, and what to try next."""
     about, labels = shards.about(out), shards.numbers(out)
     classes = about["classes"]
@@ -87,7 +87,7 @@ def _farewell(out: Path):
         print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
 
 
-def _look(dataset: Dataset, path: Path):
+def _look(dataset: Dataset, path: Path) -> None:
     """Draw the pictures, and tell what was measured of all to train on, where there are some."""
     images = list(np.asarray(dataset.images))
     captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]

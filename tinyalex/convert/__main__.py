@@ -114,7 +114,7 @@ def _about(network: Network, preset: str) -> str:
             f"{costs.totals(network)['parameters']:,} parameters")
 
 
-def _print(lines: dict[str, str]):
+def _print(lines: dict[str, str]) -> None:
     for name, text in lines.items():
         print(f"{name:<8} {text}")
 

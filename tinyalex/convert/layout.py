@@ -54,7 +54,7 @@ class Whole:
             W = np.concatenate(rows, axis=1).reshape(len(W), -1)
         return (np.ascontiguousarray(W) * np.float32(self.factor), np.concatenate(self._get("b")))
 
-    def split(self, W: np.ndarray, b: np.ndarray):
+    def split(self, W: np.ndarray, b: np.ndarray) -> None:
         """Take over weights and biases as they are there."""
         if self.maps:
             (H, K, _), ends = self.maps[0], np.cumsum([channels for *_, channels in self.maps])

@@ -20,7 +20,7 @@ from tinyalex.support.files import replacing
 OPSET, IR_VERSION = 17, 8  # of 2022: what reads ONNX today reads these
 
 
-def save(path: Path, network: Network, scale: float, mean: np.ndarray, classes: list[str]):
+def save(path: Path, network: Network, scale: float, mean: np.ndarray, classes: list[str]) -> None:
     """Write the network as an ONNX file: input "pictures" (N, 3, H, W), output "scores" (N, K), and
     the names of the classes as metadata. scale, mean (H, W, 3): what pictures are prepared with
     here. UserError where the package onnx is not installed."""

@@ -73,7 +73,7 @@ def _tensor(name: str, about: Any, data: memoryview) -> Stored:
     return Stored(shape, read)
 
 
-def save(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]):
+def save(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Write float32 arrays by name."""
     header: dict[str, dict] = {"__metadata__": metadata}
     end = 0

@@ -59,7 +59,7 @@ def _pth(path: Path) -> dict[str, Stored]:
                         "download or save it again.") from None
 
 
-def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]):
+def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Write a state_dict, as .safetensors or .npz."""
     if path.suffix == ".safetensors":
         safetensors.save(path, state, metadata)

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     return args.run(args)
 
 
-def add_list(commands):
+def add_list(commands: argparse._SubParsersAction) -> None:
     """The door to `list`."""
     parser = commands.add_parser("list", help="the datasets there are, and where they lie")
     parser.set_defaults(run=_list)
@@ -45,7 +45,7 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_fetch(commands):
+def add_fetch(commands: argparse._SubParsersAction) -> None:
     """The door to `fetch`."""
     # HelpFormatter: the default folder depends on the machine, so the help says it in words.
     parser = commands.add_parser("fetch", help="download a dataset",
@@ -73,7 +73,7 @@ def _fetch(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_show(commands):
+def add_show(commands: argparse._SubParsersAction) -> None:
     """The door to `show`."""
     parser = commands.add_parser("show", help="draw some of a dataset's pictures")
     parser.add_argument("dataset", nargs="?", default="shapes", metavar="DATA", help=sources.KINDS)

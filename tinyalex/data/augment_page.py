@@ -26,7 +26,7 @@ COLOURS = ((213, 94, 0), (0, 114, 178), (240, 228, 66), (0, 158, 115), (204, 121
            (86, 180, 233))  # of frames; told apart by colour-blind readers too
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """The door to `augment`."""
     parser = commands.add_parser(
         "augment", help="draw what training and testing do to some pictures")
@@ -56,7 +56,7 @@ class Tile(NamedTuple):
     frames: Sequence[tuple] = ()
 
 
-def draw(dataset: Dataset, path: str | Path, seed: int = 0, pictures: int = 1):
+def draw(dataset: Dataset, path: str | Path, seed: int = 0, pictures: int = 1) -> None:
     """Write the page for some pictures of the dataset, chosen at random, as a PNG.
 
     Crops have 7/8 of the picture's side, as in the paper (224 of 256).
@@ -150,7 +150,7 @@ def _ten(sample: Dataset, side: int) -> list[list[Tile]]:
             [Tile(picture[:, ::-1], "mirrored", mirrored), *crops[5:]]]
 
 
-def _page(sections: dict[str, list[list[Tile]]], scale: float, path: str | Path):
+def _page(sections: dict[str, list[list[Tile]]], scale: float, path: str | Path) -> None:
     rows = [row for section in sections.values() for row in section]
     tall = len(sections) * (LINE + GAP) + sum(_height(row, scale) for row in rows)
     figure = page.figure(7 * (WHOLE + GAP) + 2 * MARGIN - GAP, tall + MARGIN)

@@ -19,6 +19,7 @@ import tarfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -181,10 +182,10 @@ class _Noted:
     dtype, column-major?, bytes), with the dtype pickled the same way.
     """
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any):
         self.arguments = arguments
 
-    def __setstate__(self, state: tuple):
+    def __setstate__(self, state: tuple) -> None:
         self.state = state
 
     def array(self) -> np.ndarray:
@@ -210,7 +211,7 @@ class _Unpickler(pickle.Unpickler):
     home folder. A batch needs only a few names of NumPy's, and those become notes.
     """
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch needs")
         return _ALLOWED[module, name]

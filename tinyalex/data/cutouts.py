@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 FINER = 4  # how much larger things are drawn before they are shrunk
@@ -84,7 +85,7 @@ class Pen:
         self.sheet = Image.new("RGBa", (self.pixels, self.pixels))
         self.drawing = ImageDraw.Draw(self.sheet)
 
-    def place(self, x: float, y: float, half: float, angle: float, mirror: bool = False):
+    def place(self, x: float, y: float, half: float, angle: float, mirror: bool = False) -> None:
         """Put the form's origin at (x, y) and make its 1 `half` long, on a picture that itself
         fills -1..1; turn it by `angle` radians, after a flip if `mirror`."""
         across, up = half * math.cos(angle), half * math.sin(angle)
@@ -92,25 +93,26 @@ class Pen:
         self.turn = np.array([[flip * across, flip * up], [-up, across]]) * (self.pixels / 2)
         self.shift = np.array([x + 1, y + 1]) * (self.pixels / 2)
 
-    def polygon(self, points, colour: RGB):
+    def polygon(self, points: ArrayLike, colour: RGB) -> None:
         """An outline with straight edges. points: (count, 2)."""
         places = np.asarray(points) @ self.turn + self.shift
         self.drawing.polygon(places.ravel().tolist(), fill=(*colour, 255))
 
-    def curve(self, points, colour: RGB):
+    def curve(self, points: ArrayLike, colour: RGB) -> None:
         """A smooth outline through the points."""
-        self.polygon(_spline(len(points)) @ np.asarray(points), colour)
+        points = np.asarray(points)
+        self.polygon(_spline(len(points)) @ points, colour)
 
-    def disc(self, x: float, y: float, radius: float, colour: RGB, tall: float = 1):
+    def disc(self, x: float, y: float, radius: float, colour: RGB, tall: float = 1) -> None:
         """A disc, or an ellipse `tall` times as high as it is wide."""
         self.polygon(CIRCLE * (radius, radius * tall) + (x, y), colour)
 
-    def box(self, left: float, top: float, right: float, bottom: float, colour: RGB):
+    def box(self, left: float, top: float, right: float, bottom: float, colour: RGB) -> None:
         """A rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
 
-def _fish(pen: Pen, look: Palette, rng: np.random.Generator):
+def _fish(pen: Pen, look: Palette, rng: np.random.Generator) -> None:
     fat, tail = rng.uniform(0.42, 0.62), rng.uniform(0.4, 0.6)
     pen.curve([(-0.45, 0), (-0.95, -tail), (-0.8, 0), (-0.95, tail)], look.second)
     pen.curve([(-0.35, -0.6 * fat), (-0.2, -1.5 * fat), (0.25, -1.35 * fat), (0.4, -0.5 * fat)],
@@ -126,7 +128,7 @@ def _fish(pen: Pen, look: Palette, rng: np.random.Generator):
     pen.disc(0.69, -0.2 * fat, 0.07, INK)
 
 
-def _butterfly(pen: Pen, look: Palette, rng: np.random.Generator):
+def _butterfly(pen: Pen, look: Palette, rng: np.random.Generator) -> None:
     high, low = rng.uniform(0.75, 0.95), rng.uniform(0.65, 0.9)
     spot = rng.uniform(0.1, 0.17)
     for side in (-1, 1):
@@ -146,7 +148,7 @@ def _butterfly(pen: Pen, look: Palette, rng: np.random.Generator):
     pen.disc(0, -0.45, 0.12, INK)
 
 
-def _house(pen: Pen, look: Palette, rng: np.random.Generator):
+def _house(pen: Pen, look: Palette, rng: np.random.Generator) -> None:
     wide, eaves, door = rng.uniform(0.65, 0.85), rng.uniform(-0.25, 0.05), rng.uniform(-0.15, 0.15)
     pen.box(0.32, -0.95, 0.54, eaves, look.dark)
     pen.box(-wide, eaves, wide, 0.95, look.light)
@@ -161,7 +163,7 @@ def _house(pen: Pen, look: Palette, rng: np.random.Generator):
         pen.box(x - 0.16, 0.4, x + 0.16, 0.45, CREAM)
 
 
-def _boat(pen: Pen, look: Palette, rng: np.random.Generator):
+def _boat(pen: Pen, look: Palette, rng: np.random.Generator) -> None:
     mast, boom, bow = rng.uniform(-0.1, 0.15), rng.uniform(0.25, 0.4), rng.uniform(0.8, 0.95)
     pen.box(mast - 0.035, -0.98, mast + 0.035, 0.6, INK)
     pen.polygon([(mast, -1), (mast - 0.3, -0.9), (mast, -0.8)], look.accent)
@@ -174,7 +176,7 @@ def _boat(pen: Pen, look: Palette, rng: np.random.Generator):
     pen.polygon([(-0.83, 0.65), (0.85, 0.65), (0.8, 0.73), (-0.79, 0.73)], CREAM)
 
 
-def _mushroom(pen: Pen, look: Palette, rng: np.random.Generator):
+def _mushroom(pen: Pen, look: Palette, rng: np.random.Generator) -> None:
     thick, high, brim = rng.uniform(0.18, 0.3), rng.uniform(0.85, 1), rng.uniform(0, 0.15)
     pen.curve([(-thick, -0.1), (thick, -0.1), (1.1 * thick, 0.5), (1.6 * thick, 0.95),
                (-1.6 * thick, 0.95), (-1.1 * thick, 0.5)], CREAM)
@@ -191,7 +193,7 @@ FORMS: dict[str, Callable[[Pen, Palette, np.random.Generator], None]] = {
 }
 
 
-def clutter(pen: Pen, rng: np.random.Generator, count: int):
+def clutter(pen: Pen, rng: np.random.Generator, count: int) -> None:
     """Small bits of other things, in any colour; never as large as a thing."""
     for _ in range(count):
         x, y = rng.uniform(-1, 1, 2)

@@ -41,7 +41,7 @@ class Dataset:
     name: str
     statistics: Statistics | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py."
         if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
             raise UserError(

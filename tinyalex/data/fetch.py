@@ -118,7 +118,7 @@ def _what_happened(error: Exception) -> str:
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
-def _unpack(archive: Path, folder: Path):
+def _unpack(archive: Path, folder: Path) -> None:
     """Write the batches to `folder`, under names of ours, and read them once to check them."""
     batches = [batch for batches in cifar10.SPLITS.values() for batch in batches]
     names = [*cifar10.file_names(batches), "batches.meta", "batches.meta.txt", "readme.html"]

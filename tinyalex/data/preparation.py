@@ -113,7 +113,7 @@ def bytes_needed(pictures: int, side: int) -> int:
     return round(pictures * side * side * 3 * 1.01)
 
 
-def _begin(listing: Listing, out: Path, side: int, max_pixels: int):
+def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
     """The folder, with the plan in it. UserError where another plan, or anything else, is there."""
     if out.resolve().is_relative_to(listing.folder.resolve()):
         raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
@@ -169,7 +169,7 @@ def _shards(listing: Listing, out: Path) -> list[Shard]:
             for i in range(-(-len(pictures) // SHARD))]
 
 
-def _check_disk(out: Path, pictures: int, side: int):
+def _check_disk(out: Path, pictures: int, side: int) -> None:
     needed, free = bytes_needed(pictures, side), shutil.disk_usage(out).free
     if needed > free:
         raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
@@ -177,7 +177,7 @@ def _check_disk(out: Path, pictures: int, side: int):
                         "free some space, name a folder on another disk, or a smaller --side.")
 
 
-def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int):
+def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
     """UserError, and the report, where too many are broken."""
     if len(skipped) <= max_broken * total:
         return
@@ -187,7 +187,7 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int):
                     f"{out / SKIPPED} lists them; mend them, or allow more: --max-broken.")
 
 
-def _report(out: Path, skipped: list[str]):
+def _report(out: Path, skipped: list[str]) -> None:
     with replacing(out / SKIPPED) as part:
         part.write_text("".join(f"{line}\n" for line in skipped), errors="surrogateescape")
 
@@ -211,7 +211,7 @@ def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
 
 
 def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
-          each: Callable[..., Iterator]):
+          each: Callable[..., Iterator]) -> None:
     """Read the shard's pictures, and write its files."""
     images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
     reasons = list(each(read, shard.pictures, images))
@@ -241,7 +241,7 @@ def _read(folder: Path, max_pixels: int, picture: Picture, image: np.ndarray) ->
         return error.reason
 
 
-def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
+def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None:
     """What belongs to the whole: statistics, labels, report; and prepared.json, the last."""
     total, labels = Sums(), {split: [np.empty(0, np.int64)] for split in listing.splits}
     counts: dict[str, list[int]] = {split: [] for split in listing.splits}

@@ -41,7 +41,7 @@ class Shards:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key: int | slice | tuple):
+    def __getitem__(self, key: int | slice | tuple) -> Any:
         if isinstance(key, tuple):
             return self[key[0]][key[1:]]
         if isinstance(key, slice):
@@ -54,7 +54,7 @@ class Shards:
         part = np.searchsorted(self._starts, index, side="right") - 1
         return self._parts[part][index - self._starts[part]]
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.concatenate(self._parts).astype(dtype or self.dtype, copy=False)
 
 
@@ -141,7 +141,7 @@ def open_shard(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return pictures.view(np.ndarray)
 
 
-def allow_open_files(count: int):
+def allow_open_files(count: int) -> None:
     """A mapped file counts as an open one, and 1,024 are the usual limit: all of ImageNet has 1,300
     shards. A program may lift that itself, up to a second limit."""
     try:

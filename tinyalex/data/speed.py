@@ -21,7 +21,7 @@ A_ROUND = 2048  # pictures, or an epoch
 IN_PARTS = 200  # pictures whose way through the loader is taken apart
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """The door to `speed`."""
     parser = commands.add_parser("speed", help="measure how many pictures a second are fed")
     parser.add_argument("--preset", metavar="NAME", default="tiny",
@@ -93,10 +93,10 @@ def parts(loader: Loader) -> dict[str, float]:
     pictures = np.zeros((count, height, width, 3), np.uint8)
     x = np.zeros((count, side, side, 3), np.float32)
 
-    def read(k):
+    def read(k: int) -> None:
         pictures[k] = dataset.images[order[k]]
 
-    def view(k, mirrored):
+    def view(k: int, mirrored: int) -> None:
         loader.view(pictures[k], (*places[k][:2], mirrored), x[k])
 
     work: dict[str, Callable[[int], object]] = {
@@ -107,8 +107,12 @@ def parts(loader: Loader) -> dict[str, float]:
     factor = np.float32(loader.scale / (colour.divisor if colour else 1))
     if factor != 1:
         work["scale"] = lambda k: np.multiply(x[k], factor, out=x[k])
-    return {name: median(repeat(lambda do=do: [do(k) for k in range(count)], number=1,
-                                repeat=ROUNDS)) * 1e6 / count for name, do in work.items()}
+    return {name: _microseconds(do, count) for name, do in work.items()}
+
+
+def _microseconds(do: Callable[[int], object], count: int) -> float:
+    rounds = repeat(lambda: [do(k) for k in range(count)], number=1, repeat=ROUNDS)
+    return median(rounds) * 1e6 / count
 
 
 def report(measured: dict[int, list[float]], took: dict[str, float]) -> str:

@@ -44,7 +44,7 @@ def contents(path: Path) -> memoryview:
     return np.memmap(path, np.uint8, "r").data
 
 
-def expect_finite(path: Path, arrays: dict[str, np.ndarray]):
+def expect_finite(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """UserError where an array of the file holds NaN or an infinity."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -52,7 +52,7 @@ def expect_finite(path: Path, arrays: dict[str, np.ndarray]):
                             "the file is damaged, or its training went wrong: use another one.")
 
 
-def save_npz(path: Path, **arrays: np.ndarray):
+def save_npz(path: Path, **arrays: np.ndarray) -> None:
     """Write an .npz file in one move: `path` holds the old one or the new one, never a part."""
     with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
