@@ -127,8 +127,8 @@ def test_a_flat_val_finds_its_list_and_sorts_its_pictures_by_class(place, tmp_pa
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_text("v1.JPEG,bee\nv2.JPEG,bee\nv3.JPEG,ant\n")
     expected = [("val/v3.JPEG", 0), ("val/v1.JPEG", 1), ("val/v2.JPEG", 1)]
-    found = [(p.name, p.label) for p in folder.listing(tmp_path).splits["val"]]
-    assert found == expected
+    listed = [(p.name, p.label) for p in folder.listing(tmp_path).splits["val"]]
+    assert listed == expected
     (tmp_path / place).rename(tmp_path / "elsewhere.txt")
-    listed = folder.listing(tmp_path, tmp_path / "elsewhere.txt").splits["val"]
-    assert [(p.name, p.label) for p in listed] == expected
+    named = folder.listing(tmp_path, tmp_path / "elsewhere.txt").splits["val"]
+    assert [(p.name, p.label) for p in named] == expected

@@ -121,7 +121,7 @@ def test_broken_pictures_are_reported_and_the_labels_of_the_others_stay(pets, tm
     assert [line.split(": ")[0] for line in lines] == bad
     assert "12000×12000 is more than 64,000,000 pixels" in lines[2]
     train, val = shards.load(out, "train"), shards.load(out, "val")
-    assert shades(train) == [one for one in expected("train") if one[0] not in (10, 15, 65)]
+    assert shades(train) == [pair for pair in expected("train") if pair[0] not in (10, 15, 65)]
     assert shades(val) == expected("val")[1:]
     pixels = np.asarray(train.images).reshape(-1, 3)
     np.testing.assert_allclose(train.statistics.mean[0, 0], pixels.mean(axis=0), rtol=1e-6)
@@ -299,11 +299,11 @@ def test_data_reads_a_raw_folder_through_the_cache(pets, data_folder, capsys):
 
 
 def test_a_limit_prepares_no_more_than_it_needs(pets, data_folder):
-    some = sources.load(str(pets), "train", side=8, limit=3)
-    assert shades(some) == expected("train")[:3]
+    first = sources.load(str(pets), "train", side=8, limit=3)
+    assert shades(first) == expected("train")[:3]
     cache, = (data_folder / "prepared").iterdir()
-    told = json.loads((cache / "prepared.json").read_text())
-    assert told["shards"] == {"train": [3], "val": [3]}
+    about = json.loads((cache / "prepared.json").read_text())
+    assert about["shards"] == {"train": [3], "val": [3]}
 
 
 def test_data_opens_a_prepared_folder_with_any_limit(pets, tmp_path):

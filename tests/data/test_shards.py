@@ -126,8 +126,8 @@ def test_a_shard_that_was_exchanged_for_another_is_named(prepared):
 
 
 def test_a_folder_of_a_later_version_is_refused(prepared):
-    told = json.loads((prepared / "prepared.json").read_text())
-    (prepared / "prepared.json").write_text(json.dumps(told | {"format": 99}))
+    about = json.loads((prepared / "prepared.json").read_text())
+    (prepared / "prepared.json").write_text(json.dumps(about | {"format": 99}))
     with pytest.raises(UserError, match="format 99; this version reads 1"):
         shards.load(prepared, "train")
 
