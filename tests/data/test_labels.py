@@ -102,6 +102,7 @@ def test_a_damaged_table_is_named(tmp_path):
     (f"elsewhere.JPEG 1000\n{NAMES[1]} 1\n", "line 1: 1000"),
     (f"{WNIDS[0]}\nn99999999\n{WNIDS[0]}\n{WNIDS[0]}\n", "line 2: there is no class"),
     ("", f"does not name {NAMES[0]}, nor 3 others"),
+    (f'{NAMES[0]}," "\n', "1 lines for 4 pictures"),
 ])
 def test_a_list_that_does_not_fit_says_where(text, complaint, tmp_path):
     with pytest.raises(UserError, match=f"list.txt.*{complaint}"):

@@ -74,8 +74,8 @@ class Gallery:
         """Changes as soon as a picture comes, goes, moves or is written anew. A dataset is
         known by its name, its labels and some of its pictures."""
         sha = hashlib.sha256()
-        sources = {id(shown.source): shown.source for shown in self.pictures}
-        contents = {key: _digest(source) for key, source in sources.items()}
+        each_once = {id(shown.source): shown.source for shown in self.pictures}
+        contents = {key: _digest(source) for key, source in each_once.items()}
         for name, true, source, i in self.pictures:
             sha.update(f"{name} {true} {contents[id(source)]} {i}\n".encode(
                 errors="surrogateescape"))

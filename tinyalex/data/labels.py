@@ -68,8 +68,8 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
 def _row(line: str) -> tuple[str, str]:
     """A line's picture, "" where it names none, and its class."""
     name, text = (*(line.split(",", 1) if "," in line else line.split(None, 1)), "")[:2]
-    name, text = name.strip().strip('"'), text.strip().strip('"')
-    return (name, text.split()[0]) if text else ("", name)
+    name, words = name.strip().strip('"'), text.strip().strip('"').split()
+    return (name, words[0]) if words else ("", name)
 
 
 def _by_order(path: Path, rows: list[Row], names: list[str], index: dict[str, int]) -> list[int]:
