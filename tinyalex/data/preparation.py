@@ -196,16 +196,13 @@ def _report(out: Path, skipped: list[str]) -> None:
 def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
     """Like `map`, but with the work shared out to so many threads, which stop after a picture each
     when the block is left early. One worker is the calling thread."""
-    if workers == 1:
-        yield map
-        return
-    pool = ThreadPoolExecutor(workers, "prepare")
+    pool = ThreadPoolExecutor(workers, "prepare")  # which starts none before it has work
     # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
     # all cores are taken: a product of matrices in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
-            yield pool.map
+            yield map if workers == 1 else pool.map
         finally:
             pool.shutdown(cancel_futures=True)
 
