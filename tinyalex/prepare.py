@@ -1,7 +1,10 @@
 """python -m tinyalex.prepare: turn a folder of photographs into a dataset; see --help."""
 
+import argparse
 import sys
 import time
+from collections.abc import Mapping, Sized
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ from PIL import Image
 
 from tinyalex import drawing
 from tinyalex.data import folder, labels, shards
+from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
 from tinyalex.support.cli import ArgumentParser, number, run
@@ -18,7 +22,7 @@ LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.prepare`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     args = _parse(argv)
     listing = folder.listing(args.source, args.val_labels, args.val_share, args.seed)
     print(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
@@ -33,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parse(argv):
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.prepare",
         description="Turn a folder of photographs into a dataset that opens at once: each "
@@ -52,49 +56,50 @@ def _parse(argv):
     add("--seed", type=number(int, 0, 2**63), default=0, help="which pictures these are")
     add("--max-broken", type=number(float, 0, 1), default=MAX_BROKEN,
         help="share of pictures that may be skipped because they cannot be read")
-    add("--max-pixels", type=number(int, 1, Image.MAX_IMAGE_PIXELS), default=MAX_PIXELS,
+    add("--max-pixels", type=number(int, 1, Image.MAX_IMAGE_PIXELS or inf), default=MAX_PIXELS,
         help="larger pictures are skipped, unread")
     add("--workers", type=number(int, 1, 1024), help="threads; all cores if not given")
     return parser.parse_args(argv)
 
 
-def _counts(splits: dict) -> str:
+def _counts(splits: Mapping[str, Sized]) -> str:
     words = {"train": "to train on", "val": "to validate with"}
-    return ", ".join(f"{len(some):,} {words[split]}" for split, some in splits.items())
+    return ", ".join(f"{len(pictures):,} {words[split]}" for split, pictures in splits.items())
 
 
-def _farewell(out: Path):
+def _farewell(out: Path) -> None:
     """What is there now, and what to try next."""
-    told, kept = shards.about(out), shards.numbers(out)
-    print(f"classes  {len(told['classes']):,}: {_some(told['classes'])}")
-    print(f"pictures {_counts({split: kept[split] for split in told['shards']})}")
-    if told["skipped"]:
-        print(f"skipped  {told['skipped']:,}: see {out / SKIPPED}")
+    about, labels = shards.about(out), shards.numbers(out)
+    classes = about["classes"]
+    print(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
+    print(f"pictures {_counts({split: labels[split] for split in about['shards']})}")
+    if about["skipped"]:
+        print(f"skipped  {about['skipped']:,}: see {out / SKIPPED}")
     print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")
-    sets = [shards.load(out, split) for split, counts in told["shards"].items() if sum(counts)]
+    sets = [shards.load(out, split) for split, counts in about["shards"].items() if sum(counts)]
     if not sets:
         raise UserError(f"{out}: not one of the pictures could be read",
                         f"see {out / SKIPPED}, and prepare others.")
-    some, statistics = sets[0].first(LOOK), sets[0].statistics
-    images = list(some.images)
-    captions = [some.classes[label].replace(" ", "\n") for label in some.labels]
-    if statistics is not None:
-        print("mean     {:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255)".format(
-            *statistics.mean.mean(axis=(0, 1), dtype=np.float64)))
-        print("√λ       {:.2f}, {:.2f}, {:.2f} (standard deviation along the principal colours)"
-              .format(*np.sqrt(statistics.principal_colours()[0])))
-        images.append(statistics.mean.round().astype(np.uint8))
-        captions.append("mean picture")
-    drawing.samples(np.stack(images), captions, out / "look.png")
-    print(f"a look   {out / 'look.png'}")
+    _look(sets[0].first(LOOK), out / "look.png")
     if len(sets) < 2:
         print("one of the splits is empty: training needs both (two pictures of a class do)")
     else:
         print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
 
 
-def _some(names: list[str]) -> str:
-    return f"{', '.join(names[:5])}{', …' * (len(names) > 5)}"
+def _look(dataset: Dataset, path: Path) -> None:
+    """Draw the pictures, and tell what was measured of all to train on, where there are some."""
+    images = list(np.asarray(dataset.images))
+    captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]
+    if (statistics := dataset.statistics) is not None:
+        print("mean     {:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255)".format(
+            *statistics.mean.mean(axis=(0, 1), dtype=np.float64)))
+        print("√λ       {:.2f}, {:.2f}, {:.2f} (standard deviation along the principal colours)"
+              .format(*np.sqrt(statistics.principal_colours()[0])))
+        images.append(statistics.mean.round().astype(np.uint8))
+        captions.append("mean picture")
+    drawing.samples(np.stack(images), captions, path)
+    print(f"a look   {path}")
 
 
 if __name__ == "__main__":

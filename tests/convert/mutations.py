@@ -92,7 +92,7 @@ def an_old_pth(path, seed):
 def a_checkpoint(path, seed):
     network = others.cifar10_quick(seed=seed)
     about = {"preset": "cifar10-quick", "classes": [*map(str, range(10))],
-             "settings": asdict(published._settings("cifar10-quick"))}
+             "settings": asdict(published._recipe("cifar10-quick"))}
     checkpoint.Checkpoint(about, np.zeros((32, 32, 3), np.float32), network.state()).save(path)
 
 
@@ -135,7 +135,7 @@ KINDS = {  # how to write a valid file, its name, how to read it
 def structure(files: list[bytes]) -> np.ndarray:
     """The places of bytes that are alike in files with different numbers."""
     size = min(map(len, files))
-    rows = np.stack([np.frombuffer(one[:size], np.uint8) for one in files])
+    rows = np.stack([np.frombuffer(content[:size], np.uint8) for content in files])
     return np.flatnonzero((rows == rows[0]).all(axis=0))
 
 
@@ -251,7 +251,8 @@ def all_kinds(count: int, seed: int = 0) -> list[str]:
     folder = Path(tempfile.mkdtemp())
     try:
         a_caffemodel(folder / "good.caffemodel", 0)
-        return [one for kind in kinds for one in hurt(kind, -(-count // len(kinds)), folder, seed)]
+        each = -(-count // len(kinds))
+        return [failure for kind in kinds for failure in hurt(kind, each, folder, seed)]
     finally:
         shutil.rmtree(folder)
 

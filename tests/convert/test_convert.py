@@ -75,15 +75,16 @@ def torch():
     return pytest.importorskip("torch", reason="the independent run is PyTorch's")
 
 
-def tensors(torch, given):
+def tensors(torch, numbers):
     """Weights, and biases, by the layer."""
-    return ({name: torch.from_numpy(one[i]) for name, one in given.items() if one} for i in (0, 1))
+    return ({name: torch.from_numpy(arrays[i]) for name, arrays in numbers.items() if arrays}
+            for i in (0, 1))
 
 
-def caffe_alexnet(torch, given, x):
+def caffe_alexnet(torch, numbers, x):
     """bvlc_alexnet by its prototxt. x: (N, 3, 227, 227), BGR, minus the mean."""
     functional = torch.nn.functional
-    W, b = tensors(torch, given)
+    W, b = tensors(torch, numbers)
 
     def unit(name, x, **options):
         return functional.conv2d(x, W[name], b[name], **options).relu()
@@ -104,9 +105,9 @@ def caffe_alexnet(torch, given, x):
 
 
 def test_caffes_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
-    given = weights(ALEXNET)
+    numbers = weights(ALEXNET)
     mean = np.random.default_rng(2).uniform(90, 140, (3, 256, 256)).astype(np.float32)  # B, G, R
-    (folder / "alexnet.caffemodel").write_bytes(model("AlexNet", given, layer_2014))
+    (folder / "alexnet.caffemodel").write_bytes(model("AlexNet", numbers, layer_2014))
     (folder / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
     argv = [folder / "alexnet.caffemodel", folder / "alexnet.npz", "--mean",
             folder / "mean.binaryproto"]
@@ -114,11 +115,11 @@ def test_caffes_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     assert "2 towers, 60,965,224 parameters" in capsys.readouterr().out
     images = pictures(256)
     x = images[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32) - mean
-    theirs = caffe_alexnet(torch, given, np.ascontiguousarray(x[:, :, 14:241, 14:241]))
+    theirs = caffe_alexnet(torch, numbers, np.ascontiguousarray(x[:, :, 14:241, 14:241]))
     same(scores(folder / "alexnet.npz", images), theirs)
 
 
-def torchvision_alexnet(torch, given, x):
+def torchvision_alexnet(torch, numbers, x):
     """torchvision's alexnet, as its source lists the layers. x: (N, 3, 224, 224), normalised."""
     nn = torch.nn
     features = nn.Sequential(
@@ -130,7 +131,7 @@ def torchvision_alexnet(torch, given, x):
         nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096),
         nn.ReLU(), nn.Linear(4096, 1000))
     net = nn.ModuleDict({"features": features, "classifier": classifier}).eval()
-    net.load_state_dict({name: torch.from_numpy(array) for name, array in given.items()})
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in numbers.items()})
     with torch.no_grad():
         maps = nn.functional.adaptive_avg_pool2d(features(torch.from_numpy(x)), 6)
         return classifier(maps.flatten(1)).numpy()
@@ -142,20 +143,20 @@ def state(shapes, seed=0):
 
 
 def test_torchvisions_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
-    given = state(TORCHVISION)
-    safetensors.save(folder / "alexnet.safetensors", given, {})
+    numbers = state(TORCHVISION)
+    safetensors.save(folder / "alexnet.safetensors", numbers, {})
     assert main([str(folder / "alexnet.safetensors"), str(folder / "alexnet.npz")]) == 0
     assert "1 tower, 61,100,840 parameters" in capsys.readouterr().out
     images = pictures(256)
     x = images[:, 16:240, 16:240] / 255 - np.array([0.485, 0.456, 0.406])
     x = (x / np.array([0.229, 0.224, 0.225])).transpose(0, 3, 1, 2).astype(np.float32)
-    same(scores(folder / "alexnet.npz", images), torchvision_alexnet(torch, given, x))
+    same(scores(folder / "alexnet.npz", images), torchvision_alexnet(torch, numbers, x))
 
 
-def cifar10_quick(torch, given, x):
+def cifar10_quick(torch, numbers, x):
     """cifar10_quick by its prototxt, with means over the pixels that a window has. x: RGB."""
     functional = torch.nn.functional
-    W, b = tensors(torch, given)
+    W, b = tensors(torch, numbers)
     x = functional.conv2d(torch.from_numpy(x), W["conv1"], b["conv1"], padding=2)
     x = functional.max_pool2d(x, 3, 2, ceil_mode=True).relu()
     for name in ("conv2", "conv3"):
@@ -232,32 +233,32 @@ def test_classes_get_the_names_in_a_file(tmp_path):
         published.class_names(lines, 3)
 
 
-def test_safetensors_and_npz_are_read_alike(tmp_path):
-    given = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
-    safetensors.save(tmp_path / "a.safetensors", given, {"note": "text"})
-    np.savez(tmp_path / "a.npz", **given)
-    for name in ("a.safetensors", "a.npz"):
-        holds(tmp_path / name, given)
+STATE = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
+
+
+def expect_state(path):
+    read = {name: stored.read() for name, stored in statedict.load(path).items()}
+    assert read.keys() == STATE.keys()
+    for name, array in STATE.items():
+        np.testing.assert_array_equal(read[name], array)
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.npz"])
+def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
+    statedict.save(tmp_path / name, STATE, {"note": "text"})
+    expect_state(tmp_path / name)
 
 
 def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
-    given = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
     state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
-             for name, array in given.items()}
+             for name, array in STATE.items()}
     for zipped in (True, False):
         torch.save({"epoch": 3, "state_dict": state}, tmp_path / "a.pth",
                    _use_new_zipfile_serialization=zipped)
-        holds(tmp_path / "a.pth", given)
+        expect_state(tmp_path / "a.pth")
     torch.save({"a": subprocess.Popen}, tmp_path / "a.pth")
     with pytest.raises(UserError, match="holds more than arrays"):
         statedict.load(tmp_path / "a.pth")
-
-
-def holds(path, given):
-    read = {name: stored.read() for name, stored in statedict.load(path).items()}
-    assert read.keys() == given.keys()
-    for name, array in given.items():
-        np.testing.assert_array_equal(read[name], array)
 
 
 def test_halves_of_both_kinds_are_read(tmp_path):
@@ -340,9 +341,9 @@ def test_a_safetensors_header_that_lies_is_damage(about, tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path, capsys):
-    given = weights(QUICK)
-    given["conv2"][0][3, 2, 1, 0] = np.inf
-    (tmp_path / "a.caffemodel").write_bytes(model("quick", given))
+    numbers = weights(QUICK)
+    numbers["conv2"][0][3, 2, 1, 0] = np.inf
+    (tmp_path / "a.caffemodel").write_bytes(model("quick", numbers))
     line = complaint([tmp_path / "a.caffemodel", tmp_path / "out.npz"], capsys)
     assert "conv2.W holds numbers that are not finite" in line
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinyalex import layers
 from tinyalex.architectures import alexnet, others
 from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
@@ -23,7 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "weights.md"
 
 def saved(path, name, classes=10, **changes):
     """A checkpoint of this preset with fresh weights; returns its network and its mean picture."""
-    settings = replace(published._settings(name), **changes)
+    settings = replace(published._recipe(name), **changes)
     network = settings.network(classes, [HOST])
     loud(network)
     side = presets.get(name).picture
@@ -53,8 +54,8 @@ def ours(network, mean, x, scale):
     return network.forward((x - mean) * np.float32(scale))
 
 
-def same(one, other):
-    np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * abs(other).max())
+def same(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * abs(theirs).max())
 
 
 def printed_definition() -> dict:
@@ -79,7 +80,8 @@ def test_the_printed_definition_says_what_we_say(tmp_path):
 def test_the_printed_definition_has_the_sizes_of_the_paper():
     names = printed_definition()
     with names["torch"].device("meta"):
-        shapes = {name: tuple(one.shape) for name, one in names["AlexNet"]().state_dict().items()}
+        shapes = {name: tuple(tensor.shape)
+                  for name, tensor in names["AlexNet"]().state_dict().items()}
     expected = {"mean": (3, 224, 224)}
     for whole in layout.wholes(alexnet.paper(), 1):
         expected[f"{whole.name}.weight"], expected[f"{whole.name}.bias"] = (
@@ -103,14 +105,14 @@ def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
     saved(tmp_path / "a.npz", "cifar10-quick")
     for out in ("a.safetensors", "b.npz"):
         main([str(tmp_path / "a.npz"), str(tmp_path / out)])
-    one = safetensors.load(tmp_path / "a.safetensors")
+    state = safetensors.load(tmp_path / "a.safetensors")
     with np.load(tmp_path / "b.npz") as other:
-        assert one.keys() == set(other) and "ip2.weight" in one
-        for name, stored in one.items():
+        assert state.keys() == set(other) and "ip2.weight" in state
+        for name, stored in state.items():
             np.testing.assert_array_equal(stored.read(), other[name])
     assert b'[\\"class 0\\", ' in (tmp_path / "a.safetensors").read_bytes()
     library = pytest.importorskip("safetensors.numpy", reason="compares with the library")
-    assert library.load_file(tmp_path / "a.safetensors").keys() == one.keys()
+    assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys()
 
 
 def run_onnx(path, x):
@@ -143,6 +145,15 @@ def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
     same(run_onnx(tmp_path / "a.onnx", x), ours(network, mean, x, 1 / 64))
 
 
+def test_every_layer_of_a_network_has_its_nodes():
+    """A new kind of layer is forgotten here first, and only found by who exports it."""
+    kinds = {getattr(layers, name) for name in layers.__all__}
+    kinds -= {layers.Layer, layers.SoftmaxCrossEntropy}  # the loss is no part of the network
+    assert kinds == set(onnx_graph.export.registry) - {object, layers.Layer}
+    with pytest.raises(UserError, match="odd: there is no ONNX node for a Layer"):
+        onnx_graph.export(layers.Layer("odd"), onnx_graph.Graph(None, alexnet.tiny()), "x")
+
+
 def test_without_onnx_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     saved(tmp_path / "a.npz", "cifar10-quick")
@@ -152,18 +163,18 @@ def test_without_onnx_it_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_a_network_that_does_not_fit_its_checkpoint_is_named(tmp_path):
-    network, mean = saved(tmp_path / "a.npz", "cifar10-quick")
-    one = checkpoint.load(tmp_path / "a.npz")
-    one.values["conv1.W"] = np.full_like(one.values["conv1.W"], np.nan)
-    one.save(tmp_path / "b.npz")
-    with pytest.raises(UserError, match=r"conv1\.W holds numbers that are not finite"):
-        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
-    one.values["conv1.W"] = network.state()["conv1.W"]
-    one.mean = one.mean[:20, :20]
-    one.save(tmp_path / "b.npz")
-    with pytest.raises(UserError, match="mean picture is smaller"):
-        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
-    one.about["settings"]["towers"] = 12
-    one.save(tmp_path / "b.npz")
-    with pytest.raises(UserError, match="no run has towers 12"):
-        main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
+    network, _ = saved(tmp_path / "a.npz", "cifar10-quick")
+    damaged = checkpoint.load(tmp_path / "a.npz")
+
+    def expect(said):
+        damaged.save(tmp_path / "b.npz")
+        with pytest.raises(UserError, match=said):
+            main([str(tmp_path / "b.npz"), str(tmp_path / "out.npz")])
+
+    damaged.values["conv1.W"] = np.full_like(damaged.values["conv1.W"], np.nan)
+    expect(r"conv1\.W holds numbers that are not finite")
+    damaged.values["conv1.W"] = network.state()["conv1.W"]
+    damaged.mean = damaged.mean[:20, :20]
+    expect("mean picture is smaller")
+    damaged.about["settings"]["towers"] = 12
+    expect("no run has towers 12")

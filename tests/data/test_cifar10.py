@@ -85,12 +85,12 @@ def pack(folder: Path, extra=()) -> bytes:
 
 
 @pytest.mark.parametrize("version", ["bin", "py"])
-@pytest.mark.parametrize("given", ["the folder", "the folder above", "the archive"])
-def test_every_pixel_is_where_the_description_of_the_format_puts_it(version, given, tmp_path):
+@pytest.mark.parametrize("place", ["the folder", "the folder above", "the archive"])
+def test_every_pixel_is_where_the_description_of_the_format_puts_it(version, place, tmp_path):
     folder = write_folder(tmp_path, version)
     (tmp_path / "cifar.tar.gz").write_bytes(pack(folder))
     path = {"the folder": folder, "the folder above": str(tmp_path),
-            "the archive": tmp_path / "cifar.tar.gz"}[given]
+            "the archive": tmp_path / "cifar.tar.gz"}[place]
     train, val = cifar10.load("train", path), cifar10.load("val", path)
     assert train.images.shape == (5 * COUNT, 32, 32, 3) and val.images.shape == (COUNT, 32, 32, 3)
     assert train.images.dtype == np.uint8 and train.images.flags.c_contiguous
@@ -281,7 +281,7 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
     ("missing", "the server answers 404"),
     ("silent", "no sign of life from the server for 0.1 seconds"),
     ("refused", "refused"),
-    ("full", "disk is full"),
+    ("full", "no space left"),
 ])
 def test_a_fetch_that_fails_says_why_and_leaves_nothing(
         case, complaint, server, archive, target, monkeypatch, capsys):
@@ -298,7 +298,7 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(
     if case == "silent":
         monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
     if case == "full":
-        monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space")))
+        monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space left")))
     assert command("fetch", "cifar10", "--folder", target, "--url", url) == 2
     first, second = capsys.readouterr().err.splitlines()
     assert complaint in first and second.startswith("HINT: ") and str(target) in first + second

@@ -1,4 +1,4 @@
-"""Pictures by whatever name: what is shown must be what was named, and found again by its name.
+"""Pictures by whatever name: what is shown must be what was named, and gallery again by its name.
 
 A pattern that matches a text file, a folder whose first hundred pictures are of one class, a number
 that counts from 1, a cache that keeps the features of a file that has changed since: none of these
@@ -36,11 +36,11 @@ def names(gallery, folder):
 
 
 def test_a_folder_gives_the_pictures_of_its_folders_in_turn(photos):
-    found = gather([str(photos)], 8)
-    assert names(found, photos) == ["cat/1.png", "dog/1.gif", "dog/sub/9.tga", "cat/2.jpg",
+    gallery = gather([str(photos)], 8)
+    assert names(gallery, photos) == ["cat/1.png", "dog/1.gif", "dog/sub/9.tga", "cat/2.jpg",
                                     "cat/3.bmp"]
-    assert found.labels(["dog", "cat"]) == [1, 0, None, 1, 1]
-    assert [int(found[i].mean().round()) for i in range(len(found))] == [10, 40, 50, 20, 30]
+    assert gallery.labels(["dog", "cat"]) == [1, 0, None, 1, 1]
+    assert [int(gallery[i].mean().round()) for i in range(len(gallery))] == [10, 40, 50, 20, 30]
     assert len(gather([str(photos)], 8, limit=2)) == 2
 
 
@@ -52,10 +52,10 @@ def test_a_pattern_gives_the_pictures_that_match_and_nothing_else(photos):
 
 def test_a_name_finds_the_same_picture_from_another_folder(photos, monkeypatch):
     monkeypatch.chdir(photos)
-    found = gather(["cat/2.jpg", "dog"], 8)
-    pictures = [found[i] for i in range(3)]
+    gallery = gather(["cat/2.jpg", "dog"], 8)
+    pictures = [gallery[i] for i in range(3)]
     monkeypatch.chdir("/")
-    again = gather(found.names, 8)
+    again = gather(gallery.names, 8)
     np.testing.assert_array_equal([again[i] for i in range(3)], pictures)
 
 
@@ -63,20 +63,20 @@ def test_a_file_may_have_any_ending_and_any_shape(tmp_path):
     wide = np.zeros((30, 90, 3), np.uint8)
     wide[:, 30:60] = 200
     Image.fromarray(wide).save(tmp_path / "wide", "webp", lossless=True)
-    found = gather([str(tmp_path / "wide")], 30)
-    assert found.shape == (1, 30, 30, 3)
-    assert (found[0][5:-5, 5:-5] == 200).all(), "the centre of it"
+    gallery = gather([str(tmp_path / "wide")], 30)
+    assert gallery.shape == (1, 30, 30, 3)
+    assert (gallery[0][5:-5, 5:-5] == 200).all(), "the centre of it"
 
 
 def test_pictures_of_a_dataset_go_by_number_from_0(monkeypatch):
     dataset, loads = Dataset(*shapes.make(5, seed=1), shapes.CLASSES, "five"), []
     monkeypatch.setattr(sources, "load",
                         lambda *about, side: (loads.append(about), dataset)[1])
-    found = gather(["shapes/val/1-3", "shapes/val/0"], 64)
-    assert found.names == [f"shapes/val/{i}" for i in (1, 2, 3, 0)]
+    gallery = gather(["shapes/val/1-3", "shapes/val/0"], 64)
+    assert gallery.names == [f"shapes/val/{i}" for i in (1, 2, 3, 0)]
     for i, n in enumerate((1, 2, 3, 0)):
-        np.testing.assert_array_equal(found[i], dataset.images[n])
-    assert found.labels(dataset.classes) == dataset.labels[[1, 2, 3, 0]].tolist()
+        np.testing.assert_array_equal(gallery[i], dataset.images[n])
+    assert gallery.labels(dataset.classes) == dataset.labels[[1, 2, 3, 0]].tolist()
     assert len(gather(["shapes/val"], 64)) == 5
     gather([f"shapes/val/{i}" for i in range(5)], 64)
     assert loads == [("shapes", "val")] * 3, "once for each gallery"

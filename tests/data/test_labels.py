@@ -102,6 +102,7 @@ def test_a_damaged_table_is_named(tmp_path):
     (f"elsewhere.JPEG 1000\n{NAMES[1]} 1\n", "line 1: 1000"),
     (f"{WNIDS[0]}\nn99999999\n{WNIDS[0]}\n{WNIDS[0]}\n", "line 2: there is no class"),
     ("", f"does not name {NAMES[0]}, nor 3 others"),
+    (f'{NAMES[0]}," "\n', "1 lines for 4 pictures"),
 ])
 def test_a_list_that_does_not_fit_says_where(text, complaint, tmp_path):
     with pytest.raises(UserError, match=f"list.txt.*{complaint}"):
@@ -127,8 +128,8 @@ def test_a_flat_val_finds_its_list_and_sorts_its_pictures_by_class(place, tmp_pa
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).write_text("v1.JPEG,bee\nv2.JPEG,bee\nv3.JPEG,ant\n")
     expected = [("val/v3.JPEG", 0), ("val/v1.JPEG", 1), ("val/v2.JPEG", 1)]
-    found = [(p.name, p.label) for p in folder.listing(tmp_path).splits["val"]]
-    assert found == expected
+    listed = [(p.name, p.label) for p in folder.listing(tmp_path).splits["val"]]
+    assert listed == expected
     (tmp_path / place).rename(tmp_path / "elsewhere.txt")
-    listed = folder.listing(tmp_path, tmp_path / "elsewhere.txt").splits["val"]
-    assert [(p.name, p.label) for p in listed] == expected
+    named = folder.listing(tmp_path, tmp_path / "elsewhere.txt").splits["val"]
+    assert [(p.name, p.label) for p in named] == expected

@@ -13,6 +13,7 @@ import pytest
 from tinyalex.data import shards
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.shards import Shards
+from tinyalex.data.statistics import Sums
 from tinyalex.support.errors import UserError
 
 WHOLE = np.random.default_rng(0).integers(0, 256, (11, 4, 4, 3), np.uint8)
@@ -36,19 +37,20 @@ def test_one_picture_is_a_view_of_the_file(images):
 
 
 @pytest.mark.parametrize("key", [
-    [3, 0, 10, 3], np.array([9, 4]), [], slice(3, 6), slice(0, 4), slice(4, 9), slice(None),
-    slice(2, 99), slice(-3, None), slice(5, 5), slice(None, None, 3), slice(None, None, -1),
+    slice(3, 6), slice(0, 4), slice(4, 9), slice(None), slice(2, 99), slice(-3, None), slice(5, 5),
+    (6, slice(1, 3), slice(0, 2)), (-1, 2),  # a crop: what a loader for a GPU asks for
 ], ids=str)
 def test_any_part_is_what_the_whole_array_has_there(key, images):
-    expected = WHOLE[key if isinstance(key, slice) else np.array(key, int)]
-    assert images[key].shape == expected.shape and len(images[key]) == len(expected)
-    assert (np.asarray(images[key]) == expected).all()
+    assert images[key].shape == WHOLE[key].shape and len(images[key]) == len(WHOLE[key])
+    assert (np.asarray(images[key]) == WHOLE[key]).all()
 
 
 def test_a_slice_copies_nothing_and_can_be_cut_again(images):
     part = images[2:10]
     assert isinstance(part, Shards) and np.shares_memory(part[0], WHOLE)
     assert (np.asarray(part[1:][2:5]) == WHOLE[5:8]).all()
+    with pytest.raises(IndexError, match="follow each other"):
+        images[::2]
 
 
 def test_a_dataset_takes_them_for_an_array(images):
@@ -57,6 +59,15 @@ def test_a_dataset_takes_them_for_an_array(images):
     assert len(first) == 6 and (first.images[5] == WHOLE[5]).all()
     np.testing.assert_allclose(dataset.measure().mean, WHOLE.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(first.measure().mean, WHOLE[:6].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(dataset.first(3).measure().mean, WHOLE[:3].mean(axis=0), rtol=1e-6)
+
+
+def test_statistics_are_added_up_only_once(images, monkeypatch):
+    """ImageNet is 250 GB, and a start asks several times."""
+    dataset = Dataset(images, np.arange(11), tuple("abcdefghijk"), "shards")
+    measured = dataset.measure()
+    monkeypatch.setattr(Sums, "of", None)
+    assert dataset.measure() is measured
 
 
 @pytest.fixture
@@ -115,8 +126,8 @@ def test_a_shard_that_was_exchanged_for_another_is_named(prepared):
 
 
 def test_a_folder_of_a_later_version_is_refused(prepared):
-    told = json.loads((prepared / "prepared.json").read_text())
-    (prepared / "prepared.json").write_text(json.dumps(told | {"format": 99}))
+    about = json.loads((prepared / "prepared.json").read_text())
+    (prepared / "prepared.json").write_text(json.dumps(about | {"format": 99}))
     with pytest.raises(UserError, match="format 99; this version reads 1"):
         shards.load(prepared, "train")
 

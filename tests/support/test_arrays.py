@@ -11,13 +11,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from tinyalex.support.arrays import Damaged, npz
+from tinyalex.support.arrays import Damaged, npz, save_npz
 from tinyalex.support.errors import UserError
-
-
-def written(path, **arrays):
-    np.savez(path, **arrays)
-    return path
 
 
 def npy(array) -> bytes:
@@ -36,7 +31,7 @@ def test_arrays_come_back_as_np_load_reads_them(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"a": rng.standard_normal((3, 4), np.float32), "fortran": rng.random((4, 3)).T,
               "number": np.array(7), "text": np.array("ü"), "none": np.zeros((0, 3))}
-    for save in (np.savez, np.savez_compressed):
+    for save in (np.savez, np.savez_compressed, save_npz):
         path = tmp_path / f"{save.__name__}.npz"
         save(path, **arrays)
         read = {name: stored.read() for name, stored in npz(path).items()}
@@ -51,9 +46,9 @@ def test_pickles_are_refused_unread(tmp_path):
         def __reduce__(self):
             return (pytest.fail, ("it was unpickled",))
 
-    path = written(tmp_path / "trap.npz", x=np.array([Trap()], object))
+    np.savez(tmp_path / "trap.npz", x=np.array([Trap()], object))
     with pytest.raises(Damaged, match="pickles"):
-        npz(path)
+        npz(tmp_path / "trap.npz")
 
 
 def test_a_header_that_announces_a_terabyte_takes_no_memory(tmp_path):
@@ -86,12 +81,27 @@ def test_a_packing_that_numpy_does_not_use_is_refused(tmp_path):
 
 
 def test_a_file_cut_anywhere_is_damaged(tmp_path):
-    content = written(tmp_path / "x.npz", a=np.arange(3.0), b=np.zeros(2)).read_bytes()
-    path = tmp_path / "cut.npz"
+    path = tmp_path / "x.npz"
+    save_npz(path, a=np.arange(3.0), b=np.zeros(2))
+    content = path.read_bytes()
     for end in range(1, len(content)):
         path.write_bytes(content[:end])
         with pytest.raises(Damaged):
             [stored.read() for stored in npz(path).values()]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
+def test_a_stop_while_a_file_is_written_leaves_the_old_one(error, tmp_path, monkeypatch):
+    def half(file, **arrays):
+        file.write(b"PK")
+        raise error
+
+    save_npz(tmp_path / "x.npz", a=np.arange(3.0))
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(type(error)):
+        save_npz(tmp_path / "x.npz", a=np.zeros(3))
+    assert npz(tmp_path / "x.npz")["a"].read().tolist() == [0, 1, 2]
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_no_file_and_no_content_are_the_users_to_mend(tmp_path):

@@ -1,6 +1,7 @@
 """python -m tinyalex.convert: read weights that others trained, and write them for others; see
 --help."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ OUTS = (".safetensors", ".npz", ".onnx")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.convert`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.convert`; argv without the program's name."""
     args = _parse(argv)
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     return _read(source, args)
 
 
-def _parse(argv):
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.convert",
         description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet and "
@@ -54,52 +55,34 @@ def _is_ours(path: Path) -> bool:
     if path.suffix not in THEIRS:
         raise UserError(f"{path}: not a file that can be read here by its name",
                         f"it should end in {', '.join(THEIRS)}.")
-    if path.suffix != ".npz":
-        return False
-    try:
-        return "tinyalex" in arrays.npz(path)
-    except arrays.Damaged as error:
-        raise UserError(f"{path}: not an .npz file of plain arrays, or a damaged one ({error})",
-                        "write or download it again.") from None
+    return path.suffix == ".npz" and "tinyalex" in statedict.npz(path)
 
 
-def _read(source: Path, args) -> int:
+def _read(source: Path, args: argparse.Namespace) -> int:
     """From a file of others to a checkpoint."""
     if args.out.suffix != ".npz":
         raise UserError(f"{args.out}: weights of others become a checkpoint, an .npz file",
                         "name it so; from there they can be written as anything else.")
     known, layers = published.read(source)
-    count = published.count_classes(source, known, layers)
-    names = _class_names(args.classes, known, count)
+    names = published.classes(source, known, layers, args.classes)
     mean = published.mean_picture(known, args.mean)
     saved, network = published.to_checkpoint(source, known, layers, mean, names)
     saved.save(args.out)
-    preset = presets.get(known.preset)
+    preset, side = presets.get(known.preset), network.input_shape[0]
+    by = ("by name" if args.classes or names == known.classes else
+          "by number: --classes FILE gives them the names that the data have")
     _print({
-        "read": f"{source}: {known.about}",
-        "network": _about(network, known.preset),
-        "pictures": f"{network.input_shape[0]}×{network.input_shape[1]} of "
-                    f"{preset.picture}×{preset.picture}",
+        "read": f"{source}: {known.about}", "network": _about(network, known.preset),
+        "pictures": f"{side}×{side} of {preset.picture}×{preset.picture}",
         "mean": f"the picture in {args.mean}" if args.mean else
                 "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*known.mean),
-        "classes": f"{count:,}, from {args.classes}" if args.classes else f"{count:,}, "
-                   + ("by name" if known.classes and count == len(known.classes) else
-                      "by number: --classes FILE gives them the names that the data have"),
-        "wrote": str(args.out)})
+        "classes": f"{len(names):,}, {by}", "wrote": str(args.out)})
     data = "" if preset.data else " --data FOLDER"
     print(f"next:\n    python -m tinyalex.evaluate {args.out}{data}")
     return 0
 
 
-def _class_names(path: Path | None, known: published.Published, count: int) -> tuple[str, ...]:
-    if path is not None:
-        return published.class_names(path, count)
-    if known.classes and len(known.classes) == count:
-        return known.classes
-    return tuple(map(str, range(count)))
-
-
-def _export(source: Path, args) -> int:
+def _export(source: Path, args: argparse.Namespace) -> int:
     """From a checkpoint to a file for others."""
     for flag in ("mean", "classes"):
         if getattr(args, flag):
@@ -108,19 +91,19 @@ def _export(source: Path, args) -> int:
         raise UserError(f"{args.out}: not a file that can be written here, by its name",
                         f"it should end in {', '.join(OUTS)}.")
     # What is not finite is found below.
-    with np.errstate(all="ignore"), opened.open_network(source, "cpu") as one:
-        network, side, preset = one.network, one.network.input_shape[0], one.recipe.preset
-        arrays.expect_finite(source, network.state() | {"mean": one.mean})
-        if min(one.mean.shape[:2]) < side:
+    with np.errstate(all="ignore"), opened.open_network(source, "cpu") as trained:
+        network, mean, preset = trained.network, trained.mean, trained.recipe.preset
+        side, scale = network.input_shape[0], trained.recipe.scale
+        arrays.expect_finite(source, network.state() | {"mean": mean})
+        if min(mean.shape[:2]) < side:
             raise UserError(f"{source}: its mean picture is smaller than what the network reads",
                             "the file is damaged: use another one.")
-        scale = one.recipe.scale
+        mean = layout.centre(mean, side)
         if args.out.suffix == ".onnx":
-            mean = layout.centre(one.mean, side)
-            onnx_graph.save(args.out, network, scale, mean, one.classes)
+            onnx_graph.save(args.out, network, scale, mean, trained.classes)
         else:
-            statedict.save(args.out, layout.state_dict(network, scale, one.mean),
-                           {"preset": preset, "classes": json.dumps(one.classes)})
+            statedict.save(args.out, layout.state_dict(network, scale, mean),
+                           {"preset": preset, "classes": json.dumps(trained.classes)})
         _print({"read": str(source), "network": _about(network, preset),
                 "input": f"(N, 3, {side}, {side}), RGB, 0 to 255", "wrote": str(args.out)})
     return 0
@@ -131,7 +114,7 @@ def _about(network: Network, preset: str) -> str:
             f"{costs.totals(network)['parameters']:,} parameters")
 
 
-def _print(lines: dict[str, str]):
+def _print(lines: dict[str, str]) -> None:
     for name, text in lines.items():
         print(f"{name:<8} {text}")
 

@@ -41,12 +41,12 @@ def model(path: Path) -> Model:
     try:
         net = message(data)
         layers = [*map(_layer, parts(net, 100)), *map(_old_layer, parts(net, 2))]
-        blobs = {}
-        for name, found in layers:
-            if found and name in blobs:
+        blobs: dict[str, list[Stored]] = {}
+        for name, stored in layers:
+            if stored and name in blobs:
                 raise Damaged(f"two layers are called {name!r}")
-            if found:
-                blobs[name] = [_blob(message(blob)) for blob in found]
+            if stored:
+                blobs[name] = [_blob(message(blob)) for blob in stored]
         return Model(text(net, 1), [name for name, _ in layers], blobs)
     except Damaged as error:
         raise _not_caffe(path, "model", error) from None
@@ -67,8 +67,8 @@ def mean(path: Path) -> np.ndarray:
         return blob.read().reshape(shape).astype(np.float32)
 
 
-def _not_caffe(path: Path, what: str, error: Damaged) -> UserError:
-    return UserError(f"{path}: no {what} of Caffe, or a damaged one ({error})",
+def _not_caffe(path: Path, kind: str, error: Damaged) -> UserError:
+    return UserError(f"{path}: no {kind} of Caffe, or a damaged one ({error})",
                      "download it again; and a .prototxt, which is text, holds no numbers.")
 
 
@@ -91,14 +91,13 @@ def _blob(blob: Message) -> Stored:
         shape = tuple(integers(message(shapes[-1]), 1, MOST_SIZES))
     else:
         shape = tuple((integers(blob, number, MOST_SIZES) or [0])[-1] for number in (1, 2, 3, 4))
-    chunks, dtype = parts(blob, 5), np.dtype("<f4")
-    if not chunks:
-        chunks, dtype = parts(blob, 8), np.dtype("<f8")
+    number, dtype = (5, "<f4") if 5 in blob else (8, "<f8")
+    chunks = parts(blob, number)
     size = sum(map(len, chunks))
-    if prod(shape) * dtype.itemsize != size:
+    if prod(shape) * np.dtype(dtype).itemsize != size:
         raise Damaged(f"a blob of {_sizes(shape)} numbers has {size:,} bytes")
 
-    def read():
+    def read() -> np.ndarray:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return np.frombuffer(data, dtype).reshape(shape)
 

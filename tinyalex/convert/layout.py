@@ -13,6 +13,7 @@ over all towers.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -45,36 +46,29 @@ class Whole:
 
     def join(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights and biases as they are there."""
-        W = np.concatenate([self._get(part, "W") for part in self.parts], axis=-1)
-        W = np.moveaxis(W, (-1, -2), (0, 1))
+        W = np.moveaxis(np.concatenate(self._get("W"), axis=-1), (-1, -2), (0, 1))
         if self.maps:
-            H, K, _ = self.maps[0]
-            rows = np.split(W, self._ends(H * K), axis=1)
-            rows = [part.reshape(len(W), H, K, -1).transpose(0, 3, 1, 2) for part in rows]
+            (H, K, _), ends = self.maps[0], np.cumsum([prod(shape) for shape in self.maps])
+            rows = [part.reshape(len(W), H, K, -1).transpose(0, 3, 1, 2)
+                    for part in np.split(W, ends[:-1], axis=1)]
             W = np.concatenate(rows, axis=1).reshape(len(W), -1)
-        return (np.ascontiguousarray(W) * np.float32(self.factor),
-                np.concatenate([self._get(part, "b") for part in self.parts]))
+        return (np.ascontiguousarray(W) * np.float32(self.factor), np.concatenate(self._get("b")))
 
-    def split(self, W: np.ndarray, b: np.ndarray):
+    def split(self, W: np.ndarray, b: np.ndarray) -> None:
         """Take over weights and biases as they are there."""
         if self.maps:
-            H, K, _ = self.maps[0]
-            maps = np.split(W.reshape(len(W), -1, H, K), self._ends(1), axis=1)
-            W = np.concatenate([part.transpose(0, 2, 3, 1).reshape(len(W), -1) for part in maps],
-                               axis=1)
+            (H, K, _), ends = self.maps[0], np.cumsum([channels for *_, channels in self.maps])
+            maps = [part.transpose(0, 2, 3, 1).reshape(len(W), -1)
+                    for part in np.split(W.reshape(len(W), -1, H, K), ends[:-1], axis=1)]
+            W = np.concatenate(maps, axis=1)
         W = np.moveaxis(W, (0, 1), (-1, -2)) / np.float32(self.factor)
         ends = np.cumsum([0] + [part.W_shape[-1] for part in self.parts])
         for part, (first, last) in zip(self.parts, pairwise(ends), strict=True):
             part.device.put_into(part.params["W"], W[..., first:last])
             part.device.put_into(part.params["b"], b[first:last])
 
-    def _ends(self, pixels: int) -> np.ndarray:
-        """Where the inputs from each tower but the last end, in so many numbers a map."""
-        return np.cumsum([pixels * channels for *_, channels in self.maps])[:-1]
-
-    @staticmethod
-    def _get(part: Weighted, key: str) -> np.ndarray:
-        return part.device.get(part.params[key])
+    def _get(self, key: str) -> list[np.ndarray]:
+        return [part.device.get(part.params[key]) for part in self.parts]
 
 
 def wholes(network: Network, scale: float) -> Iterator[Whole]:
@@ -83,23 +77,23 @@ def wholes(network: Network, scale: float) -> Iterator[Whole]:
     maps, factor = None, scale
     for stage in network.stages:
         for layers in zip(*stage, strict=True):
-            if isinstance(layers[0], Flatten):
-                maps = [network.shapes[layer][0] for layer in layers]
-            elif isinstance(layers[0], Dropout):
-                factor *= layers[0].keep
-            elif isinstance(layers[0], Weighted):
-                name = layers[0].name.removesuffix(network.letter(0))
-                yield Whole(name, list(layers), maps, factor)
-                maps, factor = None, 1.0
+            match layers[0]:
+                case Flatten():
+                    maps = [network.shapes[layer][0] for layer in layers]
+                case Dropout(keep=keep):
+                    factor *= keep
+                case Weighted(name=name):
+                    yield Whole(name.removesuffix(network.letter(0)), list(layers), maps, factor)
+                    maps, factor = None, 1.0
 
 
 def state_dict(network: Network, scale: float, mean: np.ndarray) -> dict[str, np.ndarray]:
     """All of a network by PyTorch's names: "conv1.weight", "conv1.bias", …, and "mean", (3, H, W),
-    what is subtracted from a centre crop, RGB from 0 to 255. mean: (S, S, 3)."""
+    what is subtracted from a centre crop, RGB from 0 to 255. mean: (H, W, 3)."""
     state = {}
     for whole in wholes(network, scale):
         state[f"{whole.name}.weight"], state[f"{whole.name}.bias"] = whole.join()
-    state["mean"] = np.ascontiguousarray(centre(mean, network.input_shape[0]).transpose(2, 0, 1))
+    state["mean"] = np.ascontiguousarray(mean.transpose(2, 0, 1))
     return state
 
 
@@ -107,5 +101,3 @@ def centre(mean: np.ndarray, side: int) -> np.ndarray:
     """The centre crop of the mean picture, (side, side, 3)."""
     top, left = ((size - side) // 2 for size in mean.shape[:2])
     return mean[top : top + side, left : left + side]
-
-

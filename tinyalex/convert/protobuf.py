@@ -72,16 +72,18 @@ def varint(data: memoryview, at: int) -> tuple[int, int]:
 
 def parts(fields: Message, number: int) -> list[memoryview]:
     """The values of a field of kind 2 (or 1, or 5); Damaged where they are integers."""
-    found = fields.get(number, [])
-    if any(isinstance(value, int) for value in found):
-        raise Damaged(f"field {number} is a number")
-    return found
+    values = []
+    for value in fields.get(number, []):
+        if isinstance(value, int):
+            raise Damaged(f"field {number} is a number")
+        values.append(value)
+    return values
 
 
 def text(fields: Message, number: int) -> str:
     """The text in a field, the last one if there are several; "" if there is none."""
-    found = parts(fields, number)
-    return bytes(found[-1]).decode("utf-8", "replace") if found else ""
+    texts = parts(fields, number)
+    return bytes(texts[-1]).decode("utf-8", "replace") if texts else ""
 
 
 def integers(fields: Message, number: int, most: int) -> list[int]:
@@ -94,8 +96,8 @@ def integers(fields: Message, number: int, most: int) -> list[int]:
             continue
         at = 0
         while at < len(value) and len(numbers) <= most:
-            one, at = varint(value, at)
-            numbers.append(one)
+            packed, at = varint(value, at)
+            numbers.append(packed)
     if len(numbers) > most:
         raise Damaged(f"field {number} has more than {most} numbers")
     return numbers

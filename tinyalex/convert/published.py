@@ -1,6 +1,7 @@
 """The published networks whose weights can be read, and what is special about each."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from tinyalex.data import cifar10
 from tinyalex.network import Network
 from tinyalex.run import presets
 from tinyalex.run.checkpoint import Checkpoint
-from tinyalex.run.meters import Progress
 from tinyalex.run.recipe import Recipe
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
@@ -67,31 +67,29 @@ def read(path: Path) -> tuple[Published, Layers]:
     UserError where the file is damaged, or the network is none of those above.
     """
     if path.suffix == ".caffemodel":
-        model = caffe.model(path)
-        return _known_to_caffe(path, model)
-    state = statedict.load(path)
-    found = {}
+        return _from_caffe(path, caffe.model(path))
+    state, layers = statedict.load(path), {}
     for ours, theirs in TORCHVISION.layers.items():
-        for kind in (".weight", ".bias"):
-            if theirs + kind not in state:
-                raise UserError(f"{path}: there is no {theirs}{kind} in it, so it is not "
-                                "torchvision's alexnet", f"it has {_some(state)}.")
-        found[ours] = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
-    return TORCHVISION, found
+        for name in (f"{theirs}.weight", f"{theirs}.bias"):
+            if name not in state:
+                raise UserError(f"{path}: there is no {name} in it, so it is not torchvision's "
+                                "alexnet", f"it has {_listed(state)}.")
+        layers[ours] = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
+    return TORCHVISION, layers
 
 
-def _known_to_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
-    order = model.layers
+def _from_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
+    order, name = model.layers, model.name or "a network"
     if {"pool1", "norm1"} <= set(order) and order.index("pool1") < order.index("norm1"):
-        raise UserError(f"{path}: {model.name or 'a network'} that pools before it normalises "
-                        "(CaffeNet?)", "of Caffe's AlexNets, bvlc_alexnet is the one to use.")
+        raise UserError(f"{path}: {name} that pools before it normalises (CaffeNet?)",
+                        "of Caffe's AlexNets, bvlc_alexnet is the one to use.")
     for published in CAFFE:
         if model.blobs.keys() == set(published.layers.values()):
             break
     else:
         known = " or ".join(f"{p.about} ({', '.join(p.layers)})" for p in CAFFE)
-        raise UserError(f"{path}: {model.name or 'a network'} whose layers with weights are "
-                        f"{_some(model.blobs)}", f"this reads {known}.")
+        raise UserError(f"{path}: {name} whose layers with weights are {_listed(model.blobs)}",
+                        f"this reads {known}.")
     for theirs, blobs in model.blobs.items():
         if len(blobs) != 2:
             raise UserError(f"{path}: {theirs} has {len(blobs)} blobs, not weights and biases",
@@ -100,9 +98,9 @@ def _known_to_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
                        for ours, theirs in published.layers.items()}
 
 
-def _some(names) -> str:
-    listed = [*map(repr, names)]
-    return f"{', '.join(listed[:8])}{', …' * (len(listed) > 8)}" or "none"
+def _listed(names: Iterable[str]) -> str:
+    quoted = [*map(repr, names)]
+    return f"{', '.join(quoted[:8])}{', …' * (len(quoted) > 8)}" or "none"
 
 
 def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.ndarray,
@@ -112,23 +110,23 @@ def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.nda
     layers: what `read` gave. mean: (S, S, 3), see `mean_picture`. names: of the classes. UserError
     where the weights have other shapes than the network's, or are not finite.
     """
-    preset = presets.get(published.preset)
-    network = preset.network(len(names), towers=preset.towers)
+    recipe = _recipe(published.preset)
+    network = recipe.network(len(names))
     with np.errstate(all="ignore"):  # what is not finite is found below
-        for whole in wholes(network, preset.scale):
+        for whole in wholes(network, recipe.scale):
             whole.split(*_weights(path, published, whole, layers[whole.name]))
-    settings = asdict(_settings(published.preset))
-    about = {"preset": published.preset, "classes": list(names), "settings": settings,
-             "schedule": {}, "progress": asdict(Progress()), "converted_from": path.name}
     expect_finite(path, network.state())
+    about = {"preset": published.preset, "classes": list(names), "settings": asdict(recipe),
+             "converted_from": path.name}
     return Checkpoint(about, mean, network.state()), network
 
 
-def _weights(path: Path, published: Published, whole: Whole, stored: tuple[Stored, Stored]):
+def _weights(path: Path, published: Published, whole: Whole,
+             stored: tuple[Stored, Stored]) -> tuple[np.ndarray, np.ndarray]:
     """Weights and biases of one layer, for RGB pictures from 0 to 255."""
-    W, b = (read_array(path, f"the {kind} of {published.layers[whole.name]}", one, shape)
-            for kind, one, shape in zip(("weights", "biases"), stored,
-                                        (whole.shape, whole.shape[:1]), strict=True))
+    theirs = published.layers[whole.name]
+    W = read_array(path, f"the weights of {theirs}", stored[0], whole.shape)
+    b = read_array(path, f"the biases of {theirs}", stored[1], whole.shape[:1])
     if whole.name == "conv1" and published.bgr:
         W = W[:, ::-1]
     if whole.name == "conv1" and published.std:
@@ -136,51 +134,57 @@ def _weights(path: Path, published: Published, whole: Whole, stored: tuple[Store
     return W, b
 
 
-def read_array(path: Path, what: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
+def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
     """The array, as float32, if it has this shape; leading sizes of 1, which old Caffe files have,
     do not count. UserError where it has another, or is damaged."""
     sizes = stored.shape
     while len(sizes) > len(shape) and sizes[0] == 1:
         sizes = sizes[1:]
     if sizes != shape:
-        raise UserError(f"{path}: {what} have shape {stored.shape}; {shape} was expected",
+        raise UserError(f"{path}: {name} have shape {stored.shape}; {shape} was expected",
                         "it is another network, or changed; see docs/weights.md.")
     try:
         return stored.read().astype(np.float32, copy=False).reshape(shape)
     except ValueError as error:  # Damaged, or texts instead of numbers
-        raise UserError(f"{path}: {what} cannot be read ({error})",
+        raise UserError(f"{path}: {name} cannot be read ({error})",
                         "download it again.") from None
 
 
-def count_classes(path: Path, published: Published, layers: Layers) -> int:
-    """How many classes the last layer tells apart. UserError where that cannot be."""
+def classes(path: Path, published: Published, layers: Layers,
+            names_file: Path | None) -> tuple[str, ...]:
+    """The names of the classes: from the file, or as published, or numbers. UserError where the
+    last layer tells no classes apart, or the file does not fit."""
     last = [*published.layers][-1]
     biases = layers[last][1].shape
     count = biases[-1] if biases else 0
     if not 2 <= count <= MOST_CLASSES:
         raise UserError(f"{path}: {count:,} classes, by the biases of {published.layers[last]}",
                         "2 or more are needed.")
-    return count
+    if names_file is not None:
+        return class_names(names_file, count)
+    if published.classes and len(published.classes) == count:
+        return published.classes
+    return tuple(map(str, range(count)))
 
 
-def mean_picture(published: Published, given: Path | None) -> np.ndarray:
+def mean_picture(published: Published, path: Path | None) -> np.ndarray:
     """(S, S, 3) float32, RGB: the mean picture in the file, or the published mean everywhere."""
     side = presets.get(published.preset).picture
-    if given is None:
-        return np.broadcast_to(np.float32(published.mean), (side, side, 3))
+    if path is None:
+        return np.broadcast_to(np.array(published.mean, np.float32), (side, side, 3))
     if published.std:
-        raise UserError(f"--mean {given}: {published.about} has no mean picture",
+        raise UserError(f"--mean {path}: {published.about} has no mean picture",
                         "leave the flag out: its mean is known.")
-    mean = caffe.mean(given).transpose(1, 2, 0)[..., :: -1 if published.bgr else 1]
+    mean = caffe.mean(path).transpose(1, 2, 0)[..., :: -1 if published.bgr else 1]
     if mean.shape != (side, side, 3):
-        raise UserError(f"{given}: a mean picture of {mean.shape[1]}×{mean.shape[0]} pixels; "
+        raise UserError(f"{path}: a mean picture of {mean.shape[1]}×{mean.shape[0]} pixels; "
                         f"{published.about} has one of {side}×{side}",
                         "use the .binaryproto that belongs to the network.")
-    expect_finite(given, {"the mean picture": mean})
+    expect_finite(path, {"the mean picture": mean})
     return np.ascontiguousarray(mean, np.float32)
 
 
-def _settings(name: str) -> Recipe:
+def _recipe(name: str) -> Recipe:
     """The recipe of a run of this preset that never was."""
     recipe = presets.get(name)
     return replace(recipe, data=recipe.data or "imagenet")
@@ -191,16 +195,11 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     (n01440764 tench, Tinca tinca) the WNID, as the class folders of ImageNet are called, else the
     whole line. UserError where they are not as many as the classes, or not all different."""
     try:
-        names = [*_names(path.read_text("utf-8-sig"))]
+        lines = filter(None, map(str.strip, path.read_text("utf-8-sig").splitlines()))
     except UnicodeDecodeError as error:
         raise UserError(f"--classes {path}: no text ({error})", "name a text file.") from None
+    names = [re.sub(r"^(n\d{8})\s.*", r"\1", line) for line in lines]
     if len(names) != count or len(set(names)) != count:
         raise UserError(f"--classes {path}: {len(set(names)):,} different names for {count:,} "
                         "classes", "a line for each class, in the order of the network's scores.")
     return tuple(names)
-
-
-def _names(text: str) -> Iterator[str]:
-    for line in filter(None, map(str.strip, text.splitlines())):
-        first = line.split()[0]
-        yield first if first[0] == "n" and first[1:].isdecimal() and len(first) == 9 else line

@@ -11,6 +11,7 @@ Offsets count from the end of the JSON. "__metadata__", if it is there, holds te
 import json
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def _header(data: memoryview) -> tuple[dict, memoryview]:
     return header, data[8 + length :]
 
 
-def _tensor(name: str, about, data: memoryview) -> Stored:
+def _tensor(name: str, about: Any, data: memoryview) -> Stored:
     match about:
         case {"dtype": str(kind), "shape": [*sizes], "data_offsets": [int(start), int(end)]}:
             pass
@@ -63,7 +64,7 @@ def _tensor(name: str, about, data: memoryview) -> Stored:
         raise Damaged(f"{name!r} announces bytes {start:,} to {end:,} of {len(data):,} for "
                       f"{prod(shape):,} numbers of {dtype.itemsize} bytes")
 
-    def read():
+    def read() -> np.ndarray:
         numbers = np.ndarray(shape, dtype, data[start:end])
         if kind == "BF16":  # the upper half of a float32
             return (numbers.astype(np.uint32) << 16).view(np.float32)
@@ -72,9 +73,10 @@ def _tensor(name: str, about, data: memoryview) -> Stored:
     return Stored(shape, read)
 
 
-def save(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]):
+def save(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Write float32 arrays by name."""
-    header, end = {"__metadata__": metadata}, 0
+    header: dict[str, dict] = {"__metadata__": metadata}
+    end = 0
     for name, array in arrays.items():
         start, end = end, end + array.nbytes
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [start, end]}

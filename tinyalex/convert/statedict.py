@@ -10,7 +10,6 @@ from tinyalex.convert import safetensors
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged, Stored, contents
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
 
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
 
@@ -18,22 +17,18 @@ SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
 def load(path: Path) -> dict[str, Stored]:
     """The arrays of a .safetensors, .npz or .pth file, by name. UserError where there is none, or
     it is damaged; or for a .pth, which only PyTorch reads, where PyTorch is not installed."""
-    if path.suffix == ".safetensors":
-        found = safetensors.load(path)
-    elif path.suffix == ".npz":
-        found = _npz(path)
-    else:
-        found = _pth(path)
+    load = {".safetensors": safetensors.load, ".npz": npz}.get(path.suffix, _pth)
     # What was trained on several devices has "module." in its names (DataParallel).
-    return {name.replace("module.", ""): stored for name, stored in found.items()}
+    return {name.replace("module.", ""): stored for name, stored in load(path).items()}
 
 
-def _npz(path: Path) -> dict[str, Stored]:
+def npz(path: Path) -> dict[str, Stored]:
+    """The arrays of an .npz file by name. UserError where there is none, or it is damaged."""
     try:
         return arrays.npz(path)
     except Damaged as error:
         raise UserError(f"{path}: not an .npz file of plain arrays, or a damaged one ({error})",
-                        "write it again, with np.savez.") from None
+                        "write it again, with np.savez, or download it again.") from None
 
 
 def _pth(path: Path) -> dict[str, Stored]:
@@ -50,10 +45,10 @@ def _pth(path: Path) -> dict[str, Stored]:
             state = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
             state = state["state_dict"]  # beside it lie an optimiser, the epoch, …
-        found = {str(name): value.detach().to(torch.float32).contiguous().numpy()
-                 for name, value in state.items()
-                 if isinstance(value, torch.Tensor) and value.is_floating_point()}
-        return {name: Stored(array.shape, array.view) for name, array in found.items()}
+        tensors = {str(name): value.detach().to(torch.float32).contiguous().numpy()
+                   for name, value in state.items()
+                   if isinstance(value, torch.Tensor) and value.is_floating_point()}
+        return {name: Stored(array.shape, array.view) for name, array in tensors.items()}
     except pickle.UnpicklingError:
         raise UserError(f"{path}: holds more than arrays, or is damaged",
                         "save nothing but the state_dict: torch.save(net.state_dict(), FILE).",
@@ -64,10 +59,9 @@ def _pth(path: Path) -> dict[str, Stored]:
                         "download or save it again.") from None
 
 
-def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]):
+def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Write a state_dict, as .safetensors or .npz."""
     if path.suffix == ".safetensors":
         safetensors.save(path, state, metadata)
     else:
-        with replacing(path, suffix=".npz") as part:
-            np.savez(part, **state)
+        arrays.save_npz(path, **state)

@@ -92,7 +92,7 @@ class ColourNoise:
         return (draws[:, None] * self.directions).sum(axis=2).astype(np.float32)
 
 
-def add_colour(x: np.ndarray, shift: np.ndarray):
+def add_colour(x: np.ndarray, shift: np.ndarray) -> None:
     """Add a shift of colour (3,) to all pixels of a picture x (H, W, 3), in place."""
     # A whole row at a time: in steps of three numbers NumPy takes four times as long.
     x += np.full((x.shape[1], 3), shift)

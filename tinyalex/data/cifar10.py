@@ -19,6 +19,7 @@ import tarfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,7 @@ def load(split: str, path: str | Path | None = None) -> Dataset:
     """
     if split not in SPLITS:
         raise UserError(f"CIFAR-10 has no split {split!r}", f"its splits are {', '.join(SPLITS)}.")
-    batches = SPLITS[split]
-    source = _source(path)
+    batches, source = SPLITS[split], _source(path)
     images = np.empty((len(batches), PICTURES_A_BATCH, SIDE, SIDE, 3), np.uint8)
     labels = np.empty((len(batches), PICTURES_A_BATCH), np.int64)
     missing = set(batches)
@@ -73,15 +73,18 @@ def load(split: str, path: str | Path | None = None) -> Dataset:
                    f"cifar10 {split}")
 
 
-def find(folder: Path) -> Path | None:
-    """The folder with the batch files: `folder` or one of FOLDERS in it, the fullest if several.
+def file_names(batches: Collection[str]) -> list[str]:
+    """What the files of these batches are called, in both versions."""
+    return [*batches, *(f"{batch}.bin" for batch in batches)]
 
-    None where there is not one batch file.
-    """
-    every = [batch for batches in SPLITS.values() for batch in batches]
-    places = [folder, *(folder / name for name in FOLDERS)]
-    best = max(places, key=lambda place: len(_in_folder(place, every)))
-    return best if _in_folder(best, every) else None
+
+def find(folder: Path) -> Path | None:
+    """The folder with the batch files: `folder` or one of FOLDERS in it; None where there is not
+    one batch file."""
+    names = [name for batches in SPLITS.values() for name in file_names(batches)]
+    places = (folder, *(folder / name for name in FOLDERS))
+    return next((place for place in places
+                 if any((place / name).is_file() for name in names)), None)
 
 
 def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -95,8 +98,9 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
                     name = PurePosixPath(member.name).name
-                    if member.isreg() and name in names:
-                        yield name, archive.extractfile(member).read()
+                    if (member.isreg() and name in names
+                            and (file := archive.extractfile(member))):
+                        yield name, file.read()
             while stream.read(1 << 20):
                 pass  # gzip compares its checksum only at the very end, behind the last file
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
@@ -120,19 +124,13 @@ def _source(path: str | Path | None) -> Path:
         f"{place}: no CIFAR-10 in this folder (no data_batch_1.bin, data_batch_1, ...)", _WHERE)
 
 
-def _batch_files(source: Path, batches: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _batch_files(source: Path, batches: Collection[str]) -> Iterator[tuple[str, bytes]]:
     if source.is_file():
-        yield from files_in_archive(source, [*batches, *(f"{batch}.bin" for batch in batches)])
-    else:
-        for name in _in_folder(source, batches):
+        yield from files_in_archive(source, file_names(batches))
+        return
+    for name in file_names(batches):
+        if (source / name).is_file():
             yield name, (source / name).read_bytes()
-
-
-def _in_folder(folder: Path, batches: Collection[str]) -> list[str]:
-    """The name of each batch's file, for the batches that are there; .bin before the pickle."""
-    both = [[name for name in (f"{batch}.bin", batch) if (folder / name).is_file()]
-            for batch in batches]
-    return [names[0] for names in both if names]
 
 
 def _from_binary(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -184,10 +182,10 @@ class _Noted:
     dtype, column-major?, bytes), with the dtype pickled the same way.
     """
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any):
         self.arguments = arguments
 
-    def __setstate__(self, state: tuple):
+    def __setstate__(self, state: tuple) -> None:
         self.state = state
 
     def array(self) -> np.ndarray:
@@ -209,11 +207,11 @@ _ALLOWED = {
 class _Unpickler(pickle.Unpickler):
     """Reads arrays of bytes, lists, numbers and strings, and can do nothing else.
 
-    A pickle is a programme, and `pickle.load` runs it: a file from a stranger could delete your
+    A pickle is a program, and `pickle.load` runs it: a file from a stranger could delete your
     home folder. A batch needs only a few names of NumPy's, and those become notes.
     """
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch needs")
         return _ALLOWED[module, name]

@@ -1,6 +1,8 @@
 """What a dataset is: pictures, labels, and the names of the classes."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -8,12 +10,23 @@ from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.support.errors import UserError
 
 
+class Pictures(Protocol):
+    """An array, or what can be asked for a picture or a slice as if it were one (see shards.py)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
-    images: (count, H, W, 3) uint8, RGB; an array, or what is indexed as one, by a number, a slice
-        or an array of numbers (see shards.py).
+    images: (count, H, W, 3) uint8, RGB.
     labels: (count,) integers, 0 <= label < len(classes).
     classes: the names of the classes, in the order of their labels.
     name: what to call it in messages.
@@ -22,13 +35,13 @@ class Dataset:
     Raises UserError where these do not fit together.
     """
 
-    images: np.ndarray
+    images: Pictures
     labels: np.ndarray
     classes: tuple[str, ...]
     name: str
     statistics: Statistics | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py."
         if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
             raise UserError(
@@ -57,10 +70,12 @@ class Dataset:
                        self.statistics)
 
     def measure(self) -> Statistics:
-        """The statistics that came with it, else those of its pictures."""
-        if self.statistics is not None:
-            return self.statistics
-        total = Sums(0, 0, 0)
+        """The statistics that came with it, else those of its pictures, added up only once."""
+        return self._measured if self.statistics is None else self.statistics
+
+    @cached_property
+    def _measured(self) -> Statistics:
+        total = Sums()
         for start in range(0, len(self), 100):
             total += Sums.of(np.asarray(self.images[start : start + 100]))
         return total.statistics()

@@ -5,8 +5,6 @@ Only when every check has passed does one rename put the finished folder there, 
 `cifar-10-batches-bin` finds all of it.
 """
 
-import contextlib
-import errno
 import hashlib
 import http.client
 import os
@@ -45,17 +43,19 @@ def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS
     """
     folder.mkdir(parents=True, exist_ok=True)
     hint = f"try again, or download {URL} in a browser and unpack it in {folder}"
-    with _full_disk_named(folder), tempfile.TemporaryDirectory(
-            prefix=".cifar10-", suffix=".part", dir=folder) as part:
-        archive = Path(part) / "archive.tar.gz"
-        md5 = _download(url, archive, hint)
-        if md5 not in checksums:
-            raise UserError(
-                f"{url}: what came has the MD5 sum {md5}; CIFAR-10 has {' or '.join(checksums)}",
-                hint)
-        unpacked = Path(part) / checksums[md5]
-        _unpack(archive, unpacked)
-        return unpacked.rename(folder / unpacked.name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".cifar10-", suffix=".part", dir=folder) as part:
+            archive = Path(part) / "archive.tar.gz"
+            md5 = _download(url, archive, hint)
+            if md5 not in checksums:
+                raise UserError(f"{url}: what came has the MD5 sum {md5}; "
+                                f"CIFAR-10 has {' or '.join(checksums)}", hint)
+            unpacked = Path(part) / checksums[md5]
+            _unpack(archive, unpacked)
+            return unpacked.rename(folder / unpacked.name)
+    except OSError as error:
+        error.filename = str(folder)  # nobody knows the temporary one; a full disk names none
+        raise
 
 
 def present(folder: Path) -> Path | None:
@@ -118,27 +118,14 @@ def _what_happened(error: Exception) -> str:
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
-def _unpack(archive: Path, folder: Path):
+def _unpack(archive: Path, folder: Path) -> None:
     """Write the batches to `folder`, under names of ours, and read them once to check them."""
     batches = [batch for batches in cifar10.SPLITS.values() for batch in batches]
-    binary = [*(f"{batch}.bin" for batch in batches), "batches.meta.txt"]
-    python = [*batches, "batches.meta"]
+    names = [*cifar10.file_names(batches), "batches.meta", "batches.meta.txt", "readme.html"]
     folder.mkdir()
-    for name, content in cifar10.files_in_archive(archive, [*binary, *python, "readme.html"]):
+    for name, content in cifar10.files_in_archive(archive, names):
         with open(folder / name, "wb") as file:
             file.write(content)
             os.fsync(file.fileno())  # or a power cut after the rename could leave holes
     for split in cifar10.SPLITS:
         cifar10.load(split, folder)
-
-
-@contextlib.contextmanager
-def _full_disk_named(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(
-            f"{folder}: the disk is full; the download and the pictures need 360 MB together",
-            "free some space, or name a folder on another disk with --folder.") from error

@@ -51,10 +51,10 @@ class Listing:
 
     def first(self, limit: int | None) -> "Listing":
         """The first `limit` pictures of each split."""
-        return replace(self, splits={s: some[:limit] for s, some in self.splits.items()})
+        return replace(self, splits={s: pictures[:limit] for s, pictures in self.splits.items()})
 
     def digest(self) -> str:
-        """Another one as soon as a picture comes, goes, moves or is written anew."""
+        """Changes as soon as a picture comes, goes, moves or is written anew."""
         sha = hashlib.sha256(os.fsencode("/".join(self.classes)))
         for split, pictures in self.splits.items():
             sha.update(f"\n{split} {len(pictures)}\n".encode())
@@ -80,23 +80,18 @@ def listing(folder: str | Path, val_labels: Path | None = None, val_share: float
     train, val = folder / "train", folder / "val"
     if not val.is_dir():
         return _split(folder, train if train.is_dir() else folder, val_share, seed)
-    if not train.is_dir():  # enough to evaluate on
-        classes = _classes(val)
-        return Listing(folder, classes, {"train": [], "val": _turns(folder, val, classes)})
-    classes = _classes(train)
-    splits = {"train": _turns(folder, train, classes)}
-    if class_names(val):
-        _check_known(val, classes, train)
-        splits["val"] = _turns(folder, val, classes)
+    classes = _classes(train if train.is_dir() else val)  # val/ alone is enough to evaluate on
+    if train.is_dir() and not class_names(val):
+        to_validate = _flat(folder, val, classes, val_labels)
     else:
-        splits["val"] = _flat(folder, val, classes, val_labels)
-    return Listing(folder, classes, splits)
+        to_validate = _turns(folder, val, classes)
+    return Listing(folder, classes, {"train": _turns(folder, train, classes), "val": to_validate})
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
     """The names of the folders in it that have pictures, sorted."""
     return tuple(sorted(entry.name for entry in _seen(folder)
-                        if entry.is_dir() and any(_files(Path(entry)))))
+                        if entry.is_dir() and any(_files(Path(entry.path)))))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -107,15 +102,9 @@ def _classes(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _check_known(val: Path, classes: tuple[str, ...], train: Path):
-    if unknown := set(class_names(val)) - set(classes):
-        raise UserError(f"{val / min(unknown)}: there is no such class in {train}",
-                        "every split needs the class folders of train/, with the same names.")
-
-
 def _split(folder: Path, source: Path, share: float, seed: int) -> Listing:
     classes = _classes(source)
-    splits = {"train": [], "val": []}
+    splits: dict[str, list[list[Picture]]] = {"train": [], "val": []}
     for label, name in enumerate(classes):
         pictures = _pictures(folder, source / name, label)
         count = len(pictures)
@@ -124,7 +113,7 @@ def _split(folder: Path, source: Path, share: float, seed: int) -> Listing:
         for split in splits:
             splits[split].append([picture for i, picture in enumerate(pictures)
                                   if (i in chosen) == (split == "val")])
-    return Listing(folder, classes, {s: _in_turn(some) for s, some in splits.items()},
+    return Listing(folder, classes, {split: _in_turn(parts) for split, parts in splits.items()},
                    {"val_share": share, "seed": seed})
 
 
@@ -133,15 +122,18 @@ def _flat(folder: Path, val: Path, classes: tuple[str, ...], listed: Path | None
     if not pictures:
         raise UserError(f"{val}: no pictures in it", "put some there, or remove the folder: then "
                         "some of train/ are set apart for validation.")
-    given = labels.read(listed or labels.find(folder), [Path(p.name).name for p in pictures],
-                        classes)
-    by_class = [[] for _ in classes]
-    for picture, label in zip(pictures, given, strict=True):
+    by_class: list[list[Picture]] = [[] for _ in classes]
+    names = [Path(picture.name).name for picture in pictures]
+    known = labels.read(listed or labels.find(folder), names, classes)
+    for picture, label in zip(pictures, known, strict=True):
         by_class[label].append(picture._replace(label=label))
     return _in_turn(by_class)
 
 
 def _turns(folder: Path, split: Path, classes: tuple[str, ...]) -> list[Picture]:
+    if split.is_dir() and (unknown := set(class_names(split)) - set(classes)):
+        raise UserError(f"{split / min(unknown)}: there is no such class in {folder / 'train'}",
+                        "every split needs the class folders of train/, with the same names.")
     return _in_turn([_pictures(folder, split / name, label) for label, name in enumerate(classes)])
 
 

@@ -11,7 +11,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,17 +26,18 @@ from tinyalex.support.errors import UserError
 
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")
+BUILT_IN = ("shapes", "cifar10")
 _OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d+)(?:-(\d+))?)?/?")
 
 
 class Shown(NamedTuple):
-    """name: finds it again, see above, from any folder. true: the class that its folder or its
-    dataset says it is. source: its file, or the dataset of which it is number `index`."""
+    """name: finds the picture again, see above, from any folder. true: the class that its folder or
+    dataset says it has. source: its file, or the dataset of which it is number `i`."""
 
     name: str
     true: str
     source: Path | Dataset
-    index: int = 0
+    i: int = 0
 
 
 class Gallery:
@@ -63,25 +64,21 @@ class Gallery:
         shown = self.pictures[i]
         if isinstance(shown.source, Path):
             return read_picture(shown.source, self.side)
-        return resized(np.asarray(shown.source.images[shown.index]), self.side)
+        return resized(np.asarray(shown.source.images[shown.i]), self.side)
 
     @property
     def names(self) -> list[str]:
         return [shown.name for shown in self.pictures]
 
     def digest(self) -> str:
-        """Another text as soon as a picture comes, goes, moves or is written anew. A dataset is
+        """Changes as soon as a picture comes, goes, moves or is written anew. A dataset is
         known by its name, its labels and some of its pictures."""
-        sha, datasets = hashlib.sha256(), {}
+        sha = hashlib.sha256()
+        each_once = {id(shown.source): shown.source for shown in self.pictures}
+        contents = {key: _digest(source) for key, source in each_once.items()}
         for name, true, source, i in self.pictures:
-            if isinstance(source, Path):
-                stat = source.stat()
-                known = stat.st_size, stat.st_mtime_ns
-            else:
-                if id(source) not in datasets:
-                    datasets[id(source)] = _digest(source)
-                known = datasets[id(source)]
-            sha.update(f"{name} {true} {known} {i}\n".encode(errors="surrogateescape"))
+            sha.update(f"{name} {true} {contents[id(source)]} {i}\n".encode(
+                errors="surrogateescape"))
         return sha.hexdigest()[:16]
 
     def labels(self, classes: Sequence[str]) -> list[int | None]:
@@ -96,10 +93,13 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode(errors="replace")
 
 
-def _digest(dataset: Dataset) -> str:
-    sha = hashlib.sha256(dataset.name.encode() + np.asarray(dataset.labels).tobytes())
-    for i in np.linspace(0, len(dataset) - 1, 64).astype(int).tolist():
-        sha.update(np.ascontiguousarray(dataset.images[i]).tobytes())
+def _digest(source: Path | Dataset) -> str | tuple[int, int]:
+    if isinstance(source, Path):
+        stat = source.stat()
+        return stat.st_size, stat.st_mtime_ns
+    sha = hashlib.sha256(source.name.encode() + np.asarray(source.labels).tobytes())
+    for i in np.linspace(0, len(source) - 1, 64).astype(int).tolist():
+        sha.update(np.ascontiguousarray(source.images[i]).tobytes())
     return sha.hexdigest()
 
 
@@ -109,9 +109,8 @@ def gather(wanted: Sequence[str], side: int, limit: int | None = None) -> Galler
     From folders in a folder one picture of each comes in turn. UserError for an argument that
     names nothing.
     """
-    pictures, load = [], lru_cache(None)(sources.load)
-    for one in wanted:
-        pictures += _named(one, partial(load, side=None))
+    load = partial(lru_cache(None)(sources.load), side=None)
+    pictures = [shown for name in wanted for shown in _named(name, load)]
     return Gallery(pictures[:limit], side)
 
 
@@ -122,10 +121,15 @@ def _named(wanted: str, load: Callable[[str, str], Dataset]) -> list[Shown]:
     if path.exists():
         return [_file(path)]
     if glob.has_magic(wanted):
-        return _pattern(wanted)
-    if (match := _OF_A_DATASET.fullmatch(wanted)) and _may_be_a_dataset(match[1]):
-        return _numbered(match[1], match[2], load(match[1], match[2]), match[3], match[4])
-    if wanted in ("shapes", "cifar10"):
+        files = _pictures(map(Path, glob.glob(wanted, recursive=True)))
+        if not files:
+            raise UserError(f"{wanted}: no picture matches this pattern", f"name {KINDS}.")
+        return [_file(file) for file in files]
+    if match := _OF_A_DATASET.fullmatch(wanted):
+        source = match[1]
+        if source in BUILT_IN or ":" in source or Path(source).exists():
+            return _numbered(source, match[2], load(source, match[2]), match[3], match[4])
+    if wanted in BUILT_IN:
         raise UserError(f"{wanted}: a dataset has two splits", f"name {wanted}/train or "
                         f"{wanted}/val, or pictures by number, {wanted}/val/0-9.")
     raise UserError(f"{wanted}: no such picture, folder or dataset", f"name {KINDS}.")
@@ -136,36 +140,23 @@ def _file(path: Path) -> Shown:
 
 
 def _folder(path: Path) -> list[Shown]:
-    endings = picture_endings()
-    files = sorted(file for file in path.rglob("*")
-                   if file.suffix.lower() in endings and file.is_file()
-                   and not any(part.startswith(".") for part in file.relative_to(path).parts))
+    files = _pictures(
+        file for file in path.rglob("*")
+        if not any(part.startswith(".") for part in file.relative_to(path).parts))
     if not files:
         raise UserError(f"{path}: no pictures in this folder", "name another; of a prepared one, "
                         f"or one of CIFAR-10, name a split: {path / 'val'}.")
-    turns, counts = [], {}
+    turns, counts = [], dict[Path, int]()
     for file in files:
         counts[file.parent] = counts.get(file.parent, -1) + 1
         turns.append((counts[file.parent], file))
     return [_file(file) for _, file in sorted(turns)]
 
 
-def _pattern(wanted: str) -> list[Shown]:
-    endings = picture_endings()
-    files = sorted(Path(name) for name in glob.glob(wanted, recursive=True))
-    files = [file for file in files if file.suffix.lower() in endings and file.is_file()]
-    if not files:
-        raise UserError(f"{wanted}: no picture matches this pattern", f"name {KINDS}.")
-    return [_file(file) for file in files]
-
-
-def picture_endings() -> set[str]:
-    """The endings of the files that Pillow can open."""
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-
-
-def _may_be_a_dataset(source: str) -> bool:
-    return source in ("shapes", "cifar10") or ":" in source or Path(source).exists()
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    """Those that Pillow can open, by their endings; sorted."""
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return sorted(path for path in paths if path.suffix.lower() in endings and path.is_file())
 
 
 def _numbered(source: str, split: str, dataset: Dataset, first: str | None,

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +26,12 @@ from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
 from tinyalex.data.shards import ABOUT, FORMAT, NUMBERS, PLAN, open_shard, read_npz, stem
 from tinyalex.data.statistics import Sums
 from tinyalex.devices import available_cores
+from tinyalex.support.arrays import save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import remove_leftovers, replacing
 
 SHARD = 1024  # pictures in a file: 200 MB of 256×256
-GROUP = 16  # pictures that a thread takes at a time
+GROUP = 16  # pictures that are added up at a time
 MAX_BROKEN = 0.05
 SKIPPED = "skipped.txt"
 
@@ -56,6 +56,12 @@ class Shard:
         except UserError:
             return False
 
+    def skipped(self) -> list[str]:
+        """The pictures that could not be read, each with the reason."""
+        known = self.known("skipped", "reasons")
+        return [f"{name}: {reason}" for name, reason in
+                zip(known["skipped"].tolist(), known["reasons"].tolist(), strict=True)]
+
 
 def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS,
             max_broken: float = MAX_BROKEN, workers: int | None = None) -> int:
@@ -71,25 +77,25 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
     """
     _begin(listing, out, side, max_pixels)
     with _alone(out):
-        shards = _shards(listing, out)
-        done, todo = [], []
+        shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
-        left = sum(len(shard.pictures) for shard in todo)
+        left, total = sum(len(shard.pictures) for shard in todo), len(listing)
         _check_disk(out, left, side)
-        skipped = _skipped(done)
-        making = _make(todo, side, partial(_read, listing.folder, max_pixels),
-                       workers or available_cores())
+        skipped = [line for shard in done for line in shard.skipped()]
+        bar = tqdm(total=total, initial=total - left, desc="preparing", unit="pictures",
+                   disable=None, leave=False)
         try:
-            with contextlib.closing(making), _progress(len(listing), left) as bar:
-                _check_broken(out, skipped, max_broken, len(listing))
-                for shard in making:
+            with bar, _shared_out(workers or available_cores()) as each:
+                _check_broken(out, skipped, max_broken, total)
+                for shard in todo:
+                    _make(shard, side, partial(_read, listing.folder, max_pixels), each)
                     bar.update(len(shard.pictures))
-                    skipped += _skipped([shard])
-                    _check_broken(out, skipped, max_broken, len(listing))
+                    skipped += shard.skipped()
+                    _check_broken(out, skipped, max_broken, total)
         except KeyboardInterrupt:
             kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
-            print(f"\n{kept:,} of {len(listing):,} pictures are done; the same command goes on "
+            print(f"\n{kept:,} of {total:,} pictures are done; the same command goes on "
                   "from there", flush=True)
             raise
         if todo or not is_finished(out):
@@ -107,7 +113,7 @@ def bytes_needed(pictures: int, side: int) -> int:
     return round(pictures * side * side * 3 * 1.01)
 
 
-def _begin(listing: Listing, out: Path, side: int, max_pixels: int):
+def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
     """The folder, with the plan in it. UserError where another plan, or anything else, is there."""
     if out.resolve().is_relative_to(listing.folder.resolve()):
         raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
@@ -163,7 +169,7 @@ def _shards(listing: Listing, out: Path) -> list[Shard]:
             for i in range(-(-len(pictures) // SHARD))]
 
 
-def _check_disk(out: Path, pictures: int, side: int):
+def _check_disk(out: Path, pictures: int, side: int) -> None:
     needed, free = bytes_needed(pictures, side), shutil.disk_usage(out).free
     if needed > free:
         raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
@@ -171,106 +177,71 @@ def _check_disk(out: Path, pictures: int, side: int):
                         "free some space, name a folder on another disk, or a smaller --side.")
 
 
-def _progress(total: int, left: int) -> tqdm:
-    return tqdm(total=total, initial=total - left, desc="preparing", unit="pictures", disable=None,
-                leave=False)
-
-
-def _skipped(shards: list[Shard]) -> list[tuple[str, str]]:
-    """The names of the pictures that could not be read, and why."""
-    known = [shard.known("skipped", "reasons") for shard in shards]
-    return [pair for one in known
-            for pair in zip(one["skipped"].tolist(), one["reasons"].tolist(), strict=True)]
-
-
-def _check_broken(out: Path, skipped: list[tuple[str, str]], max_broken: float, total: int):
+def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
     """UserError, and the report, where too many are broken."""
     if len(skipped) <= max_broken * total:
         return
     _report(out, skipped)
-    some = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
     raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
-                    f"{max_broken:.1%}: {some}{'; …' * (len(skipped) > 3)}",
+                    f"{max_broken:.1%}: {'; '.join(skipped[:3])}{'; …' * (len(skipped) > 3)}",
                     f"{out / SKIPPED} lists them; mend them, or allow more: --max-broken.")
 
 
-def _report(out: Path, skipped: list[tuple[str, str]]):
+def _report(out: Path, skipped: list[str]) -> None:
     with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{name}: {reason}\n" for name, reason in skipped),
-                        errors="surrogateescape")
+        part.write_text("".join(f"{line}\n" for line in skipped), errors="surrogateescape")
 
 
-def _make(todo: list[Shard], side: int, read: Callable, workers: int) -> Iterator[Shard]:
-    """Make shards, one after the other; while one is written, the next one's pictures are read."""
-    pool, stopping = ThreadPoolExecutor(workers, "prepare"), threading.Event()
-
-    def start(shard):
-        images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
-        groups = [slice(at, at + GROUP) for at in range(0, len(images), GROUP)]
-        return shard, images, [pool.submit(read, shard.pictures[group], images[group], stopping)
-                               for group in groups]
-
+@contextlib.contextmanager
+def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
+    """Like `map`, but with the work shared out to so many threads, which stop after a picture each
+    when the block is left early. One worker is the calling thread."""
+    pool = ThreadPoolExecutor(workers, "prepare")  # which starts none before it has work
     # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
     # all cores are taken: a product of matrices in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
-            waiting = None
-            for shard in [*todo, None]:
-                ahead = start(shard) if shard else None
-                if waiting:
-                    yield _write(*waiting)
-                waiting = ahead
+            yield map if workers == 1 else pool.map
         finally:
-            stopping.set()
             pool.shutdown(cancel_futures=True)
 
 
-def _read(folder: Path, max_pixels: int, pictures: list[Picture], images: np.ndarray,
-          stopping: threading.Event) -> tuple[list[str], Sums]:
-    """Read pictures into `images`; returns for each what is wrong with it ("": nothing), and the
-    sums of the others."""
-    reasons = []
-    for picture, image in zip(pictures, images, strict=True):
-        if stopping.is_set():
-            break
-        try:
-            image[:] = read_picture(folder / picture.name, len(image), max_pixels)
-            reasons.append("")
-        except BrokenPicture as error:
-            reasons.append(error.reason)
-    return reasons, Sums.of(images[[i for i, reason in enumerate(reasons) if not reason]])
-
-
-def _write(shard: Shard, images: np.ndarray, reading: list) -> Shard:
-    """Wait for the shard's pictures, and write its files."""
-    reasons, sums = [], Sums(0, 0, 0)
-    for future in reading:
-        some, part = future.result()
-        reasons, sums = reasons + some, sums + part
+def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
+          each: Callable[..., Iterator]) -> None:
+    """Read the shard's pictures, and write its files."""
+    images = np.empty((len(shard.pictures), side, side, 3), np.uint8)
+    reasons = list(each(read, shard.pictures, images))
     good = [i for i, reason in enumerate(reasons) if not reason]
     bad = [i for i, reason in enumerate(reasons) if reason]
+    if bad:
+        images = images[good]
+    groups = [images[at : at + GROUP] for at in range(0, len(images), GROUP)]
+    sums = sum(each(Sums.of, groups), start=Sums())
     names = [picture.name for picture in shard.pictures]
     with replacing(shard.path) as part, open(part, "wb") as file:
-        np.save(file, images[good] if bad else images)
-    _savez(shard.path.with_suffix(".npz"),
-           labels=np.array([shard.pictures[i].label for i in good], np.int64),
-           names=np.array([names[i] for i in good], np.str_),
-           skipped=np.array([names[i] for i in bad], np.str_),
-           reasons=np.array([reasons[i] for i in bad], np.str_),
-           pixels=sums.pixels, products=sums.products)
-    return shard
+        np.save(file, images)
+    save_npz(shard.path.with_suffix(".npz"),
+             labels=np.array([shard.pictures[i].label for i in good], np.int64),
+             names=np.array([names[i] for i in good], np.str_),
+             skipped=np.array([names[i] for i in bad], np.str_),
+             reasons=np.array([reasons[i] for i in bad], np.str_),
+             pixels=sums.pixels, products=sums.products)
 
 
-def _savez(path: Path, **arrays: np.ndarray):
-    with replacing(path) as part, open(part, "wb") as file:
-        np.savez(file, **arrays)
+def _read(folder: Path, max_pixels: int, picture: Picture, image: np.ndarray) -> str:
+    """Read a picture into `image`; returns what is wrong with it ("": nothing)."""
+    try:
+        image[:] = read_picture(folder / picture.name, len(image), max_pixels)
+        return ""
+    except BrokenPicture as error:
+        return error.reason
 
 
-def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
+def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None:
     """What belongs to the whole: statistics, labels, report; and prepared.json, the last."""
-    total, labels = Sums(0, 0, 0), {split: [np.empty(0, np.int64)] for split in listing.splits}
-    counts, names = {split: [] for split in listing.splits}, {}
+    total, labels = Sums(), {split: [np.empty(0, np.int64)] for split in listing.splits}
+    counts: dict[str, list[int]] = {split: [] for split in listing.splits}
     for shard in shards:
         known, split = shard.known(), shard.path.name.split("-")[0]
         count = len(known["labels"])
@@ -278,14 +249,15 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]):
         counts[split].append(count)
         if split == "train":
             total += Sums(count, known["pixels"], known["products"])
+    numbers = {split: np.concatenate(parts) for split, parts in labels.items()}
     if total.count:
         statistics = total.statistics()
-        names = {"mean": statistics.mean, "covariance": statistics.covariance}
-    _savez(out / NUMBERS, **{s: np.concatenate(some) for s, some in labels.items()}, **names)
-    skipped = _skipped(shards)
+        numbers |= {"mean": statistics.mean, "covariance": statistics.covariance}
+    save_npz(out / NUMBERS, **numbers)
+    skipped = [line for shard in shards for line in shard.skipped()]
     if skipped:
         _report(out, skipped)
-    told = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
-            "skipped": len(skipped), "split": listing.split}
+    about = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
+             "skipped": len(skipped), "split": listing.split}
     with replacing(out / ABOUT) as part:
-        part.write_text(json.dumps(told, indent=1) + "\n")
+        part.write_text(json.dumps(about, indent=1) + "\n")

@@ -9,11 +9,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.statistics import Statistics
+from tinyalex.support import arrays
 from tinyalex.support.errors import UserError
 
 FORMAT = 1
@@ -25,8 +27,8 @@ AGAIN = ("run the tinyalex.prepare that made this folder again: it makes what is
 class Shards:
     """Pictures in several arrays, as if they were one (count, H, W, 3) uint8.
 
-    parts: arrays (n, H, W, 3), memory-mapped as a rule. images[i] is a view of one picture,
-    images[a:b] Shards of a part without a copy, images[[3, 1, 2]] a new array of these pictures.
+    parts: arrays (n, H, W, 3), memory-mapped as a rule. Nothing is copied: images[i] is a view of
+    a picture, images[i, rows, columns] of a part of it, images[a:b] are Shards again.
     """
 
     dtype = np.dtype(np.uint8)
@@ -39,66 +41,59 @@ class Shards:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: int | slice | tuple) -> Any:
+        if isinstance(key, tuple):
+            return self[key[0]][key[1:]]
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step != 1:
-                return self[np.arange(start, stop, step)]
+                raise IndexError("only pictures that follow each other can be cut out")
             return Shards([part[max(start - first, 0) : max(stop - first, 0)] for part, first
                            in zip(self._parts, self._starts[:-1], strict=True)])
-        if isinstance(key, (int, np.integer)):
-            return self._picture(key)
-        indices = np.asarray(key)
-        out = np.empty((len(indices), *self.shape[1:]), np.uint8)
-        for one, index in zip(out, indices, strict=True):
-            one[:] = self._picture(index)
-        return out
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        return np.concatenate(self._parts).astype(dtype or self.dtype, copy=False)
-
-    def _picture(self, index: int) -> np.ndarray:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
-        index %= len(self)
+        index = range(len(self))[key]  # counts from the end as well; IndexError beyond it
         part = np.searchsorted(self._starts, index, side="right") - 1
         return self._parts[part][index - self._starts[part]]
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.concatenate(self._parts).astype(dtype or self.dtype, copy=False)
 
-def is_prepared(folder: str | Path) -> bool:
+
+def is_prepared(folder: Path) -> bool:
     """Whether the folder was made by tinyalex.prepare, or is being made."""
-    return any((Path(folder) / name).is_file() for name in (ABOUT, PLAN))
+    return any((folder / name).is_file() for name in (ABOUT, PLAN))
 
 
-def about(folder: str | Path) -> dict:
+def about(folder: Path) -> dict[str, Any]:
     """What prepared.json says; UserError where the folder is not finished, or not readable."""
-    path = Path(folder) / ABOUT
+    path = folder / ABOUT
     if not path.exists():
         raise UserError(f"{folder}: prepared only in part", AGAIN)
     try:
-        told = json.loads(path.read_text())
-        if told["format"] != FORMAT:
-            raise UserError(f"{path}: format {told['format']}; this version reads {FORMAT}",
+        said = json.loads(path.read_text())
+        if said["format"] != FORMAT:
+            raise UserError(f"{path}: format {said['format']}; this version reads {FORMAT}",
                             "prepare the pictures again, into a new folder.")
-        return told
+        return said
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error!r})", AGAIN) from None
 
 
-def numbers(folder: str | Path) -> dict[str, np.ndarray]:
+def numbers(folder: Path) -> dict[str, np.ndarray]:
     """What prepared.npz holds: labels by split, and the statistics, if there was anything to train
     on."""
-    return read_npz(Path(folder) / NUMBERS)
+    return read_npz(folder / NUMBERS)
 
 
 def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
     """These arrays (all, where none is named) of one of the .npz files; UserError where it is
     missing or damaged."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names or arrays}
-    except Exception as error:  # a damaged zip can raise almost anything
-        raise UserError(f"{path}: missing or damaged ({_reason(error)})", AGAIN) from None
+        stored = arrays.npz(path)
+        return {name: stored[name].read() for name in names or stored}
+    except UserError as error:
+        raise UserError(error.args[0], AGAIN) from None
+    except (arrays.Damaged, KeyError) as error:
+        raise UserError(f"{path}: damaged ({error})", AGAIN) from None
 
 
 def load(folder: str | Path, split: str, side: int | None = None,
@@ -108,21 +103,22 @@ def load(folder: str | Path, split: str, side: int | None = None,
     side: what the pictures must have; None: whatever they have. name: of the dataset. Raises
     UserError where the side is different, and for files that are missing, cut short or damaged.
     """
-    folder, told = Path(folder), about(folder)
-    if side not in (None, told["side"]):
-        raise UserError(f"{folder}: pictures of {told['side']}×{told['side']}; {side}×{side} are "
+    folder = Path(folder)
+    said = about(folder)
+    if side not in (None, said["side"]):
+        raise UserError(f"{folder}: pictures of {said['side']}×{said['side']}; {side}×{side} are "
                         "needed", f"prepare them again, into a new folder, with --side {side}.")
-    counts = told["shards"][split]
+    counts = said["shards"][split]
     if not sum(counts):
         raise UserError(f"{name or folder / split}: no pictures",
                         "training needs train/ and val/; without val/, two pictures of a class.")
     allow_open_files(len(counts))
-    shape = (told["side"], told["side"], 3)
+    shape = (said["side"], said["side"], 3)
     images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, *shape))
                      for i, count in enumerate(counts)])
     kept = numbers(folder)
     statistics = Statistics(kept["mean"], kept["covariance"]) if "mean" in kept else None
-    return Dataset(images, kept[split], tuple(told["classes"]), name or str(folder / split),
+    return Dataset(images, kept[split], tuple(said["classes"]), name or str(folder / split),
                    statistics)
 
 
@@ -135,25 +131,19 @@ def open_shard(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The pictures in it, memory-mapped; UserError where the file is not what it should be."""
     try:
         pictures = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except OSError as error:
-        if error.errno not in (None, 2):
-            raise
-        raise UserError(f"{path}: missing or damaged ({_reason(error)})", AGAIN) from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file", AGAIN) from None
     except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: cut short or damaged ({_reason(error)})", AGAIN) from None
+        raise UserError(f"{path}: cut short or damaged ({error})", AGAIN) from None
     if pictures.shape != shape or pictures.dtype != np.uint8:
         raise UserError(f"{path}: {pictures.dtype} of shape {pictures.shape}; uint8 of shape "
                         f"{shape} is expected", AGAIN)
     return pictures.view(np.ndarray)
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def allow_open_files(count: int):
+def allow_open_files(count: int) -> None:
     """A mapped file counts as an open one, and 1,024 are the usual limit: all of ImageNet has 1,300
-    shards. A programme may lift that itself, up to a second limit."""
+    shards. A program may lift that itself, up to a second limit."""
     try:
         import resource
     except ImportError:  # Windows, which has no such limit

@@ -1,82 +1,118 @@
 """How fast the loader feeds pictures, and what limits it: python -m tinyalex.data speed."""
 
+import argparse
+import os
 import time
-from argparse import ArgumentTypeError
+from collections.abc import Callable
 from statistics import median
+from timeit import repeat
 
 import numpy as np
 
-from tinyalex.data.augment import add_colour, crop_places
+from tinyalex.data import sources
+from tinyalex.data.augment import NOISES, add_colour, crop_places
 from tinyalex.data.loader import Loader
+from tinyalex.run import presets
 from tinyalex.support.cli import number
+from tinyalex.support.errors import UserError
 
 ROUNDS = 7  # the numbers of workers take turns, so that other work on the machine hits them alike
+A_ROUND = 2048  # pictures, or an epoch
+IN_PARTS = 200  # pictures whose way through the loader is taken apart
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The door to `speed`."""
+    parser = commands.add_parser("speed", help="measure how many pictures a second are fed")
+    parser.add_argument("--preset", metavar="NAME", default="tiny",
+                        help=f"whose crops, scale and batches: {', '.join(presets.PRESETS)}")
+    parser.add_argument("--data", metavar="WHAT",
+                        help=f"{sources.KINDS}; the preset's if not given")
+    parser.add_argument("--limit", type=number(int, 1), help="read only the first LIMIT pictures")
+    parser.add_argument("--workers", type=counts, default="1,2", metavar="LIST",
+                        help="numbers of threads to compare")
+    parser.add_argument("--colour", choices=["none", *NOISES], default="none",
+                        help="colour noise, as the paper prints it or as its authors ran it")
+    parser.set_defaults(run=run)
 
 
 def counts(text: str) -> tuple[int, ...]:
     """An argparse type: numbers of workers, "1,2"."""
-    values = tuple(number(int, 1, 256)(part) for part in text.split(","))
+    values = tuple(int(number(int, 1, 256)(part)) for part in text.split(","))
     if len(set(values)) < len(values):
-        raise ArgumentTypeError(f"{text!r} has a number twice")
+        raise argparse.ArgumentTypeError(f"{text!r} has a number twice")
     return values
 
 
-def rates(loaders: dict[int, Loader], pictures: int) -> dict[int, list[float]]:
-    """Pictures a second by number of workers, ROUNDS figures for each.
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print both tables."""
+    preset = presets.get(args.preset)
+    source = args.data or preset.data
+    if not source:
+        raise UserError(f"--preset {args.preset} needs to know the data",
+                        "name it with --data WHAT.")
+    dataset = sources.load(source, "train", preset.picture, args.limit)
+    side, statistics = preset.network().input_shape[0], dataset.measure()
+    noise = NOISES[args.colour](statistics) if args.colour in NOISES else None
+    loaders = {n: Loader(dataset, side, statistics.mean, scale=preset.scale, shuffle=True,
+                         batch_size=preset.batch_size, augment=True, colour=noise, workers=n)
+               for n in args.workers}
+    height, width = dataset.images.shape[1:3]
+    print(f"{len(dataset):,} pictures of {width}×{height}, {dataset.name}\n"
+          f"crops of {side}×{side}, colour noise: {args.colour}, batch {preset.batch_size}, "
+          f"{os.cpu_count()} cores\n", flush=True)
+    print(report(rates(loaders), parts(loaders[args.workers[0]])))
+    return 0
 
-    A round is at least `pictures` pictures, or an epoch; each batch is dropped as soon as it comes.
-    """
-    measured = {n: [] for n in loaders}
+
+def rates(loaders: dict[int, Loader]) -> dict[int, list[float]]:
+    """Pictures a second by number of workers, ROUNDS figures for each; a batch is dropped as soon
+    as it comes."""
+    measured: dict[int, list[float]] = {n: [] for n in loaders}
     for epoch in range(1, ROUNDS + 1):
         for n, loader in loaders.items():
-            measured[n].append(_rate(loader, epoch, pictures))
+            start, fed = time.perf_counter(), 0
+            for x, labels in loader.epoch(epoch):
+                fed += len(labels)
+                spent = time.perf_counter() - start
+                del x
+                if fed >= A_ROUND:
+                    break
+            measured[n].append(fed / spent)
     return measured
 
 
-def _rate(loader: Loader, epoch: int, pictures: int) -> float:
-    start, fed = time.perf_counter(), 0
-    for x, labels in loader.epoch(epoch):
-        fed += len(labels)
-        spent = time.perf_counter() - start
-        del x
-        if fed >= pictures:
-            break
-    return fed / spent
-
-
-def parts(loader: Loader, count: int) -> dict[str, float]:
+def parts(loader: Loader) -> dict[str, float]:
     """Microseconds that each part of the loader's work takes for one picture, by name: medians of
-    ROUNDS times `count` pictures in one thread."""
+    ROUNDS times IN_PARTS pictures in one thread."""
     dataset, side, colour = loader.dataset, loader.side, loader.colour
-    count, (height, width) = min(count, len(dataset)), dataset.images.shape[1:3]
+    count, (height, width) = min(IN_PARTS, len(dataset)), dataset.images.shape[1:3]
     rng = np.random.default_rng(0)
     places = crop_places(rng, count, height, width, side).tolist()
-    some = rng.permutation(len(dataset)).tolist()
+    order = rng.permutation(len(dataset)).tolist()
     pictures = np.zeros((count, height, width, 3), np.uint8)
     x = np.zeros((count, side, side, 3), np.float32)
 
-    def read(k):
-        pictures[k] = dataset.images[some[k]]
+    def read(k: int) -> None:
+        pictures[k] = dataset.images[order[k]]
 
-    def view(k, mirrored):
+    def view(k: int, mirrored: int) -> None:
         loader.view(pictures[k], (*places[k][:2], mirrored), x[k])
 
-    work = {"read": read, "crop - mean": lambda k: view(k, 0),
-            "same, mirrored": lambda k: view(k, 1)}
+    work: dict[str, Callable[[int], object]] = {
+        "read": read, "crop - mean": lambda k: view(k, 0), "same, mirrored": lambda k: view(k, 1)}
     if colour is not None:
         shifts = colour.shifts(0, 1, count)
         work["colour noise"] = lambda k: add_colour(x[k], shifts[k])
     factor = np.float32(loader.scale / (colour.divisor if colour else 1))
     if factor != 1:
         work["scale"] = lambda k: np.multiply(x[k], factor, out=x[k])
-    took = {name: [] for name in work}
-    for _ in range(ROUNDS):
-        for name, do in work.items():
-            start = time.perf_counter()
-            for k in range(count):
-                do(k)
-            took[name].append(1e6 * (time.perf_counter() - start) / count)
-    return {name: median(times) for name, times in took.items()}
+    return {name: _microseconds(do, count) for name, do in work.items()}
+
+
+def _microseconds(do: Callable[[int], object], count: int) -> float:
+    rounds = repeat(lambda: [do(k) for k in range(count)], number=1, repeat=ROUNDS)
+    return median(rounds) * 1e6 / count
 
 
 def report(measured: dict[int, list[float]], took: dict[str, float]) -> str:

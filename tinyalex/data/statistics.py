@@ -1,6 +1,6 @@
 """What the paper takes from the training pictures as a whole: their mean, and how colours vary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,9 +32,9 @@ class Sums:
     r·g, … over all pixels.
     """
 
-    count: int
-    pixels: np.ndarray
-    products: np.ndarray
+    count: int = 0
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros((), np.int64))
+    products: np.ndarray = field(default_factory=lambda: np.zeros((), np.int64))
 
     @classmethod
     def of(cls, images: np.ndarray) -> "Sums":

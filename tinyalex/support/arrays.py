@@ -19,6 +19,7 @@ from struct import error as StructError
 import numpy as np
 
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
 
 
 class Damaged(ValueError):
@@ -40,15 +41,21 @@ def contents(path: Path) -> memoryview:
         raise UserError(f"{path}: no such file", "check the path.")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty", "download or write it again.")
-    return memoryview(np.memmap(path, np.uint8, "r"))
+    return np.memmap(path, np.uint8, "r").data
 
 
-def expect_finite(path: Path, found: dict[str, np.ndarray]):
+def expect_finite(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """UserError where an array of the file holds NaN or an infinity."""
-    for name, array in found.items():
+    for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise UserError(f"{path}: {name} holds numbers that are not finite",
                             "the file is damaged, or its training went wrong: use another one.")
+
+
+def save_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write an .npz file in one move: `path` holds the old one or the new one, never a part."""
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
 
 
 # What NumPy writes at the top of an array: a dict in Python's notation, read here without eval.
@@ -76,23 +83,24 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
             raise Damaged(f"{name} is no array")
         length = int.from_bytes(top[8:], "little")
         header = member.read(length)
-    found = _HEADER.fullmatch(header)
-    if not found:
+    match = _HEADER.fullmatch(header)
+    if not match:
         raise Damaged(f"{name} has no header that can be read")
-    kind, columns, sizes = (part.decode() for part in found.groups())
+    kind, columns, sizes = (part.decode() for part in match.groups())
     if kind[1] not in "biufSU":
         raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
                       if kind[1] == "O" else f"{name} holds numbers of the kind {kind}")
-    dtype, order = np.dtype(kind), "F" if columns == "True" else "C"
+    dtype = np.dtype(kind)
     shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     start = _TOP + length
     if prod(shape) * dtype.itemsize != info.file_size - start:
         raise Damaged(f"{name} announces {prod(shape):,} numbers of {dtype.itemsize} bytes in "
                       f"{info.file_size - start:,} bytes")
 
-    def read():
+    def read() -> np.ndarray:
         with _unzipping(path) as again:
-            return np.ndarray(shape, dtype, again.read(info), start, order=order)
+            return np.ndarray(shape, dtype, again.read(info), start,
+                              order="F" if columns == "True" else "C")
 
     return Stored(shape, read)
 

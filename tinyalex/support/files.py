@@ -33,7 +33,7 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path):
+def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files of writers that were killed. Nobody else may be writing there."""
     for path in folder.iterdir():
         if re.fullmatch(r"\..+\.[0-9a-f]{8}\.[a-z]+", path.name):
