@@ -11,6 +11,7 @@ of W for each core in a full connection. What they read lies ready; of what they
 used.
 """
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -39,12 +40,11 @@ class Room:
 class ConvProducts:
     """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
 
-    def __init__(self, layer: Conv2D, shape: tuple, N: int, read: Room, written: Room):
+    def __init__(self, layer: Conv2D, shape: tuple[int, ...], N: int, read: Room, written: Room):
         self.name, self.device, self.N = layer.name, layer.device, N
         self.input_gradient = layer.input_gradient
         OH, OW, F = layer.output_shape(shape)
-        self.W = layer.params["W"].reshape(-1, F)
-        self.places = OH * OW
+        self.W, self.places = layer.params["W"].reshape(-1, F), OH * OW
         self.chunk = max(1, self.device.chunk_bytes // (self.places * self.W.shape[0] * 4))
         self.chunk_backward = max(self.chunk, -(-layer.places // self.places))
         self.y, self.dy = (room.view(N * self.places, F) for room in (written, read))
@@ -53,31 +53,32 @@ class ConvProducts:
         self.cols = [Room(self.device).view(rows, self.W.shape[0])
                      for _ in range(self.device.cores)]
 
-    def _parts(self, pictures: slice, worker: int):
+    def _part(self, pictures: slice, worker: int) -> tuple[slice, np.ndarray]:
+        """Which rows of y belong to these pictures, and columns for as many."""
         places = slice(pictures.start * self.places, pictures.stop * self.places)
         return places, self.cols[worker][:places.stop - places.start]
 
     def forward(self):
-        def some(pictures, worker):
-            places, cols = self._parts(pictures, worker)
+        def multiply(pictures, worker):
+            places, cols = self._part(pictures, worker)
             np.matmul(cols, self.W, out=self.y[places])
 
-        self.device.over(self.N, some, self.chunk)
+        self.device.over(self.N, multiply, self.chunk)
 
     def backward(self):
-        def some(pictures, worker):
-            places, cols = self._parts(pictures, worker)
+        def multiply(pictures, worker):
+            places, cols = self._part(pictures, worker)
             np.matmul(cols.T, self.dy[places], out=self.dWs[worker])
             if self.input_gradient:
                 np.matmul(self.dy[places], self.W.T, out=cols)
 
-        self.device.over(self.N, some, self.chunk_backward)
+        self.device.over(self.N, multiply, self.chunk_backward)
 
 
 class LinearProducts:
     """y = x @ W; dW = x.T @ dy and dx = dy @ W.T."""
 
-    def __init__(self, layer: Linear, shape: tuple, N: int, read: Room, written: Room):
+    def __init__(self, layer: Linear, shape: tuple[int, ...], N: int, read: Room, written: Room):
         self.name, self.device = layer.name, layer.device
         self.W = layer.params["W"]
         inputs, outputs = self.W.shape
@@ -86,17 +87,17 @@ class LinearProducts:
         self.dW = written.view(inputs, outputs)
 
     def forward(self):
-        def some(columns, worker):
+        def multiply(columns, worker):
             np.matmul(self.x, self.W[:, columns], out=self.y[:, columns])
 
-        self.device.over(self.W.shape[1], some)
+        self.device.over(self.W.shape[1], multiply)
 
     def backward(self):
-        def some(rows, worker):
+        def multiply(rows, worker):
             np.matmul(self.x.T[rows], self.dy, out=self.dW[rows])
             np.matmul(self.dy, self.W.T[:, rows], out=self.dx[:, rows])
 
-        self.device.over(self.W.shape[0], some)
+        self.device.over(self.W.shape[0], multiply)
 
 
 PRODUCTS = {Conv2D: ConvProducts, Linear: LinearProducts}
@@ -110,11 +111,11 @@ class Floor:
     """
 
     def __init__(self, network: Network, N: int):
-        self.network, self.devices, self.towers = network, network.devices, network.towers
-        rooms = {device: (Room(device), Room(device)) for device in self.devices}
+        self.network = network
+        rooms = {device: (Room(device), Room(device)) for device in network.devices}
         self.stages = [[[PRODUCTS[type(layer)](layer, network.shapes[layer][0], N, *rooms[device])
                          for layer in tower if type(layer) in PRODUCTS]
-                        for tower, device in zip(stage, self.devices, strict=True)]
+                        for tower, device in zip(stage, network.devices, strict=True)]
                        for stage in network.stages]
 
     def forward(self):
@@ -126,22 +127,24 @@ class Floor:
             self._side_by_side(_backward, stage)
 
     def train(self):
-        """The products of a training step. (Those of inference are `forward`.)"""
+        """The products of a training step."""
         self.forward()
         self.backward()
 
-    def _side_by_side(self, work, stage):
+    infer = forward
+
+    def _side_by_side(self, work: Callable, stage: list):
         running = [device.run(work, tower)
-                   for device, tower in zip(self.devices, stage, strict=True)]
-        for one in running:
-            one.result()
+                   for device, tower in zip(self.network.devices, stage, strict=True)]
+        for tower in running:
+            tower.result()
 
 
 def _forward(products: list):
-    for one in products:
-        one.forward()
+    for product in products:
+        product.forward()
 
 
 def _backward(products: list):
-    for one in reversed(products):
-        one.backward()
+    for product in reversed(products):
+        product.backward()

@@ -1,0 +1,37 @@
+"""Figures as text, and as CSV."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tinyalex.bench.timing import Spread
+from tinyalex.support.files import replacing
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.{1 if seconds >= 0.01 else 2}f}"
+
+
+def with_spread(spread: Spread, digits: int | None = None) -> str:
+    """ "16.2 (15.1–17.0)": the median, the lowest and the highest."""
+    if digits is None:
+        digits = 0 if spread.median >= 1000 else 1
+    return "{:,.{d}f} ({:,.{d}f}–{:,.{d}f})".format(
+        spread.median, spread.low, spread.high, d=digits)
+
+
+def figures(spread: Spread, times: float = 1) -> tuple[float, float, float]:
+    """Median, lowest and highest, as a row of a CSV has them."""
+    return times * spread.median, times * spread.low, times * spread.high
+
+
+def write_csv(path: Path | None, columns: Sequence[str], rows: Iterable[Sequence]):
+    """The rows as CSV, numbers to six digits, and a line that says so; nothing without a path."""
+    if path is None:
+        return
+    with replacing(path) as part, open(part, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row]
+                          for row in rows])
+    print(f"all figures: {path}")
