@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from tinyalex.bench import gpu, measures, memory, picture, report, speed, sweeps
 from tinyalex.bench.speed import OURS, VARIANTS
-from tinyalex.bench.tables import write_csv
+from tinyalex.bench.tables import COLUMNS, row, write_csv
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import presets
@@ -81,7 +81,7 @@ def _measure(args: argparse.Namespace, devices: Devices):
         result.memory[who] = memory.of("ours" if who == OURS else who, args.preset,
                                        args.batch_size, args.devices)
     print(report.text(result))
-    write_csv(args.csv, report.COLUMNS, report.csv_rows(result))
+    write_csv(args.csv, report.csv_rows(result))
     if args.out:
         title = f"{args.preset} on {', '.join(workload.places)}"
         picture.save(picture.of_speed(result, title), args.out)
@@ -98,7 +98,7 @@ def _measure_gpu(args: argparse.Namespace, devices: Devices):
             picture.save(picture.of_step(result.steps, result.workload),
                          args.out.with_stem(f"{args.out.stem}-{precision.lower()}"))
         del result  # the next one needs its memory
-    write_csv(args.csv, ("precision", *report.COLUMNS), rows)
+    write_csv(args.csv, rows, ("precision", *COLUMNS))
 
 
 def _sweep(args: argparse.Namespace, devices: Devices):
@@ -110,7 +110,7 @@ def _sweep(args: argparse.Namespace, devices: Devices):
     for point in points:
         if point not in seconds:
             print(f"{point.label}: not available (the network does not fit such pictures)")
-    write_csv(args.csv, sweeps.COLUMNS, sweeps.csv_rows(args.sweep, seconds))
+    write_csv(args.csv, sweeps.csv_rows(seconds))
     if args.out:
         title = f"{args.preset}: images/s {sweeps.ABOUT[args.sweep]}"
         picture.save(picture.of_sweep(args.sweep, seconds, title), args.out)
@@ -123,8 +123,9 @@ def _measures(args: argparse.Namespace, devices: Devices):
     for name in args.measures:
         spreads = measures.measure(workload, name, args.rounds)
         print(measures.line(name, spreads), flush=True)
-        rows.append(measures.csv_row(name, spreads))
-    write_csv(args.csv, measures.COLUMNS, rows)
+        rows += [row(name, mode, "time without it", "times as long", spreads[mode])
+                 for mode in spreads]
+    write_csv(args.csv, rows)
 
 
 def _watch_memory(args: argparse.Namespace, devices: Devices):
@@ -132,7 +133,8 @@ def _watch_memory(args: argparse.Namespace, devices: Devices):
     print("\nin memory", ", ".join(f"after step {step} {megabytes(after[step - 1])}"
                                    for step in sorted({1, len(after) // 2, len(after)})))
     print(f"at the peak {megabytes(memory.peak())}")
-    write_csv(args.csv, ("step", "MB"), [(i, size / 1e6) for i, size in enumerate(after, 1)])
+    write_csv(args.csv, [row("in memory", "training", f"after step {i}", "MB", size / 1e6)
+                         for i, size in enumerate(after, 1)])
 
 
 def _memory_of(args: argparse.Namespace, devices: Devices):

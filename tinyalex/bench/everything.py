@@ -11,7 +11,7 @@ import argparse
 import csv
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tinyalex.devices import cuda
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     for name, command in commands(args, len(machine.gpus)).items():
         _note(args.out / f"{name}.txt", [sys.executable, "-m", *command])
-    lines = "\n".join([*_judged(_against_torch, args.out), *_judged(_times_the_cpu, args.out)])
+    lines = "\n".join([*judged(against_torch, args.out), *judged(times_the_cpu, args.out)])
     (args.out / "goals.txt").write_text(lines + "\n")
     print(f"\n{lines}\n\nall of it is in {args.out}")
     return 0
@@ -89,12 +89,12 @@ def _note(path: Path, command: list[str]):
     print(path.read_text(errors="replace"), end="", flush=True)
 
 
-def _judged(goal, folder: Path) -> list[str]:
+def judged(goal: Callable[[Path], Iterator[str]], folder: Path) -> list[str]:
     """What `goal` says; where it fails, how: the other goals are to be written all the same."""
     try:
         return list(goal(folder))
     except (OSError, ValueError, KeyError) as error:  # a file that is missing, or not whole
-        return [f"{goal.__name__.strip('_')}: not measured ({type(error).__name__}: "
+        return [f"{goal.__name__}: not measured ({type(error).__name__}: "
                 f"{cuda.first_line(error)})"]
 
 
@@ -105,7 +105,7 @@ def _figures(path: Path) -> dict[tuple[str, ...], float]:
                 float(row["median"]) for row in csv.DictReader(file)}
 
 
-def _against_torch(folder: Path) -> Iterator[str]:
+def against_torch(folder: Path) -> Iterator[str]:
     """Our figures against PyTorch's eager ones: the goal is to be at least as fast, in no more
     memory, in either precision."""
     figures = _figures(folder / "one-gpu.csv")
@@ -120,7 +120,7 @@ def _against_torch(folder: Path) -> Iterator[str]:
                    "PyTorch's (goal: at most 1.00)")
 
 
-def _times_the_cpu(folder: Path) -> Iterator[str]:
+def times_the_cpu(folder: Path) -> Iterator[str]:
     """How many times as fast as on this machine's CPU the preset `cifar` trains on the GPU."""
     gpu = _figures(folder / "cifar-gpu.csv")["float32", "tinyalex", "training", "speed"]
     cpu = _figures(folder / "cifar-cpu.csv")["", "tinyalex", "training", "speed"]

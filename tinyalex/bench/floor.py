@@ -17,7 +17,7 @@ from math import prod
 import numpy as np
 
 from tinyalex.devices import CpuDevice
-from tinyalex.layers import Conv2D, Linear
+from tinyalex.layers import Conv2D, Layer, Linear
 from tinyalex.network import Network
 
 
@@ -37,70 +37,67 @@ class Room:
         return self.memory[:size].reshape(shape)
 
 
-class ConvProducts:
-    """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
+class Products:
+    """Those of one layer. forward, backward: (how many rows or columns there are to divide, into
+    pieces how large, what to multiply for one piece), see `CpuDevice.over`."""
 
-    def __init__(self, layer: Conv2D, shape: tuple[int, ...], N: int, read: Room, written: Room):
-        self.name, self.device, self.N = layer.name, layer.device, N
-        self.input_gradient = layer.input_gradient
-        OH, OW, F = layer.output_shape(shape)
-        self.W, self.places = layer.params["W"].reshape(-1, F), OH * OW
-        self.chunk = max(1, self.device.chunk_bytes // (self.places * self.W.shape[0] * 4))
-        self.chunk_backward = max(self.chunk, -(-layer.places // self.places))
-        self.y, self.dy = (room.view(N * self.places, F) for room in (written, read))
-        self.dWs = written.view(self.device.cores, *self.W.shape)
-        rows = min(self.chunk_backward, -(-N // self.device.cores)) * self.places
-        self.cols = [Room(self.device).view(rows, self.W.shape[0])
-                     for _ in range(self.device.cores)]
-
-    def _part(self, pictures: slice, worker: int) -> tuple[slice, np.ndarray]:
-        """Which rows of y belong to these pictures, and columns for as many."""
-        places = slice(pictures.start * self.places, pictures.stop * self.places)
-        return places, self.cols[worker][:places.stop - places.start]
-
-    def forward(self):
-        def multiply(pictures, worker):
-            places, cols = self._part(pictures, worker)
-            np.matmul(cols, self.W, out=self.y[places])
-
-        self.device.over(self.N, multiply, self.chunk)
-
-    def backward(self):
-        def multiply(pictures, worker):
-            places, cols = self._part(pictures, worker)
-            np.matmul(cols.T, self.dy[places], out=self.dWs[worker])
-            if self.input_gradient:
-                np.matmul(self.dy[places], self.W.T, out=cols)
-
-        self.device.over(self.N, multiply, self.chunk_backward)
-
-
-class LinearProducts:
-    """y = x @ W; dW = x.T @ dy and dx = dy @ W.T."""
-
-    def __init__(self, layer: Linear, shape: tuple[int, ...], N: int, read: Room, written: Room):
+    def __init__(self, layer: Layer, forward: tuple, backward: tuple):
         self.name, self.device = layer.name, layer.device
-        self.W = layer.params["W"]
-        inputs, outputs = self.W.shape
-        self.x, self.dx = read.view(N, inputs), Room(self.device).view(N, inputs)
-        self.dy, self.y = (Room(self.device).view(N, outputs) for _ in range(2))
-        self.dW = written.view(inputs, outputs)
+        self._forward, self._backward = forward, backward
 
     def forward(self):
-        def multiply(columns, worker):
-            np.matmul(self.x, self.W[:, columns], out=self.y[:, columns])
-
-        self.device.over(self.W.shape[1], multiply)
+        count, chunk, multiply = self._forward
+        self.device.over(count, multiply, chunk)
 
     def backward(self):
-        def multiply(rows, worker):
-            np.matmul(self.x.T[rows], self.dy, out=self.dW[rows])
-            np.matmul(self.dy, self.W.T[:, rows], out=self.dx[:, rows])
-
-        self.device.over(self.W.shape[0], multiply)
+        count, chunk, multiply = self._backward
+        self.device.over(count, multiply, chunk)
 
 
-PRODUCTS = {Conv2D: ConvProducts, Linear: LinearProducts}
+def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room, written: Room):
+    """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
+    device, (OH, OW, F) = layer.device, layer.output_shape(shape)
+    W, places = layer.params["W"].reshape(-1, F), OH * OW
+    chunk = max(1, device.chunk_bytes // (places * W.shape[0] * 4))
+    chunk_backward = max(chunk, -(-layer.places // places))
+    y, dy = (room.view(N * places, F) for room in (written, read))
+    dWs = written.view(device.cores, *W.shape)
+    most = min(chunk_backward, -(-N // device.cores)) * places
+    all_cols = [Room(device).view(most, W.shape[0]) for _ in range(device.cores)]
+
+    def forward(pictures, worker):
+        rows = slice(pictures.start * places, pictures.stop * places)
+        np.matmul(all_cols[worker][:rows.stop - rows.start], W, out=y[rows])
+
+    def backward(pictures, worker):
+        rows = slice(pictures.start * places, pictures.stop * places)
+        cols = all_cols[worker][:rows.stop - rows.start]
+        np.matmul(cols.T, dy[rows], out=dWs[worker])
+        if layer.input_gradient:
+            np.matmul(dy[rows], W.T, out=cols)
+
+    return Products(layer, (N, chunk, forward), (N, chunk_backward, backward))
+
+
+def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room, written: Room):
+    """y = x @ W; dW = x.T @ dy and dx = dy @ W.T."""
+    W, device = layer.params["W"], layer.device
+    inputs, outputs = W.shape
+    x, dx = read.view(N, inputs), Room(device).view(N, inputs)
+    dy, y = (Room(device).view(N, outputs) for _ in range(2))
+    dW = written.view(inputs, outputs)
+
+    def forward(columns, worker):
+        np.matmul(x, W[:, columns], out=y[:, columns])
+
+    def backward(rows, worker):
+        np.matmul(x.T[rows], dy, out=dW[rows])
+        np.matmul(dy, W.T[:, rows], out=dx[:, rows])
+
+    return Products(layer, (outputs, None, forward), (inputs, None, backward))
+
+
+PRODUCTS = {Conv2D: conv_products, Linear: linear_products}
 
 
 class Floor:
@@ -120,11 +117,11 @@ class Floor:
 
     def forward(self):
         for stage in self.stages:
-            self._side_by_side(_forward, stage)
+            self._side_by_side(stage, lambda tower: [layer.forward() for layer in tower])
 
     def backward(self):
         for stage in reversed(self.stages):
-            self._side_by_side(_backward, stage)
+            self._side_by_side(stage, lambda tower: [layer.backward() for layer in tower[::-1]])
 
     def train(self):
         """The products of a training step."""
@@ -133,18 +130,8 @@ class Floor:
 
     infer = forward
 
-    def _side_by_side(self, work: Callable, stage: list):
+    def _side_by_side(self, stage: list[list[Products]], work: Callable):
         running = [device.run(work, tower)
                    for device, tower in zip(self.network.devices, stage, strict=True)]
         for tower in running:
             tower.result()
-
-
-def _forward(products: list):
-    for product in products:
-        product.forward()
-
-
-def _backward(products: list):
-    for product in reversed(products):
-        product.backward()

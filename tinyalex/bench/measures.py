@@ -15,15 +15,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import trange
 
 from tinyalex.bench.speed import MODES
-from tinyalex.bench.tables import figures, with_spread
+from tinyalex.bench.tables import with_spread
 from tinyalex.bench.timing import Spread, seconds, warm_up
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice
 from tinyalex.kernels import numpy as kernels
 from tinyalex.layers import Conv2D, Layer, LocalResponseNorm, ReLU
 from tinyalex.optim import SGD
-
-COLUMNS = ("taken back", "training", "lowest", "highest", "inference", "lowest", "highest")
 
 
 def im2col_by_numbers(x, K, S, P, cols):
@@ -146,8 +144,3 @@ HEAD = _aligned("taken back", "training takes", "inference takes")
 def line(name: str, spreads: dict[str, Spread]) -> str:
     """A line below `HEAD`, to be printed as soon as it is there."""
     return _aligned(name, *(f"× {with_spread(spreads[mode], 3)}" for mode in MODES))
-
-
-def csv_row(name: str, spreads: dict[str, Spread]) -> tuple:
-    """A row of COLUMNS."""
-    return name, *(figure for mode in MODES for figure in figures(spreads[mode]))

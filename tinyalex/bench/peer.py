@@ -12,7 +12,7 @@ This module needs PyTorch; `speed.load_peer` imports it where it is asked for.
 import gc
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -135,9 +135,8 @@ def _modules(network: Network, own_lrn: bool) -> Iterator[nn.Module]:
     for stage in network.stages:
         groups = 1
         for layer in stage[0]:
-            if isinstance(layer, layers.LocalResponseNorm):
-                norm = OwnLRN if own_lrn else GroupedLRN
-                yield norm(layer, groups, network.shapes[layer][0][-1])
+            if own_lrn and isinstance(layer, layers.LocalResponseNorm):
+                yield OwnLRN(layer, groups, network.shapes[layer][0][-1])
             else:
                 yield from _counterparts(layer, groups, network.towers)
             if layer.params:
@@ -149,17 +148,17 @@ def _counterparts(layer: Layer, groups: int, towers: int) -> list[nn.Module]:
     match layer:
         case layers.Conv2D(K=K, S=S, P=(before, after)):
             *_, C, F = layer.W_shape
-            conv = nn.Conv2d(groups * C, towers * F, K, S, groups=groups)
-            if before != after:
-                return [nn.ZeroPad2d((before, after) * 2), conv]
-            conv.padding = before, before  # along H and along W
-            return [conv]
+            P = before if before == after else 0
+            conv = nn.Conv2d(groups * C, towers * F, K, S, P, groups=groups)
+            return [conv] if before == after else [nn.ZeroPad2d((before, after) * 2), conv]
         case layers.Linear() if groups == 1:
             return [nn.Linear(layer.W_shape[0], towers * layer.W_shape[1])]
         case layers.ReLU():
             return [nn.ReLU(layer.inplace)]
+        case layers.LocalResponseNorm():
+            return [grouped_lrn(layer, groups)]
         case layers.SpatialResponseNorm():
-            return [SpatialNorm(layer)]
+            return [spatial_norm(layer)]
         case layers.MaxPool2D():
             return [nn.MaxPool2d(layer.K, layer.S, ceil_mode=layer.ceil)]
         case layers.Flatten():
@@ -170,18 +169,27 @@ def _counterparts(layer: Layer, groups: int, towers: int) -> list[nn.Module]:
                     "compare another preset.")
 
 
-class GroupedLRN(nn.Module):
-    """LRN within each tower: PyTorch's own, on the channels of each. It divides alpha by n."""
+class Apply(nn.Module):
+    """A function as a module."""
 
-    def __init__(self, layer: layers.LocalResponseNorm, groups: int, C: int):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]):
         super().__init__()
-        self.norm = nn.LocalResponseNorm(layer.n, layer.alpha * layer.n, layer.beta, layer.k)
-        self.groups = groups
+        self.forward = function
 
-    def forward(self, x):
-        if self.groups == 1:
-            return self.norm(x)
-        return torch.cat([self.norm(part) for part in x.chunk(self.groups, dim=1)], dim=1)
+
+def grouped_lrn(layer: layers.LocalResponseNorm, groups: int) -> nn.Module:
+    """LRN within each tower: PyTorch's own, on the channels of each. It divides alpha by n."""
+    norm = nn.LocalResponseNorm(layer.n, layer.alpha * layer.n, layer.beta, layer.k)
+    if groups == 1:
+        return norm
+    return Apply(lambda x: torch.cat([norm(part) for part in x.chunk(groups, dim=1)], dim=1))
+
+
+def spatial_norm(layer: layers.SpatialResponseNorm) -> nn.Module:
+    """Over the pixels around, of the same channel; at an edge divided by size² too."""
+    size, k, alpha, beta = layer.size, layer.k, layer.alpha, layer.beta
+    return Apply(lambda x: x * (
+        k + alpha * functional.avg_pool2d(x * x, size, 1, size // 2)).pow(-beta))
 
 
 class OwnLRN(nn.Module):
@@ -201,16 +209,3 @@ class OwnLRN(nn.Module):
             return x * s.pow(-self.beta)
         root = s.rsqrt()
         return x * (root * root.sqrt())
-
-
-class SpatialNorm(nn.Module):
-    """Normalisation over the pixels around, of the same channel; at an edge divided by size² too.
-    """
-
-    def __init__(self, layer: layers.SpatialResponseNorm):
-        super().__init__()
-        self.size, self.k, self.alpha, self.beta = layer.size, layer.k, layer.alpha, layer.beta
-
-    def forward(self, x):
-        mean = functional.avg_pool2d(x * x, self.size, 1, self.size // 2)
-        return x * (self.k + self.alpha * mean).pow(-self.beta)

@@ -10,15 +10,13 @@ from threadpoolctl import threadpool_info
 from tinyalex.bench import work
 from tinyalex.bench.spans import COPIES
 from tinyalex.bench.speed import FLOOR, MODES, OURS, VARIANTS, Result
-from tinyalex.bench.tables import figures, milliseconds, with_spread
+from tinyalex.bench.tables import Row, milliseconds, row, with_spread
 from tinyalex.bench.timing import Spread
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import available_cores
 from tinyalex.inside import costs
 from tinyalex.support.text import align, megabytes
-
-COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
 
 
 def settings(workload: Workload) -> str:
@@ -71,19 +69,19 @@ def layer_table(result: Result) -> str:
     """A line a layer: milliseconds, GFLOP/s and floors of each pass, share of the step."""
     network = result.workload.network
     operations = work.operations(network, result.workload.batch_size)
-    heads = ["GFLOP/s", *(f"{name} ms" for name in result.floors)]
+    heads = ["GFLOP/s", *(f"{limit} ms" for limit in result.floors)]
     table = [("layer", *(head for part in PASSES for head in (f"{part} ms", *heads)), "share")]
     whole = sum(result.parts[STEP, part].median for part in PASSES)
-    for row in work.rows(network):
+    for name in work.rows(network):
         cells = []
         for part in PASSES:
-            time, done = result.parts[row, part].median, operations[row, part]
+            time, done = result.parts[name, part].median, operations[name, part]
             cells += [milliseconds(time), f"{done / time / 1e9:,.1f}" if done and time else ""]
             for floor in result.floors.values():
-                least = floor.get((row, part))
+                least = floor.get((name, part))
                 cells.append(milliseconds(least.median) if least else "")
-        share = sum(result.parts[row, part].median for part in PASSES) / whole
-        table.append((row, *cells, f"{share:.1%}"))
+        share = sum(result.parts[name, part].median for part in PASSES) / whole
+        table.append((name, *cells, f"{share:.1%}"))
     return align(table)
 
 
@@ -126,21 +124,18 @@ def speed_table(result: Result, mode: str) -> str:
     return "\n".join([align(table, total=False), *reasons])
 
 
-def csv_rows(result: Result) -> list[tuple]:
-    """What was measured, a row of COLUMNS a quantity."""
+def csv_rows(result: Result) -> list[Row]:
+    """What was measured, a row a quantity."""
     operations = work.operations(result.workload.network, result.workload.batch_size)
-    rows = []
+    rows = [row(*part, "work", "GFLOP", count / 1e9) for part, count in operations.items()]
     for quantity, parts in {"time": result.parts, **result.floors}.items():
-        rows += [(*part, quantity, "ms", *figures(spread, 1000)) for part, spread in parts.items()]
-    rows += [(*part, "work", "GFLOP", *[count / 1e9] * 3) for part, count in operations.items()]
-    for who, mode in result.seconds:
-        seconds = Spread.of(result.seconds[who, mode])
-        rows.append((who, mode, "time", "ms", *figures(seconds, 1000)))
-        rows.append((who, mode, "speed", "images/s", *figures(result.rate(who, mode))))
+        rows += [row(*part, quantity, "ms", spread, 1000) for part, spread in parts.items()]
+    for (who, mode), seconds in result.seconds.items():
+        rows.append(row(who, mode, "time", "ms", Spread.of(seconds), 1000))
+        rows.append(row(who, mode, "speed", "images/s", result.rate(who, mode)))
         if who != OURS:
-            rows.append((who, mode, "our speed / theirs", "",
-                         *figures(result.speed_against(who, mode))))
+            rows.append(row(who, mode, "our speed / theirs", "", result.speed_against(who, mode)))
     for who, taken in result.memory.items():
-        rows += [(who, "training", f"memory {quantity}", "MB", *[size / 1e6] * 3)
+        rows += [row(who, "training", f"memory {quantity}", "MB", size / 1e6)
                  for quantity, size in taken.items()]
-    return rows + [("limit", "", name, "", *[speed] * 3) for name, speed in result.limits.items()]
+    return rows + [row("limit", "", name, "", speed) for name, speed in result.limits.items()]

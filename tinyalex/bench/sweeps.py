@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from tinyalex.bench.speed import MODES
-from tinyalex.bench.tables import figures, milliseconds, with_spread
+from tinyalex.bench.tables import Row, milliseconds, row, with_spread
 from tinyalex.bench.timing import Spread, seconds, warm_up
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice, Devices, available_cores
@@ -15,7 +15,6 @@ from tinyalex.run import presets
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import align
 
-COLUMNS = ("sweep", "point", "mode", "images_per_s", "lowest", "highest", "ms_a_picture")
 LARGEST_BATCH = 256
 SIDES = (0.5, 0.75, 1, 1.25, 1.5)  # of the preset's
 
@@ -125,7 +124,8 @@ def table(sweep: str, seconds: Seconds) -> str:
     return align(rows, total=False)
 
 
-def csv_rows(sweep: str, seconds: Seconds) -> list[tuple]:
-    """For each point and mode a row of COLUMNS."""
-    return [(sweep, point.label, mode, *figures(rate(spent)), 1000 / rate(spent).median)
-            for point, modes in seconds.items() for mode, spent in modes.items()]
+def csv_rows(seconds: Seconds) -> list[Row]:
+    return [row(point.label, mode, *figure) for point, modes in seconds.items()
+            for mode, spent in modes.items()
+            for figure in (("speed", "images/s", rate(spent)),
+                           ("time a picture", "ms", Spread.of(spent), 1000))]

@@ -1,11 +1,14 @@
-"""Figures as text, and as CSV."""
+"""Figures as text, and the one kind of CSV for all that is measured."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from tinyalex.bench.timing import Spread
 from tinyalex.support.files import replacing
+
+COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
+Row = tuple[str | float, ...]
 
 
 def milliseconds(seconds: float) -> str:
@@ -20,12 +23,16 @@ def with_spread(spread: Spread, digits: int | None = None) -> str:
         spread.median, spread.low, spread.high, d=digits)
 
 
-def figures(spread: Spread, times: float = 1) -> tuple[float, float, float]:
-    """Median, lowest and highest, as a row of a CSV has them."""
-    return times * spread.median, times * spread.low, times * spread.high
+def row(name: str, part: str, quantity: str, unit: str, spread: Spread | float,
+        times: float = 1) -> Row:
+    """A row of COLUMNS: all of it multiplied by `times`."""
+    if not isinstance(spread, Spread):
+        spread = Spread.of([spread])
+    figures = (spread.median, spread.low, spread.high)
+    return name, part, quantity, unit, *(times * figure for figure in figures)
 
 
-def write_csv(path: Path | None, columns: Sequence[str], rows: Iterable[Sequence]):
+def write_csv(path: Path | None, rows: Iterable[Row], columns: tuple[str, ...] = COLUMNS):
     """The rows as CSV, numbers to six digits, and a line that says so; nothing without a path."""
     if path is None:
         return
