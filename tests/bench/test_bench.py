@@ -12,6 +12,8 @@ import json
 import sys
 import threading
 from collections import Counter
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +22,7 @@ from PIL import Image
 
 import tinyalex.bench.__main__ as bench
 from tinyalex.architectures import alexnet
-from tinyalex.bench import memory, picture, report, spans, speed, sweeps, tables, work
+from tinyalex.bench import memory, picture, report, spans, speed, sweeps, tables, timing, work
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.spans import Span, Watch
 from tinyalex.bench.speed import FLOOR, OURS
@@ -41,30 +43,45 @@ def two_devices():
 
 # Measuring in turn
 
-def test_every_other_round_goes_backwards_and_short_calls_are_repeated(time):
+class Runner:
+    """Stands in for what is measured: two pictures in so many seconds. On a GPU (late) a call has
+    only started something, and the time passes in `wait`."""
+
+    batch_size = 2
+
+    def __init__(self, time, order, name, seconds, late=False):
+        self.time, self.order, self.name, self.late, self.left = time, order, name, late, 0.0
+        self.seconds = seconds
+
+    def train(self):
+        self.order.append(self.name)
+        self.left += self.seconds
+        if not self.late:
+            self.wait()
+
+    infer = train
+
+    def wait(self):
+        self.time.passes(self.left)
+        self.left = 0.0
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_every_other_round_goes_backwards_and_short_calls_are_repeated(time, late):
     order = []
-
-    def taking(name, seconds):
-        def call():
-            order.append(name)
-            time.passes(seconds)
-        return call
-
-    spent = in_turn({"long": taking("long", 1.0), "short": taking("short", 0.0625)}, 3)
-    assert order[:2 + 2] == ["long", "long", "short", "short"]  # warming up
-    assert order[4:] == ["long", *["short"] * 4, *["short"] * 4, "long", "long", *["short"] * 4]
-    assert spent == {"long": [1.0] * 3, "short": [0.0625] * 3}
+    contenders = {name: partial(nullcontext, Runner(time, order, name, seconds, late))
+                  for name, seconds in (("long", 1.0), ("short", 0.0625))}
+    spent = in_turn(contenders, 3)
+    long, short = ["long"] * 2, ["short"] * 8  # training and inference
+    assert order == [*["long"] * 6, *["short"] * 12, *short, *long, *long, *short]
+    assert spent == {(name, mode): [seconds / 2] * 3 for name, seconds in (
+        ("long", 1.0), ("short", 0.0625)) for mode in timing.MODES}
 
 
-def test_what_was_only_started_is_waited_for(time):
-    """As a GPU's work: a call returns at once. The time until all is done belongs to it."""
-    started = []
-
-    def wait():
-        time.passes(len(started))
-        started.clear()
-
-    assert in_turn({"call": lambda: started.append(1)}, 2, wait) == {"call": [1.0, 1.0]}
+def test_who_comes_fresh_warms_up_each_time(time):
+    order = []
+    in_turn({"new": lambda: nullcontext(Runner(time, order, "new", 1.0))}, 2, fresh=True)
+    assert len(order) == 2 * 6
 
 
 def test_a_watch_notes_when_its_parts_were_at_work_and_ends(time):
@@ -224,9 +241,10 @@ def test_the_floor_leaves_the_weights_and_its_own_numbers_alone(monkeypatch):
 def made_up_result(batch_size=12):
     """Three rounds, the second on a machine that was four times as slow."""
     workload = SimpleNamespace(network=small_network(two_devices()), batch_size=batch_size)
-    seconds = {(OURS, "training"): [60.0, 240.0, 60.0], (OURS, "inference"): [20.0] * 3,
+    batches = {(OURS, "training"): [60.0, 240.0, 60.0], (OURS, "inference"): [20.0] * 3,
                (FLOOR, "training"): [30.0, 160.0, 40.0], (FLOOR, "inference"): [8.0] * 3,
                ("eager", "training"): [120.0, 120.0, 90.0], ("eager", "inference"): [40.0] * 3}
+    seconds = {key: [spent / batch_size for spent in rounds] for key, rounds in batches.items()}
     floor = {("conv2", FORWARD): Spread.of([3.0]), ("conv2", BACKWARD): Spread.of([6.0])}
     return speed.Result(workload, seconds, [made_up_step()] * 3, {"floor": floor},
                         {"compile": "no compiler"}, {OURS: {"peak": 3_000_000}})
@@ -236,7 +254,7 @@ def test_ratios_are_made_within_each_round():
     result = made_up_result()
     assert result.above_floor("training") == Spread(1.5, 1.5, 2.0)
     assert result.speed_against("eager", "training") == Spread(1.5, 0.5, 2.0)
-    assert result.rate(OURS, "training") == Spread(0.2, 0.05, 0.2)
+    assert tables.rate(result.seconds[OURS, "training"]) == Spread(0.2, 0.05, 0.2)
 
 
 def test_the_tables_say_what_was_measured():
@@ -267,7 +285,7 @@ def test_the_csv_has_every_figure_with_its_unit(tmp_path, capsys):
     rows = read(tmp_path / "bench.csv")
     assert rows["conv1", "backward", "time", "ms"] == [8000, 8000, 8000]
     assert rows["conv2", "backward", "floor", "ms"] == [6000, 6000, 6000]
-    assert rows["tinyalex", "training", "time", "ms"] == [60_000, 60_000, 240_000]
+    assert rows["tinyalex", "training", "time a picture", "ms"] == [5000, 5000, 20_000]
     assert rows["eager", "training", "our speed / theirs", ""] == [1.5, 0.5, 2.0]
     assert rows["tinyalex", "training", "memory peak", "MB"] == [3, 3, 3]
     assert rows["conv1", "forward", "work", "GFLOP"][0] == pytest.approx(2 * 2 * 12 * 864 / 1e9)
@@ -370,13 +388,13 @@ def test_what_the_sweeps_go_through(monkeypatch):
 
 @pytest.mark.parametrize("sweep", ["towers", "batch"])
 def test_a_sweep_is_drawn(tmp_path, sweep):
-    seconds = {point: {mode: [0.5, 0.25] for mode in speed.MODES}
-               for point in sweeps.SWEEPS[sweep]("tiny", 8, [CpuDevice()])}
-    figure = picture.of_sweep(sweep, seconds, "made up")
+    points = sweeps.SWEEPS[sweep]("tiny", 8, [CpuDevice()])
+    seconds = {(point.label, mode): [0.5, 0.25] for point in points for mode in timing.MODES}
+    figure = picture.of_sweep(sweep, points, seconds, "made up")
     picture.save(figure, tmp_path / "s.png")
     bars, lines = figure.axes[1].patches, figure.axes[1].lines
     drawn = [bar.get_width() for bar in bars] or list(lines[0].get_ydata())
-    assert drawn == pytest.approx([3.0] * len(seconds))  # the median of 2 and 4 images/s
+    assert drawn == pytest.approx([3.0] * len(points))  # the median of 2 and 4 images/s
 
 
 def test_a_sweep_leaves_out_what_does_not_fit_and_writes_the_rest(quick, monkeypatch, tmp_path,
@@ -393,13 +411,10 @@ def test_a_sweep_leaves_out_what_does_not_fit_and_writes_the_rest(quick, monkeyp
     assert (tmp_path / "s.png").stat().st_size > 5_000
 
 
-def test_a_sweep_divides_by_the_batch_and_compares_with_the_first_point(monkeypatch):
-    points = sweeps.SWEEPS["batch"]("tiny", 8, [CpuDevice()])[:3:2]  # 1 and 4 pictures
-    monkeypatch.setattr(sweeps, "_visit", lambda preset, point: (2.0, 1.0))
-    seconds = sweeps.measure("tiny", points, rounds=2)
-    assert seconds[points[1]] == {"training": [0.5, 0.5], "inference": [0.25, 0.25]}
-    assert sweeps.rate(seconds[points[1]]["training"]) == Spread(2.0, 2.0, 2.0)
-    assert sweeps.table("batch", seconds).splitlines()[-1].split()[4:6] == ["500.0", "4.00"]
+def test_a_sweep_compares_with_the_first_point_within_each_round():
+    seconds = {("batch 1", "training"): [0.5, 2.0], ("batch 4", "training"): [0.25, 1.0]}
+    last = sweeps.table(seconds, "training").splitlines()[-1]
+    assert last.split() == ["batch", "4", "625.0", "2.5", "(1.0–4.0)", "2.00", "(2.00–2.00)"]
 
 
 def test_pictures_too_small_for_the_network_are_refused():

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from tinyalex.bench import gpu, measures, memory, picture, report, speed, sweeps
 from tinyalex.bench.speed import OURS, VARIANTS
-from tinyalex.bench.tables import COLUMNS, row, write_csv
+from tinyalex.bench.tables import COLUMNS, row, speed_rows, with_spread, write_csv
+from tinyalex.bench.timing import MODES
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import presets
@@ -102,29 +103,33 @@ def _measure_gpu(args: argparse.Namespace, devices: Devices):
 
 
 def _sweep(args: argparse.Namespace, devices: Devices):
-    points = sweeps.SWEEPS[args.sweep](args.preset, args.batch_size, devices)
     _workload(args, devices)  # for its settings: the sweep needs the memory
-    print(f"sweep    {args.sweep}: {'; '.join(point.label for point in points)}\n", flush=True)
-    seconds = sweeps.measure(args.preset, points, args.rounds)
-    print(sweeps.table(args.sweep, seconds))
-    for point in points:
-        if point not in seconds:
+    wanted = sweeps.SWEEPS[args.sweep](args.preset, args.batch_size, devices)
+    print(f"sweep    {args.sweep}: {'; '.join(point.label for point in wanted)}", flush=True)
+    points = [point for point in wanted if sweeps.fits(args.preset, point)]
+    for point in wanted:
+        if point not in points:
             print(f"{point.label}: not available (the network does not fit such pictures)")
-    write_csv(args.csv, sweeps.csv_rows(seconds))
+    seconds = sweeps.measure(args.preset, points, args.rounds)
+    for mode in MODES:
+        print(f"\n{sweeps.table(seconds, mode)}")
+    write_csv(args.csv, speed_rows(seconds))
     if args.out:
         title = f"{args.preset}: images/s {sweeps.ABOUT[args.sweep]}"
-        picture.save(picture.of_sweep(args.sweep, seconds, title), args.out)
+        picture.save(picture.of_sweep(args.sweep, points, seconds, title), args.out)
 
 
 def _measures(args: argparse.Namespace, devices: Devices):
     workload = _workload(args, devices)
-    print("", measures.HEAD, "─" * len(measures.HEAD), sep="\n", flush=True)
+    head = measures.line("taken back", *(f"{mode} takes" for mode in MODES))
+    print("", head, "─" * len(head), sep="\n", flush=True)
     rows = []
     for name in args.measures:
         spreads = measures.measure(workload, name, args.rounds)
-        print(measures.line(name, spreads), flush=True)
+        cells = (f"× {with_spread(spreads[mode], 3)}" for mode in MODES)
+        print(measures.line(name, *cells), flush=True)
         rows += [row(name, mode, "time without it", "times as long", spreads[mode])
-                 for mode in spreads]
+                 for mode in MODES]
     write_csv(args.csv, rows)
 
 

@@ -113,7 +113,7 @@ def against_torch(folder: Path) -> Iterator[str]:
     if not peers:
         yield "against PyTorch: not measured (it is not here, or has no CUDA)"
     for precision, name, mode, quantity in peers:
-        if quantity in ("time", "memory peak"):
+        if quantity in ("time a picture", "memory peak"):
             ratio = (figures[precision, "tinyalex", mode, quantity]
                      / figures[precision, name, mode, quantity])
             yield (f"{_met(ratio <= 1)}  {precision} {mode}: {quantity.split()[0]} {ratio:.2f} of "

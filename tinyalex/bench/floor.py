@@ -108,7 +108,7 @@ class Floor:
     """
 
     def __init__(self, network: Network, N: int):
-        self.network = network
+        self.network, self.batch_size = network, N
         rooms = {device: (Room(device), Room(device)) for device in network.devices}
         self.stages = [[[PRODUCTS[type(layer)](layer, network.shapes[layer][0], N, *rooms[device])
                          for layer in tower if type(layer) in PRODUCTS]
@@ -129,6 +129,9 @@ class Floor:
         self.backward()
 
     infer = forward
+
+    def wait(self):
+        """Nothing is left to wait for."""
 
     def _side_by_side(self, stage: list[list[Products]], work: Callable):
         running = [device.run(work, tower)

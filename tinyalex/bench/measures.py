@@ -6,17 +6,15 @@ a sentence and a number. Here are the plain forms again: they compute the same.
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from threadpoolctl import threadpool_limits
-from tqdm import trange
 
-from tinyalex.bench.speed import MODES
-from tinyalex.bench.tables import with_spread
-from tinyalex.bench.timing import Spread, seconds, warm_up
+from tinyalex.bench.timing import MODES, Spread, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice
 from tinyalex.kernels import numpy as kernels
@@ -120,27 +118,19 @@ def named(text: str) -> list[str]:
 
 
 def measure(workload: Workload, name: str, rounds: int) -> dict[str, Spread]:
-    """How many times as long training and inference take without this measure. In each round the
-    step with all measures is timed right before."""
-    ratios = {mode: [] for mode in MODES}
-    calls = dict(zip(MODES, (workload.train, workload.infer), strict=True))
-    times = {mode: warm_up(call) for mode, call in calls.items()}
-    for _ in trange(rounds, desc=name, unit="round", disable=None, leave=False):
-        for mode, call in calls.items():
-            whole = seconds(call, times[mode])
-            with MEASURES[name](workload):
-                call()
-                ratios[mode].append(seconds(call, times[mode]) / whole)
-    return {mode: Spread.of(ratios[mode]) for mode in MODES}
+    """How many times as long training and inference take without this measure, compared within
+    each round."""
+    @contextmanager
+    def without() -> Iterator[Workload]:
+        with MEASURES[name](workload):
+            workload.infer()  # what belongs to the other way is not in the cache yet
+            yield workload
+
+    spent = in_turn({"all": partial(nullcontext, workload), name: without}, rounds)
+    return {mode: Spread.ratio(spent[name, mode], spent["all", mode]) for mode in MODES}
 
 
-def _aligned(name: str, *cells: str) -> str:
-    return "  ".join([f"{name:<{max(map(len, MEASURES))}}", *(f"{cell:>21}" for cell in cells)])
-
-
-HEAD = _aligned("taken back", "training takes", "inference takes")
-
-
-def line(name: str, spreads: dict[str, Spread]) -> str:
-    """A line below `HEAD`, to be printed as soon as it is there."""
-    return _aligned(name, *(f"× {with_spread(spreads[mode], 3)}" for mode in MODES))
+def line(name: str, *cells: str) -> str:
+    """A line of the table, which is printed as soon as it is there."""
+    width = max(map(len, MEASURES))
+    return "  ".join([name.ljust(width), *(cell.rjust(21) for cell in cells)])

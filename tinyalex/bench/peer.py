@@ -37,6 +37,7 @@ class Peer:
     def __init__(self, variant: str, workload: Workload):
         torch.set_num_threads(sum(device.cores for device in workload.devices))
         self.where, optimiser = _place(workload), workload.optimiser
+        self.batch_size = workload.batch_size
         layout = torch.contiguous_format if variant == "eager" else torch.channels_last
         module = translate(workload.network, own_lrn="tuned" in variant)
         module = module.to(self.where, memory_format=layout)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from tinyalex.bench import spans, work
 from tinyalex.bench.spans import COPIES, WHOLE, Span
-from tinyalex.bench.speed import MODES, OURS, VARIANTS, Result
-from tinyalex.bench.sweeps import Seconds, rate
-from tinyalex.bench.timing import Spread
+from tinyalex.bench.speed import OURS, VARIANTS, Result
+from tinyalex.bench.sweeps import Point
+from tinyalex.bench.tables import rate
+from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
 from tinyalex.bench.workload import Workload
 from tinyalex.drawing import QUIET, page
@@ -69,7 +70,7 @@ def _speeds(axes, result: Result):
     labels = [VARIANTS.get(who, who) for who in result.contenders]
     for i, mode in enumerate(MODES):
         for y, who in enumerate(result.contenders):
-            _bar(axes, y + 0.4 * i - 0.2, result.rate(who, mode), f"{mode} ", height=0.38,
+            _bar(axes, y + 0.4 * i - 0.2, rate(result.seconds[who, mode]), f"{mode} ", height=0.38,
                  color=FULL[FORWARD] if who == OURS else THEIRS, alpha=0.55 if i else 1)
     _lines(axes, [label.replace(", ", ",\n").replace(": ", ":\n") for label in labels], at_least=4)
     axes.set_xlim(0, 1.5 * max(axes.dataLim.x1, 1e-9))  # room for the numbers
@@ -97,21 +98,21 @@ def _tidy(axes, grid: str):
     axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
 
 
-def of_sweep(sweep: str, seconds: Seconds, title: str):
+def of_sweep(sweep: str, points: list[Point], seconds: Seconds, title: str):
     """Images/s of training and inference, a panel each, against what the sweep changes; bands from
     the lowest to the highest. 1300 pixels wide."""
     figure = _page(1300, 520, title)
     for axes, mode, colour in zip(figure.subplots(1, 2), MODES, FULL.values(), strict=True):
-        rates = [rate(modes[mode]) for modes in seconds.values()]
+        rates = [rate(seconds[point.label, mode]) for point in points]
         axes.set_title(mode)
         if sweep == "towers":
             for y, speed in enumerate(rates):
                 _bar(axes, y, speed, height=0.6, color=colour)
-            _lines(axes, [point.label for point in seconds])
+            _lines(axes, [point.label for point in points])
             axes.set_xlim(0, 1.25 * axes.dataLim.x1)
             axes.set_xlabel("images/s")
         else:
-            _curve(axes, sweep, [point.value for point in seconds], rates, colour)
+            _curve(axes, sweep, [point.value for point in points], rates, colour)
     if sweep == "towers":
         axes.tick_params(labelleft=False)  # the same as on the left
     return figure

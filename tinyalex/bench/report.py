@@ -9,9 +9,9 @@ from threadpoolctl import threadpool_info
 
 from tinyalex.bench import work
 from tinyalex.bench.spans import COPIES
-from tinyalex.bench.speed import FLOOR, MODES, OURS, VARIANTS, Result
-from tinyalex.bench.tables import Row, milliseconds, row, with_spread
-from tinyalex.bench.timing import Spread
+from tinyalex.bench.speed import FLOOR, OURS, VARIANTS, Result
+from tinyalex.bench.tables import Row, milliseconds, row, speed_cells, speed_rows, with_spread
+from tinyalex.bench.timing import MODES, Spread
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import available_cores
@@ -90,7 +90,8 @@ def _totals(result: Result) -> list[str]:
     workload, lines = result.workload, []
     operations = work.operations(workload.network, workload.batch_size)
     forward, backward = (operations[STEP, part] / 1e9 for part in (FORWARD, BACKWARD))
-    step = (forward + backward) / Spread.of(result.seconds[OURS, "training"]).median
+    step = (forward + backward) / (
+        workload.batch_size * Spread.of(result.seconds[OURS, "training"]).median)
     lines.append(f"work     {forward:,.1f} GFLOP forward, {backward:,.1f} backward; the step as a "
                  f"whole does {step:,.1f} GFLOP/s")
     lines += [f"limit    {speed:,.4g} {name}" for name, speed in result.limits.items()]
@@ -114,11 +115,10 @@ def speed_table(result: Result, mode: str) -> str:
     memory = mode == "training" and any(result.memory.values())
     table = [(mode, "ms a batch", "images/s", "ours / theirs", *["memory"] * memory)]
     for who in result.contenders:
-        time = Spread.of(result.seconds[who, mode])
+        speed = speed_cells(result.seconds[who, mode], result.workload.batch_size)
         ratio = with_spread(result.speed_against(who, mode), 2) if who != OURS else ""
         taken = result.memory.get(who)
-        table.append((VARIANTS.get(who, who), milliseconds(time.median),
-                      with_spread(result.rate(who, mode)), ratio,
+        table.append((VARIANTS.get(who, who), *speed, ratio,
                       *[megabytes(taken["peak"]) if taken else ""] * memory))
     reasons = [f"{VARIANTS[who]}: not available ({why})" for who, why in result.absent.items()]
     return "\n".join([align(table, total=False), *reasons])
@@ -130,11 +130,9 @@ def csv_rows(result: Result) -> list[Row]:
     rows = [row(*part, "work", "GFLOP", count / 1e9) for part, count in operations.items()]
     for quantity, parts in {"time": result.parts, **result.floors}.items():
         rows += [row(*part, quantity, "ms", spread, 1000) for part, spread in parts.items()]
-    for (who, mode), seconds in result.seconds.items():
-        rows.append(row(who, mode, "time", "ms", Spread.of(seconds), 1000))
-        rows.append(row(who, mode, "speed", "images/s", result.rate(who, mode)))
-        if who != OURS:
-            rows.append(row(who, mode, "our speed / theirs", "", result.speed_against(who, mode)))
+    rows += speed_rows(result.seconds)
+    rows += [row(who, mode, "our speed / theirs", "", result.speed_against(who, mode))
+             for who, mode in result.seconds if who != OURS]
     for who, taken in result.memory.items():
         rows += [row(who, "training", f"memory {quantity}", "MB", size / 1e6)
                  for quantity, size in taken.items()]

@@ -16,12 +16,13 @@ rows always add up to the step.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
+
+from tqdm import trange
 
 from tinyalex.bench import work
 from tinyalex.bench.floor import Floor
-from tinyalex.bench.timing import Spread, in_turn
+from tinyalex.bench.timing import Spread, warm_up
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP, Part, row, rows
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice
@@ -136,17 +137,14 @@ def watch_floor(floor: Floor) -> Watch:
 
 def watched_steps(watches: dict[str, Watch], rounds: int) -> dict[str, list[list[Span]]]:
     """The spans of steps, some in each round, after two that warm up. Ends the watches."""
-    steps = {name: [] for name in watches}
-
-    def note(name):
-        steps[name].append(watches[name].step())
-
-    try:
-        in_turn({name: partial(note, name) for name in watches}, rounds, about="layer by layer")
-    finally:
-        for watch in watches.values():
-            watch.stop()
-    return {name: spans[2:] for name, spans in steps.items()}
+    steps: dict[str, list[list[Span]]] = {name: [] for name in watches}
+    calls = {name: warm_up(watch.step) for name, watch in watches.items()}
+    for _ in trange(rounds, desc="layer by layer", unit="round", disable=None, leave=False):
+        for name, watch in watches.items():
+            steps[name] += [watch.step() for _ in range(calls[name])]
+    for watch in watches.values():
+        watch.stop()
+    return steps
 
 
 def seconds_by_row(spans: list[Span]) -> dict[Part, float]:

@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from tqdm import tqdm
 
 from tinyalex.bench import spans
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.spans import Span
-from tinyalex.bench.timing import Spread, in_turn
+from tinyalex.bench.timing import Runner, Seconds, Spread, in_turn
 from tinyalex.bench.work import Part
 from tinyalex.bench.workload import Workload
 from tinyalex.support.errors import UserError
 
-MODES = ("training", "inference")
 OURS, FLOOR = "tinyalex", "floor: the products alone"
 VARIANTS = {
     "eager": "PyTorch",
@@ -31,14 +31,14 @@ ON_GPU = ("channels_last", "tuned")
 class Result:
     """What the rounds gave.
 
-    seconds: of a batch, by (who, mode), round by round; who: `OURS`, `FLOOR`, or of `VARIANTS`.
+    seconds: see `timing.in_turn`; who: `OURS`, `FLOOR`, or of `VARIANTS`.
     steps: the spans of training steps. floors: the least seconds of each row and pass, by the name
     of what limits them. absent: peers that could not run, and why. memory: bytes, by who and what.
     limits: of a GPU, see `gpu.limits`.
     """
 
     workload: Workload
-    seconds: dict[tuple[str, str], list[float]]
+    seconds: Seconds
     steps: list[list[Span]]
     floors: dict[str, dict[Part, Spread]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -48,10 +48,6 @@ class Result:
     @property
     def contenders(self) -> list[str]:
         return list(dict.fromkeys(who for who, _ in self.seconds))
-
-    def rate(self, who: str, mode: str) -> Spread:
-        """Pictures a second."""
-        return Spread.of(self.workload.batch_size / spent for spent in self.seconds[who, mode])
 
     def speed_against(self, who: str, mode: str) -> Spread:
         """Our speed divided by theirs, within each round: above 1 we are faster."""
@@ -71,20 +67,15 @@ class Result:
 def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Result:
     """Everything that takes time, in turn. Variants of PyTorch that cannot run here are noted."""
     peers, absent = _peers(variants, workload)
-    runners, watches = {OURS: workload}, {OURS: spans.watch_step(workload)}
+    runners: dict[str, Runner] = {OURS: workload}
+    watches = {OURS: spans.watch_step(workload)}
     if not workload.on_gpu:
         runners[FLOOR] = floor = Floor(workload.network, workload.batch_size)
         watches[FLOOR] = spans.watch_floor(floor)
     runners |= peers
-
-    def wait():
-        for runner in (workload, *peers.values()):
-            runner.wait()
-
     steps = spans.watched_steps(watches, rounds)
-    seconds = in_turn({(who, mode): call for who, runner in runners.items()
-                       for mode, call in zip(MODES, (runner.train, runner.infer), strict=True)},
-                      rounds, wait)
+    seconds = in_turn({who: partial(nullcontext, runner) for who, runner in runners.items()},
+                      rounds)
     result = Result(workload, seconds, steps[OURS], absent=absent)
     if FLOOR in steps:
         result.floors["floor"] = spans.spreads([*map(spans.seconds_by_row, steps[FLOOR])])

@@ -1,14 +1,12 @@
 """The speed against one thing that changes: batch size, cores, pictures' size, towers."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from tqdm import tqdm
-
-from tinyalex.bench.speed import MODES
-from tinyalex.bench.tables import Row, milliseconds, row, with_spread
-from tinyalex.bench.timing import Spread, seconds, warm_up
+from tinyalex.bench.tables import speed_cells, with_spread
+from tinyalex.bench.timing import Seconds, Spread, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice, Devices, available_cores
 from tinyalex.run import presets
@@ -30,9 +28,6 @@ class Point:
     batch_size: int
     towers: int | None = None
     side: int | None = None
-
-
-Seconds = dict[Point, dict[str, list[float]]]  # a picture, by mode, round by round
 
 
 def _batches(preset: str, batch_size: int, devices: Devices) -> list[Point]:
@@ -73,59 +68,37 @@ def _cores(devices: Devices) -> tuple[int, ...]:
 
 
 def measure(preset: str, points: list[Point], rounds: int) -> Seconds:
-    """Seconds that a picture takes at each point. One whose network cannot be built is left out.
-
-    The points come in turn, and each network is built anew for its turn: several would not fit into
-    memory together.
-    """
-    spent: Seconds = {point: {mode: [] for mode in MODES} for point in points}
-    with tqdm(total=rounds * len(points), desc="measuring", unit="run", disable=None,
-              leave=False) as bar:
-        for i in range(rounds):
-            for point in points[:: -1 if i % 2 else 1]:
-                try:
-                    for mode, batch in zip(MODES, _visit(preset, point), strict=True):
-                        spent[point][mode].append(batch / point.batch_size)
-                except UserError:
-                    spent.pop(point, None)
-                bar.update()
-    return spent
+    """By the labels of the points. Each network is built anew when it is its turn: several would
+    not fit into memory together."""
+    return in_turn({point.label: partial(_visit, preset, point) for point in points}, rounds,
+                   fresh=True)
 
 
-def _visit(preset: str, point: Point) -> tuple[float, float]:
-    """Seconds for a batch, in training and in inference."""
-    with ExitStack() as closing:
-        devices = [CpuDevice(f"cpu{i}", cores) for i, cores in enumerate(point.cores)]
+@contextmanager
+def _visit(preset: str, point: Point) -> Iterator[Workload]:
+    devices = [CpuDevice(f"cpu{i}", cores) for i, cores in enumerate(point.cores)]
+    try:
+        yield Workload(preset, devices, point.batch_size, point.towers, point.side)
+    finally:
         for device in devices:
-            closing.callback(device.close)
-        workload = Workload(preset, devices, point.batch_size, point.towers, point.side)
-        return (seconds(workload.train, warm_up(workload.train)),
-                seconds(workload.infer, warm_up(workload.infer)))
+            device.close()
 
 
-def rate(seconds: list[float]) -> Spread:
-    """Pictures a second."""
-    return Spread.of(1 / spent for spent in seconds)
+def fits(preset: str, point: Point) -> bool:
+    """Whether there is such a network: some are too deep for small pictures."""
+    recipe = presets.get(preset)
+    try:
+        recipe.network(towers=point.towers or recipe.towers, side=point.side)
+    except UserError:
+        return False
+    return True
 
 
-def table(sweep: str, seconds: Seconds) -> str:
-    """A line a point: images/s, milliseconds a picture, and how many times as fast as the first
+def table(seconds: Seconds, mode: str) -> str:
+    """A line a point: milliseconds a picture, images/s, and how many times as fast as the first
     point, compared within each round."""
-    rows = [(sweep, "training images/s", "ms a picture", "× the first", "inference images/s",
-             "ms a picture", "× the first")]
-    first = next(iter(seconds.values()))
-    for point, modes in seconds.items():
-        cells = []
-        for mode, spent in modes.items():
-            times = Spread.ratio(first[mode], spent).median
-            cells += [with_spread(rate(spent)), milliseconds(Spread.of(spent).median),
-                      f"{times:.2f}"]
-        rows.append((point.label, *cells))
-    return align(rows, total=False)
-
-
-def csv_rows(seconds: Seconds) -> list[Row]:
-    return [row(point.label, mode, *figure) for point, modes in seconds.items()
-            for mode, spent in modes.items()
-            for figure in (("speed", "images/s", rate(spent)),
-                           ("time a picture", "ms", Spread.of(spent), 1000))]
+    rows = {who: spent for (who, of), spent in seconds.items() if of == mode}
+    first = next(iter(rows.values()))
+    return align([(mode, "ms a picture", "images/s", "× the first"),
+                  *((who, *speed_cells(spent), with_spread(Spread.ratio(first, spent), 2))
+                    for who, spent in rows.items())], total=False)

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from tinyalex.bench.timing import Spread
+from tinyalex.bench.timing import Seconds, Spread
 from tinyalex.support.files import replacing
 
 COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
@@ -21,6 +21,23 @@ def with_spread(spread: Spread, digits: int | None = None) -> str:
         digits = 0 if spread.median >= 1000 else 1
     return "{:,.{d}f} ({:,.{d}f}–{:,.{d}f})".format(
         spread.median, spread.low, spread.high, d=digits)
+
+
+def rate(seconds: list[float]) -> Spread:
+    """Pictures a second."""
+    return Spread.of(1 / spent for spent in seconds)
+
+
+def speed_cells(seconds: list[float], pictures: int = 1) -> tuple[str, str]:
+    """Milliseconds that so many pictures take, and pictures a second."""
+    return milliseconds(pictures * Spread.of(seconds).median), with_spread(rate(seconds))
+
+
+def speed_rows(seconds: Seconds) -> list[Row]:
+    """Rows of COLUMNS: how long each contender takes, and how fast it is."""
+    rows = [row(*key, "time a picture", "ms", Spread.of(spent), 1000)
+            for key, spent in seconds.items()]
+    return rows + [row(*key, "speed", "images/s", rate(spent)) for key, spent in seconds.items()]
 
 
 def row(name: str, part: str, quantity: str, unit: str, spread: Spread | float,

@@ -6,17 +6,31 @@ runs in turn, round by round, and is compared within each round: a slow minute t
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
 from time import perf_counter
-from typing import TypeVar
+from typing import Protocol
 
 from tqdm import tqdm
 
 AT_LEAST = 0.2  # seconds that one measurement takes; what is shorter is repeated
+MODES = ("training", "inference")
 
-Key = TypeVar("Key")
+
+class Runner(Protocol):
+    """What is measured. train, infer: start one step, or one batch; wait: until all started is
+    done, which on a GPU is later."""
+
+    batch_size: int
+
+    def train(self) -> object: ...
+    def infer(self) -> object: ...
+    def wait(self) -> object: ...
+
+
+Seconds = dict[tuple[str, str], list[float]]  # that a picture took, by (who, mode), round by round
 
 
 @dataclass(frozen=True)
@@ -38,26 +52,25 @@ class Spread:
         return cls.of(a / b for a, b in zip(above, below, strict=True))
 
 
-def in_turn(contenders: dict[Key, Callable[[], object]], rounds: int,
-            wait: Callable[[], object] = lambda: None, about: str = "measuring",
-            ) -> dict[Key, list[float]]:
-    """Call each of the contenders, then each again, `rounds` times. Returns, for each of them, the
-    seconds that one call took, round by round.
+def in_turn(contenders: dict[str, Callable[[], AbstractContextManager[Runner]]], rounds: int,
+            fresh: bool = False) -> Seconds:
+    """Let each of the contenders train and infer, then each again, `rounds` times.
 
-    Two calls beforehand warm up, and show how often one must be called to take `AT_LEAST` seconds.
-    Every other round goes backwards, so that nobody always comes after the same one. wait: returns
-    when all is done that the calls have started, where they return before that.
+    Whoever comes for the first time, or is `fresh` each time, warms up. Every other round goes
+    backwards, so that nobody always comes after the same one.
     """
-    calls, spent = {}, {key: [] for key in contenders}
-    with tqdm(total=(rounds + 1) * len(contenders), desc="warming up", unit="run", disable=None,
+    spent: Seconds = {(who, mode): [] for who in contenders for mode in MODES}
+    calls: dict[tuple[str, str], int] = {}
+    with tqdm(total=rounds * len(contenders), desc="measuring", unit="run", disable=None,
               leave=False) as bar:
-        for key, call in contenders.items():
-            calls[key] = warm_up(call, wait)
-            bar.update()
-        bar.set_description(about)
         for i in range(rounds):
-            for key in list(contenders)[:: -1 if i % 2 else 1]:
-                spent[key].append(seconds(contenders[key], calls[key], wait))
+            for who in list(contenders)[:: -1 if i % 2 else 1]:
+                with contenders[who]() as runner:
+                    for mode, call in zip(MODES, (runner.train, runner.infer), strict=True):
+                        if (who, mode) not in calls or fresh:
+                            calls[who, mode] = warm_up(call, runner.wait)
+                        batch = seconds(call, calls[who, mode], runner.wait)
+                        spent[who, mode].append(batch / runner.batch_size)
                 bar.update()
     return spent
 
@@ -68,8 +81,7 @@ def warm_up(call: Callable[[], object], wait: Callable[[], object] = lambda: Non
     return max(1, ceil(AT_LEAST / seconds(call, 1, wait)))
 
 
-def seconds(call: Callable[[], object], times: int = 1,
-            wait: Callable[[], object] = lambda: None) -> float:
+def seconds(call: Callable[[], object], times: int, wait: Callable[[], object]) -> float:
     """How long one call takes, on the average of so many in a row."""
     wait()
     start = perf_counter()
