@@ -19,40 +19,6 @@ from tinyalex.layers import Conv2D, LocalResponseNorm
 from tinyalex.optim import SGD
 
 
-def numbers(*shape):
-    return np.random.default_rng(sum(shape)).standard_normal(shape, np.float32)
-
-
-@pytest.mark.parametrize(("K", "S", "P", "side"), [(5, 1, (2, 2), 9), (11, 4, (0, 3), 32),
-                                                   (3, 2, (0, 0), 7)])
-def test_the_plain_columns_are_the_fast_ones(K, S, P, side):
-    places = (side + sum(P) - K) // S + 1
-    x, cols = numbers(2, side, side, 3), numbers(2, places, places, K, K, 3)
-    outs = np.empty_like(cols), np.empty_like(cols)
-    kernels.im2col(x, (K, K), S, P, outs[0])
-    measures.im2col_by_numbers(x, (K, K), S, P, outs[1])
-    np.testing.assert_array_equal(*outs)
-    outs = np.empty_like(x), np.empty_like(x)
-    kernels.col2im(cols, S, P, outs[0])
-    measures.col2im_by_places(cols, S, P, outs[1])
-    np.testing.assert_allclose(*outs, rtol=1e-5, atol=1e-5)
-
-
-def test_the_plain_pooling_and_window_sums_are_the_fast_ones():
-    x = np.maximum(numbers(2, 7, 7, 6), 0)  # with equal zeros
-    results = []
-    for pool in (kernels.max_pool, measures.max_pool_by_places):
-        y, where = np.empty((2, 3, 3, 6), np.float32), np.empty((2, 3, 3, 6), np.uint8)
-        pool(x, (3, 3), 2, y, where)
-        results.append((y, where))
-    for fast, plain in zip(*results, strict=True):
-        np.testing.assert_array_equal(fast, plain)
-    sums = np.empty_like(x), np.empty_like(x)
-    kernels.window_sum(x, 5, sums[0])
-    measures.window_sum_by_additions(x, 5, sums[1])
-    np.testing.assert_allclose(*sums, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", measures.MEASURES)
 def test_without_a_measure_the_network_computes_the_same_and_afterwards_it_has_it(name):
     """The update too; what is taken back must really be taken back, and come again."""

@@ -106,7 +106,7 @@ def _sweep(args: argparse.Namespace, devices: Devices):
     _workload(args, devices)  # for its settings: the sweep needs the memory
     wanted = sweeps.SWEEPS[args.sweep](args.preset, args.batch_size, devices)
     print(f"sweep    {args.sweep}: {'; '.join(point.label for point in wanted)}", flush=True)
-    points = [point for point in wanted if sweeps.fits(args.preset, point)]
+    points = [point for point in wanted if not point.side or sweeps.fits(args.preset, point)]
     for point in wanted:
         if point not in points:
             print(f"{point.label}: not available (the network does not fit such pictures)")

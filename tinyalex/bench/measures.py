@@ -5,16 +5,15 @@ a sentence and a number. Here are the plain forms again: they compute the same.
 """
 
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from unittest.mock import patch
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from threadpoolctl import threadpool_limits
 
-from tinyalex.bench.timing import MODES, Spread, in_turn
+from tinyalex.bench.timing import MODES, Spread, always, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice
 from tinyalex.kernels import numpy as kernels
@@ -55,7 +54,7 @@ def window_sum_by_additions(x, n, y):
 
 
 @contextmanager
-def _attributes(layers: list[Layer], **values) -> Iterator[None]:
+def _attributes(layers: Iterable[Layer], **values) -> Iterator[None]:
     with ExitStack() as stack:
         for layer in layers:
             stack.enter_context(patch.multiple(layer, **values))
@@ -126,7 +125,7 @@ def measure(workload: Workload, name: str, rounds: int) -> dict[str, Spread]:
             workload.infer()  # what belongs to the other way is not in the cache yet
             yield workload
 
-    spent = in_turn({"all": partial(nullcontext, workload), name: without}, rounds)
+    spent = in_turn({"all": always(workload), name: without}, rounds)
     return {mode: Spread.ratio(spent[name, mode], spent["all", mode]) for mode in MODES}
 
 

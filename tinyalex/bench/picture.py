@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tinyalex.bench import spans, work
-from tinyalex.bench.spans import COPIES, WHOLE, Span
+from tinyalex.bench.spans import COPIES, Span
 from tinyalex.bench.speed import OURS, VARIANTS, Result
 from tinyalex.bench.sweeps import Point
 from tinyalex.bench.tables import rate
@@ -142,8 +142,7 @@ def of_step(steps: list[list[Span]], workload: Workload):
                    f"{workload.batch_size} pictures, {workload.precision}")
     axes = figure.subplots()
     for span in step:
-        if span.name != WHOLE:
-            _span(axes, span, spans.length(step))
+        _span(axes, span, spans.length(step))
     _lines(axes, workload.places)
     axes.set_xlim(0, 1000 * spans.length(step))
     axes.set_xlabel("milliseconds")

@@ -29,7 +29,7 @@ from tinyalex.devices import CpuDevice
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 
-COPIES, WHOLE = "copies", "whole"  # copies happen inside of exchanges: they are no row
+COPIES = "copies"  # they happen inside of exchanges: no row
 Device = CpuDevice | CudaDevice
 
 
@@ -52,7 +52,8 @@ class Watch:
 
     def __init__(self, work: Callable[[], object], devices: Sequence[Device]):
         self.work, self.devices = work, list(dict.fromkeys(devices))
-        self._notes, self._wrapped = [], []
+        self._notes: list[tuple] = []
+        self._wrapped: list[tuple[object, str]] = []
 
     def add(self, thing: object, method: str, name: str, part: str,
             row: str = "", devices: Sequence[Device] = ()):
@@ -76,19 +77,17 @@ class Watch:
                 self.add(layer, part, layer.name, part, row(network, layer.name), [layer.device])
 
     def step(self) -> list[Span]:
-        """Do the work once. Returns its spans, and one called `WHOLE` for each device."""
+        """Do the work once. Returns its spans."""
         for device in self.devices:
             device.synchronize()
         self._notes.clear()
         zero = {device: _mark(device) for device in self.devices}
         self.work()
-        notes = [*self._notes,
-                 *((device, WHOLE, WHOLE, "", zero[device], _mark(device)) for device in zero)]
         for device in self.devices:
             device.synchronize()
         return [Span(self.devices.index(device), name, row, part,
                      _between(device, zero[device], start), _between(device, zero[device], end))
-                for device, name, row, part, start, end in notes]
+                for device, name, row, part, start, end in self._notes]
 
     def stop(self):
         for thing, method in self._wrapped:
@@ -152,7 +151,7 @@ def seconds_by_row(spans: list[Span]) -> dict[Part, float]:
     devices = 1 + max(span.device for span in spans)
     spent: dict[Part, float] = defaultdict(float)
     for span in spans:
-        if span.name not in (COPIES, WHOLE):
+        if span.name != COPIES:
             spent[span.row, span.part] += (span.end - span.start) / devices
     return spent
 

@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 from tqdm import tqdm
 
 from tinyalex.bench import spans
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.spans import Span
-from tinyalex.bench.timing import Runner, Seconds, Spread, in_turn
+from tinyalex.bench.timing import Runner, Seconds, Spread, always, in_turn
 from tinyalex.bench.work import Part
 from tinyalex.bench.workload import Workload
 from tinyalex.support.errors import UserError
@@ -74,8 +73,7 @@ def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Re
         watches[FLOOR] = spans.watch_floor(floor)
     runners |= peers
     steps = spans.watched_steps(watches, rounds)
-    seconds = in_turn({who: partial(nullcontext, runner) for who, runner in runners.items()},
-                      rounds)
+    seconds = in_turn({who: always(runner) for who, runner in runners.items()}, rounds)
     result = Result(workload, seconds, steps[OURS], absent=absent)
     if FLOOR in steps:
         result.floors["floor"] = spans.spreads([*map(spans.seconds_by_row, steps[FLOOR])])
@@ -92,7 +90,9 @@ def load_peer():
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is loaded
     try:
         from tinyalex.bench import peer
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise UserError("--against torch: PyTorch is not installed",
                         'pip install -e ".[peers]" installs it.') from None
     return peer

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tinyalex.bench.tables import speed_cells, with_spread
+from tinyalex.bench.tables import speed_cells
 from tinyalex.bench.timing import Seconds, Spread, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice, Devices, available_cores
@@ -88,7 +88,7 @@ def fits(preset: str, point: Point) -> bool:
     """Whether there is such a network: some are too deep for small pictures."""
     recipe = presets.get(preset)
     try:
-        recipe.network(towers=point.towers or recipe.towers, side=point.side)
+        recipe.network(towers=recipe.towers, side=point.side)
     except UserError:
         return False
     return True
@@ -100,5 +100,5 @@ def table(seconds: Seconds, mode: str) -> str:
     rows = {who: spent for (who, of), spent in seconds.items() if of == mode}
     first = next(iter(rows.values()))
     return align([(mode, "ms a picture", "images/s", "× the first"),
-                  *((who, *speed_cells(spent), with_spread(Spread.ratio(first, spent), 2))
+                  *((who, *speed_cells(spent), f"{Spread.ratio(first, spent).median:.2f}")
                     for who, spent in rows.items())], total=False)

@@ -6,7 +6,7 @@ runs in turn, round by round, and is compared within each round: a slow minute t
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -52,8 +52,15 @@ class Spread:
         return cls.of(a / b for a, b in zip(above, below, strict=True))
 
 
-def in_turn(contenders: dict[str, Callable[[], AbstractContextManager[Runner]]], rounds: int,
-            fresh: bool = False) -> Seconds:
+Contender = Callable[[], AbstractContextManager[Runner]]  # makes a runner ready for its turn
+
+
+def always(runner: Runner) -> Contender:
+    """A contender that stays ready."""
+    return lambda: nullcontext(runner)
+
+
+def in_turn(contenders: dict[str, Contender], rounds: int, fresh: bool = False) -> Seconds:
     """Let each of the contenders train and infer, then each again, `rounds` times.
 
     Whoever comes for the first time, or is `fresh` each time, warms up. Every other round goes

@@ -1,6 +1,6 @@
 """What is measured: a network, one batch of made-up pictures, and an update."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Resident:
     """A batch that lies on the devices already, so that its way there is not measured. A network
     takes it as it takes `Crops`, and finds nothing left to do."""
 
-    def __init__(self, batch: np.ndarray, devices: Sequence[CudaDevice]):
+    def __init__(self, batch: np.ndarray, devices: Iterable[CudaDevice]):
         self.shape, self.copies = batch.shape, {device: device.put(batch) for device in devices}
 
     def __len__(self) -> int:
@@ -36,7 +36,7 @@ class Workload:
     preset's. precision: "TF32" where GPUs may multiply so, see `gpu.measure`.
     """
 
-    def __init__(self, preset: str, devices: Sequence[CpuDevice | CudaDevice], batch_size: int,
+    def __init__(self, preset: str, devices: Iterable[CpuDevice | CudaDevice], batch_size: int,
                  towers: int | None = None, side: int | None = None, precision: str = "float32"):
         recipe = presets.get(preset)
         self.preset, self.batch_size, self.precision = preset, batch_size, precision
