@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     if machine.problem:
         raise UserError(f"nothing to measure: {machine.problem}", machine.hint)
     args.out.mkdir(parents=True, exist_ok=True)
+    for earlier in args.out.glob("*.csv"):
+        earlier.unlink()  # nothing is to be judged by the figures of another day
     for name, command in commands(args, len(machine.gpus)).items():
         _note(args.out / f"{name}.txt", [sys.executable, "-m", *command])
     lines = "\n".join([*judged(against_torch, args.out), *judged(times_the_cpu, args.out)])
@@ -54,16 +56,18 @@ def commands(args: argparse.Namespace, gpus: int) -> dict[str, list[str]]:
 
     two = "cuda:0,cuda:1" if gpus > 1 else "cuda:0,cuda:0"
     against, cifar = ["--against", "torch"] * _torch_has_cuda(), presets.get("cifar").batch_size
-    free = next(folder for count in range(1, 10_000)
-                if not (folder := args.out / f"run-{count}").exists())
-    return {"info": ["tinyalex.info"]} | (
-        {"tests": ["pytest", "-m", "gpu", str(TESTS)]} if TESTS.is_dir() else {}) | {
+    run = next(folder for count in range(1, 10_000)
+               if not (folder := args.out / f"run-{count}").exists())
+    wanted = {
+        "info": ["tinyalex.info"],
+        "tests": ["pytest", "-m", "gpu", str(TESTS)],
         "one-gpu": bench("one-gpu", "paper", args.batch_size, "cuda:0", *against),
         "two-devices": bench("two-devices", "paper", args.batch_size, two),
-        "train": ["tinyalex.train", "--preset", "tiny", "--devices", "cuda:0", "--out", str(free)],
+        "train": ["tinyalex.train", "--preset", "tiny", "--devices", "cuda:0", "--out", str(run)],
         "cifar-gpu": bench("cifar-gpu", "cifar", cifar, "cuda:0"),
         "cifar-cpu": bench("cifar-cpu", "cifar", cifar, "cpu,cpu"),
     }
+    return {name: wanted[name] for name in wanted if name != "tests" or TESTS.is_dir()}
 
 
 def _torch_has_cuda() -> bool:
@@ -93,7 +97,7 @@ def judged(goal: Callable[[Path], Iterator[str]], folder: Path) -> list[str]:
     """What `goal` says; where it fails, how: the other goals are to be written all the same."""
     try:
         return list(goal(folder))
-    except (OSError, ValueError, KeyError) as error:  # a file that is missing, or not whole
+    except Exception as error:  # a file that is missing or not whole shows in many ways
         return [f"{goal.__name__}: not measured ({type(error).__name__}: "
                 f"{cuda.first_line(error)})"]
 

@@ -54,7 +54,8 @@ class Products:
         self.device.over(count, multiply, chunk)
 
 
-def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room, written: Room):
+def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
+                  written: Room) -> Products:
     """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
     device, (OH, OW, F) = layer.device, layer.output_shape(shape)
     W, places = layer.params["W"].reshape(-1, F), OH * OW
@@ -79,7 +80,8 @@ def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room, wri
     return Products(layer, (N, chunk, forward), (N, chunk_backward, backward))
 
 
-def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room, written: Room):
+def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,
+                    written: Room) -> Products:
     """y = x @ W; dW = x.T @ dy and dx = dy @ W.T."""
     W, device = layer.params["W"], layer.device
     inputs, outputs = W.shape
@@ -97,7 +99,8 @@ def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room, w
     return Products(layer, (outputs, None, forward), (inputs, None, backward))
 
 
-PRODUCTS = {Conv2D: conv_products, Linear: linear_products}
+PRODUCTS: dict[type[Layer], Callable[..., Products]] = {
+    Conv2D: conv_products, Linear: linear_products}
 
 
 class Floor:

@@ -91,7 +91,7 @@ class Peer:
 
 def _place(workload: Workload) -> torch.device:
     """Where PyTorch is to compute, with the workload's precision. UserError where it cannot."""
-    if not workload.on_gpu:
+    if not workload.gpus:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise UserError("--against torch: this PyTorch has no CUDA",
@@ -99,7 +99,7 @@ def _place(workload: Workload) -> torch.device:
     tf32 = workload.precision == "TF32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True  # it tries, at the first step, what is fastest
-    return torch.device("cuda", workload.devices[0].index)
+    return torch.device("cuda", workload.gpus[0].index)
 
 
 def gpu_memory(variant: str, workload: Workload, steps: int = 3) -> int:

@@ -68,7 +68,7 @@ def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Re
     peers, absent = _peers(variants, workload)
     runners: dict[str, Runner] = {OURS: workload}
     watches = {OURS: spans.watch_step(workload)}
-    if not workload.on_gpu:
+    if not workload.gpus:
         runners[FLOOR] = floor = Floor(workload.network, workload.batch_size)
         watches[FLOOR] = spans.watch_floor(floor)
     runners |= peers

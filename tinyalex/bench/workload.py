@@ -44,13 +44,13 @@ class Workload:
             devices=list(devices), towers=towers or recipe.towers, side=side,
             keep=1 - recipe.dropout, init=recipe.init)
         self.devices = list(dict.fromkeys(self.network.devices))
-        self.on_gpu = isinstance(self.devices[0], CudaDevice)
+        self.gpus = [device for device in self.devices if isinstance(device, CudaDevice)]
         self.optimiser = SGD(self.network, RATE, recipe.momentum, recipe.weight_decay)
         rng = np.random.default_rng(0)
         self.x = rng.standard_normal((batch_size, *self.network.input_shape), np.float32)
         self.x *= 64 * recipe.scale
         self.labels = rng.integers(0, self.network.classes, batch_size)
-        self.fed = Resident(self.x, self.devices) if self.on_gpu else self.x
+        self.fed = Resident(self.x, self.gpus) if self.gpus else self.x
 
     def train(self) -> float:
         """One training step; returns the loss."""
