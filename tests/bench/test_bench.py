@@ -363,7 +363,7 @@ def test_what_the_sweeps_go_through(monkeypatch):
     monkeypatch.setattr(sweeps, "available_cores", lambda: 4)
 
     def points(sweep, preset="tiny"):
-        return sweeps.SWEEPS[sweep](preset, 8, [CpuDevice()])
+        return sweeps.points(sweep, preset, 8, [CpuDevice()])
 
     assert [p.batch_size for p in points("batch")] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
     assert [p.cores for p in points("threads")] == [(1,), (2,), (3,), (4,)]
@@ -374,7 +374,7 @@ def test_what_the_sweeps_go_through(monkeypatch):
 
 @pytest.mark.parametrize("sweep", ["towers", "batch"])
 def test_a_sweep_is_drawn(tmp_path, sweep):
-    points = sweeps.SWEEPS[sweep]("tiny", 8, [CpuDevice()])
+    points = sweeps.points(sweep, "tiny", 8, [CpuDevice()])
     seconds = {(point.label, mode): [0.5, 0.25] for point in points for mode in timing.MODES}
     figure = picture.of_sweep(sweep, points, seconds, "made up")
     picture.save(figure, tmp_path / "s.png")

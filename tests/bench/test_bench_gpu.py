@@ -51,7 +51,7 @@ def test_every_layer_is_seen_once_on_its_device(gpus, quick):
 def test_the_least_bytes_of_a_layer_are_those_of_its_arrays():
     network = alexnet.tiny()
     least = work.least_bytes(network, 10)
-    (layer,) = [one for one in network.shapes if one.name == "conv2a"]
+    (layer,) = [layer for layer in network.shapes if layer.name == "conv2a"]
     shape, out = network.shapes[layer]
     x, y, weights = 40 * prod(shape), 40 * prod(out), 4 * costs.parameters(layer)
     assert least["conv2", "forward"] == 2 * (x + y + weights)

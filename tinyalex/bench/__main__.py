@@ -52,7 +52,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, metavar="PNG", help="draw them there")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
-    add("--sweep", choices=list(sweeps.SWEEPS), help="measure against batch sizes 1 to "
+    add("--sweep", choices=list(sweeps.ABOUT), help="measure against batch sizes 1 to "
         f"{sweeps.LARGEST_BATCH}, cores, sizes of the pictures, or numbers of towers")
     add("--measures", nargs="?", const="", metavar="TEXT", type=measures.named, help="take back, "
         "one after the other, what makes the code fast, and see what it gains: all of it, or what "
@@ -104,7 +104,7 @@ def _measure_gpu(args: argparse.Namespace, devices: Devices):
 
 def _sweep(args: argparse.Namespace, devices: Devices):
     _workload(args, devices)  # for its settings: the sweep needs the memory
-    wanted = sweeps.SWEEPS[args.sweep](args.preset, args.batch_size, devices)
+    wanted = sweeps.points(args.sweep, args.preset, args.batch_size, devices)
     print(f"sweep    {args.sweep}: {'; '.join(point.label for point in wanted)}", flush=True)
     points = [point for point in wanted if not point.side or sweeps.fits(args.preset, point)]
     for point in wanted:

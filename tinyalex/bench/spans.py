@@ -47,11 +47,11 @@ class Span:
 
 
 class Watch:
-    """Notes spans while work runs. Nothing in the network changes: methods of its objects are
+    """Notes spans while `call` runs. Nothing in the network changes: methods of its objects are
     wrapped from outside, and `stop` gives them back."""
 
-    def __init__(self, work: Callable[[], object], devices: Sequence[Device]):
-        self.work, self.devices = work, list(dict.fromkeys(devices))
+    def __init__(self, call: Callable[[], object], devices: Sequence[Device]):
+        self.call, self.devices = call, list(dict.fromkeys(devices))
         self._notes: list[tuple] = []
         self._wrapped: list[tuple[object, str]] = []
 
@@ -77,12 +77,12 @@ class Watch:
                 self.add(layer, part, layer.name, part, row(network, layer.name), [layer.device])
 
     def step(self) -> list[Span]:
-        """Do the work once. Returns its spans."""
+        """Call it once. Returns its spans."""
         for device in self.devices:
             device.synchronize()
         self._notes.clear()
         zero = {device: _mark(device) for device in self.devices}
-        self.work()
+        self.call()
         for device in self.devices:
             device.synchronize()
         return [Span(self.devices.index(device), name, row, part,

@@ -1,6 +1,6 @@
 """The speed against one thing that changes: batch size, cores, pictures' size, towers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,41 +30,29 @@ class Point:
     side: int | None = None
 
 
-def _batches(preset: str, batch_size: int, devices: Devices) -> list[Point]:
-    sizes = [2**i for i in range(LARGEST_BATCH.bit_length())]
-    return [Point(f"batch {size}", size, _cores(devices), size) for size in sizes]
-
-
-def _threads(preset: str, batch_size: int, devices: Devices) -> list[Point]:
-    return [Point(f"cpu, {n} core{'s' * (n > 1)}", n, (n,), batch_size)
-            for n in range(1, available_cores() + 1)]
-
-
-def _sides(preset: str, batch_size: int, devices: Devices) -> list[Point]:
-    recipe = presets.get(preset)
-    usual = recipe.network(towers=recipe.towers).input_shape[0]
-    sides = [round(usual * times) for times in SIDES]
-    return [Point(f"{side}×{side}", side, _cores(devices), batch_size, side=side) for side in sides]
-
-
-def _towers(preset: str, batch_size: int, devices: Devices) -> list[Point]:
-    n = available_cores()
-    wanted = [("one tower, 1 core", (1,), 1), (f"one tower, {n} cores", (n,), 1),
-              ("two towers, 1 core", (1,), 2), (f"two towers, one device, {n} cores", (n,), 2),
-              (f"two towers, two devices, {n} cores", (max(1, n // 2),) * 2, 2)]
-    return [Point(label, i, cores, batch_size, towers)
-            for i, (label, cores, towers) in enumerate(wanted)]
-
-
-# What a sweep goes through; what it does not change is as given.
-SWEEPS: dict[str, Callable[[str, int, Devices], list[Point]]] = {
-    "batch": _batches, "threads": _threads, "side": _sides, "towers": _towers}
 ABOUT = {"batch": "against the batch size", "threads": "against the cores of one device",
          "side": "against the size of the pictures", "towers": "with one tower and two"}
 
 
-def _cores(devices: Devices) -> tuple[int, ...]:
-    return tuple(device.cores for device in devices)
+def points(sweep: str, preset: str, batch_size: int, devices: Devices) -> list[Point]:
+    """What a sweep goes through; what it does not change is as given."""
+    as_placed, n = tuple(device.cores for device in devices), available_cores()
+    if sweep == "batch":
+        sizes = [2**i for i in range(LARGEST_BATCH.bit_length())]
+        return [Point(f"batch {size}", size, as_placed, size) for size in sizes]
+    if sweep == "threads":
+        return [Point(f"cpu, {cores} core{'s' * (cores > 1)}", cores, (cores,), batch_size)
+                for cores in range(1, n + 1)]
+    if sweep == "side":
+        recipe = presets.get(preset)
+        usual = recipe.network(towers=recipe.towers).input_shape[0]
+        sides = [round(usual * times) for times in SIDES]
+        return [Point(f"{side}×{side}", side, as_placed, batch_size, side=side) for side in sides]
+    towers = [("one tower, 1 core", (1,), 1), (f"one tower, {n} cores", (n,), 1),
+              ("two towers, 1 core", (1,), 2), (f"two towers, one device, {n} cores", (n,), 2),
+              (f"two towers, two devices, {n} cores", (max(1, n // 2),) * 2, 2)]
+    return [Point(label, i, cores, batch_size, count)
+            for i, (label, cores, count) in enumerate(towers)]
 
 
 def measure(preset: str, points: list[Point], rounds: int) -> Seconds:
