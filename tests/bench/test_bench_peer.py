@@ -5,19 +5,23 @@ both towers, alpha divided twice, or dropout rescaled, PyTorch computes somethin
 same time. So scores and all gradients are compared, number by number, with our weights in it.
 """
 
+import contextlib
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
-import tinyalex.bench.__main__ as bench
 from tinyalex.architectures import alexnet
-from tinyalex.bench import peer, timing
+from tinyalex.bench import speed
 from tinyalex.bench.workload import Workload
+from tinyalex.convert.layout import wholes
 from tinyalex.devices import HOST
 from tinyalex.layers import AveragePool2D, Flatten, Linear, LocalResponseNorm
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
 
 torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install -e ".[peers]"')
+peer = speed.load_peer()
 
 
 def with_strong_lrn(network: Network) -> Network:
@@ -46,14 +50,25 @@ def test_scores_and_gradients_agree(name, tuned):
     loss, dscores = network.loss_and_gradient(scores, labels)
     network.backward(dscores)
 
-    module = peer.translate(network, tuned)
+    module = peer.translate(network, own_lrn=tuned)
     theirs = module(torch.from_numpy(x).permute(0, 3, 1, 2))
     their_loss = torch.nn.CrossEntropyLoss()(theirs, torch.from_numpy(labels))
     their_loss.backward()
     close(theirs.detach().numpy(), scores)
     assert their_loss.item() == pytest.approx(loss, rel=1e-4)
-    for mine, given in zip(module.parameters(), peer.arrays(network, "grads"), strict=True):
+    for mine, given in zip(module.parameters(), arrays(network, "grads"), strict=True):
         close(mine.grad.numpy(), given)
+
+
+def arrays(network: Network, kind: str) -> list[np.ndarray]:
+    """The network's "params" or "grads" in PyTorch's order and layout."""
+    joined = []
+    with contextlib.ExitStack() as stack:
+        for whole in wholes(network, 1.0):
+            for part in whole.parts:
+                stack.enter_context(patch.object(part, "params", getattr(part, kind)))
+            joined += whole.join()
+    return joined
 
 
 def close(theirs, ours):
@@ -61,18 +76,8 @@ def close(theirs, ours):
     assert np.abs(theirs - ours).max() < 1e-3 * np.abs(ours).max()
 
 
-def test_dropout_rescales_nothing_in_training_and_counts_by_keep_in_the_test():
-    network = alexnet.tiny(keep=0.25)
-    dropout = [module for module in peer.translate(network) if hasattr(module, "keep")]
-    x = torch.ones(1, 10_000)
-    for module in dropout:
-        y = module.train()(x)
-        assert set(y.unique().tolist()) == {0.0, 1.0} and 0.2 < y.mean() < 0.3
-        assert (module.eval()(x) == 0.25).all()
-    assert len(dropout) == 2
-
-
-def test_scores_of_the_test_agree_with_dropout():
+def test_scores_at_test_time_agree_with_dropout():
+    """Ours multiplies by keep, PyTorch's has divided by it in training: the weights make up."""
     network, x = alexnet.tiny(keep=0.5), np.ones((2, 56, 56, 3), np.float32)
     module = peer.translate(network).eval()
     with torch.inference_mode():
@@ -80,22 +85,20 @@ def test_scores_of_the_test_agree_with_dropout():
 
 
 @pytest.mark.parametrize("variant", ["eager", "channels_last", "tuned"])
-def test_a_step_moves_the_weights_as_ours_does(variant, monkeypatch):
-    for module in (peer, bench.peer):
-        monkeypatch.setattr(module, "RATE", 0.01)
+def test_a_step_moves_the_weights_as_ours_does(variant):
     workload = Workload("tiny", [HOST], 4)
     for layer in workload.network.shapes:
         if hasattr(layer, "keep"):
             layer.keep = 1
     workload.optimiser.lr = 0.01
-    one = peer.Peer(variant, workload, cores=1)
-    before = [p.detach().numpy().copy() for p in one.module.parameters()]
+    theirs = peer.Peer(variant, workload)
+    before = [p.detach().numpy().copy() for p in theirs.module.parameters()]
     for _ in range(2):
-        assert one.train() == pytest.approx(workload.train(), rel=1e-3)
-    after = peer.arrays(workload.network, "params")
-    for mine, start, given in zip(one.module.parameters(), before, after, strict=True):
+        assert theirs.train().item() == pytest.approx(workload.train(), rel=1e-3)
+    after = arrays(workload.network, "params")
+    for mine, start, given in zip(theirs.module.parameters(), before, after, strict=True):
         close(mine.detach().numpy() - start, given - start)
-    close(one.infer().numpy(), workload.infer())
+    close(theirs.infer().numpy(), workload.infer())
 
 
 def test_a_layer_without_a_counterpart_is_named():
@@ -105,7 +108,7 @@ def test_a_layer_without_a_counterpart_is_named():
         peer.translate(network)
 
 
-def test_a_variant_that_fails_becomes_a_line_and_the_others_are_measured(monkeypatch):
+def test_a_variant_that_fails_becomes_a_line_and_the_others_are_measured(quick, monkeypatch):
     def fails(module):
         def forward(x):
             raise RuntimeError("no C++ compiler found\nlong story")
@@ -113,7 +116,6 @@ def test_a_variant_that_fails_becomes_a_line_and_the_others_are_measured(monkeyp
         return module
 
     monkeypatch.setattr(torch, "compile", fails)
-    monkeypatch.setattr(timing, "AT_LEAST", 0)
-    result = bench.measure(Workload("tiny", [HOST], 2), 1, peers=("eager", "compile"))
-    assert result.contenders()[2:] == ["eager"]
+    result = speed.measure(Workload("tiny", [HOST], 2), 1, ("eager", "compile"))
+    assert result.contenders[2:] == ["eager"]
     assert result.absent == {"compile": "torch.compile failed: RuntimeError: no C++ compiler found"}

@@ -2,15 +2,15 @@
 
     timing.py     what is compared runs in turn; medians, and how far the rounds lie apart
     workload.py   a network, a batch, an update: what is measured
-    layers.py     where the time of a step goes, layer by layer, and what work is done in it
+    work.py       the rows of a step, and what has to be done in each: arithmetic and bytes
     floor.py      the matrix products of a step and nothing else: no network on them can be faster
+    spans.py      when what was at work on which device; where the time of a step goes
     peer.py       the same network in PyTorch
-    memory.py     what a process has in memory
-    measures.py   what each twist of the fast code gains
+    speed.py      all of these together; gpu.py: on GPUs, with their own floors, float32 and TF32
     sweeps.py     the speed against batch size, cores, pictures' size, and number of towers
-    report.py     tables and CSV
-    picture.py    the picture
-    spans.py      when what was at work on which device; timeline.py draws it
-    gpu.py        all of this on GPUs: events, the GPU's own floors, float32 and TF32
-    everything.py one command for all that wants measuring on a machine with a GPU
+    measures.py   what each twist of the fast code gains
+    memory.py     what a process has in memory
+    tables.py     figures as text and as CSV; report.py: those of `speed`; picture.py: pictures
+    timeline.py   a command: the picture of one step
+    everything.py a command: all that wants measuring on a machine with a GPU
 """

@@ -1,15 +1,16 @@
 """python -m tinyalex.bench: measure the speed of a network; see --help."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from tinyalex.bench import gpu, layers, measures, memory, peer, picture, report, sweeps
-from tinyalex.bench.floor import Floor
-from tinyalex.bench.report import OURS, Result
-from tinyalex.bench.timing import Clock, in_turn
+from tinyalex.bench import gpu, measures, memory, picture, report, speed, sweeps
+from tinyalex.bench.speed import OURS, VARIANTS
+from tinyalex.bench.tables import COLUMNS, row, speed_rows, with_spread, write_csv
+from tinyalex.bench.timing import MODES
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import presets
@@ -19,26 +20,24 @@ from tinyalex.support.text import megabytes
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.bench`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.bench`; argv without the program's name."""
     args = _parse(argv)
-    recipe = presets.get(args.preset)
-    on_gpu = parse_placement(args.devices, recipe.towers)[0] != "cpu"
+    towers = presets.get(args.preset).towers
+    on_gpu = parse_placement(args.devices, towers)[0] != "cpu"
     for path in filter(None, (args.csv, args.out)):
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}", "make it first.")
     if args.against:
-        peer.load_torch()
-    if on_gpu:
-        return gpu.bench(args)
-    if args.sweep:
-        return _sweep(args)
-    mode = (_memory_of if args.memory_of else _watch_memory if args.memory
-            else _measures if args.measures else _measure)
-    with Devices(args.devices, recipe.towers) as devices:
-        return mode(args, devices)
+        speed.load_peer()
+    if on_gpu and args.mode is not _measure:
+        raise UserError("--sweep, --measures, --memory and --memory-of measure the CPU",
+                        "leave them out, or name --devices cpu,cpu.")
+    with Devices(args.devices, towers) as devices:
+        (_measure_gpu if on_gpu else args.mode)(args, devices)
+    return 0
 
 
-def _parse(argv):
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.bench",
         description="Measure how fast a network trains and infers on made-up pictures: layer by "
@@ -51,137 +50,100 @@ def _parse(argv):
     add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
     add("--csv", type=Path, metavar="FILE", help="write all figures there")
     add("--out", type=Path, metavar="PNG", help="draw them there")
-    modes = parser.add_mutually_exclusive_group()
-    add = modes.add_argument
+    add = parser.add_mutually_exclusive_group().add_argument
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
-    add("--sweep", choices=list(sweeps.SWEEPS), help="measure against batch sizes 1 to "
+    add("--sweep", choices=list(sweeps.ABOUT), help="measure against batch sizes 1 to "
         f"{sweeps.LARGEST_BATCH}, cores, sizes of the pictures, or numbers of towers")
-    add("--measures", action="store_true", help="take back, one after the other, what makes the "
-        "code fast, and see what it gains")
+    add("--measures", nargs="?", const="", metavar="TEXT", type=measures.named, help="take back, "
+        "one after the other, what makes the code fast, and see what it gains: all of it, or what "
+        "has this text in its name")
     add("--memory", type=number(int, 2), metavar="STEPS", help="take so many training steps and "
         "watch what the process has in memory")
-    add("--memory-of", choices=["ours", *peer.VARIANTS], help="print, as JSON, what this one has "
+    add("--memory-of", choices=["ours", *VARIANTS], help="print, as JSON, what this one has "
         "in memory in training; it has the process to itself")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    modes = {"sweep": _sweep, "measures": _measures, "memory": _watch_memory,
+             "memory_of": _memory_of}
+    args.mode = next((modes[name] for name in modes if getattr(args, name) is not None), _measure)
+    return args
 
 
-def _measure(args, devices: Devices) -> int:
+def _workload(args: argparse.Namespace, devices: Devices) -> Workload:
     workload = Workload(args.preset, devices, args.batch_size)
-    print(report.settings(args.preset, workload.network, args.batch_size, devices),
-          flush=True)
-    result = measure(workload, args.rounds, peers=peer.VARIANTS if args.against else ())
-    who = [name for name in result.contenders() if name in peer.VARIANTS]
-    for name in tqdm([OURS, *who], "memory", unit="process", disable=None, leave=False):
-        result.memory[name] = memory.of("ours" if name == OURS else name, args.preset,
-                                        args.batch_size, args.devices)
-    _report(result)
-    if args.csv:
-        report.write_csv(report.layer_rows(result), report.COLUMNS, args.csv)
-        print(f"all figures: {args.csv}")
+    print(report.settings(workload), flush=True)
+    return workload
+
+
+def _measure(args: argparse.Namespace, devices: Devices):
+    workload = _workload(args, devices)
+    result = speed.measure(workload, args.rounds, VARIANTS if args.against else ())
+    weighed = [who for who in result.contenders if who in (OURS, *VARIANTS)]
+    for who in tqdm(weighed, "memory", unit="process", disable=None, leave=False):
+        result.memory[who] = memory.of("ours" if who == OURS else who, args.preset,
+                                       args.batch_size, args.devices)
+    print(report.text(result))
+    write_csv(args.csv, report.csv_rows(result))
     if args.out:
-        picture.draw(result, args.out, f"{args.preset} on {_named(devices)}")
-        print(f"as a picture: {args.out}")
-    return 0
+        title = f"{args.preset} on {', '.join(workload.places)}"
+        picture.save(picture.of_speed(result, title), args.out)
 
 
-def measure(workload: Workload, rounds: int, peers=()) -> Result:
-    """Training, inference, the floor and the peers, in turn. Peers that cannot run are noted."""
-    network, clock = workload.network, Clock()
-    floor = Floor(network, workload.batch_size)
-    contenders, absent = {"training": workload.train, "inference": workload.infer,
-                          "floor": floor.train}, {}
-    cores = sum(device.cores for device in dict.fromkeys(network.devices))
-    for variant in tqdm(peers, "building", unit="network", disable=None, leave=False):
-        try:
-            one = peer.Peer(variant, workload, cores)
-        except peer.NotAvailable as why:
-            absent[variant] = why.args[0]
-        else:
-            contenders |= {f"{variant} training": one.train, f"{variant} inference": one.infer}
-    layers.watch(clock, workload, floor)
-    try:
-        return Result(network, workload.batch_size, in_turn(contenders, rounds, clock), absent)
-    finally:
-        clock.stop()
+def _measure_gpu(args: argparse.Namespace, devices: Devices):
+    rows = []
+    for precision in gpu.PRECISIONS:
+        result = gpu.measure(args.preset, devices, args.batch_size, precision, args.rounds,
+                             speed.ON_GPU if args.against else ())
+        print(report.text(result), end="\n\n", flush=True)
+        rows += [(precision, *row) for row in report.csv_rows(result)]
+        if args.out:
+            picture.save(picture.of_step(result.steps, result.workload),
+                         args.out.with_stem(f"{args.out.stem}-{precision.lower()}"))
+        del result  # the next one needs its memory
+    write_csv(args.csv, rows, ("precision", *COLUMNS))
 
 
-def _report(result: Result):
-    print(f"\n{report.layer_table(result)}\n\n{report.work_done(result)}")
-    if ours := result.memory[OURS]:
-        print(f"memory   {megabytes(ours['peak'])} at the peak of training, of them "
-              f"{megabytes(ours['pools'])} of the devices' pools, and "
-              f"{megabytes(ours['before'])} before there was a network")
-    for mode in report.MODES:
-        print(f"\n{report.speed_table(result, mode)}\n"
-              f"{mode} takes {report.with_spread(result.above_floor(mode), 2)} times its floor")
-
-
-def _sweep(args) -> int:
-    wanted = sweeps.points(args.sweep, args.preset, args.batch_size, args.devices)
-    with Devices(args.devices, presets.get(args.preset).towers) as devices:
-        network = Workload(args.preset, devices, 1).network
-        print(report.settings(args.preset, network, args.batch_size, devices))
-        del network  # the sweep needs the memory
-    print(f"sweep    {args.sweep}: {'; '.join(point.label for point in wanted)}\n", flush=True)
-    found = sweeps.measure(args.preset, wanted, args.rounds)
-    print(sweeps.table(args.sweep, found))
+def _sweep(args: argparse.Namespace, devices: Devices):
+    _workload(args, devices)  # for its settings: the sweep needs the memory
+    wanted = sweeps.points(args.sweep, args.preset, args.batch_size, devices)
+    print(f"sweep    {args.sweep}: {'; '.join(point.label for point in wanted)}", flush=True)
+    points = [point for point in wanted if not point.side or sweeps.fits(args.preset, point)]
     for point in wanted:
-        if point not in found:
+        if point not in points:
             print(f"{point.label}: not available (the network does not fit such pictures)")
-    if args.csv:
-        report.write_csv(sweeps.csv_rows(args.sweep, found), sweeps.COLUMNS, args.csv)
-        print(f"all figures: {args.csv}")
+    seconds = sweeps.measure(args.preset, points, args.rounds)
+    for mode in MODES:
+        print(f"\n{sweeps.table(seconds, mode)}")
+    write_csv(args.csv, speed_rows(seconds))
     if args.out:
         title = f"{args.preset}: images/s {sweeps.ABOUT[args.sweep]}"
-        picture.draw_sweep(args.sweep, found, args.out, title)
-        print(f"as a picture: {args.out}")
-    return 0
+        picture.save(picture.of_sweep(args.sweep, points, seconds, title), args.out)
 
 
-def _measures(args, devices: Devices) -> int:
-    workload = Workload(args.preset, devices, args.batch_size)
-    print(report.settings(args.preset, workload.network, args.batch_size, devices), flush=True)
-    found = measures.measure(workload, args.rounds)
-    print(f"\n{measures.table(found)}")
-    if args.csv:
-        report.write_csv(measures.csv_rows(found), measures.COLUMNS, args.csv)
-        print(f"all figures: {args.csv}")
-    return 0
+def _measures(args: argparse.Namespace, devices: Devices):
+    workload = _workload(args, devices)
+    head = measures.line("taken back", *(f"{mode} takes" for mode in MODES))
+    print("", head, "─" * len(head), sep="\n", flush=True)
+    rows = []
+    for name in args.measures:
+        spreads = measures.measure(workload, name, args.rounds)
+        cells = (f"× {with_spread(spreads[mode], 3)}" for mode in MODES)
+        print(measures.line(name, *cells), flush=True)
+        rows += [row(name, mode, "time without it", "times as long", spreads[mode])
+                 for mode in MODES]
+    write_csv(args.csv, rows)
 
 
-def _watch_memory(args, devices: Devices) -> int:
-    workload = Workload(args.preset, devices, args.batch_size)
-    print(report.settings(args.preset, workload.network, args.batch_size, devices))
-    after = memory.watch(workload, args.memory)
+def _watch_memory(args: argparse.Namespace, devices: Devices):
+    after = memory.watch(_workload(args, devices), args.memory)
     print("\nin memory", ", ".join(f"after step {step} {megabytes(after[step - 1])}"
                                    for step in sorted({1, len(after) // 2, len(after)})))
     print(f"at the peak {megabytes(memory.peak())}")
-    if args.csv:
-        report.write_csv([(i, size / 1e6) for i, size in enumerate(after, 1)],
-                         ("step", "MB"), args.csv)
-        print(f"all figures: {args.csv}")
-    return 0
+    write_csv(args.csv, [row("in memory", "training", f"after step {i}", "MB", size / 1e6)
+                         for i, size in enumerate(after, 1)])
 
 
-def _memory_of(args, devices: Devices) -> int:
-    if args.memory_of != "ours":
-        peer.load_torch()
-    before = memory.now()
-    one = workload = Workload(args.preset, devices, args.batch_size)
-    if args.memory_of != "ours":
-        cores = sum(device.cores for device in devices)
-        one = peer.Peer(args.memory_of, workload, cores)
-        del workload
-    memory.forget_peak()
-    for _ in range(memory.STEPS):
-        one.train()
-    pools = sum(device.pool.peak for device in devices)
-    print(json.dumps({"peak": memory.peak(), "before": before, "pools": pools}))
-    return 0
-
-
-def _named(devices: Devices) -> str:
-    return ", ".join(repr(device)[1:-1] for device in devices)
+def _memory_of(args: argparse.Namespace, devices: Devices):
+    print(json.dumps(memory.weigh(args.memory_of, args.preset, args.batch_size, devices)))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ of W for each core in a full connection. What they read lies ready; of what they
 used.
 """
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
 from tinyalex.devices import CpuDevice
-from tinyalex.layers import Conv2D, Linear
+from tinyalex.layers import Conv2D, Layer, Linear
 from tinyalex.network import Network
 
 
@@ -36,70 +37,70 @@ class Room:
         return self.memory[:size].reshape(shape)
 
 
-class ConvProducts:
-    """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
+class Products:
+    """Those of one layer. forward, backward: (how many rows or columns there are to divide, into
+    pieces how large, what to multiply for one piece), see `CpuDevice.over`."""
 
-    def __init__(self, layer: Conv2D, shape: tuple, N: int, read: Room, written: Room):
-        self.name, self.device, self.N = layer.name, layer.device, N
-        self.input_gradient = layer.input_gradient
-        OH, OW, F = layer.output_shape(shape)
-        self.W = layer.params["W"].reshape(-1, F)
-        self.places = OH * OW
-        self.chunk = max(1, self.device.chunk_bytes // (self.places * self.W.shape[0] * 4))
-        self.chunk_backward = max(self.chunk, -(-layer.places // self.places))
-        self.y, self.dy = (room.view(N * self.places, F) for room in (written, read))
-        self.dWs = written.view(self.device.cores, *self.W.shape)
-        rows = min(self.chunk_backward, -(-N // self.device.cores)) * self.places
-        self.cols = [Room(self.device).view(rows, self.W.shape[0])
-                     for _ in range(self.device.cores)]
-
-    def _parts(self, pictures: slice, worker: int):
-        places = slice(pictures.start * self.places, pictures.stop * self.places)
-        return places, self.cols[worker][:places.stop - places.start]
-
-    def forward(self):
-        def some(pictures, worker):
-            places, cols = self._parts(pictures, worker)
-            np.matmul(cols, self.W, out=self.y[places])
-
-        self.device.over(self.N, some, self.chunk)
-
-    def backward(self):
-        def some(pictures, worker):
-            places, cols = self._parts(pictures, worker)
-            np.matmul(cols.T, self.dy[places], out=self.dWs[worker])
-            if self.input_gradient:
-                np.matmul(self.dy[places], self.W.T, out=cols)
-
-        self.device.over(self.N, some, self.chunk_backward)
-
-
-class LinearProducts:
-    """y = x @ W; dW = x.T @ dy and dx = dy @ W.T."""
-
-    def __init__(self, layer: Linear, shape: tuple, N: int, read: Room, written: Room):
+    def __init__(self, layer: Layer, forward: tuple, backward: tuple):
         self.name, self.device = layer.name, layer.device
-        self.W = layer.params["W"]
-        inputs, outputs = self.W.shape
-        self.x, self.dx = read.view(N, inputs), Room(self.device).view(N, inputs)
-        self.dy, self.y = (Room(self.device).view(N, outputs) for _ in range(2))
-        self.dW = written.view(inputs, outputs)
+        self._forward, self._backward = forward, backward
 
     def forward(self):
-        def some(columns, worker):
-            np.matmul(self.x, self.W[:, columns], out=self.y[:, columns])
-
-        self.device.over(self.W.shape[1], some)
+        count, chunk, multiply = self._forward
+        self.device.over(count, multiply, chunk)
 
     def backward(self):
-        def some(rows, worker):
-            np.matmul(self.x.T[rows], self.dy, out=self.dW[rows])
-            np.matmul(self.dy, self.W.T[:, rows], out=self.dx[:, rows])
-
-        self.device.over(self.W.shape[0], some)
+        count, chunk, multiply = self._backward
+        self.device.over(count, multiply, chunk)
 
 
-PRODUCTS = {Conv2D: ConvProducts, Linear: LinearProducts}
+def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
+                  written: Room) -> Products:
+    """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
+    device, (OH, OW, F) = layer.device, layer.output_shape(shape)
+    W, places = layer.params["W"].reshape(-1, F), OH * OW
+    chunk = max(1, device.chunk_bytes // (places * W.shape[0] * 4))
+    chunk_backward = max(chunk, -(-layer.places // places))
+    y, dy = (room.view(N * places, F) for room in (written, read))
+    dWs = written.view(device.cores, *W.shape)
+    most = min(chunk_backward, -(-N // device.cores)) * places
+    all_cols = [Room(device).view(most, W.shape[0]) for _ in range(device.cores)]
+
+    def forward(pictures, worker):
+        rows = slice(pictures.start * places, pictures.stop * places)
+        np.matmul(all_cols[worker][:rows.stop - rows.start], W, out=y[rows])
+
+    def backward(pictures, worker):
+        rows = slice(pictures.start * places, pictures.stop * places)
+        cols = all_cols[worker][:rows.stop - rows.start]
+        np.matmul(cols.T, dy[rows], out=dWs[worker])
+        if layer.input_gradient:
+            np.matmul(dy[rows], W.T, out=cols)
+
+    return Products(layer, (N, chunk, forward), (N, chunk_backward, backward))
+
+
+def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,
+                    written: Room) -> Products:
+    """y = x @ W; dW = x.T @ dy and dx = dy @ W.T."""
+    W, device = layer.params["W"], layer.device
+    inputs, outputs = W.shape
+    x, dx = read.view(N, inputs), Room(device).view(N, inputs)
+    dy, y = (Room(device).view(N, outputs) for _ in range(2))
+    dW = written.view(inputs, outputs)
+
+    def forward(columns, worker):
+        np.matmul(x, W[:, columns], out=y[:, columns])
+
+    def backward(rows, worker):
+        np.matmul(x.T[rows], dy, out=dW[rows])
+        np.matmul(dy, W.T[:, rows], out=dx[:, rows])
+
+    return Products(layer, (outputs, None, forward), (inputs, None, backward))
+
+
+PRODUCTS: dict[type[Layer], Callable[..., Products]] = {
+    Conv2D: conv_products, Linear: linear_products}
 
 
 class Floor:
@@ -110,38 +111,33 @@ class Floor:
     """
 
     def __init__(self, network: Network, N: int):
-        self.network, self.devices, self.towers = network, network.devices, network.towers
-        rooms = {device: (Room(device), Room(device)) for device in self.devices}
+        self.network, self.batch_size = network, N
+        rooms = {device: (Room(device), Room(device)) for device in network.devices}
         self.stages = [[[PRODUCTS[type(layer)](layer, network.shapes[layer][0], N, *rooms[device])
                          for layer in tower if type(layer) in PRODUCTS]
-                        for tower, device in zip(stage, self.devices, strict=True)]
+                        for tower, device in zip(stage, network.devices, strict=True)]
                        for stage in network.stages]
 
     def forward(self):
         for stage in self.stages:
-            self._side_by_side(_forward, stage)
+            self._side_by_side(stage, lambda tower: [layer.forward() for layer in tower])
 
     def backward(self):
         for stage in reversed(self.stages):
-            self._side_by_side(_backward, stage)
+            self._side_by_side(stage, lambda tower: [layer.backward() for layer in tower[::-1]])
 
     def train(self):
-        """The products of a training step. (Those of inference are `forward`.)"""
+        """The products of a training step."""
         self.forward()
         self.backward()
 
-    def _side_by_side(self, work, stage):
+    infer = forward
+
+    def wait(self):
+        """Nothing is left to wait for."""
+
+    def _side_by_side(self, stage: list[list[Products]], work: Callable):
         running = [device.run(work, tower)
-                   for device, tower in zip(self.devices, stage, strict=True)]
-        for one in running:
-            one.result()
-
-
-def _forward(products: list):
-    for one in products:
-        one.forward()
-
-
-def _backward(products: list):
-    for one in reversed(products):
-        one.backward()
+                   for device, tower in zip(self.network.devices, stage, strict=True)]
+        for tower in running:
+            tower.result()

@@ -4,26 +4,21 @@ The fast form of a layer is the plain one with a few twists, each for a reason t
 a sentence and a number. Here are the plain forms again: they compute the same.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from unittest.mock import patch
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
-from tinyalex.bench.report import with_spread
-from tinyalex.bench.timing import Spread, seconds, warm_up
+from tinyalex.bench.timing import MODES, Spread, always, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice
 from tinyalex.kernels import numpy as kernels
-from tinyalex.layers import Conv2D, LocalResponseNorm, ReLU
+from tinyalex.layers import Conv2D, Layer, LocalResponseNorm, ReLU
 from tinyalex.optim import SGD
-from tinyalex.support.text import align
-
-COLUMNS = ("taken back", "training", "lowest", "highest", "inference", "lowest", "highest")
 
 
 def im2col_by_numbers(x, K, S, P, cols):
@@ -58,19 +53,15 @@ def window_sum_by_additions(x, n, y):
         y[..., :-d] += x[..., d:]
 
 
-def power_by_pow(layer, s, out):
-    return np.power(s, layer.beta, out=out)
+@contextmanager
+def _attributes(layers: Iterable[Layer], **values) -> Iterator[None]:
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(patch.multiple(layer, **values))
+        yield
 
 
-def fresh_memory(pool, shape, dtype):
-    return np.empty(shape, dtype)
-
-
-def sum_rows(x, y):
-    np.sum(x, axis=0, out=y)
-
-
-def _biases_then_relus(workload: Workload):
+def _biases_then_relus(workload: Workload) -> AbstractContextManager:
     return patch.object(workload.network, "_before_relus", [])
 
 
@@ -81,90 +72,64 @@ def _relus_into_new_arrays(workload: Workload) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _attributes(layers: list, **values) -> Iterator[None]:
-    with ExitStack() as stack:
-        for layer in layers:
-            for name, value in values.items():
-                stack.enter_context(patch.object(layer, name, value))
-        yield
+# What is done without the measure: a context in which the workload lacks it.
+MEASURES: dict[str, Callable[[Workload], AbstractContextManager]] = {
+    "memory from the system for every array":
+        lambda w: patch.object(type(w.network.devices[0].pool), "empty",
+                               lambda pool, shape, dtype: np.empty(shape, dtype)),
+    "arrays of at most 128 KiB a call":
+        lambda w: patch.object(CpuDevice, "chunk_bytes", 1 << 17),
+    "arrays of 16 MiB a call":
+        lambda w: patch.object(CpuDevice, "chunk_bytes", 1 << 24),
+    "im2col number by number":
+        lambda w: patch.object(kernels, "im2col", im2col_by_numbers),
+    "col2im one place of the kernel after the other":
+        lambda w: patch.object(kernels, "col2im", col2im_by_places),
+    "dW picture by picture":
+        lambda w: patch.object(Conv2D, "places", 1),
+    "a first layer that makes its dx":
+        lambda w: _attributes([tower[0] for tower in w.network.stages[0]], input_gradient=True),
+    "LRN's window sum by additions":
+        lambda w: patch.object(kernels, "window_sum", window_sum_by_additions),
+    "LRN's s**0.75 by np.power":
+        lambda w: patch.object(LocalResponseNorm, "_power",
+                               lambda layer, s, out: np.power(s, layer.beta, out=out)),
+    "max pooling over the 9 places of a window":
+        lambda w: patch.object(kernels, "max_pool", max_pool_by_places),
+    "biases and ReLU one after the other": _biases_then_relus,
+    "the same, ReLU into a new array": _relus_into_new_arrays,
+    "biases' gradients by np.sum":
+        lambda w: patch.object(kernels, "sum_rows", lambda x, y: np.sum(x, axis=0, out=y)),
+    "SGD over whole arrays":
+        lambda w: patch.object(SGD, "PIECE", 1 << 40),
+    "as many BLAS threads a call as cores":
+        lambda w: threadpool_limits(sum(device.cores for device in w.devices), "blas"),
+}
 
 
-def _first_layers(workload: Workload) -> list:
-    return [tower[0] for tower in workload.network.stages[0]]
+def named(text: str) -> list[str]:
+    """An argparse type: the names of the measures that have this text in them."""
+    names = [name for name in MEASURES if text.lower() in name.lower()]
+    if not names:
+        raise ArgumentTypeError(f"no measure has {text!r} in its name; there is "
+                                f"{', '.join(MEASURES)}")
+    return names
 
 
-@dataclass(frozen=True)
-class Measure:
-    """name: what is done without it. without: a context in which the workload lacks it."""
+def measure(workload: Workload, name: str, rounds: int) -> dict[str, Spread]:
+    """How many times as long training and inference take without this measure, compared within
+    each round."""
+    @contextmanager
+    def without() -> Iterator[Workload]:
+        with MEASURES[name](workload):
+            workload.infer()  # what belongs to the other way is not in the cache yet
+            yield workload
 
-    name: str
-    without: Callable[[Workload], object]
-
-
-MEASURES = [
-    Measure("memory from the system for every array",
-            lambda w: patch.object(type(w.network.devices[0].pool), "empty", fresh_memory)),
-    Measure("arrays of at most 128 KiB a call",
-            lambda w: patch.object(CpuDevice, "chunk_bytes", 1 << 17)),
-    Measure("arrays of 16 MiB a call",
-            lambda w: patch.object(CpuDevice, "chunk_bytes", 1 << 24)),
-    Measure("im2col number by number",
-            lambda w: patch.object(kernels, "im2col", im2col_by_numbers)),
-    Measure("col2im one place of the kernel after the other",
-            lambda w: patch.object(kernels, "col2im", col2im_by_places)),
-    Measure("dW picture by picture", lambda w: patch.object(Conv2D, "places", 1)),
-    Measure("a first layer that makes its dx",
-            lambda w: _attributes(_first_layers(w), input_gradient=True)),
-    Measure("LRN's window sum by additions",
-            lambda w: patch.object(kernels, "window_sum", window_sum_by_additions)),
-    Measure("LRN's s**0.75 by np.power",
-            lambda w: patch.object(LocalResponseNorm, "_power", power_by_pow)),
-    Measure("max pooling over the 9 places of a window",
-            lambda w: patch.object(kernels, "max_pool", max_pool_by_places)),
-    Measure("biases and ReLU one after the other", _biases_then_relus),
-    Measure("the same, ReLU into a new array", _relus_into_new_arrays),
-    Measure("biases' gradients by np.sum", lambda w: patch.object(kernels, "sum_rows", sum_rows)),
-    Measure("SGD over whole arrays", lambda w: patch.object(SGD, "PIECE", 1 << 40)),
-    Measure("as many BLAS threads a call as cores",
-            lambda w: threadpool_limits(sum(d.cores for d in set(w.network.devices)), "blas")),
-]
-
-Found = dict[str, dict[str, list[float]]]  # what is taken back; mode; slowdown, round by round
+    spent = in_turn({"all": always(workload), name: without}, rounds)
+    return {mode: Spread.ratio(spent[name, mode], spent["all", mode]) for mode in MODES}
 
 
-def measure(workload: Workload, rounds: int) -> Found:
-    """How many times as long a step takes without each measure as with all, round by round. Right
-    before each, the step with all measures is timed."""
-    found = {one.name: {"training": [], "inference": []} for one in MEASURES}
-    calls = {"training": workload.train, "inference": workload.infer}
-    times = {mode: warm_up(call) for mode, call in calls.items()}
-    with tqdm(total=rounds * len(MEASURES), desc="measuring", unit="run", disable=None,
-              leave=False) as bar:
-        for _ in range(rounds):
-            for one in MEASURES:
-                for mode, call in calls.items():
-                    whole = seconds(call, times[mode])
-                    with one.without(workload):
-                        call()
-                        found[one.name][mode].append(seconds(call, times[mode]) / whole)
-                bar.update()
-    return found
-
-
-def table(found: Found) -> str:
-    """A line for each measure: how many times as long a step takes without it."""
-    rows = [("taken back", "training takes", "inference takes")]
-    for name, modes in found.items():
-        rows.append((name, *("× " + with_spread(Spread.of(modes[mode]), 3)
-                             for mode in ("training", "inference"))))
-    return align(rows, total=False)
-
-
-def csv_rows(found: Found) -> list[tuple]:
-    """For each measure a row of COLUMNS."""
-    rows = []
-    for name, modes in found.items():
-        spreads = [Spread.of(modes[mode]) for mode in ("training", "inference")]
-        rows.append((name, *(v for s in spreads for v in (s.median, s.low, s.high))))
-    return rows
+def line(name: str, *cells: str) -> str:
+    """A line of the table, which is printed as soon as it is there."""
+    width = max(map(len, MEASURES))
+    return "  ".join([name.ljust(width), *(cell.rjust(21) for cell in cells)])

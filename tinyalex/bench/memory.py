@@ -7,14 +7,15 @@ that it prints.
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from tqdm import trange
 
+from tinyalex.bench.speed import load_peer
 from tinyalex.bench.workload import Workload
+from tinyalex.devices import Devices
 from tinyalex.support.errors import UserError
 
 STATUS = Path("/proc/self/status")
@@ -29,12 +30,6 @@ def now() -> int:
 def peak() -> int:
     """The most bytes that it had in memory so far."""
     return _status("VmHWM")
-
-
-def forget_peak():
-    """Let `peak` begin anew, where the system allows it."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _status(name: str) -> int:
@@ -56,13 +51,29 @@ def watch(workload: Workload, steps: int) -> list[int]:
 
 
 def of(who: str, preset: str, batch_size: int, devices: str) -> dict[str, int]:
-    """What `who` ("ours", or one of `peer.VARIANTS`) takes to train, in a process of its own.
-
-    Returns bytes: "peak", the most it had in memory during some steps; "before", what it had before
-    it built the network: Python and the libraries; "pools", what our devices hold of it. Empty
-    where it could not be measured.
+    """What `weigh` gives for `who`, in a process of its own; empty where it could not be measured.
     """
     command = [sys.executable, "-m", "tinyalex.bench", "--memory-of", who, "--preset", preset,
                "--batch-size", str(batch_size), "--devices", devices]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+
+
+def weigh(who: str, preset: str, batch_size: int, devices: Devices) -> dict[str, int]:
+    """What `who` ("ours", or one of `speed.VARIANTS`) takes to train, in a process of its own.
+
+    Returns bytes: "peak", the most it had in memory during some steps; "before", what it had before
+    it built the network: Python and the libraries; "pools", what our devices hold of it.
+    """
+    peer = None if who == "ours" else load_peer()
+    before = now()
+    runner = workload = Workload(preset, devices, batch_size)
+    if peer:
+        runner = peer.Peer(who, workload)
+        del workload
+    with contextlib.suppress(OSError):  # let the peak begin anew, where the system allows it
+        Path("/proc/self/clear_refs").write_text("5")
+    for _ in range(STEPS):
+        runner.train()
+    pools = sum(device.pool.peak for device in devices)
+    return {"peak": peak(), "before": before, "pools": pools}

@@ -3,92 +3,53 @@
 Two towers are one network there: what our towers compute side by side are groups of one
 convolution, and what reads the maps of all towers is a convolution without groups. The maps of
 tower a are the first channels, those of tower b come after them. PyTorch has the channels before
-the pixels, (N, C, H, W), so the rows of the first full connection stand in another order.
+the pixels, (N, C, H, W), and its dropout divides by `keep` in training where ours multiplies by it
+at test time: both is made good in the weights, see `convert.layout`.
 
-PyTorch is imported when it is asked for: nothing else here needs it.
+This module needs PyTorch; `speed.load_peer` imports it where it is asked for.
 """
 
-from __future__ import annotations
-
+import gc
 import logging
-import os
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
-import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
 
-from tinyalex.bench.workload import RATE, Workload
-from tinyalex.layers import (
-    Conv2D,
-    Dropout,
-    Flatten,
-    Layer,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2D,
-    ReLU,
-    SpatialResponseNorm,
-)
+from tinyalex import layers
+from tinyalex.bench.workload import Workload
+from tinyalex.convert.layout import wholes
+from tinyalex.layers import Layer
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
-
-# "tuned" writes the normalisation by hand, since nn.LocalResponseNorm is slow on the CPU.
-VARIANTS = {
-    "eager": "PyTorch",
-    "channels_last": "PyTorch, channels_last",
-    "compile": "PyTorch, channels_last, compiled",
-    "tuned": "PyTorch, channels_last, own LRN",
-    "tuned_compile": "PyTorch, channels_last, own LRN, compiled",
-}
 
 
 class NotAvailable(UserError):
     """A variant that this installation of PyTorch cannot run, and why."""
 
 
-def load_torch():
-    """PyTorch; UserError where it is not installed.
-
-    Its threads spin while they wait for each other. Where other programmes want the cores too, the
-    thread that is waited for cannot run meanwhile, and a step takes ten times as long and more. So
-    they are told to sleep instead, unless OMP_WAIT_POLICY says otherwise.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is loaded
-    try:
-        import torch
-    except ImportError:
-        raise UserError("--against torch: PyTorch is not installed",
-                        'pip install -e ".[peers]" installs it.') from None
-    return torch
-
-
 class Peer:
-    """A variant of PyTorch with the workload's network, weights, batch and recipe, on so many
-    cores. NotAvailable where it cannot run here."""
+    """A variant of PyTorch (see `speed.VARIANTS`) with the workload's network, weights, batch and
+    recipe, on as many cores or on the same GPU. NotAvailable where it cannot run here."""
 
-    def __init__(self, variant: str, workload: Workload, cores: int):
-        torch = load_torch()
-        torch.set_num_threads(cores)
-        tuned, compiled = variant.startswith("tuned"), variant.endswith("compile")
-        module = translate(workload.network, tuned)
-        x = torch.from_numpy(workload.x).permute(0, 3, 1, 2)
-        if variant == "eager":
-            x = x.contiguous()
-        else:
-            module = module.to(memory_format=torch.channels_last)
-            x = x.contiguous(memory_format=torch.channels_last)
-        self.x, self.labels = x, torch.from_numpy(workload.labels)
-        self.module = torch.compile(module) if compiled else module
-        optimiser = workload.optimiser
+    def __init__(self, variant: str, workload: Workload):
+        torch.set_num_threads(sum(device.cores for device in workload.devices))
+        self.where, optimiser = _place(workload), workload.optimiser
+        self.batch_size = workload.batch_size
+        layout = torch.contiguous_format if variant == "eager" else torch.channels_last
+        module = translate(workload.network, own_lrn="tuned" in variant)
+        module = module.to(self.where, memory_format=layout)
+        self.x = torch.from_numpy(workload.x).permute(0, 3, 1, 2).to(
+            self.where, memory_format=layout)
+        self.labels = torch.from_numpy(workload.labels).to(self.where)
         self.optimiser = torch.optim.SGD(
-            module.parameters(), RATE, optimiser.momentum, weight_decay=optimiser.weight_decay,
-            fused=True)
-        self.loss, self.inference = torch.nn.CrossEntropyLoss(), torch.inference_mode
-        if compiled:
+            module.parameters(), optimiser.lr, optimiser.momentum,
+            weight_decay=optimiser.weight_decay, fused=True)
+        self.loss, self.module = nn.CrossEntropyLoss(), module
+        if "compile" in variant:
+            self.module = torch.compile(module)
             self._compile()
 
     def _compile(self):
@@ -107,102 +68,145 @@ class Peer:
         finally:
             logging.disable(logging.NOTSET)
 
-    def train(self) -> float:
+    def train(self) -> torch.Tensor:
         """One training step; returns the loss."""
         self.module.train()
         self.optimiser.zero_grad()
         loss = self.loss(self.module(self.x), self.labels)
         loss.backward()
         self.optimiser.step()
-        return loss.item()
+        return loss.detach()
 
     def infer(self) -> torch.Tensor:
         """The scores (N, classes) of the batch."""
         self.module.eval()
-        with self.inference():
+        with torch.inference_mode():
             return self.module(self.x)
 
+    def wait(self):
+        """Until the GPU is done."""
+        if self.where.type == "cuda":
+            torch.cuda.synchronize(self.where)
 
-def translate(network: Network, tuned: bool = False) -> torch.nn.Sequential:
+
+def _place(workload: Workload) -> torch.device:
+    """Where PyTorch is to compute, with the workload's precision. UserError where it cannot."""
+    if not workload.gpus:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise UserError("--against torch: this PyTorch has no CUDA",
+                        "install one that has, see pytorch.org.")
+    tf32 = workload.precision == "TF32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = True  # it tries, at the first step, what is fastest
+    return torch.device("cuda", workload.gpus[0].index)
+
+
+def gpu_memory(variant: str, workload: Workload, steps: int = 3) -> int:
+    """Bytes that PyTorch takes from the GPU to train, at the most: of its pool, as ours. Another
+    such peer has trained before: what it tried to find what is fastest does not count."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    where = _place(workload)
+    before = torch.cuda.memory_reserved(where)
+    torch.cuda.reset_peak_memory_stats(where)
+    peer = Peer(variant, workload)
+    for _ in range(steps):
+        peer.train()
+    peer.wait()
+    return torch.cuda.max_memory_reserved(where) - before
+
+
+def translate(network: Network, own_lrn: bool = False) -> nn.Sequential:
     """The network as a module for (N, C, H, W), with its weights. UserError for a layer that has no
-    counterpart. tuned: with our own way to compute the normalisation."""
-    torch = load_torch()
-    modules = torch.nn.Sequential()
-    for layers, groups in _together(network):
-        for module in _modules(layers, groups, network, tuned):
-            modules.append(module)
+    counterpart."""
+    module = nn.Sequential(*_modules(network, own_lrn))
+    weighted = [part for part in module if hasattr(part, "weight")]
     with torch.no_grad():
-        for mine, given in zip(modules.parameters(), arrays(network, "params"), strict=True):
-            mine.copy_(torch.from_numpy(np.ascontiguousarray(given)))
-    return modules
+        for part, whole in zip(weighted, wholes(network, scale=1.0), strict=True):
+            W, b = whole.join()
+            part.weight.copy_(torch.from_numpy(W))
+            part.bias.copy_(torch.from_numpy(b))
+    return module
 
 
-def _together(network: Network) -> Iterator[tuple[tuple[Layer, ...], int]]:
-    """(the layers that stand at the same place of all towers, in how many groups the channels are
-    that they read). A stage begins with the maps of all towers joined, which every tower reads as a
-    whole; from its first weights on each tower has its own."""
+def _modules(network: Network, own_lrn: bool) -> Iterator[nn.Module]:
+    """A stage begins with the maps of all towers joined, which every tower reads as a whole; from
+    its first weights on each tower has its own, and channels come in groups."""
     for stage in network.stages:
         groups = 1
-        for layers in zip(*stage, strict=True):
-            yield layers, groups
-            if layers[0].params:
+        for layer in stage[0]:
+            if own_lrn and isinstance(layer, layers.LocalResponseNorm):
+                yield OwnLRN(layer, groups, network.shapes[layer][0][-1])
+            else:
+                yield from _counterparts(layer, groups, network.towers)
+            if layer.params:
                 groups = network.towers
 
 
-def arrays(network: Network, kind: str) -> list[np.ndarray]:
-    """The network's "params" or "grads" in PyTorch's order and layout: (F, C, KH, KW) of a
-    convolution, (outputs, inputs) of a full connection, each followed by its biases."""
-    found, flattened = [], None
-    for layers, groups in _together(network):
-        if isinstance(layers[0], Flatten):
-            flattened = groups, *network.shapes[layers[0]][0]
-        if layers[0].params:
-            Ws = [_reordered(getattr(layer, kind)["W"], flattened) for layer in layers]
-            bs = [getattr(layer, kind)["b"] for layer in layers]
-            found += [np.concatenate(Ws), np.concatenate(bs)]
-            flattened = None
-    return found
-
-
-def _reordered(W: np.ndarray, flattened: tuple | None) -> np.ndarray:
-    """One tower's W as PyTorch has it. flattened: (towers, H, W, C) of the maps that it reads in a
-    row, where it does: ours has C as the last of them, theirs as the second."""
-    if W.ndim == 4:
-        return W.transpose(3, 2, 0, 1)
-    if flattened:
-        W = W.reshape(*flattened, -1).transpose(0, 3, 1, 2, 4).reshape(W.shape)
-    return W.T
-
-
-def _modules(layers: tuple[Layer, ...], groups: int, network: Network, tuned: bool) -> list:
-    """What does in PyTorch what these layers do side by side."""
-    from torch import nn
-
-    from tinyalex.bench import torch_layers
-
-    layer = layers[0]
-    units = sum(one.W_shape[-1] for one in layers) if layer.params else 0
+def _counterparts(layer: Layer, groups: int, towers: int) -> list[nn.Module]:
+    """What does in PyTorch what this layer does in each tower."""
     match layer:
-        case Conv2D():
-            conv = nn.Conv2d(groups * layer.W_shape[2], units, layer.K, layer.S, groups=groups)
-            if layer.P[0] == layer.P[1]:
-                conv.padding = layer.P  # before and after; here it means along H and along W
-                return [conv]
-            return [nn.ZeroPad2d(2 * layer.P), conv]
-        case Linear() if groups == 1:
-            return [nn.Linear(layer.W_shape[0], units)]
-        case ReLU():
+        case layers.Conv2D(K=K, S=S, P=(before, after)):
+            *_, C, F = layer.W_shape
+            P = before if before == after else 0
+            conv = nn.Conv2d(groups * C, towers * F, K, S, P, groups=groups)
+            return [conv] if before == after else [nn.ZeroPad2d((before, after) * 2), conv]
+        case layers.Linear() if groups == 1:
+            return [nn.Linear(layer.W_shape[0], towers * layer.W_shape[1])]
+        case layers.ReLU():
             return [nn.ReLU(layer.inplace)]
-        case LocalResponseNorm():
-            norm = torch_layers.TunedLRN if tuned else torch_layers.GroupedLRN
-            return [norm(layer, groups, network.shapes[layer][0][-1])]
-        case SpatialResponseNorm():
-            return [torch_layers.SpatialNorm(layer)]
-        case MaxPool2D():
+        case layers.LocalResponseNorm():
+            return [grouped_lrn(layer, groups)]
+        case layers.SpatialResponseNorm():
+            return [spatial_norm(layer)]
+        case layers.MaxPool2D():
             return [nn.MaxPool2d(layer.K, layer.S, ceil_mode=layer.ceil)]
-        case Flatten():
+        case layers.Flatten():
             return [nn.Flatten()]
-        case Dropout():
-            return [torch_layers.Dropout(layer.keep)]
+        case layers.Dropout():
+            return [nn.Dropout(1 - layer.keep)]
     raise UserError(f"--against torch: there is no translation of {layer!r}",
                     "compare another preset.")
+
+
+class Apply(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]):
+        super().__init__()
+        self.forward = function
+
+
+def grouped_lrn(layer: layers.LocalResponseNorm, groups: int) -> nn.Module:
+    """LRN within each tower: PyTorch's own, on the channels of each. It divides alpha by n."""
+    norm = nn.LocalResponseNorm(layer.n, layer.alpha * layer.n, layer.beta, layer.k)
+    if groups == 1:
+        return norm
+    return Apply(lambda x: torch.cat([norm(part) for part in x.chunk(groups, dim=1)], dim=1))
+
+
+def spatial_norm(layer: layers.SpatialResponseNorm) -> nn.Module:
+    """Over the pixels around, of the same channel; at an edge divided by size² too."""
+    size, k, alpha, beta = layer.size, layer.k, layer.alpha, layer.beta
+    return Apply(lambda x: x * (
+        k + alpha * functional.avg_pool2d(x * x, size, 1, size // 2)).pow(-beta))
+
+
+class OwnLRN(nn.Module):
+    """The same numbers sooner, since PyTorch's own is slow: the sums over the channels around are a
+    1×1 convolution whose kernels are ones near the diagonal, and s**-0.75 is made of two roots."""
+
+    def __init__(self, layer: layers.LocalResponseNorm, groups: int, C: int):
+        super().__init__()
+        self.k, self.alpha, self.beta, self.groups = layer.k, layer.alpha, layer.beta, groups
+        channel = torch.arange(C)
+        band = ((channel[:, None] - channel).abs() <= layer.n // 2).float()
+        self.register_buffer("band", band.repeat(groups, 1)[:, :, None, None], persistent=False)
+
+    def forward(self, x):
+        s = self.k + self.alpha * functional.conv2d(x * x, self.band, groups=self.groups)
+        if self.beta != 0.75:
+            return x * s.pow(-self.beta)
+        root = s.rsqrt()
+        return x * (root * root.sqrt())

@@ -1,129 +1,95 @@
-"""What was measured, as a picture."""
+"""What was measured, as pictures."""
 
 from pathlib import Path
 
-from tinyalex.bench import layers, sweeps
-from tinyalex.bench.layers import BACKWARD, FORWARD
-from tinyalex.bench.peer import VARIANTS
-from tinyalex.bench.report import FLOOR, MODES, OURS, Result
-from tinyalex.drawing import DPI, QUIET
-from tinyalex.support.files import replacing
+from tinyalex.bench import spans, work
+from tinyalex.bench.spans import COPIES, Span
+from tinyalex.bench.speed import OURS, VARIANTS, Result
+from tinyalex.bench.sweeps import Point
+from tinyalex.bench.tables import rate
+from tinyalex.bench.timing import MODES, Seconds, Spread
+from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
+from tinyalex.bench.workload import Workload
+from tinyalex.drawing import QUIET, page
 
 # A pass has a colour: full for the products, pale for all else in the layer.
 FULL = {FORWARD: "#0072B2", BACKWARD: "#D55E00"}
 PALE = {FORWARD: "#9CC9E3", BACKWARD: "#F3BE99"}
 THEIRS = "#A0A0A0"
+COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#000000"}
+AXES = {"batch": "pictures in a batch", "threads": "cores", "side": "pixels along one side"}
 
 
-def draw(result: Result, path: Path, title: str):
-    """Bars of milliseconds a layer, forward and backward, the floor's part of each in full colour;
-    beside them images/s of us, of the floor, and of the peers. Writes a PNG 1500 pixels wide."""
-    from matplotlib.figure import Figure
+def save(figure, path: Path):
+    page.save(figure, path)
+    print(f"as a picture: {path}")
 
-    rows = layers.names(result.network)
-    height = 250 + 25 * len(rows)
-    figure = Figure(figsize=(1500 / DPI, height / DPI), dpi=DPI, layout="constrained")
+
+def _page(width: int, height: int, title: str):
+    figure = page.figure(width, height, layout="constrained")
     figure.suptitle(title, parse_math=False)
+    return figure
+
+
+def of_speed(result: Result, title: str):
+    """Bars of milliseconds a layer, forward and backward, the floor's part of each in full colour;
+    beside them images/s of us, of the floor, and of the peers. 1500 pixels wide."""
+    rows = work.rows(result.workload.network)[:-1]
+    figure = _page(1500, 250 + 25 * len(rows), title)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _layers(left, result, rows)
     _speeds(right, result)
-    _save(figure, path)
+    return figure
 
 
 def _layers(axes, result: Result, rows: list[str]):
-    parts, floors = result.parts(), result.floors()
     for y, row in enumerate(rows):
         start = 0.0
-        for each in (FORWARD, BACKWARD):
-            whole = max(0.0, 1000 * parts[row, each].median)
-            products = 1000 * floors[row, each].median if (row, each) in floors else 0.0
-            products = min(products, whole)  # on a noisy machine the floor can come out higher
-            axes.barh(y, products, left=start, color=FULL[each])
-            axes.barh(y, whole - products, left=start + products, color=PALE[each])
+        for part in PASSES:
+            whole = max(0.0, 1000 * result.parts[row, part].median)
+            floor = result.floors["floor"].get((row, part))
+            # On a noisy machine the floor can come out higher.
+            products = min(1000 * floor.median, whole) if floor else 0.0
+            axes.barh(y, products, left=start, color=FULL[part])
+            axes.barh(y, whole - products, left=start + products, color=PALE[part])
             start += whole
         axes.text(start, y, f" {start:,.{1 if start >= 1 else 2}f}", va="center", fontsize=7.5,
                   color=QUIET)
-    for each in (FORWARD, BACKWARD):
-        axes.barh(0, 0, color=FULL[each], label=f"{each}: the products alone (floor)")
-        axes.barh(0, 0, color=PALE[each], label=f"{each}: what else the layer does")
-    axes.set_yticks(range(len(rows)), rows, parse_math=False)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    for part in PASSES:
+        axes.barh(0, 0, color=FULL[part], label=f"{part}: the products alone (floor)")
+        axes.barh(0, 0, color=PALE[part], label=f"{part}: what else the layer does")
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"milliseconds of a training step, batch {result.batch_size}")
+    axes.set_xlabel(f"milliseconds of a training step, batch {result.workload.batch_size}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
-    _tidy(axes, "x")
+    _lines(axes, rows)
 
 
 def _speeds(axes, result: Result):
-    """Of each contender two bars, training and inference; lines from the lowest to the highest."""
-    contenders = result.contenders()
+    """Of each contender two bars, training and inference."""
+    labels = [VARIANTS.get(who, who) for who in result.contenders]
     for i, mode in enumerate(MODES):
-        for y, who in enumerate(contenders):
-            rate, at = result.rate(who, mode), y + 0.4 * i - 0.2
-            colour = FULL[FORWARD] if who == OURS else THEIRS
-            axes.barh(at, rate.median, 0.38, color=colour, alpha=1 if i == 0 else 0.55,
-                      xerr=[[rate.median - rate.low], [rate.high - rate.median]],
-                      error_kw={"ecolor": "black", "elinewidth": 1, "capsize": 2})
-            axes.text(rate.high, at, f"  {mode} {rate.median:,.{0 if rate.median >= 100 else 1}f}",
-                      va="center", fontsize=8)
-    labels = {OURS: OURS, FLOOR: FLOOR.replace(": ", ":\n")}
-    axes.set_yticks(range(len(contenders)),
-                    [labels.get(who) or VARIANTS[who].replace(", ", ",\n") for who in contenders])
-    axes.set_ylim(max(len(contenders), 4) - 0.4, -0.6)  # two of them need not fill the panel
+        for y, who in enumerate(result.contenders):
+            _bar(axes, y + 0.4 * i - 0.2, rate(result.seconds[who, mode]), f"{mode} ", height=0.38,
+                 color=FULL[FORWARD] if who == OURS else THEIRS, alpha=0.55 if i else 1)
+    _lines(axes, [label.replace(", ", ",\n").replace(": ", ":\n") for label in labels], at_least=4)
     axes.set_xlim(0, 1.5 * max(axes.dataLim.x1, 1e-9))  # room for the numbers
     axes.set_xlabel("images/s: median, lowest and highest")
+
+
+def _bar(axes, y: float, rate: Spread, label: str = "", **kwargs):
+    """A bar as long as the median, with a line from the lowest to the highest."""
+    axes.barh(y, rate.median, xerr=[[rate.median - rate.low], [rate.high - rate.median]],
+              error_kw={"ecolor": "black", "elinewidth": 1, "capsize": 2}, **kwargs)
+    axes.text(rate.high, y, f"  {label}{rate.median:,.{0 if rate.median >= 100 else 1}f}",
+              va="center", fontsize=8)
+
+
+def _lines(axes, labels: list[str], at_least: int = 0):
+    """A line of the picture for each label, from the top; fewer need not fill all of it."""
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    axes.set_ylim(max(len(labels), at_least) - 0.4, -0.6)
     _tidy(axes, "x")
-
-
-def draw_sweep(sweep: str, found: dict, path: Path, title: str):
-    """Images/s of training and inference, a panel each, against what the sweep changes; bands from
-    the lowest to the highest. Writes a PNG 1300 pixels wide."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1300 / DPI, 520 / DPI), dpi=DPI, layout="constrained")
-    figure.suptitle(title, parse_math=False)
-    points = sweeps.speeds(found)
-    for axes, mode, colour in zip(figure.subplots(1, 2), MODES, FULL.values(), strict=True):
-        rates = [modes[mode] for modes in points.values()]
-        (_bars if sweep == "towers" else _curve)(axes, list(points), rates, colour)
-        axes.set_title(mode)
-        _tidy(axes, "x" if sweep == "towers" else "both")
-        if sweep != "towers":
-            _scale(axes, sweep, list(points))
-    if sweep == "towers":
-        figure.axes[1].tick_params(labelleft=False)  # the same as on the left
-    _save(figure, path)
-
-
-def _curve(axes, points, rates, colour):
-    values = [point.value for point in points]
-    axes.plot(values, [rate.median for rate in rates], "o-", color=colour, markersize=4)
-    axes.fill_between(values, [rate.low for rate in rates], [rate.high for rate in rates],
-                      color=colour, alpha=0.2, linewidth=0)
-    axes.set_ylabel("images/s")
-    axes.set_ylim(bottom=0)
-
-
-def _scale(axes, sweep, points):
-    if sweep == "batch":
-        axes.set_xscale("log", base=2)
-    values = [point.value for point in points]
-    axes.set_xticks(values, [f"{value:g}" for value in values])
-    axes.minorticks_off()
-    axes.set_xlabel(sweeps.AXES[sweep])
-
-
-def _bars(axes, points, rates, colour):
-    for y, rate in enumerate(rates):
-        axes.barh(y, rate.median, 0.6, color=colour,
-                  xerr=[[rate.median - rate.low], [rate.high - rate.median]],
-                  error_kw={"ecolor": "black", "elinewidth": 1, "capsize": 2})
-        axes.text(rate.high, y, f"  {rate.median:,.1f}", va="center", fontsize=8)
-    axes.set_yticks(range(len(points)), [point.label for point in points])
-    axes.set_ylim(len(points) - 0.4, -0.6)
-    axes.set_xlim(0, 1.25 * axes.dataLim.x1)
-    axes.set_xlabel("images/s")
 
 
 def _tidy(axes, grid: str):
@@ -132,6 +98,67 @@ def _tidy(axes, grid: str):
     axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
 
 
-def _save(figure, path: Path):
-    with replacing(path, suffix=".png") as part:
-        figure.savefig(part, dpi=DPI)
+def of_sweep(sweep: str, points: list[Point], seconds: Seconds, title: str):
+    """Images/s of training and inference, a panel each, against what the sweep changes; bands from
+    the lowest to the highest. 1300 pixels wide."""
+    figure = _page(1300, 520, title)
+    for axes, mode, colour in zip(figure.subplots(1, 2), MODES, FULL.values(), strict=True):
+        rates = [rate(seconds[point.label, mode]) for point in points]
+        axes.set_title(mode)
+        if sweep == "towers":
+            for y, speed in enumerate(rates):
+                _bar(axes, y, speed, height=0.6, color=colour)
+            _lines(axes, [point.label for point in points])
+            axes.set_xlim(0, 1.25 * axes.dataLim.x1)
+            axes.set_xlabel("images/s")
+        else:
+            _curve(axes, sweep, [point.value for point in points], rates, colour)
+    if sweep == "towers":
+        axes.tick_params(labelleft=False)  # the same as on the left
+    return figure
+
+
+def _curve(axes, sweep: str, values: list[float], rates: list[Spread], colour: str):
+    axes.plot(values, [rate.median for rate in rates], "o-", color=colour, markersize=4)
+    axes.fill_between(values, [rate.low for rate in rates], [rate.high for rate in rates],
+                      color=colour, alpha=0.2, linewidth=0)
+    if sweep == "batch":
+        axes.set_xscale("log", base=2)
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
+    axes.set_xlabel(AXES[sweep])
+    axes.set_ylabel("images/s")
+    axes.set_ylim(bottom=0)
+    _tidy(axes, "both")
+
+
+def of_step(steps: list[list[Span]], workload: Workload):
+    """The timeline of a typical step, a lane a device: forward, backward, update in their colours,
+    and exchanges; below them the copies that the device received. 1600 pixels wide."""
+    from matplotlib.patches import Patch
+
+    step, lanes = spans.typical(steps), len(workload.places)
+    figure = _page(1600, 190 + 130 * lanes, f"a training step of {workload.preset}, "
+                   f"{workload.batch_size} pictures, {workload.precision}")
+    axes = figure.subplots()
+    for span in step:
+        _span(axes, span, spans.length(step))
+    _lines(axes, workload.places)
+    axes.set_xlim(0, 1000 * spans.length(step))
+    axes.set_xlabel("milliseconds")
+    legend = FULL | COLOURS
+    axes.legend([Patch(color=colour) for colour in legend.values()], legend, frameon=False,
+                ncols=len(legend), loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
+    return figure
+
+
+def _span(axes, span: Span, whole: float):
+    special = span.name in COLOURS
+    top, height = (0.36, 0.1) if span.name == COPIES else (-0.35, 0.66)
+    width = max(span.end - span.start, 0.002 * whole)  # what is shorter would not be seen
+    axes.broken_barh([(1000 * span.start, 1000 * width)], (span.device + top, height),
+                     facecolor=COLOURS[span.name] if special else FULL[span.part],
+                     edgecolor="none" if special else "white", linewidth=0.3)
+    if not special and span.end - span.start > 0.02 * whole:
+        axes.text(500 * (span.start + span.end), span.device - 0.02, span.name, fontsize=7.5,
+                  ha="center", va="center", rotation=90, color="white", parse_math=False)

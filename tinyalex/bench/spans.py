@@ -1,128 +1,184 @@
-"""When what was at work on which device: of one training step, on CPUs and on GPUs.
+"""When what was at work on which device, in one step, and where the time of the step goes.
 
 On a GPU the host is long gone when a layer is computed. So events are put into its stream, which
 note when the GPU gets there, and are read when the step is over. Each device counts from its own
 event at the start of the step, at which all devices stand idle: clocks of two GPUs cannot be
 compared, but those events are only some microseconds apart.
+
+Towers on different devices run side by side, those on one device one after the other. So the time
+of a layer, say conv1, is what its towers took together, divided by the number of devices: that is
+the mean over the devices of the time each spent on it. It is not yet all of the step: where one
+device is slower the other waits for it at the next exchange, and work has to be handed over. What
+is left over when layers, exchanges, loss and update are taken away is the row `REST`, so that the
+rows always add up to the step.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from time import perf_counter
 
-from tinyalex.bench import layers
-from tinyalex.bench.layers import BACKWARD, EXCHANGES, FORWARD, LOSS, UPDATE
+from tqdm import trange
+
+from tinyalex.bench import work
+from tinyalex.bench.floor import Floor
+from tinyalex.bench.timing import Spread, warm_up
+from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP, Part, row, rows
 from tinyalex.bench.workload import Workload
+from tinyalex.devices import CpuDevice
+from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 
-COPIES = "copies"
+COPIES = "copies"  # they happen inside of exchanges: no row
+Device = CpuDevice | CudaDevice
 
 
 @dataclass(frozen=True)
 class Span:
-    """device: index in the network's devices. name: of the layer, as "conv1a", or what it was.
-    part: "forward", "backward". start, end: milliseconds from the beginning of the step."""
+    """device: its index. name: of the layer, as "conv1a", or what else it was; row: as "conv1".
+    part: "forward", "backward". start, end: seconds from the beginning of the step."""
 
     device: int
     name: str
+    row: str
     part: str
     start: float
     end: float
 
 
-def mark(device):
+class Watch:
+    """Notes spans while `call` runs. Nothing in the network changes: methods of its objects are
+    wrapped from outside, and `stop` gives them back."""
+
+    def __init__(self, call: Callable[[], object], devices: Sequence[Device]):
+        self.call, self.devices = call, list(dict.fromkeys(devices))
+        self._notes: list[tuple] = []
+        self._wrapped: list[tuple[object, str]] = []
+
+    def add(self, thing: object, method: str, name: str, part: str,
+            row: str = "", devices: Sequence[Device] = ()):
+        """From now on note each call of thing.method, which keeps these devices busy (or all)."""
+        inner, busy = getattr(thing, method), devices or self.devices
+
+        def noted(*args, **kwargs):
+            starts = [_mark(device) for device in busy]
+            result = inner(*args, **kwargs)
+            self._notes.extend((device, name, row or name, part, start, _mark(device))
+                               for device, start in zip(busy, starts, strict=True))
+            return result
+
+        setattr(thing, method, noted)  # on the instance, where it hides the method of the class
+        self._wrapped.append((thing, method))
+
+    def add_layers(self, network: Network, stages: list):
+        """Both passes of all that stands in these stages, in place of the network's layers."""
+        for layer in (layer for stage in stages for tower in stage for layer in tower):
+            for part in PASSES:
+                self.add(layer, part, layer.name, part, row(network, layer.name), [layer.device])
+
+    def step(self) -> list[Span]:
+        """Call it once. Returns its spans."""
+        for device in self.devices:
+            device.synchronize()
+        self._notes.clear()
+        zero = {device: _mark(device) for device in self.devices}
+        self.call()
+        for device in self.devices:
+            device.synchronize()
+        return [Span(self.devices.index(device), name, row, part,
+                     _between(device, zero[device], start), _between(device, zero[device], end))
+                for device, name, row, part, start, end in self._notes]
+
+    def stop(self):
+        for thing, method in self._wrapped:
+            delattr(thing, method)
+        self._wrapped.clear()
+
+
+def _mark(device: Device):
     """This moment, in the order of what the device was given."""
-    if not hasattr(device, "stream"):
+    if not isinstance(device, CudaDevice):
         return perf_counter()
     with device.gpu:
         return device.stream.record(device.xp.cuda.Event())
 
 
-def milliseconds(device, start, end) -> float:
-    """From one mark of a device to another, both of which are over."""
-    if not hasattr(device, "stream"):
-        return 1000 * (end - start)
-    return device.xp.cuda.get_elapsed_time(start, end)
+def _between(device: Device, start, end) -> float:
+    """Seconds from one mark of a device to another, both of which are over."""
+    if not isinstance(device, CudaDevice):
+        return end - start
+    return device.xp.cuda.get_elapsed_time(start, end) / 1000
 
 
-class Watch:
-    """Notes spans while a workload's step runs. Nothing in the network changes: the methods are
-    wrapped from outside, and `stop` gives them back."""
-
-    def __init__(self, workload: Workload):
-        network = workload.network
-        self.devices, self._found, self._watched = list(dict.fromkeys(network.devices)), [], []
-        self._part = FORWARD
-        for stage in network.stages:
-            for tower in stage:
-                for layer in tower:
-                    self._both(layer, layer.name, layer.device)
-        self._both(network.loss, LOSS, network.loss.device)
-        self._wrap(workload.optimiser, "_update", UPDATE, lambda args: args[0], BACKWARD)
-        for device in self.devices:
-            self._wrap(device, "receive", COPIES, lambda args, device=device: device, None)
+def watch_step(workload: Workload) -> Watch:
+    """Of a training step: layers, exchanges and the copies in them, loss, update."""
+    network = workload.network
+    watch = Watch(workload.train, workload.devices)
+    watch.add_layers(network, network.stages)
+    for part in PASSES:
+        watch.add(network.loss, part, work.LOSS, part, devices=[network.loss.device])
         for exchange in network.exchanges:
-            self._wrap(exchange, "_join", EXCHANGES, lambda args: args[1], FORWARD)
-            self._wrap(exchange, "_gather", EXCHANGES,
-                       lambda args, exchange=exchange: exchange.devices[args[1]], BACKWARD)
-
-    def _both(self, thing, name, device):
-        for part in (FORWARD, BACKWARD):
-            self._wrap(thing, part, name, lambda args: device, part)
-
-    def _wrap(self, thing, method: str, name: str, on: Callable, part: str | None):
-        inner = getattr(thing, method)
-
-        def noted(*args, **kwargs):
-            device = on(args)
-            start = mark(device)
-            result = inner(*args, **kwargs)
-            self._found.append((device, name, part or "", start, mark(device)))
-            return result
-
-        setattr(thing, method, noted)
-        self._watched.append((thing, method))
-
-    def step(self, work: Callable) -> list[Span]:
-        """The spans of work(), and one called "all" for each device."""
-        for device in self.devices:
-            device.synchronize()
-        self._found.clear()
-        zero = {device: device.run(mark, device).result() for device in self.devices}
-        work()
-        ends = {device: device.run(mark, device).result() for device in self.devices}
-        for device in self.devices:
-            device.synchronize()
-        found = [*self._found, *((d, "all", "", zero[d], ends[d]) for d in self.devices)]
-        return [Span(self.devices.index(device), name, part, milliseconds(device, zero[device], a),
-                     milliseconds(device, zero[device], b)) for device, name, part, a, b in found]
-
-    def stop(self):
-        """Give the objects their own methods back."""
-        for thing, method in self._watched:
-            delattr(thing, method)
+            watch.add(exchange, part, work.EXCHANGES, part)
+    for device in workload.devices:
+        watch.add(device, "receive", COPIES, "", devices=[device])
+    watch.add(workload.optimiser, "step", work.UPDATE, BACKWARD)
+    return watch
 
 
-def watched_steps(workload: Workload, rounds: int) -> list[list[Span]]:
-    """The spans of so many training steps, after two that warm up."""
-    watch = Watch(workload)
-    try:
-        return [watch.step(workload.train) for _ in range(rounds + 2)][2:]
-    finally:
+def watch_floor(floor: Floor) -> Watch:
+    """Of the products of a training step: layers, and each pass as a whole."""
+    watch = Watch(floor.train, floor.network.devices)
+    watch.add_layers(floor.network, floor.stages)
+    for part in PASSES:
+        watch.add(floor, part, STEP, part)
+    return watch
+
+
+def watched_steps(watches: dict[str, Watch], rounds: int) -> dict[str, list[list[Span]]]:
+    """The spans of steps, some in each round, after two that warm up. Ends the watches."""
+    steps: dict[str, list[list[Span]]] = {name: [] for name in watches}
+    calls = {name: warm_up(watch.step) for name, watch in watches.items()}
+    for _ in trange(rounds, desc="layer by layer", unit="round", disable=None, leave=False):
+        for name, watch in watches.items():
+            steps[name] += [watch.step() for _ in range(calls[name])]
+    for watch in watches.values():
         watch.stop()
+    return steps
 
 
-def table(network: Network, steps: list[list[Span]]) -> dict[tuple[str, str], float]:
-    """Milliseconds by row of `layers.names` and pass: the sum over the towers of a layer, divided
-    by the number of devices; the median over the steps."""
-    devices = len(set(network.devices))
-    sums = []
-    for spans in steps:
-        sums.append({})
-        for span in spans:
-            named = span.name not in (LOSS, UPDATE, EXCHANGES, COPIES, "all")
-            row = layers.base(network, span.name) if named else span.name
-            spent = (span.end - span.start) / devices
-            sums[-1][row, span.part] = sums[-1].get((row, span.part), 0.0) + spent
-    return {key: median(one.get(key, 0.0) for one in sums) for key in sums[0]}
+def seconds_by_row(spans: list[Span]) -> dict[Part, float]:
+    """The mean over the devices of the time that each spent on a row, by row and pass."""
+    devices = 1 + max(span.device for span in spans)
+    spent: dict[Part, float] = defaultdict(float)
+    for span in spans:
+        if span.name != COPIES:
+            spent[span.row, span.part] += (span.end - span.start) / devices
+    return spent
+
+
+def breakdown(network: Network, spans: list[Span]) -> dict[Part, float]:
+    """Seconds of one training step by row and pass, in the order of the network; they add up to
+    `STEP`. Update and the loss's own backward are counted as backward: forward is the way to the
+    loss, backward the way from there to new weights."""
+    spent = seconds_by_row(spans)
+    parts = {(row, part): spent[row, part] for row in rows(network) for part in PASSES}
+    turn = max(span.end for span in spans if (span.name, span.part) == (work.LOSS, FORWARD))
+    for part, whole in zip(PASSES, (turn, length(spans) - turn), strict=True):
+        parts[work.REST, part] = whole - sum(parts[row, part] for row in rows(network))
+        parts[STEP, part] = whole
+    return parts
+
+
+def length(spans: list[Span]) -> float:
+    """Seconds from the beginning of a step until the last device is done."""
+    return max(span.end for span in spans)
+
+
+def typical(steps: list[list[Span]]) -> list[Span]:
+    """Of some steps the one of median length: an average would blur who waits for whom."""
+    return sorted(steps, key=length)[len(steps) // 2]
+
+
+def spreads(steps: list[dict[Part, float]]) -> dict[Part, Spread]:
+    """Over the steps, by row and pass."""
+    return {part: Spread.of(step[part] for step in steps) for part in steps[0]}
