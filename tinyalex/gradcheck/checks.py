@@ -31,8 +31,7 @@ def check_layer(layer, x: np.ndarray, *, kind: str = "", title: str = "", seed: 
     """
     state = np.random.get_state()
     try:
-        subject = LayerSubject(layer, x)
-        subject.settings = settings
+        subject = LayerSubject(layer, x, settings)
         report = check_subject(subject, title or repr(layer), kind or kind_of(layer), seed, h,
                                every)
         if report.ok:
@@ -91,12 +90,11 @@ def check_subject(subject: Subject, title: str, kind: str = "", seed: int = 0, h
     for name in subject.arrays:
         finding, numeric[name] = _compare(slopes, name, gradients[name], rng, every)
         report.findings.append(finding)
-    scene = Scene(kind, subject, before, dys, gradients, numeric)
     for finding in report.findings:
         if finding.verdict == WRONG:
-            for mistake, hint in explain(scene, finding.name):
-                finding.mistakes.append(mistake)
-                finding.hints.append(f"{mistake}: {hint}")
+            scene = Scene(finding.name, subject.settings, before, dys, slopes.base, numeric,
+                          gradients[finding.name], getattr(subject, "labels", None))
+            finding.mistakes = explain(kind, scene)
     return report
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
-from tinyalex.gradcheck.diagnosis import agrees
-from tinyalex.gradcheck.forwards import forward_mistakes
+from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
 from tinyalex.gradcheck.report import Report
+from tinyalex.gradcheck.scene import Scene
 from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, to_float64
 from tinyalex.support.errors import UserError
 
@@ -67,7 +67,7 @@ def _try(cls, name: str, like: str) -> Report:
         report.title = passed.title + f", {report.title}" * bool(report.title)
         return report
     for case in cases_of(like):
-        report = case.check(cls) if like in WHOLE else _try_case(cls, case)
+        report = case.check(cls) if like in WHOLE else try_case(cls, case)
         report.title = f"{name} (like {like}), {case.title}"
         if not report.ok:
             return report
@@ -88,7 +88,7 @@ def told(error: BaseException) -> str:
     return f"raises {type(error).__name__}: {text[0] if text else 'without a message'}{where}"
 
 
-def _try_case(cls, case: Case) -> Report:
+def try_case(cls, case: Case) -> Report:
     reference = case.make(SHIPPED[case.kind])
     to_float64(reference)
     layer = _build(cls, case)
@@ -160,8 +160,8 @@ def _forward_problems(layer, reference, case: Case) -> list[str]:
     worst = np.unravel_index(abs(y - right).argmax(), y.shape)
     place = ", ".join(map(str, map(int, worst)))
     problem = f"wrong output: y[{place}] is {y[worst]:.8g} and should be {right[worst]:.8g}"
-    hints = [hint for hint, gives in forward_mistakes(case.kind, reference, x)
-             if agrees(y, gives)]
+    scene = Scene("y", reference, theirs.arrays, ys=[right], said=y)
+    hints = [*explain(case.kind, scene).values()]
     return [problem + "".join(f". HINT: {hint}" for hint in hints[:1])]
 
 

@@ -26,9 +26,11 @@ class Subject:
     """What is checked: arrays, outputs that follow from them, and gradients said to be the slopes.
 
     arrays: float64 arrays by name; writing into one of them changes what `outputs` gives.
+    settings: the layer, or one that has its settings under the names that ours have.
     """
 
     arrays: dict[str, np.ndarray]
+    settings: object = None
 
     def outputs(self) -> list[np.ndarray]:
         """The outputs for the arrays as they are, in float64; the same arrays, the same outputs."""

@@ -45,8 +45,8 @@ def as_in_training(layer) -> dict[str, bool]:
 class LayerSubject(Subject):
     """y = layer.forward(x), with respect to x and every parameter."""
 
-    def __init__(self, layer, x: np.ndarray):
-        self.layer = layer
+    def __init__(self, layer, x: np.ndarray, settings=None):
+        self.layer, self.settings = layer, settings or layer
         self.arrays = {"x": np.array(x, np.float64), **to_float64(layer)}
         self._rewind, self._in_training = rewinder(layer), as_in_training(layer)
 

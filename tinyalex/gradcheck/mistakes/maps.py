@@ -1,0 +1,227 @@
+"""Mistakes in layers without weights: activations, pooling, flatten, dropout."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tinyalex.gradcheck.scene import Formula, Mistake, Scene
+from tinyalex.kernels import loops
+
+RELU = [
+    Mistake("ReLU", "y", "absolute value", "that is |x|.", {
+        "y = |x|": lambda s: abs(s.x)}),
+    Mistake("ReLU", "y", "nothing cut off", "nothing is cut off.", {
+        "y = x": lambda s: s.x}),
+    Mistake("ReLU", "y", "wrong side", "the negative side is kept.", {
+        "y = min(x, 0)": lambda s: np.minimum(s.x, 0)}),
+    Mistake("ReLU", "x", "mask of the gradient",
+            "the mask is where x (or y) is positive, not where dy is.", {
+                "dx = dy where dy > 0: the mask of the gradient instead of the input's":
+                lambda s: s.dy * (s.dy > 0),
+                "dx = dy where both dy > 0 and x > 0":
+                lambda s: s.dy * ((s.dy > 0) & (s.x > 0))}),
+    Mistake("ReLU", "x", "no mask", "where x was negative nothing flows back.", {
+        "dx = dy": lambda s: s.dy}),
+    Mistake("ReLU", "x", "mask inverted", "gradients pass where x is positive.", {
+        "the gradient flows where x was negative": lambda s: s.dy * (s.x <= 0)}),
+    Mistake("ReLU", "x", "multiplied by the value", "the slope is 1, not y: a mask.", {
+        "dx = dy · y, as if y were its own slope": lambda s: s.dy * np.maximum(s.x, 0)}),
+    Mistake("ReLU", "x", "leaks", "the slope of a ReLU is 0 where x is negative.", {
+        "a hundredth of the gradient flows where x was negative":
+        lambda s: s.dy * np.where(s.x > 0, 1, 0.01)}),
+]
+
+TANH = [
+    Mistake("Tanh", "y", "sigmoid", "that is the sigmoid.", {
+        "y = 1 / (1 + exp(−x))": lambda s: 1 / (1 + np.exp(-s.x))}),
+    Mistake("Tanh", "x", "y not squared", "tanh' = 1 − tanh², squared.", {
+        "dx = dy (1 − y)": lambda s: s.dy * (1 - s.y)}),
+    Mistake("Tanh", "x", "input instead of output", "tanh' = 1 − y² with y = tanh(x), not x.", {
+        "dx = dy (1 − x²): the layer kept x": lambda s: s.dy * (1 - s.x**2)}),
+    Mistake("Tanh", "x", "wrong sign within", "tanh' = 1 − y², minus.", {
+        "dx = dy (1 + y²)": lambda s: s.dy * (1 + s.y**2)}),
+    Mistake("Tanh", "x", "derivative of the sigmoid", "y (1 − y) belongs to the sigmoid.", {
+        "dx = dy y (1 − y)": lambda s: s.dy * s.y * (1 - s.y)}),
+    Mistake("Tanh", "x", "tanh applied twice", "y is tanh(x) already.", {
+        "dx = dy (1 − tanh(y)²)": lambda s: s.dy * (1 - np.tanh(s.y) ** 2)}),
+]
+
+FLATTEN = [
+    Mistake("Flatten", "y", "wrong order", "the numbers come in another order.", {
+        "forward reads the maps as Fortran would":
+        lambda s: s.x.reshape(len(s.x), -1, order="F")}),
+    Mistake("Flatten", "y", "channels first", "the channels come first.", {
+        "forward reads map after map": lambda s: s.x.transpose(0, 3, 1, 2).reshape(len(s.x), -1)}),
+    Mistake("Flatten", "x", "wrong order",
+            "forward and backward have to read the numbers in the same order.", {
+                "backward fills the maps in another order than forward read them":
+                lambda s: s.dy.reshape(s.x.shape, order="F"),
+                "backward takes the row for one with channels first":
+                lambda s: np.moveaxis(
+                    s.dy.reshape(len(s.x), s.x.shape[3], *s.x.shape[1:3]), 1, 3),
+                "backward takes the row for one that goes down the columns":
+                lambda s: s.dy.reshape(s.x.swapaxes(1, 2).shape).swapaxes(1, 2)}),
+]
+
+
+def _other_units(s: Scene) -> np.ndarray:
+    """Which units backward lets dy through; where it has said nothing yet, others than forward."""
+    return (np.roll(s.y, 1, axis=-1) if s.said is None else s.said) != 0
+
+
+def _other_mask(rescale: Callable[[Scene], float]) -> Formula:
+    def formula(s: Scene) -> np.ndarray:
+        on = _other_units(s)
+        if on.shape != s.y.shape or not (on & (s.y == 0)).any():
+            return np.empty(0)
+        return s.dy * on / rescale(s)
+
+    return formula
+
+
+DROPOUT = [
+    Mistake("Dropout", "x", "no mask", "the units that were off get no gradient.", {
+        "backward lets everything through": lambda s: s.dy}),
+    Mistake("Dropout", "x", "mask inverted", "the gradient goes to the units that were on.", {
+        "backward switches off the units that were on": lambda s: s.dy * (s.y == 0)}),
+    Mistake("Dropout", "x", "rescaled in backward",
+            "forward does not divide by keep, so neither does backward: dy · m.", {
+                "backward divides by keep, which forward did not":
+                lambda s: s.dy * (s.y != 0) / s.layer.keep,
+                "backward multiplies by keep, as is due at test time":
+                lambda s: s.dy * (s.y != 0) * s.layer.keep,
+                "backward multiplies by keep and forgets the mask":
+                lambda s: s.dy * s.layer.keep}),
+    Mistake("Dropout", "x", "mask not reused",
+            "backward needs the mask that forward drew, not a new one.", {
+                "backward uses another mask than forward": _other_mask(lambda s: 1),
+                "backward uses another mask than forward, and divides by keep":
+                _other_mask(lambda s: s.layer.keep)}),
+]
+
+Row = np.ndarray  # the pixels of a window that lie inside the picture, row by row
+Shares = Callable[[Row, tuple[int, int]], np.ndarray]  # what each of them gets, for a window K
+
+
+def _windows(s: Scene) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]], Row]]:
+    """Each place (n, oh, ow, c), with the places and the values of the pixels in its window."""
+    for n, oh, ow, c in np.ndindex(s.y.shape):
+        pixels = [(n, h, w, c) for _, h, w in loops._window(
+            oh, ow, s.layer.K, s.layer.S, *s.x.shape[1:3])]
+        yield (n, oh, ow, c), pixels, np.array([s.x[pixel] for pixel in pixels])
+
+
+def _pooled(value: Callable[[Row, tuple[int, int]], float]) -> Formula:
+    """The output with the value of each window's pixels."""
+    def formula(s: Scene) -> np.ndarray:
+        y = np.empty(s.y.shape)
+        for place, _, row in _windows(s):
+            y[place] = value(row, s.layer.K)
+        return y
+
+    return formula
+
+
+def _shared(shares: Shares, S: int | None = None, add: bool = True) -> Formula:
+    """dx with these shares of dy for the pixels of a window. S: the stride with which they are put
+    back. add: else a later window overwrites what earlier ones put there."""
+    def formula(s: Scene) -> np.ndarray:
+        dx, back = np.zeros(s.x.shape), s.layer.S - (S or s.layer.S)
+        for place, pixels, row in _windows(s):
+            _, oh, ow, _ = place
+            for (n, h, w, c), share in zip(pixels, shares(row, s.layer.K), strict=True):
+                if share:
+                    pixel = n, h - oh * back, w - ow * back, c
+                    dx[pixel] = s.dy[place] * share + (dx[pixel] if add else 0)
+        return dx
+
+    return formula
+
+
+def _winner(pixel: Callable[[Row], int]) -> Shares:
+    """All for one pixel."""
+    return lambda row, K: np.arange(len(row)) == pixel(row)
+
+
+def _transposed(row: Row, K: tuple[int, int]) -> np.ndarray:
+    """All for the pixel whose row and column are the winner's column and row."""
+    winner = int(row.argmax())
+    if len(row) == K[0] * K[1]:
+        winner = winner % K[1] * K[1] + winner // K[1]
+    return np.arange(len(row)) == winner
+
+
+def _evenly(row: Row, K: tuple[int, int]) -> np.ndarray:
+    return np.full(len(row), 1 / len(row))
+
+
+def _whole(row: Row, K: tuple[int, int]) -> np.ndarray:
+    return np.ones(len(row))
+
+
+def _pool_forward(kind: str, right: str) -> list[Mistake]:
+    values = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "sum": np.sum}
+    return [Mistake(kind, "y", name, f"that is the {name} of each window.", {
+                f"y is the {name} of each window": _pooled(lambda row, K, value=value: value(row))})
+            for name, value in values.items() if name != right]
+
+
+MAX_POOL = [
+    *_pool_forward("MaxPool2D", right="maximum"),
+    Mistake("MaxPool2D", "x", "gradient to all ties",
+            "of equal largest pixels one gets the gradient, not each.", {
+                "every pixel that equals the maximum gets the whole gradient":
+                _shared(lambda row, K: row == row.max())}),
+    Mistake("MaxPool2D", "x", "shared by all pixels",
+            "only the largest pixel gets the gradient, not a share each.", {
+                "every pixel of the window gets its share, as in average pooling":
+                _shared(_evenly),
+                "every pixel of the window gets the whole gradient": _shared(_whole)}),
+    Mistake("MaxPool2D", "x", "overlaps overwritten",
+            "a pixel that wins several windows adds up: += and not =.", {
+                "a pixel that wins two windows keeps the gradient of the last":
+                _shared(_winner(np.argmax), add=False)}),
+    Mistake("MaxPool2D", "x", "wrong winner",
+            "the gradient goes to the window's first pixel, whoever won.", {
+                "the gradient goes to the corner of the window": _shared(_winner(lambda row: 0))}),
+    Mistake("MaxPool2D", "x", "wrong winner", "the gradient goes to the smallest pixel.", {
+        "backward looks for the smallest pixel": _shared(_winner(np.argmin))}),
+    Mistake("MaxPool2D", "x", "wrong winner", "the gradient goes to the pixel after the winner.", {
+        "the winner's place is counted from 1":
+        _shared(_winner(lambda row: (row.argmax() + 1) % len(row)))}),
+    Mistake("MaxPool2D", "x", "wrong winner",
+            "the winner's row and column in the window are exchanged.", {
+                "row and column of the winner are exchanged": _shared(_transposed)}),
+    Mistake("MaxPool2D", "x", "stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).", {
+        "the gradient is put back as if windows stood one pixel apart":
+        _shared(_winner(np.argmax), S=1)}),
+]
+
+AVERAGE_POOL = [
+    *_pool_forward("AveragePool2D", right="mean"),
+    Mistake("AveragePool2D", "y", "divided by the whole window at the edge",
+            "windows over the edge are divided by K·K.", {
+                "forward divides windows over the edge by K·K":
+                _pooled(lambda row, K: row.sum() / (K[0] * K[1]))}),
+    Mistake("AveragePool2D", "x", "not divided",
+            "each pixel gets 1/(pixels in the window) of dy.", {
+                "every pixel gets the whole gradient": _shared(_whole)}),
+    Mistake("AveragePool2D", "x", "divided by the whole window at the edge",
+            "over the edge a window has fewer pixels.", {
+                "windows over the edge are divided by K·K, though fewer pixels are in them":
+                _shared(lambda row, K: np.full(len(row), 1 / (K[0] * K[1])))}),
+    Mistake("AveragePool2D", "x", "divided twice", "once is enough.", {
+        "the gradient is divided by the square of the number of pixels":
+        _shared(lambda row, K: np.full(len(row), 1 / len(row) ** 2))}),
+    Mistake("AveragePool2D", "x", "divided by one side only", "K·K pixels share the gradient.", {
+        "the gradient is divided by K": _shared(lambda row, K: np.full(len(row), 1 / K[0]))}),
+    Mistake("AveragePool2D", "x", "overlaps overwritten",
+            "a pixel in several windows adds up: += and not =.", {
+                "windows assign where they should add": _shared(_evenly, add=False)}),
+    Mistake("AveragePool2D", "x", "stride ignored",
+            "window (oh, ow) begins at pixel (oh·S, ow·S).", {
+                "the gradient is put back as if windows stood one pixel apart":
+                _shared(_evenly, S=1)}),
+]
+
+MAPS = [*RELU, *TANH, *FLATTEN, *DROPOUT, *MAX_POOL, *AVERAGE_POOL]
