@@ -25,7 +25,7 @@ def explain(kind: str, scene: Scene) -> dict[str, str]:
 
 def _that_give(mistakes: list[Mistake], scene: Scene) -> dict[str, str]:
     return {mistake.name: mistake.hint for mistake in mistakes
-            if any(agrees(scene.said, formula(scene)) for formula in mistake.ways.values())}
+            if any(agrees(scene.said, formula(scene)) for formula in mistake.ways)}
 
 
 def agrees(wrong: np.ndarray, gives: np.ndarray) -> bool:

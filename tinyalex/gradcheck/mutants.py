@@ -91,15 +91,15 @@ def _planted_update(rule: Rule) -> type:
 
 def _from_formulas() -> Iterator[Mutant]:
     for m in MISTAKES:
-        for about, formula in m.ways.items():
+        for formula in m.ways:
             cls = (_planted_exchange(formula) if m.kind == "Exchange" else
                    _planted_layer(m.kind, m.array, formula))
             says = m.hint if m.array == "y" else f"{m.name}: {m.hint}"
-            yield Mutant(m.kind, about, says, cls, m.array)
+            yield Mutant(m.kind, m.about, says, cls, m.array)
     for kind, array, anywhere in (("Conv2D", "W", SCALED), ("Tanh", "x", TURNED)):
         for m in anywhere:
-            for about, formula in m.ways.items():
-                yield Mutant(kind, f"{about} (d{array})", f"{m.name}: {m.hint}",
+            for formula in m.ways:
+                yield Mutant(kind, f"{m.about} (d{array})", f"{m.name}: {m.hint}",
                              _planted_layer(kind, array, formula))
 
 

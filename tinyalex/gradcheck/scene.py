@@ -48,13 +48,30 @@ class Mistake:
     one of its formulas gives, and a layer that makes it is planted from the same formula.
 
     kind: the class in which it is made, "" for any layer. array: what comes out wrong, as in
-    `Scene.name`; "" for any. name, hint: for the learner. ways: sentences that say how it is made,
-    each with a formula for the wrong array. A formula may give another shape than the right one's:
-    then it is no such mistake there.
+    `Scene.name`; "" for any. name, hint: for the learner. about: how it is made, for whoever sees
+    it planted. ways: formulas for the wrong array, one for each way to make the mistake. Where it
+    cannot be made, a formula gives an empty array.
     """
 
     kind: str
     array: str
     name: str
     hint: str
-    ways: dict[str, Formula]
+    about: str
+    ways: tuple[Formula, ...]
+
+
+def forward(kind: str) -> Callable[..., Mistake]:
+    """Builds mistakes in the output of `kind` from (hint, *ways): the hint says it all."""
+    def mistake(hint: str, *ways: Formula) -> Mistake:
+        return Mistake(kind, "y", hint, hint, f"in forward: {hint.rstrip('.')}", ways)
+
+    return mistake
+
+
+def backward(kind: str, array: str) -> Callable[..., Mistake]:
+    """Builds mistakes in one gradient of `kind` from (name, hint, about, *ways)."""
+    def mistake(name: str, hint: str, about: str, *ways: Formula) -> Mistake:
+        return Mistake(kind, array, name, hint, about, ways)
+
+    return mistake

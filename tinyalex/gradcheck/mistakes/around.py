@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyalex.gradcheck.scene import Mistake, Scene
+from tinyalex.gradcheck.scene import Scene, backward
 
 
 def _p(s: Scene) -> np.ndarray:
@@ -19,42 +19,35 @@ def _of_p_label(s: Scene) -> np.ndarray:
     return -p * (onehot - (p * onehot).sum(axis=1, keepdims=True)) / len(p)
 
 
+loss_dx, exchange, anywhere = (backward(kind, array) for kind, array in (
+    ("SoftmaxCrossEntropy", "x"), ("Exchange", ""), ("", "")))
+
 LOSS = [
-    Mistake("SoftmaxCrossEntropy", "x", "without the one-hot",
-            "dx = (p − onehot) / N: the label's own 1 is missing.", {
-                "dx = p / N: the 1 of the label is not subtracted": lambda s: _p(s) / len(s.x)}),
-    Mistake("SoftmaxCrossEntropy", "x", "one-hot only",
-            "dx = (p − onehot) / N: the probabilities are missing.", {
-                "dx = −onehot / N: the sum over exp(x) is taken for a constant":
-                lambda s: -_onehot(s) / len(s.x)}),
-    Mistake("SoftmaxCrossEntropy", "x", "forgotten ÷N",
-            "the loss is a mean over N pictures, so each counts 1/N.", {
-                "dx is not divided by the number of pictures": lambda s: _p(s) - _onehot(s),
-                "onehot − p, and not divided by the number of pictures":
-                lambda s: _onehot(s) - _p(s)}),
-    Mistake("SoftmaxCrossEntropy", "x", "wrong sign", "p − onehot, not onehot − p.", {
-        "onehot − p: training climbs": lambda s: (_onehot(s) - _p(s)) / len(s.x)}),
-    Mistake("SoftmaxCrossEntropy", "x", "divided by K",
-            "the mean is over the N pictures, not over the K classes, nor over N·K scores.", {
-                "dx is divided by the number of classes":
-                lambda s: (_p(s) - _onehot(s)) / s.x.shape[1],
-                "dx is divided by the number of scores":
-                lambda s: (_p(s) - _onehot(s)) / s.x.size}),
-    Mistake("SoftmaxCrossEntropy", "x", "scores instead of probabilities",
-            "p = softmax(x) belongs there, not x.", {
-                "dx = (x − onehot) / N": lambda s: (s.x - _onehot(s)) / len(s.x)}),
-    Mistake("SoftmaxCrossEntropy", "x", "softmax not normalised",
-            "exp(x) has to be divided by its sum.", {
-                "exp(x − max) is taken for p": lambda s:
-                (np.exp(s.x - s.x.max(axis=1, keepdims=True)) - _onehot(s)) / len(s.x)}),
-    Mistake("SoftmaxCrossEntropy", "x", "÷N of one part only",
-            "both p and the one-hot are divided by N.", {
-                "p − onehot / N: a pair of brackets is missing":
-                lambda s: _p(s) - _onehot(s) / len(s.x),
-                "p / N − onehot": lambda s: _p(s) / len(s.x) - _onehot(s)}),
-    Mistake("SoftmaxCrossEntropy", "x", "derivative of another loss",
-            "that is the derivative of −p_label, without the log.", {
-                "backward forgets the log": _of_p_label}),
+    loss_dx("without the one-hot", "dx = (p − onehot) / N: the label's own 1 is missing.",
+            "dx = p / N: the 1 of the label is not subtracted", lambda s: _p(s) / len(s.x)),
+    loss_dx("one-hot only", "dx = (p − onehot) / N: the probabilities are missing.",
+            "dx = −onehot / N: the sum over exp(x) is taken for a constant",
+            lambda s: -_onehot(s) / len(s.x)),
+    loss_dx("forgotten ÷N", "the loss is a mean over N pictures, so each counts 1/N.",
+            "dx is not divided by the number of pictures, whatever its sign",
+            lambda s: _p(s) - _onehot(s), lambda s: _onehot(s) - _p(s)),
+    loss_dx("wrong sign", "p − onehot, not onehot − p.",
+            "onehot − p: training climbs", lambda s: (_onehot(s) - _p(s)) / len(s.x)),
+    loss_dx("divided by K",
+            "the mean is over the N pictures, not over the K classes, nor over N·K scores.",
+            "dx is divided by the number of classes, or of scores",
+            lambda s: (_p(s) - _onehot(s)) / s.x.shape[1],
+            lambda s: (_p(s) - _onehot(s)) / s.x.size),
+    loss_dx("scores instead of probabilities", "p = softmax(x) belongs there, not x.",
+            "dx = (x − onehot) / N", lambda s: (s.x - _onehot(s)) / len(s.x)),
+    loss_dx("softmax not normalised", "exp(x) has to be divided by its sum.",
+            "exp(x − max) is taken for p",
+            lambda s: (np.exp(s.x - s.x.max(axis=1, keepdims=True)) - _onehot(s)) / len(s.x)),
+    loss_dx("÷N of one part only", "both p and the one-hot are divided by N.",
+            "p − onehot / N: a pair of brackets is missing",
+            lambda s: _p(s) - _onehot(s) / len(s.x), lambda s: _p(s) / len(s.x) - _onehot(s)),
+    loss_dx("derivative of another loss", "that is the derivative of −p_label, without the log.",
+            "backward forgets the log", _of_p_label),
 ]
 
 
@@ -100,33 +93,25 @@ def _each_readers_own(s: Scene) -> np.ndarray:
 
 
 EXCHANGE = [
-    Mistake("Exchange", "", "forgets to add",
-            "every tower read these maps: add up what all of them hand back.", {
-                "only the gradient of the tower's own reader comes back": _own,
-                "the last reader's gradient overwrites the first's": _other}),
-    Mistake("Exchange", "", "part taken from the other tower",
-            "tower t's maps stand at its own channels.", {
-                "each tower is handed the gradient of the other one's maps":
-                lambda s: _wide(s, last=_towers(s)[0] == 0),
-                "each tower is handed the gradient of its own number of maps at the other end":
-                lambda s: _wide(s, last=True),
-                "each tower is handed the gradient of the first maps":
-                lambda s: _wide(s, last=False),
-                "each tower is handed all of the other one's gradient":
-                lambda s: _all(s, _towers(s)[1])}),
-    Mistake("Exchange", "", "averaged over the readers",
-            "the readers' gradients are added, not averaged.", {
-                "the readers' gradients are averaged where they should be added":
-                lambda s: _all(s) / len(s.dys)}),
-    Mistake("Exchange", "", "one reader counted twice", "each reader counts once.", {
-        "the tower's own reader is counted twice, the other not at all": lambda s: 2 * _own(s),
-        "the other tower's reader is counted twice, the own not at all": lambda s: 2 * _other(s)}),
-    Mistake("Exchange", "", "one reader subtracted", "each reader's part is added.", {
-        "the other reader's part is subtracted": lambda s: _own(s) - _other(s)}),
-    Mistake("Exchange", "", "each reader's own part added",
-            "all readers' gradients are cut at the same channels, those of the tower that wrote "
-            "them.", {
-                "each reader's gradient is cut at the reader's own channels": _each_readers_own}),
+    exchange("forgets to add", "every tower read these maps: add up what all of them hand back.",
+             "only the gradient of one reader comes back, its own or the other tower's",
+             _own, _other),
+    exchange("part taken from the other tower", "tower t's maps stand at its own channels.",
+             "each tower is handed the gradient of the other one's maps",
+             lambda s: _wide(s, last=_towers(s)[0] == 0), lambda s: _wide(s, last=True),
+             lambda s: _wide(s, last=False), lambda s: _all(s, _towers(s)[1])),
+    exchange("averaged over the readers", "the readers' gradients are added, not averaged.",
+             "the readers' gradients are averaged where they should be added",
+             lambda s: _all(s) / len(s.dys)),
+    exchange("one reader counted twice", "each reader counts once.",
+             "one reader is counted twice, the other not at all",
+             lambda s: 2 * _own(s), lambda s: 2 * _other(s)),
+    exchange("one reader subtracted", "each reader's part is added.",
+             "the other reader's part is subtracted", lambda s: _own(s) - _other(s)),
+    exchange("each reader's own part added",
+             "all readers' gradients are cut at the same channels, those of the tower that wrote "
+             "them.",
+             "each reader's gradient is cut at the reader's own channels", _each_readers_own),
 ]
 
 
@@ -151,33 +136,27 @@ def _flipped(s: Scene, *axes: int) -> np.ndarray:
 
 
 SCALED = [
-    Mistake("", "", "gradient is zero",
-            "nothing flows back: is the result assigned, or returned?", {
-                "the gradient stays what it was at the start": lambda s: 0 * _true(s)}),
-    Mistake("", "", "wrong sign", "every number is the negative of the right one.", {
-        "the sign is turned: training climbs": lambda s: -_true(s)}),
-    Mistake("", "", "averaged over the batch",
-            "backward only adds up: it is the loss that has taken the mean.", {
-                "the gradient is averaged over the pictures, though the loss has done that already":
-                lambda s: _true(s) / _N(s),
-                "the gradient is averaged over the places of a map":
-                lambda s: _true(s) / _places(s),
-                "the gradient is averaged over places and pictures":
-                lambda s: _true(s) / (_N(s) * _places(s))}),
-    Mistake("", "", "double counting", "every number is twice the right one.", {
-        "the gradient is added twice": lambda s: 2 * _true(s)}),
-    Mistake("", "", "half is missing", "every number is half the right one.", {
-        "the gradient is halved": lambda s: _true(s) / 2}),
-    Mistake("", "", "summed where a mean was due", "every number is N times the right one.", {
-        "the gradient is multiplied by the number of pictures": lambda s: _true(s) * _N(s)}),
+    anywhere("gradient is zero", "nothing flows back: is the result assigned, or returned?",
+             "the gradient stays what it was at the start", lambda s: 0 * _true(s)),
+    anywhere("wrong sign", "every number is the negative of the right one.",
+             "the sign is turned: training climbs", lambda s: -_true(s)),
+    anywhere("averaged over the batch",
+             "backward only adds up: it is the loss that has taken the mean.",
+             "the gradient is averaged over the pictures or places, as the loss has done already",
+             lambda s: _true(s) / _N(s), lambda s: _true(s) / _places(s),
+             lambda s: _true(s) / (_N(s) * _places(s))),
+    anywhere("double counting", "every number is twice the right one.",
+             "the gradient is added twice", lambda s: 2 * _true(s)),
+    anywhere("half is missing", "every number is half the right one.",
+             "the gradient is halved", lambda s: _true(s) / 2),
+    anywhere("summed where a mean was due", "every number is N times the right one.",
+             "the gradient is multiplied by the number of pictures", lambda s: _true(s) * _N(s)),
 ]
 TURNED = [
-    Mistake("", "", "flipped", "the right numbers, backwards along the first axis, the second, or "
-            "both.", {
-        "the gradient is turned round along its first axis": lambda s: _flipped(s, 0),
-        "the gradient is turned round along its second axis": lambda s: _flipped(s, 1),
-        "the gradient is turned round along two axes": lambda s: _flipped(s, 0, 1)}),
-    Mistake("", "", "transposed gradient", "the right numbers with the first two axes exchanged.", {
-        "the gradient's first two axes are exchanged":
-        lambda s: _true(s).swapaxes(0, 1) if _true(s).ndim >= 2 else np.empty(0)}),
+    anywhere("flipped", "the right numbers, backwards along the first axis, the second, or both.",
+             "the gradient is turned round along an axis, or two", lambda s: _flipped(s, 0),
+             lambda s: _flipped(s, 1), lambda s: _flipped(s, 0, 1)),
+    anywhere("transposed gradient", "the right numbers with the first two axes exchanged.",
+             "the gradient's first two axes are exchanged",
+             lambda s: _true(s).swapaxes(0, 1) if _true(s).ndim >= 2 else np.empty(0)),
 ]

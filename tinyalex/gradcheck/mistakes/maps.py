@@ -4,63 +4,56 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinyalex.gradcheck.scene import Formula, Mistake, Scene
+from tinyalex.gradcheck.scene import Formula, Mistake, Scene, backward, forward
 from tinyalex.kernels import loops
 
+relu_y, relu_dx = forward("ReLU"), backward("ReLU", "x")
+
 RELU = [
-    Mistake("ReLU", "y", "absolute value", "that is |x|.", {
-        "y = |x|": lambda s: abs(s.x)}),
-    Mistake("ReLU", "y", "nothing cut off", "nothing is cut off.", {
-        "y = x": lambda s: s.x}),
-    Mistake("ReLU", "y", "wrong side", "the negative side is kept.", {
-        "y = min(x, 0)": lambda s: np.minimum(s.x, 0)}),
-    Mistake("ReLU", "x", "mask of the gradient",
-            "the mask is where x (or y) is positive, not where dy is.", {
-                "dx = dy where dy > 0: the mask of the gradient instead of the input's":
-                lambda s: s.dy * (s.dy > 0),
-                "dx = dy where both dy > 0 and x > 0":
-                lambda s: s.dy * ((s.dy > 0) & (s.x > 0))}),
-    Mistake("ReLU", "x", "no mask", "where x was negative nothing flows back.", {
-        "dx = dy": lambda s: s.dy}),
-    Mistake("ReLU", "x", "mask inverted", "gradients pass where x is positive.", {
-        "the gradient flows where x was negative": lambda s: s.dy * (s.x <= 0)}),
-    Mistake("ReLU", "x", "multiplied by the value", "the slope is 1, not y: a mask.", {
-        "dx = dy · y, as if y were its own slope": lambda s: s.dy * np.maximum(s.x, 0)}),
-    Mistake("ReLU", "x", "leaks", "the slope of a ReLU is 0 where x is negative.", {
-        "a hundredth of the gradient flows where x was negative":
-        lambda s: s.dy * np.where(s.x > 0, 1, 0.01)}),
+    relu_y("that is |x|.", lambda s: abs(s.x)),
+    relu_y("nothing is cut off.", lambda s: s.x),
+    relu_y("the negative side is kept.", lambda s: np.minimum(s.x, 0)),
+    relu_dx("mask of the gradient", "the mask is where x (or y) is positive, not where dy is.",
+            "dx = dy where dy > 0: the mask of the gradient instead of the input's, or both",
+            lambda s: s.dy * (s.dy > 0), lambda s: s.dy * ((s.dy > 0) & (s.x > 0))),
+    relu_dx("no mask", "where x was negative nothing flows back.",
+            "dx = dy", lambda s: s.dy),
+    relu_dx("mask inverted", "gradients pass where x is positive.",
+            "the gradient flows where x was negative", lambda s: s.dy * (s.x <= 0)),
+    relu_dx("multiplied by the value", "the slope is 1, not y: a mask.",
+            "dx = dy · y, as if y were its own slope", lambda s: s.dy * np.maximum(s.x, 0)),
+    relu_dx("leaks", "the slope of a ReLU is 0 where x is negative.",
+            "a hundredth of the gradient flows where x was negative",
+            lambda s: s.dy * np.where(s.x > 0, 1, 0.01)),
 ]
+
+tanh_y, tanh_dx = forward("Tanh"), backward("Tanh", "x")
 
 TANH = [
-    Mistake("Tanh", "y", "sigmoid", "that is the sigmoid.", {
-        "y = 1 / (1 + exp(−x))": lambda s: 1 / (1 + np.exp(-s.x))}),
-    Mistake("Tanh", "x", "y not squared", "tanh' = 1 − tanh², squared.", {
-        "dx = dy (1 − y)": lambda s: s.dy * (1 - s.y)}),
-    Mistake("Tanh", "x", "input instead of output", "tanh' = 1 − y² with y = tanh(x), not x.", {
-        "dx = dy (1 − x²): the layer kept x": lambda s: s.dy * (1 - s.x**2)}),
-    Mistake("Tanh", "x", "wrong sign within", "tanh' = 1 − y², minus.", {
-        "dx = dy (1 + y²)": lambda s: s.dy * (1 + s.y**2)}),
-    Mistake("Tanh", "x", "derivative of the sigmoid", "y (1 − y) belongs to the sigmoid.", {
-        "dx = dy y (1 − y)": lambda s: s.dy * s.y * (1 - s.y)}),
-    Mistake("Tanh", "x", "tanh applied twice", "y is tanh(x) already.", {
-        "dx = dy (1 − tanh(y)²)": lambda s: s.dy * (1 - np.tanh(s.y) ** 2)}),
+    tanh_y("that is the sigmoid.", lambda s: 1 / (1 + np.exp(-s.x))),
+    tanh_dx("y not squared", "tanh' = 1 − tanh², squared.",
+            "dx = dy (1 − y)", lambda s: s.dy * (1 - s.y)),
+    tanh_dx("input instead of output", "tanh' = 1 − y² with y = tanh(x), not x.",
+            "dx = dy (1 − x²): the layer kept x", lambda s: s.dy * (1 - s.x**2)),
+    tanh_dx("wrong sign within", "tanh' = 1 − y², minus.",
+            "dx = dy (1 + y²)", lambda s: s.dy * (1 + s.y**2)),
+    tanh_dx("derivative of the sigmoid", "y (1 − y) belongs to the sigmoid.",
+            "dx = dy y (1 − y)", lambda s: s.dy * s.y * (1 - s.y)),
+    tanh_dx("tanh applied twice", "y is tanh(x) already.",
+            "dx = dy (1 − tanh(y)²)", lambda s: s.dy * (1 - np.tanh(s.y) ** 2)),
 ]
 
+flatten_y, flatten_dx = forward("Flatten"), backward("Flatten", "x")
+
 FLATTEN = [
-    Mistake("Flatten", "y", "wrong order", "the numbers come in another order.", {
-        "forward reads the maps as Fortran would":
-        lambda s: s.x.reshape(len(s.x), -1, order="F")}),
-    Mistake("Flatten", "y", "channels first", "the channels come first.", {
-        "forward reads map after map": lambda s: s.x.transpose(0, 3, 1, 2).reshape(len(s.x), -1)}),
-    Mistake("Flatten", "x", "wrong order",
-            "forward and backward have to read the numbers in the same order.", {
-                "backward fills the maps in another order than forward read them":
-                lambda s: s.dy.reshape(s.x.shape, order="F"),
-                "backward takes the row for one with channels first":
-                lambda s: np.moveaxis(
-                    s.dy.reshape(len(s.x), s.x.shape[3], *s.x.shape[1:3]), 1, 3),
-                "backward takes the row for one that goes down the columns":
-                lambda s: s.dy.reshape(s.x.swapaxes(1, 2).shape).swapaxes(1, 2)}),
+    flatten_y("the numbers come in another order.", lambda s: s.x.reshape(len(s.x), -1, order="F")),
+    flatten_y("the channels come first.",
+              lambda s: s.x.transpose(0, 3, 1, 2).reshape(len(s.x), -1)),
+    flatten_dx("wrong order", "forward and backward have to read the numbers in the same order.",
+               "backward fills the maps in another order than forward read them",
+               lambda s: s.dy.reshape(s.x.shape, order="F"),
+               lambda s: np.moveaxis(s.dy.reshape(np.moveaxis(s.x, 3, 1).shape), 1, 3),
+               lambda s: s.dy.reshape(s.x.swapaxes(1, 2).shape).swapaxes(1, 2)),
 ]
 
 
@@ -79,24 +72,21 @@ def _other_mask(rescale: Callable[[Scene], float]) -> Formula:
     return formula
 
 
+dropout_dx = backward("Dropout", "x")
+
 DROPOUT = [
-    Mistake("Dropout", "x", "no mask", "the units that were off get no gradient.", {
-        "backward lets everything through": lambda s: s.dy}),
-    Mistake("Dropout", "x", "mask inverted", "the gradient goes to the units that were on.", {
-        "backward switches off the units that were on": lambda s: s.dy * (s.y == 0)}),
-    Mistake("Dropout", "x", "rescaled in backward",
-            "forward does not divide by keep, so neither does backward: dy · m.", {
-                "backward divides by keep, which forward did not":
-                lambda s: s.dy * (s.y != 0) / s.layer.keep,
-                "backward multiplies by keep, as is due at test time":
-                lambda s: s.dy * (s.y != 0) * s.layer.keep,
-                "backward multiplies by keep and forgets the mask":
-                lambda s: s.dy * s.layer.keep}),
-    Mistake("Dropout", "x", "mask not reused",
-            "backward needs the mask that forward drew, not a new one.", {
-                "backward uses another mask than forward": _other_mask(lambda s: 1),
-                "backward uses another mask than forward, and divides by keep":
-                _other_mask(lambda s: s.layer.keep)}),
+    dropout_dx("no mask", "the units that were off get no gradient.",
+               "backward lets everything through", lambda s: s.dy),
+    dropout_dx("mask inverted", "the gradient goes to the units that were on.",
+               "backward switches off the units that were on", lambda s: s.dy * (s.y == 0)),
+    dropout_dx("rescaled in backward",
+               "forward does not divide by keep, so neither does backward: dy · m.",
+               "backward divides by keep, or multiplies, which forward did not",
+               lambda s: s.dy * (s.y != 0) / s.layer.keep,
+               lambda s: s.dy * (s.y != 0) * s.layer.keep, lambda s: s.dy * s.layer.keep),
+    dropout_dx("mask not reused", "backward needs the mask that forward drew, not a new one.",
+               "backward uses another mask than forward", _other_mask(lambda s: 1),
+               _other_mask(lambda s: s.layer.keep)),
 ]
 
 Row = np.ndarray  # the pixels of a window that lie inside the picture, row by row
@@ -161,67 +151,60 @@ def _whole(row: Row, K: tuple[int, int]) -> np.ndarray:
 
 def _pool_forward(kind: str, right: str) -> list[Mistake]:
     values = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "sum": np.sum}
-    return [Mistake(kind, "y", name, f"that is the {name} of each window.", {
-                f"y is the {name} of each window": _pooled(lambda row, K, value=value: value(row))})
+    return [forward(kind)(f"that is the {name} of each window.",
+                          _pooled(lambda row, K, value=value: value(row)))
             for name, value in values.items() if name != right]
 
 
+max_dx = backward("MaxPool2D", "x")
+
 MAX_POOL = [
     *_pool_forward("MaxPool2D", right="maximum"),
-    Mistake("MaxPool2D", "x", "gradient to all ties",
-            "of equal largest pixels one gets the gradient, not each.", {
-                "every pixel that equals the maximum gets the whole gradient":
-                _shared(lambda row, K: row == row.max())}),
-    Mistake("MaxPool2D", "x", "shared by all pixels",
-            "only the largest pixel gets the gradient, not a share each.", {
-                "every pixel of the window gets its share, as in average pooling":
-                _shared(_evenly),
-                "every pixel of the window gets the whole gradient": _shared(_whole)}),
-    Mistake("MaxPool2D", "x", "overlaps overwritten",
-            "a pixel that wins several windows adds up: += and not =.", {
-                "a pixel that wins two windows keeps the gradient of the last":
-                _shared(_winner(np.argmax), add=False)}),
-    Mistake("MaxPool2D", "x", "wrong winner",
-            "the gradient goes to the window's first pixel, whoever won.", {
-                "the gradient goes to the corner of the window": _shared(_winner(lambda row: 0))}),
-    Mistake("MaxPool2D", "x", "wrong winner", "the gradient goes to the smallest pixel.", {
-        "backward looks for the smallest pixel": _shared(_winner(np.argmin))}),
-    Mistake("MaxPool2D", "x", "wrong winner", "the gradient goes to the pixel after the winner.", {
-        "the winner's place is counted from 1":
-        _shared(_winner(lambda row: (row.argmax() + 1) % len(row)))}),
-    Mistake("MaxPool2D", "x", "wrong winner",
-            "the winner's row and column in the window are exchanged.", {
-                "row and column of the winner are exchanged": _shared(_transposed)}),
-    Mistake("MaxPool2D", "x", "stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).", {
-        "the gradient is put back as if windows stood one pixel apart":
-        _shared(_winner(np.argmax), S=1)}),
+    max_dx("gradient to all ties", "of equal largest pixels one gets the gradient, not each.",
+           "every pixel that equals the maximum gets the whole gradient",
+           _shared(lambda row, K: row == row.max())),
+    max_dx("shared by all pixels", "only the largest pixel gets the gradient, not a share each.",
+           "every pixel of the window gets its share, as in average pooling, or all of it",
+           _shared(_evenly), _shared(_whole)),
+    max_dx("overlaps overwritten", "a pixel that wins several windows adds up: += and not =.",
+           "a pixel that wins two windows keeps the gradient of the last",
+           _shared(_winner(np.argmax), add=False)),
+    max_dx("wrong winner", "the gradient goes to the window's first pixel, whoever won.",
+           "the gradient goes to the corner of the window", _shared(_winner(lambda row: 0))),
+    max_dx("wrong winner", "the gradient goes to the smallest pixel.",
+           "backward looks for the smallest pixel", _shared(_winner(np.argmin))),
+    max_dx("wrong winner", "the gradient goes to the pixel after the winner.",
+           "the winner's place is counted from 1",
+           _shared(_winner(lambda row: (row.argmax() + 1) % len(row)))),
+    max_dx("wrong winner", "the winner's row and column in the window are exchanged.",
+           "row and column of the winner are exchanged", _shared(_transposed)),
+    max_dx("stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).",
+           "the gradient is put back as if windows stood one pixel apart",
+           _shared(_winner(np.argmax), S=1)),
 ]
+
+average_y, average_dx = forward("AveragePool2D"), backward("AveragePool2D", "x")
 
 AVERAGE_POOL = [
     *_pool_forward("AveragePool2D", right="mean"),
-    Mistake("AveragePool2D", "y", "divided by the whole window at the edge",
-            "windows over the edge are divided by K·K.", {
-                "forward divides windows over the edge by K·K":
-                _pooled(lambda row, K: row.sum() / (K[0] * K[1]))}),
-    Mistake("AveragePool2D", "x", "not divided",
-            "each pixel gets 1/(pixels in the window) of dy.", {
-                "every pixel gets the whole gradient": _shared(_whole)}),
-    Mistake("AveragePool2D", "x", "divided by the whole window at the edge",
-            "over the edge a window has fewer pixels.", {
-                "windows over the edge are divided by K·K, though fewer pixels are in them":
-                _shared(lambda row, K: np.full(len(row), 1 / (K[0] * K[1])))}),
-    Mistake("AveragePool2D", "x", "divided twice", "once is enough.", {
-        "the gradient is divided by the square of the number of pixels":
-        _shared(lambda row, K: np.full(len(row), 1 / len(row) ** 2))}),
-    Mistake("AveragePool2D", "x", "divided by one side only", "K·K pixels share the gradient.", {
-        "the gradient is divided by K": _shared(lambda row, K: np.full(len(row), 1 / K[0]))}),
-    Mistake("AveragePool2D", "x", "overlaps overwritten",
-            "a pixel in several windows adds up: += and not =.", {
-                "windows assign where they should add": _shared(_evenly, add=False)}),
-    Mistake("AveragePool2D", "x", "stride ignored",
-            "window (oh, ow) begins at pixel (oh·S, ow·S).", {
-                "the gradient is put back as if windows stood one pixel apart":
-                _shared(_evenly, S=1)}),
+    average_y("windows over the edge are divided by K·K.",
+              _pooled(lambda row, K: row.sum() / (K[0] * K[1]))),
+    average_dx("not divided", "each pixel gets 1/(pixels in the window) of dy.",
+               "every pixel gets the whole gradient", _shared(_whole)),
+    average_dx("divided by the whole window at the edge",
+               "over the edge a window has fewer pixels.",
+               "windows over the edge are divided by K·K, though fewer pixels are in them",
+               _shared(lambda row, K: np.full(len(row), 1 / (K[0] * K[1])))),
+    average_dx("divided twice", "once is enough.",
+               "the gradient is divided by the square of the number of pixels",
+               _shared(lambda row, K: np.full(len(row), 1 / len(row) ** 2))),
+    average_dx("divided by one side only", "K·K pixels share the gradient.",
+               "the gradient is divided by K", _shared(lambda row, K: np.full(len(row), 1 / K[0]))),
+    average_dx("overlaps overwritten", "a pixel in several windows adds up: += and not =.",
+               "windows assign where they should add", _shared(_evenly, add=False)),
+    average_dx("stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).",
+               "the gradient is put back as if windows stood one pixel apart",
+               _shared(_evenly, S=1)),
 ]
 
 MAPS = [*RELU, *TANH, *FLATTEN, *DROPOUT, *MAX_POOL, *AVERAGE_POOL]

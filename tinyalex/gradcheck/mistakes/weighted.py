@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyalex.gradcheck.scene import Mistake, Scene
+from tinyalex.gradcheck.scene import Mistake, Scene, backward, forward
 from tinyalex.kernels import loops
 
 
@@ -78,131 +78,107 @@ def _sum_db(s: Scene, only=...) -> np.ndarray:
     return s.dy[only].reshape(-1, s.dy.shape[-1]).sum(axis=0)
 
 
+conv_y, linear_y = forward("Conv2D"), forward("Linear")
+conv_dW, conv_db, conv_dx = (backward("Conv2D", array) for array in ("W", "b", "x"))
+linear_dW, linear_db, linear_dx = (backward("Linear", array) for array in ("W", "b", "x"))
+
 CONV_FORWARD = [
-    Mistake("Conv2D", "y", "bias missing", "the bias is not added.", {
-        "forward does not add b": lambda s: _y(s) - s.arrays["b"]}),
-    Mistake("Conv2D", "y", "kernel flipped",
-            "the kernel is turned round: layers correlate, whatever they are called.", {
-                "forward turns the kernel by 180°": lambda s: _y_of(s, s.arrays["W"][::-1, ::-1])}),
-    Mistake("Conv2D", "y", "height and width exchanged",
-            "the kernel's rows and columns are exchanged.", {
-                "forward reads the kernel column by column":
-                lambda s: _y_of(s, s.arrays["W"].swapaxes(0, 1))}),
-    Mistake("Conv2D", "y", "stride ignored", "the stride is ignored.", {
-        "forward moves its windows by one pixel": lambda s: _y(s, S=1)}),
-    Mistake("Conv2D", "y", "padding ignored", "the padding is missing before the first pixel.", {
-        "forward adds all its zeros behind the picture": lambda s: _y(s, P=(0, 0))}),
-    Mistake("Conv2D", "y", "padding on the wrong side", "the padding is on the wrong side.", {
-        "forward exchanges the padding before and behind the picture":
-        lambda s: _y(s, P=s.layer.P[::-1])}),
+    conv_y("the bias is not added.", lambda s: _y(s) - s.arrays["b"]),
+    conv_y("the kernel is turned round: layers correlate, whatever they are called.",
+           lambda s: _y_of(s, s.arrays["W"][::-1, ::-1])),
+    conv_y("the kernel's rows and columns are exchanged.",
+           lambda s: _y_of(s, s.arrays["W"].swapaxes(0, 1))),
+    conv_y("the stride is ignored.", lambda s: _y(s, S=1)),
+    conv_y("the padding is missing before the first pixel.", lambda s: _y(s, P=(0, 0))),
+    conv_y("the padding is on the wrong side.", lambda s: _y(s, P=s.layer.P[::-1])),
 ]
 
 CONV_WEIGHTS = [
-    Mistake("Conv2D", "W", "transposed weight gradient",
-            "dW = cols.T @ dy; this is dy.T @ cols, read as if it had the shape of W.", {
-                "dW = dy.T @ cols, forced into the shape of W": _transposed_dW}),
-    Mistake("Conv2D", "W", "height and width exchanged",
-            "the kernel's rows and columns have changed places.", {
-                "the rows and columns of the kernel's gradient are exchanged":
-                lambda s: _dW(s).swapaxes(0, 1)}),
-    Mistake("Conv2D", "W", "kernel flipped", "dW comes out upside down and mirrored.", {
-        "the kernel's gradient is turned by 180°, as in a mathematician's convolution":
-        lambda s: _dW(s)[::-1, ::-1]}),
-    Mistake("Conv2D", "W", "stride ignored",
-            "windows move by S: row oh begins at oh·S, not at oh.", {
-                "backward makes its columns with a stride of 1": lambda s: _dW(s, S=1)}),
-    Mistake("Conv2D", "W", "padding ignored", "im2col in backward has to pad as forward does.", {
-        "backward makes its columns without the padding that forward used":
-        lambda s: _dW(s, P=(0, 0))}),
-    Mistake("Conv2D", "W", "missing sum over the batch",
-            "dW adds up all pictures; here is one of them only.", {
-                "dW of each picture overwrites the one before: = where += belongs":
-                lambda s: _dW(s, -1),
-                "dW is that of the first picture": lambda s: _dW(s, 0)}),
-    Mistake("Conv2D", "W", "missing sum over positions",
-            "dW adds up all places of the map; here is one only.", {
-                "dW of each place of the map overwrites the one before":
-                lambda s: _dW(s, np.s_[:, -1, -1]),
-                "dW is that of the first place": lambda s: _dW(s, np.s_[:, 0, 0])}),
+    conv_dW("transposed weight gradient",
+            "dW = cols.T @ dy; this is dy.T @ cols, read as if it had the shape of W.",
+            "dW = dy.T @ cols, forced into the shape of W", _transposed_dW),
+    conv_dW("height and width exchanged", "the kernel's rows and columns have changed places.",
+            "the rows and columns of the kernel's gradient are exchanged",
+            lambda s: _dW(s).swapaxes(0, 1)),
+    conv_dW("kernel flipped", "dW comes out upside down and mirrored.",
+            "the kernel's gradient is turned by 180°, as in a mathematician's convolution",
+            lambda s: _dW(s)[::-1, ::-1]),
+    conv_dW("stride ignored", "windows move by S: row oh begins at oh·S, not at oh.",
+            "backward makes its columns with a stride of 1", lambda s: _dW(s, S=1)),
+    conv_dW("padding ignored", "im2col in backward has to pad as forward does.",
+            "backward makes its columns without the padding that forward used",
+            lambda s: _dW(s, P=(0, 0))),
+    conv_dW("missing sum over the batch", "dW adds up all pictures; here is one of them only.",
+            "dW of each picture overwrites the others: = where += belongs",
+            lambda s: _dW(s, -1), lambda s: _dW(s, 0)),
+    conv_dW("missing sum over positions", "dW adds up all places of the map; here is one only.",
+            "dW of each place of the map overwrites the others",
+            lambda s: _dW(s, np.s_[:, -1, -1]), lambda s: _dW(s, np.s_[:, 0, 0])),
 ]
 
+
 def _averaged_db(kind: str) -> Mistake:
-    return Mistake(kind, "b", "bias gradient averaged",
-                   "backward only adds up: it is the loss that has taken the mean.", {
-                       "db is the mean over places and pictures":
-                       lambda s: s.dy.reshape(-1, s.dy.shape[-1]).mean(axis=0),
-                       "db is averaged over the pictures": lambda s: _sum_db(s) / len(s.dy)})
+    return backward(kind, "b")("bias gradient averaged",
+              "backward only adds up: it is the loss that has taken the mean.",
+              "db is averaged over pictures, or over places too",
+              lambda s: s.dy.reshape(-1, s.dy.shape[-1]).mean(axis=0),
+              lambda s: _sum_db(s) / len(s.dy))
 
 
 CONV_BIAS = [
     _averaged_db("Conv2D"),
-    Mistake("Conv2D", "b", "missing sum over the batch",
-            "every picture and every place adds to db: sum over all axes but the last.", {
-                "db sums over the places of the last picture only": lambda s: _sum_db(s, -1),
-                "db sums over the places of the first picture only": lambda s: _sum_db(s, 0),
-                "db has a row for each picture": lambda s: s.dy.sum(axis=(1, 2))}),
-    Mistake("Conv2D", "b", "missing sum over positions",
-            "every picture and every place adds to db: sum over all axes but the last.", {
-                "db sums over the pictures and forgets the places": lambda s: s.dy.sum(axis=0),
-                "db sums over the pictures at the last place": lambda s: s.dy[:, -1, -1].sum(0),
-                "db sums over the pictures at the first place": lambda s: s.dy[:, 0, 0].sum(0)}),
+    conv_db("missing sum over the batch",
+            "every picture and every place adds to db: sum over all axes but the last.",
+            "db is that of one picture, or has a row for each", lambda s: _sum_db(s, -1),
+            lambda s: _sum_db(s, 0), lambda s: s.dy.sum(axis=(1, 2))),
+    conv_db("missing sum over positions",
+            "every picture and every place adds to db: sum over all axes but the last.",
+            "db forgets the places, or takes one of them", lambda s: s.dy.sum(axis=0),
+            lambda s: s.dy[:, -1, -1].sum(0), lambda s: s.dy[:, 0, 0].sum(0)),
 ]
 
 CONV_INPUT = [
-    Mistake("Conv2D", "x", "kernel flipped in col2im",
+    conv_dx("kernel flipped in col2im",
             "element (kh, kw) of a column goes back to the pixel that it came from: no turning "
-            "round.", {
-                "col2im hands element (kh, kw) to the pixel of its mirror image":
-                lambda s: _dx(s, _dcols(s)[:, :, :, ::-1, ::-1])}),
-    Mistake("Conv2D", "x", "padding not cropped",
-            "the padded border has to be cut off: dx[:, P:P+H, P:P+W].", {
-                "dx is cut out of the padded gradient at (0, 0) instead of (P, P)":
-                lambda s: _dx(s, P=(0, 0)),
-                "dx still has its border of padding":
-                lambda s: _dx(s, P=(0, 0), border=sum(s.layer.P))}),
-    Mistake("Conv2D", "x", "stride ignored",
-            "window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", {
-                "col2im sets neighbouring windows one pixel apart": lambda s: _dx(s, S=1)}),
-    Mistake("Conv2D", "x", "transposed weights",
-            "dcols = dy @ W.T; this is W reshaped to (F, KH·KW·C), which is not its transpose.", {
-                "dcols = dy @ W.reshape(F, -1), which has the shape of the transpose and is none":
-                lambda s: _dx(s, _reshaped_dcols(s))}),
-    Mistake("Conv2D", "x", "overlaps overwritten",
-            "a pixel seen by several windows adds up what each sends: += and not =.", {
-                "col2im assigns each window where it should add": _overwritten_dx("window"),
-                "col2im assigns each kernel element where it should add":
-                _overwritten_dx("element")}),
-    Mistake("Conv2D", "x", "missing sum over filters",
-            "every filter that saw the pixel sends something back.", {
-                "dx is what the last filter sends": lambda s: _dx(s, _dcols(s, slice(-1, None))),
-                "dx is what the first filter sends": lambda s: _dx(s, _dcols(s, slice(1)))}),
+            "round.",
+            "col2im hands element (kh, kw) to the pixel of its mirror image",
+            lambda s: _dx(s, _dcols(s)[:, :, :, ::-1, ::-1])),
+    conv_dx("padding not cropped", "the padded border has to be cut off: dx[:, P:P+H, P:P+W].",
+            "dx is cut out at (0, 0) instead of (P, P), or keeps its border",
+            lambda s: _dx(s, P=(0, 0)), lambda s: _dx(s, P=(0, 0), border=sum(s.layer.P))),
+    conv_dx("stride ignored", "window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.",
+            "col2im sets neighbouring windows one pixel apart", lambda s: _dx(s, S=1)),
+    conv_dx("transposed weights",
+            "dcols = dy @ W.T; this is W reshaped to (F, KH·KW·C), which is not its transpose.",
+            "dcols = dy @ W.reshape(F, -1), which has the shape of the transpose and is none",
+            lambda s: _dx(s, _reshaped_dcols(s))),
+    conv_dx("overlaps overwritten",
+            "a pixel seen by several windows adds up what each sends: += and not =.",
+            "col2im assigns each window, or kernel element, where it should add",
+            _overwritten_dx("window"), _overwritten_dx("element")),
+    conv_dx("missing sum over filters", "every filter that saw the pixel sends something back.",
+            "dx is what one filter sends, the last or the first",
+            lambda s: _dx(s, _dcols(s, slice(-1, None))),
+            lambda s: _dx(s, _dcols(s, slice(1)))),
 ]
 
 LINEAR = [
     _averaged_db("Linear"),
-    Mistake("Linear", "y", "bias missing", "the bias is not added.", {
-        "forward does not add b": lambda s: s.x @ s.arrays["W"]}),
-    Mistake("Linear", "y", "transposed weights", "W is read transposed.", {
-        "forward takes W for its transpose": lambda s:
-        s.x @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1]).T + s.arrays["b"]}),
-    Mistake("Linear", "W", "transposed weight gradient",
-            "dW = x.T @ dy has the shape of W: (inputs, outputs).", {
-                "dW = dy.T @ x: nothing complains where there are as many outputs as inputs":
-                lambda s: s.dy.T @ s.x,
-                "dW = dy.T @ x, forced into the shape of W":
-                lambda s: (s.dy.T @ s.x).reshape(s.arrays["W"].shape)}),
-    Mistake("Linear", "W", "missing sum over the batch",
-            "dW adds up all pictures; here is one only.", {
-                "dW is that of the last picture": lambda s: np.outer(s.x[-1], s.dy[-1]),
-                "dW is that of the first picture": lambda s: np.outer(s.x[0], s.dy[0])}),
-    Mistake("Linear", "b", "missing sum over the batch",
-            "db is the sum of dy over the pictures.", {
-                "db is dy itself, a row for each picture": lambda s: s.dy,
-                "db is that of the last picture": lambda s: s.dy[-1],
-                "db is that of the first picture": lambda s: s.dy[0]}),
-    Mistake("Linear", "x", "transposed weights", "dx = dy @ W.T: W the other way round.", {
-        "dx = dy @ W where it should be W.T: the shape fits, or is made to":
-        lambda s: s.dy @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1])}),
+    linear_y("the bias is not added.", lambda s: s.x @ s.arrays["W"]),
+    linear_y("W is read transposed.",
+             lambda s: s.x @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1]).T + s.arrays["b"]),
+    linear_dW("transposed weight gradient", "dW = x.T @ dy has the shape of W: (inputs, outputs).",
+              "dW = dy.T @ x: nothing complains where there are as many outputs as inputs",
+              lambda s: s.dy.T @ s.x, lambda s: (s.dy.T @ s.x).reshape(s.arrays["W"].shape)),
+    linear_dW("missing sum over the batch", "dW adds up all pictures; here is one only.",
+              "dW is that of one picture", lambda s: np.outer(s.x[-1], s.dy[-1]),
+              lambda s: np.outer(s.x[0], s.dy[0])),
+    linear_db("missing sum over the batch", "db is the sum of dy over the pictures.",
+              "db is dy itself, a row for each picture, or one of the rows",
+              lambda s: s.dy, lambda s: s.dy[-1], lambda s: s.dy[0]),
+    linear_dx("transposed weights", "dx = dy @ W.T: W the other way round.",
+              "dx = dy @ W where it should be W.T: the shape fits, or is made to",
+              lambda s: s.dy @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1])),
 ]
 
 WEIGHTED = [*CONV_FORWARD, *CONV_WEIGHTS, *CONV_BIAS, *CONV_INPUT, *LINEAR]
