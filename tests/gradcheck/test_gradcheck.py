@@ -40,13 +40,13 @@ def alarms(seeds):
 
 
 def test_no_false_alarm_in_a_few_seeds():
-    assert not alarms(range(10))
+    assert not alarms(range(5))
 
 
 @pytest.mark.slow
 def test_no_false_alarm_in_200_seeds():
     """Takes a minute: pytest -m slow tests/gradcheck"""
-    assert not alarms(range(10, 200))
+    assert not alarms(range(5, 200))
 
 
 class OneWrongNumber(Linear):
@@ -167,17 +167,17 @@ def small_network(exchange=None):
 
 def test_a_two_tower_network_is_checked_parameter_by_parameter():
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
-    for seed in range(5):
+    for seed in range(2):
         report = gradcheck.check_network(small_network(), x, seed=seed)
         assert report.ok, report
         assert [f.name for f in report.findings] == [p.name for p in small_network().parameters]
 
 
-@pytest.mark.parametrize("exchange", [m.cls for m in MUTANTS if m.kind == "Exchange"],
-                         ids=[m.about for m in MUTANTS if m.kind == "Exchange"])
-def test_a_wrong_exchange_shows_below_it_and_not_above(exchange):
+@pytest.mark.parametrize("mistake", ["forgets to add", "averaged over the readers",
+                                     "one reader subtracted"])
+def test_a_wrong_exchange_shows_below_it_and_not_above(mistake):
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
-    report = gradcheck.check_network(small_network(exchange), x)
+    report = gradcheck.check_network(small_network(mutant(mistake).cls), x)
     wrong = {f.name for f in report.findings if f.verdict == "WRONG"}
     assert wrong == {"conv1a.W", "conv1a.b", "conv1b.W", "conv1b.b"}
 

@@ -27,10 +27,12 @@ class Subject:
 
     arrays: float64 arrays by name; writing into one of them changes what `outputs` gives.
     settings: the layer, or one that has its settings under the names that ours have.
+    labels: those of a loss.
     """
 
     arrays: dict[str, np.ndarray]
     settings: object = None
+    labels: np.ndarray | None = None
 
     def outputs(self) -> list[np.ndarray]:
         """The outputs for the arrays as they are, in float64; the same arrays, the same outputs."""
