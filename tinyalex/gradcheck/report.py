@@ -1,4 +1,4 @@
-"""What a check found, and how it is told."""
+"""What a check found, in words."""
 
 from dataclasses import dataclass, field
 
@@ -97,3 +97,10 @@ def constant_factor(analytic: np.ndarray, numeric: np.ndarray) -> float | None:
     r = float((analytic * numeric).sum() / (numeric * numeric).sum())
     off = abs(analytic - r * numeric).max()
     return r if off <= 1e-6 * abs(analytic).max() and abs(r - 1) > 1e-6 else None
+
+
+def wrong_output(name: str, y: np.ndarray, right: np.ndarray) -> str:
+    """Where an output is farthest from the right one."""
+    worst = np.unravel_index(abs(y - right).argmax(), right.shape)
+    place = f"[{', '.join(map(str, map(int, worst)))}]" * bool(worst)
+    return f"wrong output: {name}{place} is {y[worst]:.8g} and should be {right[worst]:.8g}"
