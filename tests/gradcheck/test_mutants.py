@@ -32,9 +32,9 @@ from tinyalex.layers import Conv2D, Linear
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.kind}, {m.about}")
 def test_a_planted_mistake_is_caught_and_named(mutant):
-    outcome = try_mutant(mutant)
-    assert outcome.caught
-    assert outcome.named, outcome.report
+    report, named = try_mutant(mutant)
+    assert report is not None
+    assert named, report
 
 
 def test_mistakes_are_planted_in_every_kind_of_layer():

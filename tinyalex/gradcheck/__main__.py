@@ -135,15 +135,15 @@ def _show_mutants(args: Namespace) -> int:
                         f"choose one of {', '.join(dict.fromkeys(m.kind for m in MUTANTS))}.")
     caught = named = 0
     for i, mutant in enumerate(mutants, 1):
-        outcome = try_mutant(mutant, args.seed)
-        caught, named = caught + outcome.caught, named + outcome.named
+        report, is_named = try_mutant(mutant, args.seed)
+        caught, named = caught + (report is not None), named + is_named
         print(f"{i}. {mutant.kind}: {mutant.about}")
-        print(_indented(outcome.report, 3) if outcome.caught else "   NOT CAUGHT", end="\n\n")
+        print(_indented(report, 3) if report else "   NOT CAUGHT", end="\n\n")
     print(f"{len(mutants)} mistakes planted, {caught} caught, {named} named")
     return 0 if caught == len(mutants) else 1
 
 
-def _indented(report: Report | None, spaces: int) -> str:
+def _indented(report: Report, spaces: int) -> str:
     return textwrap.indent(str(report), " " * spaces)
 
 

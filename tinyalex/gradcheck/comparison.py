@@ -23,24 +23,15 @@ class Comparison:
 
     def __init__(self, slopes: Slopes, name: str, analytic: np.ndarray | None,
                  rng: np.random.Generator):
-        self.slopes, self.name, self.analytic, self.rng = slopes, name, analytic, rng
+        self.slopes, self.name, self.rng = slopes, name, rng
         self.array = slopes.subject.arrays[name]
         self.finding = Finding(name)
         self.numeric: np.ndarray | None = None
-        self.complaint = self._no_gradient()
+        self.complaint = _no_gradient(analytic, self.array.shape)
+        self.analytic = np.zeros(0) if analytic is None else analytic
         if self.complaint:
             self.finding.verdict, self.finding.error = WRONG, float("inf")
             self.finding.pattern = self.complaint
-
-    def _no_gradient(self) -> str:
-        dx, shape = self.analytic, self.array.shape
-        if dx is None:
-            return "backward gives no gradient (None, or nothing in grads)"
-        if not isinstance(dx, np.ndarray):
-            return f"the gradient is a {type(dx).__name__}, no array"
-        if dx.shape != shape:
-            return f"the gradient has shape {dx.shape}, the array {shape}"
-        return "" if dx.dtype.kind == "f" else f"the gradient holds {dx.dtype} numbers"
 
     def by_number(self):
         """The slope of every number; they are taken even where there is nothing to compare with,
@@ -54,7 +45,7 @@ class Comparison:
         for index, slope in zip(np.ndindex(error.shape), slopes, strict=True):
             if slope.kink:
                 error[index] = not _between(slope, self.analytic[index])
-        self._worst_number(np.where(np.isfinite(error), error, np.inf))
+        self._worst_number(np.where(np.isfinite(error), error, np.inf), self.numeric)
         self.finding.kinks = sum(slope.kink for slope in slopes)
         if self.finding.kinks and self.finding.verdict == OK:
             self._at_ties()
@@ -70,14 +61,14 @@ class Comparison:
             self.finding.verdict = KINK
             self.finding.checked = "every direction crosses a kink: try another seed"
 
-    def _worst_number(self, error: np.ndarray):
+    def _worst_number(self, error: np.ndarray, numeric: np.ndarray):
         finding, worst = self.finding, np.unravel_index(error.argmax(), error.shape)
         finding.error, finding.checked = float(error[worst]), f"{error.size} numbers"
         finding.worst = f"{self.name}[{', '.join(map(str, map(int, worst)))}]"
-        finding.says, finding.slope = float(self.analytic[worst]), float(self.numeric[worst])
+        finding.says, finding.slope = float(self.analytic[worst]), float(numeric[worst])
         if finding.error > TOLERANCE:
             finding.verdict = WRONG
-            finding.pattern = pattern(self.analytic, self.numeric, error > TOLERANCE)
+            finding.pattern = pattern(self.analytic, numeric, error > TOLERANCE)
 
     def _at_ties(self):
         """Single numbers have no slope at a tie; all equal numbers moved together may have one."""
@@ -109,6 +100,17 @@ class Comparison:
         if finding.error > TOLERANCE:
             finding.verdict = WRONG
             finding.pattern = f"wrong along {done} random directions of {self.array.size} numbers"
+
+
+def _no_gradient(analytic: object, shape: tuple[int, ...]) -> str:
+    """What stands in the way of a comparison."""
+    if analytic is None:
+        return "backward gives no gradient (None, or nothing in grads)"
+    if not isinstance(analytic, np.ndarray):
+        return f"the gradient is a {type(analytic).__name__}, no array"
+    if analytic.shape != shape:
+        return f"the gradient has shape {analytic.shape}, the array {shape}"
+    return "" if analytic.dtype.kind == "f" else f"the gradient holds {analytic.dtype} numbers"
 
 
 def _between(slope: Slope, value: float) -> bool:

@@ -15,8 +15,7 @@ AGREE = 1e-6
 
 def explain(kind: str, scene: Scene) -> dict[str, str]:
     """Hints by name: of the mistakes of this kind of layer that give what the scene's array is."""
-    said = scene.said
-    if not isinstance(said, np.ndarray) or said.dtype.kind != "f":
+    if not isinstance(scene.said, np.ndarray) or scene.said.dtype.kind != "f":
         return {}
     special = [m for m in MISTAKES if m.kind == kind and m.array in (scene.name, "")]
     # What is special to the kind says more than what can happen to any.
@@ -28,9 +27,11 @@ def _that_give(mistakes: list[Mistake], scene: Scene) -> dict[str, str]:
             if any(agrees(scene.said, formula(scene)) for formula in mistake.ways)}
 
 
-def agrees(wrong: np.ndarray, gives: np.ndarray) -> bool:
+def agrees(wrong: np.ndarray | None, gives: np.ndarray) -> bool:
     """Whether two arrays hold the same numbers to six digits, in the same shape."""
-    if gives.shape != wrong.shape or not np.isfinite(wrong).all() or not np.isfinite(gives).all():
+    if wrong is None or gives.shape != wrong.shape:
+        return False
+    if not np.isfinite(wrong).all() or not np.isfinite(gives).all():
         return False
     largest = max(abs(wrong).max(initial=0), abs(gives).max(initial=0))
     return bool(abs(wrong - gives).max(initial=0) <= AGREE * largest)

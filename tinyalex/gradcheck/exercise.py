@@ -13,6 +13,7 @@ import inspect
 import threading
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def _parts_missing(layer, reference: Layer) -> str:
     for method in ("forward", "backward"):
         if not callable(getattr(layer, method, None)):
             return f"no {method}: a layer has forward(x) and backward(dy)"
-    params = getattr(layer, "params", None)
+    params: Any = getattr(layer, "params", None)
     if reference.params and not isinstance(params, dict):
         return 'no parameters: self.params has to be a dict with "W" and "b"'
     for key, value in reference.params.items():

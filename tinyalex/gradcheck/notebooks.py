@@ -57,7 +57,9 @@ def _run(source: str, name: str, names: dict):
     lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n")]
     source = "\n".join(lines)
     linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
-    body = ast.parse(source, name).body
-    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+    *body, last = ast.parse(source or "pass", name).body or [ast.Pass()]
+    if not isinstance(last, ast.Expr):
+        exec(compile(ast.Module([*body, last], []), name, "exec"), names)
+        return None
     exec(compile(ast.Module(body, []), name, "exec"), names)
-    return eval(compile(ast.Expression(last.value), name, "eval"), names) if last else None
+    return eval(compile(ast.Expression(last.value), name, "eval"), names)

@@ -14,6 +14,7 @@ go on differing however small h becomes. There backward may return anything betw
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Subject:
     """
 
     arrays: dict[str, np.ndarray]
-    settings: object = None
+    settings: Any = None
     labels: np.ndarray | None = None
 
     def outputs(self) -> list[np.ndarray]:
@@ -126,7 +127,7 @@ class Slopes:
                     crossed = bool(crossed) or self.subject.regime() != self.base_regime
         finally:
             array[where] = kept
-        return *sides, crossed
+        return sides[0], sides[1], crossed
 
 
 def _slope(left, right, noise, kink=False) -> Slope:

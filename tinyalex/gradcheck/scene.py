@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +12,13 @@ class Scene:
     """Everything that went into a check and came out of it, seen from one of the arrays.
 
     name: that array, "x", "W" or "b"; "y" for the output of a forward pass. layer: what knows the
-    settings (kernel, stride, …). arrays: x and the parameters, by name. dys: upstream. ys: the
-    outputs. true: the right gradients, in full, or None for an array too large for that. said: what
-    backward says of this array. labels: those of a loss.
+    settings (kernel, stride, …) of its kind. arrays: x and the parameters, by name. dys: upstream.
+    ys: the outputs. true: the right gradients, in full, or None for an array too large for that.
+    said: what backward says of this array. labels: those of a loss.
     """
 
     name: str
-    layer: object
+    layer: Any
     arrays: dict[str, np.ndarray]
     dys: Sequence[np.ndarray] = ()
     ys: Sequence[np.ndarray] = ()
@@ -26,15 +26,15 @@ class Scene:
     said: np.ndarray | None = None
     labels: np.ndarray | None = None
 
-    @cached_property
+    @property
     def x(self) -> np.ndarray:
         return self.arrays["x"]
 
-    @cached_property
+    @property
     def dy(self) -> np.ndarray:
         return self.dys[0]
 
-    @cached_property
+    @property
     def y(self) -> np.ndarray:
         return self.ys[0]
 

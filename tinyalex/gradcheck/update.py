@@ -114,7 +114,8 @@ def check_update(optimiser: Callable, seed: int = 0, title: str = "SGD") -> Repo
     network_step = optimiser(network, LR, MOMENTUM, DECAY)
     (layer,), report = network.stages[0][0], Report(title)
     start = {k: v.copy() for k, v in layer.params.items()}
-    seen, gs = {k: [] for k in start}, {k: [] for k in start}
+    seen: dict[str, list[np.ndarray]] = {key: [] for key in start}
+    gs: dict[str, list[np.ndarray]] = {key: [] for key in start}
     for lr in RATES:
         layer.grads = {k: rng.standard_normal(v.shape) for k, v in start.items()}
         for key, g in layer.grads.items():

@@ -78,11 +78,11 @@ def _other(s: Scene) -> np.ndarray:
     return _part(s, _towers(s)[1])
 
 
-def _wide(s: Scene, last: bool) -> np.ndarray:
-    """The first, or the last, of the joined maps, as many as this tower has."""
+def _other_end(s: Scene) -> np.ndarray:
+    """As many maps as this tower has, from the other end of the joined ones."""
     t, _, ends = _towers(s)
     width = ends[t + 1] - ends[t]
-    first = ends[-1] - width if last else 0
+    first = 0 if t else ends[-1] - width
     return np.sum([dy[..., first:first + width] for dy in s.dys], axis=0)
 
 
@@ -98,8 +98,7 @@ EXCHANGE = [
              _own, _other),
     exchange("part taken from the other tower", "tower t's maps stand at its own channels.",
              "each tower is handed the gradient of the other one's maps",
-             lambda s: _wide(s, last=_towers(s)[0] == 0), lambda s: _wide(s, last=True),
-             lambda s: _wide(s, last=False), lambda s: _all(s, _towers(s)[1])),
+             _other_end, lambda s: _all(s, _towers(s)[1])),
     exchange("averaged over the readers", "the readers' gradients are added, not averaged.",
              "the readers' gradients are averaged where they should be added",
              lambda s: _all(s) / len(s.dys)),

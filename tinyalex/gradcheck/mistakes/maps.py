@@ -89,12 +89,13 @@ DROPOUT = [
                _other_mask(lambda s: s.layer.keep)),
 ]
 
+Place = tuple[int, int, int, int]  # of a window (n, oh, ow, c), or of a pixel (n, h, w, c)
 Row = np.ndarray  # the pixels of a window that lie inside the picture, row by row
 Shares = Callable[[Row, tuple[int, int]], np.ndarray]  # what each of them gets, for a window K
 
 
-def _windows(s: Scene) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]], Row]]:
-    """Each place (n, oh, ow, c), with the places and the values of the pixels in its window."""
+def _windows(s: Scene) -> Iterator[tuple[Place, list[Place], Row]]:
+    """Each window, with the places and the values of its pixels."""
     for n, oh, ow, c in np.ndindex(s.y.shape):
         pixels = [(n, h, w, c) for _, h, w in loops._window(
             oh, ow, s.layer.K, s.layer.S, *s.x.shape[1:3])]
@@ -128,7 +129,7 @@ def _shared(shares: Shares, S: int | None = None, add: bool = True) -> Formula:
     return formula
 
 
-def _winner(pixel: Callable[[Row], int]) -> Shares:
+def _winner(pixel: Callable[[Row], int | np.intp]) -> Shares:
     """All for one pixel."""
     return lambda row, K: np.arange(len(row)) == pixel(row)
 
@@ -150,9 +151,9 @@ def _whole(row: Row, K: tuple[int, int]) -> np.ndarray:
 
 
 def _pool_forward(kind: str, right: str) -> list[Mistake]:
-    values = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "sum": np.sum}
-    return [forward(kind)(f"that is the {name} of each window.",
-                          _pooled(lambda row, K, value=value: value(row)))
+    values = {"mean": lambda row, K: row.mean(), "maximum": lambda row, K: row.max(),
+              "minimum": lambda row, K: row.min(), "sum": lambda row, K: row.sum()}
+    return [forward(kind)(f"that is the {name} of each window.", _pooled(value))
             for name, value in values.items() if name != right]
 
 
