@@ -30,7 +30,7 @@ from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
 from tinyalex.layers import Conv2D, Linear
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.kind}, {m.about}")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.kind}, {m.about}, {m.way}")
 def test_a_planted_mistake_is_caught_and_named(mutant):
     report, named = try_mutant(mutant)
     assert report is not None

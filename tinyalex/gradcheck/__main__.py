@@ -129,7 +129,7 @@ def _row(kind: str, name: str, error: str, verdict: str, checked: str):
 
 def _show_mutants(args: Namespace) -> int:
     """Plant each mutant, and print what the checks say."""
-    mutants = [mutant for mutant in MUTANTS if _wanted(mutant.kind, args)]
+    mutants = [m for m in MUTANTS if m.way == 0 and _wanted(m.kind, args)]
     if not mutants:
         raise UserError(f"--layer {args.layer}: no mistakes are kept for it",
                         f"choose one of {', '.join(dict.fromkeys(m.kind for m in MUTANTS))}.")

@@ -97,9 +97,10 @@ def try_case(cls: Callable, case: Case) -> Report:
     to_float64(reference)
     layer = _build(cls, case)
     problem = _parts_missing(layer, reference) or _forward_problem(layer, reference, case)
+    title = f"{case.kind}: {case.title}"
     if problem:
-        return Report("", problems=[problem])
-    return check_layer(layer, case.x(), kind=case.kind, settings=reference)
+        return Report(title, problems=[problem])
+    return check_layer(layer, case.x(), kind=case.kind, title=title, settings=reference)
 
 
 def _build(cls: Callable, case: Case):

@@ -31,14 +31,16 @@ from tinyalex.optim import SGD
 @dataclass(frozen=True)
 class Mutant:
     """kind: the shipped class it is a variant of. about: how it is wrong, in a sentence. says: what
-    the report should say, to name the mistake. cls: the class. array: what is wrong of it; where
-    that is the output "y", only exercise mode, which knows the right output, can name it."""
+    the report should say, to name the mistake. cls: the class. array: what comes out wrong; where
+    that is the output "y", only exercise mode, which knows the right output, can name it. way:
+    which of the mistake's formulas it is planted from."""
 
     kind: str
     about: str
     says: str
     cls: type
     array: str = ""
+    way: int = 0
 
     def check(self, case: Case, seed: int) -> Report:
         return try_case(self.cls, case) if self.array == "y" else case.check(self.cls, seed)
@@ -92,16 +94,16 @@ def _planted_update(rule: Rule) -> type:
 
 def _from_formulas() -> Iterator[Mutant]:
     for m in MISTAKES:
-        for formula in m.ways:
+        for way, formula in enumerate(m.ways):
             cls = (_planted_exchange(formula) if m.kind == "Exchange" else
                    _planted_layer(m.kind, m.array, formula))
             says = m.hint if m.array == "y" else f"{m.name}: {m.hint}"
-            yield Mutant(m.kind, m.about, says, cls, m.array)
+            yield Mutant(m.kind, m.about, says, cls, m.array, way)
     for kind, array, anywhere in (("Conv2D", "W", SCALED), ("Tanh", "x", TURNED)):
         for m in anywhere:
-            for formula in m.ways:
-                yield Mutant(kind, f"{m.about} (d{array})", f"{m.name}: {m.hint}",
-                             _planted_layer(kind, array, formula))
+            for way, formula in enumerate(m.ways):
+                yield Mutant(kind, f"d{array}: {m.about}", f"{m.name}: {m.hint}",
+                             _planted_layer(kind, array, formula), array, way)
 
 
 def _from_rules() -> Iterator[Mutant]:

@@ -48,9 +48,9 @@ class Mistake:
     one of its formulas gives, and a layer that makes it is planted from the same formula.
 
     kind: the class in which it is made, "" for any layer. array: what comes out wrong, as in
-    `Scene.name`; "" for any. name, hint: for the learner. about: how it is made, for whoever sees
-    it planted. ways: formulas for the wrong array, one for each way to make the mistake. Where it
-    cannot be made, a formula gives an empty array.
+    `Scene.name`; "" for any. name, hint: for the learner. ways: formulas for the wrong array, one
+    for each way to make the mistake; where it cannot be made, a formula gives an empty array.
+    about: how the first of them is made, for whoever sees it planted.
     """
 
     kind: str

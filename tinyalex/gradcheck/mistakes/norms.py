@@ -131,13 +131,13 @@ def _of_both(kind: str, unit: str, reach: str, wide: str, short: str) -> list[Mi
            f"the cross-{unit} term is added where it should be subtracted",
            lambda s: _direct(s) - _cross(s)),
         dx("wrong power", "the sum runs over dy_j x_j s_j**(−beta − 1).",
-           "the sum has s^−β, or yet another power, where the derivative makes it s^(−β − 1)",
+           "the sum has s^−β where the derivative makes it s^(−β − 1)",
            *(lambda s, power=power: _direct(s) + _cross(s, _inside(s, power(s.layer.beta)))
              for power in POWERS)),
         dx("wrong power", "dy_i is multiplied by s_i**−beta.",
            "the direct term is dy s^β", lambda s: s.dy * _scale(s) ** s.layer.beta + _cross(s)),
         dx("window off by one", f"W(i) is {reach}, i itself in the middle.",
-           "the window of the backward begins or ends one early or late: range(i − n//2, i + n//2)",
+           "the window of the backward ends one early: range(i − n//2, i + n//2)",
            *(lambda s, farther=farther: _direct(s) + _cross(s, reach=farther)
              for farther in REACH)),
         dx("factor 2 missing", "the derivative of x² is 2x.",

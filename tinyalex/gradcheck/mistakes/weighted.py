@@ -109,10 +109,10 @@ CONV_WEIGHTS = [
             "backward makes its columns without the padding that forward used",
             lambda s: _dW(s, P=(0, 0))),
     conv_dW("missing sum over the batch", "dW adds up all pictures; here is one of them only.",
-            "dW of each picture overwrites the others: = where += belongs",
+            "dW of each picture overwrites the one before: = where += belongs",
             lambda s: _dW(s, -1), lambda s: _dW(s, 0)),
     conv_dW("missing sum over positions", "dW adds up all places of the map; here is one only.",
-            "dW of each place of the map overwrites the others",
+            "dW of each place of the map overwrites the one before",
             lambda s: _dW(s, np.s_[:, -1, -1]), lambda s: _dW(s, np.s_[:, 0, 0])),
 ]
 
@@ -120,7 +120,7 @@ CONV_WEIGHTS = [
 def _averaged_db(kind: str) -> Mistake:
     return backward(kind, "b")("bias gradient averaged",
               "backward only adds up: it is the loss that has taken the mean.",
-              "db is averaged over pictures, or over places too",
+              "db is the mean over places and pictures",
               lambda s: s.dy.reshape(-1, s.dy.shape[-1]).mean(axis=0),
               lambda s: _sum_db(s) / len(s.dy))
 
@@ -129,11 +129,11 @@ CONV_BIAS = [
     _averaged_db("Conv2D"),
     conv_db("missing sum over the batch",
             "every picture and every place adds to db: sum over all axes but the last.",
-            "db is that of one picture, or has a row for each", lambda s: _sum_db(s, -1),
+            "db sums over the places of the last picture only", lambda s: _sum_db(s, -1),
             lambda s: _sum_db(s, 0), lambda s: s.dy.sum(axis=(1, 2))),
     conv_db("missing sum over positions",
             "every picture and every place adds to db: sum over all axes but the last.",
-            "db forgets the places, or takes one of them", lambda s: s.dy.sum(axis=0),
+            "db sums over the pictures and forgets the places", lambda s: s.dy.sum(axis=0),
             lambda s: s.dy[:, -1, -1].sum(0), lambda s: s.dy[:, 0, 0].sum(0)),
 ]
 
@@ -144,7 +144,7 @@ CONV_INPUT = [
             "col2im hands element (kh, kw) to the pixel of its mirror image",
             lambda s: _dx(s, _dcols(s)[:, :, :, ::-1, ::-1])),
     conv_dx("padding not cropped", "the padded border has to be cut off: dx[:, P:P+H, P:P+W].",
-            "dx is cut out at (0, 0) instead of (P, P), or keeps its border",
+            "dx is cut out of the padded gradient at (0, 0) instead of (P, P)",
             lambda s: _dx(s, P=(0, 0)), lambda s: _dx(s, P=(0, 0), border=sum(s.layer.P))),
     conv_dx("stride ignored", "window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.",
             "col2im sets neighbouring windows one pixel apart", lambda s: _dx(s, S=1)),
@@ -154,10 +154,10 @@ CONV_INPUT = [
             lambda s: _dx(s, _reshaped_dcols(s))),
     conv_dx("overlaps overwritten",
             "a pixel seen by several windows adds up what each sends: += and not =.",
-            "col2im assigns each window, or kernel element, where it should add",
+            "col2im assigns each window where it should add",
             _overwritten_dx("window"), _overwritten_dx("element")),
     conv_dx("missing sum over filters", "every filter that saw the pixel sends something back.",
-            "dx is what one filter sends, the last or the first",
+            "dx is what the last filter sends",
             lambda s: _dx(s, _dcols(s, slice(-1, None))),
             lambda s: _dx(s, _dcols(s, slice(1)))),
 ]
@@ -171,13 +171,13 @@ LINEAR = [
               "dW = dy.T @ x: nothing complains where there are as many outputs as inputs",
               lambda s: s.dy.T @ s.x, lambda s: (s.dy.T @ s.x).reshape(s.arrays["W"].shape)),
     linear_dW("missing sum over the batch", "dW adds up all pictures; here is one only.",
-              "dW is that of one picture", lambda s: np.outer(s.x[-1], s.dy[-1]),
+              "dW is that of the last picture", lambda s: np.outer(s.x[-1], s.dy[-1]),
               lambda s: np.outer(s.x[0], s.dy[0])),
     linear_db("missing sum over the batch", "db is the sum of dy over the pictures.",
-              "db is dy itself, a row for each picture, or one of the rows",
+              "db is dy itself, a row for each picture",
               lambda s: s.dy, lambda s: s.dy[-1], lambda s: s.dy[0]),
     linear_dx("transposed weights", "dx = dy @ W.T: W the other way round.",
-              "dx = dy @ W where it should be W.T: the shape fits, or is made to",
+              "dx = dy @ W where it should be W.T: the shape fits, or is made to fit",
               lambda s: s.dy @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1])),
 ]
 
