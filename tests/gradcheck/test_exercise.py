@@ -5,6 +5,7 @@ shape, divides by zero, forgets a dictionary, never ends. None of it may crash t
 answer has to say what is wrong in the learner's terms.
 """
 
+import threading
 import time
 
 import numpy as np
@@ -104,6 +105,15 @@ def test_a_class_that_never_ends_is_left():
     report = check(variant(MyLinear, forward=forever), like="Linear", seconds=0.3)
     over.append(True)
     assert "does not end" in str(report)
+
+
+def test_a_class_is_tried_where_no_thread_can_be_started(monkeypatch):
+    """In the browser's Python nothing can watch the clock, but the answer is the same."""
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert check(MyLinear, like="Linear").ok
 
 
 def test_a_mistake_in_forward_is_named_though_backward_fits_it():

@@ -12,7 +12,6 @@ import pytest
 
 from tinyalex.gradcheck import check
 from tinyalex.gradcheck.__main__ import main
-from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.functions import FUNCTIONS
 from tinyalex.gradcheck.notebooks import find, grade
 from tinyalex.support.errors import UserError
@@ -32,15 +31,6 @@ def test_every_known_mistake_is_caught_and_told(name, i):
     report = check(wrong, like=name)
     assert not report.ok
     assert f"HINT: {hint}" in str(report)
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_no_mistake_is_right_in_all_cases(name):
-    """A mistake that no case can tell from the right function would be no mistake to learn from."""
-    task = FUNCTIONS[name]
-    for hint, wrong in task.mistakes:
-        assert any(not agrees(np.asarray(wrong(*args), float), np.asarray(task.right(*args), float))
-                   for _, args in task.cases), hint
 
 
 @pytest.mark.parametrize(("function", "explanation"), [
@@ -92,21 +82,13 @@ def test_a_notebook_is_graded_cell_by_cell_with_what_went_before(tmp_path):
     assert right.ok
 
 
-def test_a_cell_that_raises_is_told_with_its_line_and_the_rest_goes_on(tmp_path):
-    path = notebook(tmp_path / "a.ipynb", HEAD, "x = 1\ny = nothing", RIGHT)
-    broken, right = grade(path)
-    assert "raises NameError" in str(broken) and "line 2: y = nothing" in str(broken)
+@pytest.mark.parametrize(("cell", "explanation"), [
+    ("x = 1\ny = nothing", "line 2: y = nothing"), ("x = 1\ny = nothing", "raises NameError"),
+    ("raise SystemExit", "raises SystemExit"), ("for", "SyntaxError")])
+def test_a_cell_that_raises_is_explained_and_the_rest_goes_on(tmp_path, cell, explanation):
+    broken, right = grade(notebook(tmp_path / "a.ipynb", HEAD, cell, RIGHT))
+    assert explanation in str(broken)
     assert right.ok
-
-
-def test_a_cell_that_ends_python_does_not_end_the_grading(tmp_path):
-    (report,) = grade(notebook(tmp_path / "a.ipynb", "raise SystemExit"))
-    assert "raises SystemExit" in str(report)
-
-
-def test_a_notebook_with_a_syntax_error_is_told_so(tmp_path):
-    (report,) = grade(notebook(tmp_path / "a.ipynb", "for"))
-    assert "SyntaxError" in str(report)
 
 
 def test_the_command_counts_and_its_status_says_whether_all_are_right(tmp_path, capsys):

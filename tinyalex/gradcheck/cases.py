@@ -55,8 +55,8 @@ def normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """kind: the shipped class. title: what is special. settings: arguments of the class, by
-    position and, in options, by name. shape: of x. inputs: how x is drawn."""
+    """kind: the shipped class. title: what is special. args, options: what the class is built with,
+    by position and by name. shape: of x. inputs: how x is drawn."""
 
     kind: str
     title: str

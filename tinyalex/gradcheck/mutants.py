@@ -60,7 +60,8 @@ def _planted_layer(kind: str, array: str, formula: Formula) -> type:
             return formula(self.scene).astype(x.dtype) if array == "y" else y
 
         def backward(self, *dy):
-            right = {"x": super().backward(*dy), **self.grads}
+            self.grads = {}  # else the layer would write over what the formula gave
+            right = {"x": super().backward(*dy)} | self.grads
             if array != "y":
                 self.scene.dys, self.scene.true = dy or [np.ones(())], right
                 right[array] = formula(self.scene).astype(right[array].dtype)

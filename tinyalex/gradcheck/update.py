@@ -111,7 +111,7 @@ def check_update(optimiser: Callable, seed: int = 0, title: str = "SGD") -> Repo
     steps with random gradients, the rate divided by 10 before the fourth."""
     rng = np.random.default_rng(seed)
     network = Network([[[Linear(4, 3, std=1, bias=1, name="fc")]]], (4,), dtype=np.float64)
-    network_step = optimiser(network, LR, MOMENTUM, DECAY)
+    update = optimiser(network, LR, MOMENTUM, DECAY)
     (layer,), report = network.stages[0][0], Report(title)
     start = {k: v.copy() for k, v in layer.params.items()}
     seen: dict[str, list[np.ndarray]] = {key: [] for key in start}
@@ -120,8 +120,8 @@ def check_update(optimiser: Callable, seed: int = 0, title: str = "SGD") -> Repo
         layer.grads = {k: rng.standard_normal(v.shape) for k, v in start.items()}
         for key, g in layer.grads.items():
             gs[key].append(g.copy())
-        network_step.lr = lr
-        network_step.step()
+        update.lr = lr
+        update.step()
         for key in start:
             seen[key].append(layer.params[key].copy())
     for key, w in start.items():

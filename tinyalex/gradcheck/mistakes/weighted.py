@@ -14,14 +14,10 @@ def _columns(s: Scene, OH: int, OW: int, S=None, P=None) -> np.ndarray:
     return cols
 
 
-def _y(s: Scene, **settings) -> np.ndarray:
+def _y(s: Scene, W: np.ndarray | None = None, **settings) -> np.ndarray:
+    """The output of other weights, or with another stride or padding."""
     cols = _columns(s, *s.y.shape[1:3], **settings)
-    return np.einsum("nhwijc,ijcf->nhwf", cols, s.arrays["W"]) + s.arrays["b"]
-
-
-def _y_of(s: Scene, W: np.ndarray) -> np.ndarray:
-    cols = _columns(s, *s.y.shape[1:3])
-    return np.einsum("nhwijc,ijcf->nhwf", cols, W) + s.arrays["b"]
+    return np.einsum("nhwijc,ijcf->nhwf", cols, s.arrays["W"] if W is None else W) + s.arrays["b"]
 
 
 def _dW(s: Scene, only=..., **settings) -> np.ndarray:
@@ -85,9 +81,9 @@ linear_dW, linear_db, linear_dx = (backward("Linear", array) for array in ("W", 
 CONV_FORWARD = [
     conv_y("the bias is not added.", lambda s: _y(s) - s.arrays["b"]),
     conv_y("the kernel is turned round: layers correlate, whatever they are called.",
-           lambda s: _y_of(s, s.arrays["W"][::-1, ::-1])),
+           lambda s: _y(s, s.arrays["W"][::-1, ::-1])),
     conv_y("the kernel's rows and columns are exchanged.",
-           lambda s: _y_of(s, s.arrays["W"].swapaxes(0, 1))),
+           lambda s: _y(s, s.arrays["W"].swapaxes(0, 1))),
     conv_y("the stride is ignored.", lambda s: _y(s, S=1)),
     conv_y("the padding is missing before the first pixel.", lambda s: _y(s, P=(0, 0))),
     conv_y("the padding is on the wrong side.", lambda s: _y(s, P=s.layer.P[::-1])),
