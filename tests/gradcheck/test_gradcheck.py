@@ -46,7 +46,7 @@ def test_no_false_alarm_in_a_few_seeds():
 @pytest.mark.slow
 def test_no_false_alarm_in_200_seeds():
     """Takes a minute: pytest -m slow tests/gradcheck"""
-    assert not alarms(range(5, 200))
+    assert not alarms(range(200))
 
 
 class OneWrongNumber(Linear):

@@ -60,7 +60,8 @@ def _hangs_over(s: Scene) -> np.ndarray:
 
 def _alpha(s: Scene) -> float:
     """What each square counts."""
-    return s.layer.alpha / s.layer.divisor
+    layer = s.layer
+    return layer.alpha if isinstance(layer, LocalResponseNorm) else layer.alpha / layer.size**2
 
 
 def _scale(s: Scene) -> np.ndarray:
@@ -108,10 +109,10 @@ POWERS = (lambda beta: -beta, lambda beta: -beta - 2, lambda beta: 1 - beta, lam
           lambda beta: -2 * beta, lambda beta: beta - 1)
 
 
-def _of_both(kind: str, unit: str, reach: str, wide: str, short: str) -> list[Mistake]:
-    """unit: what a window is made of. For the hints: how far it reaches, how much it is too wide
-    with one more to either side, too short with one less at its end."""
-    y, dx = forward(kind), backward(kind, "x")
+def _of_both_forward(kind: str, reach: str, wide: str, short: str) -> list[Mistake]:
+    """For the hints: how far a window reaches, how much it is too wide with one more to either
+    side, and too short with one less at its end."""
+    y = forward(kind)
     return [
         y("s is multiplied where it should divide.", lambda s: _y(s, power=s.layer.beta)),
         y("the power beta is missing.", lambda s: _y(s, power=-1)),
@@ -121,6 +122,13 @@ def _of_both(kind: str, unit: str, reach: str, wide: str, short: str) -> list[Mi
         y(f"the window is too narrow: {reach}.", lambda s: _y(s, reach=(-1, -1))),
         y(f"the window is {short} short: range() ends before its end.",
           lambda s: _y(s, reach=(0, -1)), lambda s: _y(s, reach=(-1, 0))),
+    ]
+
+
+def _of_both_backward(kind: str, unit: str, reach: str) -> list[Mistake]:
+    """unit: what a window is made of. reach: how far it goes, for the hint."""
+    dx = backward(kind, "x")
+    return [
         dx(f"without the cross-{unit} term", "x_i also acts through the sums of its neighbours.",
            "the denominator is taken for a constant: dx = dy s^−β", _direct),
         dx(f"own {unit} only",
@@ -159,8 +167,8 @@ def _of_both(kind: str, unit: str, reach: str, wide: str, short: str) -> list[Mi
 lrn_y, lrn_dx = forward("LocalResponseNorm"), backward("LocalResponseNorm", "x")
 
 LRN = [
-    *_of_both("LocalResponseNorm", "channel", "n // 2 maps to either side", "two maps",
-              "one map"),
+    *_of_both_forward("LocalResponseNorm", "n // 2 maps to either side", "two maps", "one map"),
+    *_of_both_backward("LocalResponseNorm", "channel", "n // 2 maps to either side"),
     lrn_y("alpha is divided by n: the paper's sum is not.", lambda s: _y(s, alpha=1 / s.layer.n)),
     lrn_dx("alpha divided by n", "the paper's sum is not divided by n.",
            "backward divides alpha by n, as later libraries do; forward does not",
@@ -170,8 +178,9 @@ LRN = [
 spatial_y, spatial_dx = forward("SpatialResponseNorm"), backward("SpatialResponseNorm", "x")
 
 SPATIAL = [
-    *_of_both("SpatialResponseNorm", "pixel", "size // 2 pixels to every side",
-              "two pixels", "one row and one column"),
+    *_of_both_forward("SpatialResponseNorm", "size // 2 pixels to every side", "two pixels",
+                      "one row and one column"),
+    *_of_both_backward("SpatialResponseNorm", "pixel", "size // 2 pixels to every side"),
     spatial_y("alpha is not divided by size².", lambda s: _y(s, alpha=s.layer.size**2)),
     spatial_y("alpha is divided by size, not by size².", lambda s: _y(s, alpha=s.layer.size)),
     spatial_y("alpha is divided by the pixels that are there; it is size² that divides, also where "
