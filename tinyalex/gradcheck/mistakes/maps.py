@@ -65,9 +65,10 @@ def _other_units(s: Scene) -> np.ndarray:
 def _other_mask(rescale: Callable[[Scene], float]) -> Formula:
     def formula(s: Scene) -> np.ndarray:
         on = _other_units(s)
-        if on.shape != s.y.shape or not (on & (s.y == 0)).any():
+        if on.shape != s.y.shape or on.all():  # no mask at all
             return np.empty(0)
-        return s.dy * on / rescale(s)
+        both_on, only_now = on & (s.y != 0), on & (s.y == 0)
+        return s.dy * on / rescale(s) if both_on.any() and only_now.any() else np.empty(0)
 
     return formula
 

@@ -103,7 +103,7 @@ def _x_outside(s: Scene) -> np.ndarray:
 
 
 # Of a window that is wrong, how much farther it reaches before and behind.
-REACH = (0, -1), (-1, 0), (0, 1), (1, 0), (1, 1), (-1, -1)
+REACH = (0, -1), (-1, 0), (0, 1), (1, 0), (1, 1)
 # Of s in the sum, where −beta − 1 is due.
 POWERS = (lambda beta: -beta, lambda beta: -beta - 2, lambda beta: 1 - beta, lambda beta: -1,
           lambda beta: -2 * beta, lambda beta: beta - 1)
@@ -146,8 +146,8 @@ def _of_both_backward(kind: str, unit: str, reach: str) -> list[Mistake]:
            "the direct term is dy s^β", lambda s: s.dy * _scale(s) ** s.layer.beta + _cross(s)),
         dx("window off by one", f"W(i) is {reach}, i itself in the middle.",
            "the window of the backward ends one early: range(i − n//2, i + n//2)",
-           *(lambda s, farther=farther: _direct(s) + _cross(s, reach=farther)
-             for farther in REACH)),
+           *(lambda s, farther=farther: _direct(s) + _cross(s, reach=farther) for farther in REACH),
+           lambda s: _direct(s) + _cross(s, reach=(-1, -1)) if _half(s) > 1 else np.empty(0)),
         dx("factor 2 missing", "the derivative of x² is 2x.",
            "the derivative of x² is taken for x", lambda s: _direct(s) + _cross(s) / 2),
         dx("beta missing", "the power's derivative brings down beta.",
