@@ -12,7 +12,6 @@ import pytest
 
 from tinyalex.gradcheck import check
 from tinyalex.gradcheck.__main__ import main
-from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.functions import FUNCTIONS
 from tinyalex.gradcheck.notebooks import find, grade
 from tinyalex.support.errors import UserError
@@ -34,16 +33,7 @@ def test_every_known_mistake_is_caught_and_told(name, i):
     assert f"HINT: {hint}" in str(report)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_no_mistake_is_right_in_all_cases(name):
-    """A mistake that no case can tell from the right function would be no mistake to learn from."""
-    task = FUNCTIONS[name]
-    for hint, wrong in task.mistakes:
-        assert any(not agrees(np.asarray(wrong(*args), float), np.asarray(task.right(*args), float))
-                   for _, args in task.cases), hint
-
-
-@pytest.mark.parametrize(("function", "told"), [
+@pytest.mark.parametrize(("function", "explanation"), [
     (lambda shape: None, "is the return missing"),
     (lambda shape: "much", "gives str"),
     (lambda shape: np.ones(3), "wrong shape: the function gives (3,) and should give ()"),
@@ -51,8 +41,8 @@ def test_no_mistake_is_right_in_all_cases(name):
     (lambda shape: 0.5, "wrong output: result is 0.5 and should be 0.070710678"),
     (lambda shape: 1 / 0, "raises ZeroDivisionError: division by zero"),
 ])
-def test_other_mistakes_are_explained_too(function, told):
-    assert told in str(check(function, like="initial_std"))
+def test_other_mistakes_are_explained_too(function, explanation):
+    assert explanation in str(check(function, like="initial_std"))
 
 
 def test_a_function_that_writes_into_its_arguments_is_told_so():
@@ -70,34 +60,6 @@ def test_what_is_still_to_be_written_is_told_in_the_words_of_the_page():
 
     report = check(blank, like="initial_std")
     assert "still to be written, in blank: the root of 2 over the inputs" in str(report)
-
-
-def test_dropout_is_also_tried_when_it_does_not_train():
-    class Dropout:
-        def __init__(self, keep):
-            self.keep, self.rng = keep, np.random.default_rng(0)
-
-        def forward(self, x, drop=False):
-            self.mask = self.rng.random(x.shape) < self.keep
-            return x * self.mask if drop else self.test(x)
-
-        def test(self, x):
-            return self.keep * x
-
-        def backward(self, dy):
-            return dy * self.mask
-
-    class Unscaled(Dropout):
-        def test(self, x):
-            return x
-
-    class StillDrops(Dropout):
-        def test(self, x):
-            return x * self.mask
-
-    assert check(Dropout, like="Dropout").ok
-    assert "counts by keep" in str(check(Unscaled, like="Dropout"))
-    assert "all units are on" in str(check(StillDrops, like="Dropout"))
 
 
 def notebook(path, *sources):
@@ -120,21 +82,13 @@ def test_a_notebook_is_graded_cell_by_cell_with_what_went_before(tmp_path):
     assert right.ok
 
 
-def test_a_cell_that_raises_is_told_with_its_line_and_the_rest_goes_on(tmp_path):
-    path = notebook(tmp_path / "a.ipynb", HEAD, "x = 1\ny = nothing", RIGHT)
-    broken, right = grade(path)
-    assert "raises NameError" in str(broken) and "line 2: y = nothing" in str(broken)
+@pytest.mark.parametrize(("cell", "explanation"), [
+    ("x = 1\ny = nothing", "line 2: y = nothing"), ("x = 1\ny = nothing", "raises NameError"),
+    ("raise SystemExit", "raises SystemExit"), ("for", "SyntaxError")])
+def test_a_cell_that_raises_is_explained_and_the_rest_goes_on(tmp_path, cell, explanation):
+    broken, right = grade(notebook(tmp_path / "a.ipynb", HEAD, cell, RIGHT))
+    assert explanation in str(broken)
     assert right.ok
-
-
-def test_a_cell_that_ends_python_does_not_end_the_grading(tmp_path):
-    (report,) = grade(notebook(tmp_path / "a.ipynb", "raise SystemExit"))
-    assert "raises SystemExit" in str(report)
-
-
-def test_a_notebook_with_a_syntax_error_is_told_so(tmp_path):
-    (report,) = grade(notebook(tmp_path / "a.ipynb", "for"))
-    assert "SyntaxError" in str(report)
 
 
 def test_the_command_counts_and_its_status_says_whether_all_are_right(tmp_path, capsys):

@@ -1,10 +1,25 @@
-"""Numeric gradients, and what a wrong one means.
+"""Numeric gradients, and what a wrong one means. The command is python -m tinyalex.gradcheck.
 
     check_layer(layer, x)               a layer of this package, or of yours
     check(MyConv2D, like="Conv2D")      your class against a shipped one, explained
     check_loss, check_exchange, check_network, check_update
 
-Each returns a Report: `report.ok`, `print(report)`. The command is python -m tinyalex.gradcheck.
+Each returns a Report: `report.ok`, `print(report)`. To read, in this order:
+
+    numeric.py      the idea: a slope by numbers, the step, the kinks where there is none
+    comparison.py   one array: what backward says, against its slopes
+    subjects.py     layers, losses, exchanges and networks, in the form that can be moved
+    checks.py       the checks themselves; manners.py: what a right gradient does not show
+    update.py       the optimiser against the update of the paper
+    cases.py        on what shapes and inputs each layer is tried, and why on those
+
+and what is made of a gradient that is wrong:
+
+    mistakes/       the mistakes that people make, each once: name, hint, formulas
+    diagnosis.py    which of them gives just these numbers
+    mutants.py      all of them planted in the shipped layers, to be caught
+    exercise.py     a learner's own class, tried and explained; functions.py: a learner's function
+    notebooks.py    the exercises in notebooks, graded
 """
 
 from tinyalex.gradcheck.checks import (

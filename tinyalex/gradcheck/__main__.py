@@ -1,7 +1,9 @@
 """python -m tinyalex.gradcheck: compare every gradient with numbers; see --help."""
 
 import sys
+import textwrap
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,11 @@ from tqdm import tqdm
 
 from tinyalex import drawing
 from tinyalex.devices import Devices
-from tinyalex.gradcheck import notebooks, numeric, report
+from tinyalex.gradcheck import notebooks, numeric
 from tinyalex.gradcheck.cases import CASES, SHIPPED
 from tinyalex.gradcheck.checks import check_network
 from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
+from tinyalex.gradcheck.report import TOLERANCE, WRONG, Report
 from tinyalex.gradcheck.steps import error_by_step
 from tinyalex.run import presets
 from tinyalex.support.cli import ArgumentParser, number, run
@@ -20,7 +23,7 @@ from tinyalex.support.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.gradcheck`; argv without the programme's name.
+    """The command behind `python -m tinyalex.gradcheck`; argv without the program's name.
 
     Returns 1 where a gradient is wrong, else 0.
     """
@@ -31,28 +34,10 @@ def main(argv: list[str] | None = None) -> int:
         return _exercises(args.exercises)
     if args.show_mutants:
         return _show_mutants(args)
-    if args.seeds:
-        return _many_seeds(args)
-    start = time.perf_counter()
-    print(f"centred differences in float64, h = {args.h:g} times the size of the numbers; a "
-          f"relative error above {report.TOLERANCE:g} is wrong\n")
-    reports = [*_layers(args), *_network(args)]
-    if not reports:
-        raise UserError(f"--layer {args.layer}: no layer has such a name",
-                        f"name the beginning of a class or of a parameter of --preset "
-                        f"{args.preset}: Conv2D, conv2, fc6a.W …")
-    wrong = [one for one in reports if not one.ok]
-    for one in wrong:
-        print(f"\n{one}")
-    print(f"\n{sum(len(r.findings) for r in reports)} gradients, {len(wrong)} reports of mistakes, "
-          f"largest relative error {max(r.error for r in reports):.1e}, "
-          f"{time.perf_counter() - start:.1f} s")
-    if not wrong:
-        print("next: --show-mutants plants classic mistakes and shows each being caught")
-    return 1 if wrong else 0
+    return _many_seeds(args) if args.seeds else _check_all(args)
 
 
-def _parse(argv):
+def _parse(argv: list[str] | None) -> Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.gradcheck",
         description="Compare what every backward pass says with numeric slopes: each kind of layer "
@@ -78,23 +63,42 @@ def _parse(argv):
     return args
 
 
-def _wanted(name: str, args) -> bool:
+def _wanted(name: str, args: Namespace) -> bool:
     return name.lower().startswith(args.layer.lower())
 
 
-def _layers(args) -> list[report.Report]:
-    reports = []
-    for case in CASES:
-        if _wanted(case.kind, args):
-            if not reports:
-                _row("layer", "with respect to", "rel. error", "verdict", "checked")
-            one = case.check(SHIPPED[case.kind], args.seed, args.h)
-            _rows(one)
-            reports.append(one)
+def _check_all(args: Namespace) -> int:
+    """Every layer, then a network."""
+    start = time.perf_counter()
+    print(f"centred differences in float64, h = {args.h:g} times the size of the numbers; a "
+          f"relative error above {TOLERANCE:g} is wrong\n")
+    reports = [*_layers(args), *_network(args)]
+    if not reports:
+        raise UserError(f"--layer {args.layer}: no layer has such a name",
+                        f"name the beginning of a class or of a parameter of --preset "
+                        f"{args.preset}: Conv2D, conv2, fc6a.W …")
+    wrong = [report for report in reports if not report.ok]
+    for report in wrong:
+        print(f"\n{report}")
+    print(f"\n{sum(len(report.findings) for report in reports)} gradients, {len(wrong)} reports of "
+          f"mistakes, largest relative error {max(report.error for report in reports):.1e}, "
+          f"{time.perf_counter() - start:.1f} s")
+    if not wrong:
+        print("next: --show-mutants plants classic mistakes and shows each being caught")
+    return 1 if wrong else 0
+
+
+def _layers(args: Namespace) -> list[Report]:
+    cases, reports = [case for case in CASES if _wanted(case.kind, args)], []
+    if cases:
+        _row("layer", "with respect to", "rel. error", "verdict", "checked")
+    for case in cases:
+        reports.append(case.check(SHIPPED[case.kind], args.seed, args.h))
+        _rows(reports[-1])
     return reports
 
 
-def _network(args) -> list[report.Report]:
+def _network(args: Namespace) -> list[Report]:
     with Devices("cpu") as devices:
         preset = presets.get(args.preset)
         network = preset.network(10, list(devices), towers=preset.towers, seed=args.seed, init="he")
@@ -103,56 +107,59 @@ def _network(args) -> list[report.Report]:
         pictures = 1 if network.input_shape[0] > 64 else 2
         x = np.random.default_rng(args.seed).standard_normal((pictures, *network.input_shape))
         print(f"\nthe network of preset {args.preset}, {pictures} pictures, all of it at once:")
-        one = check_network(network, x, seed=args.seed, h=args.h, only=args.layer,
-                            title=f"preset {args.preset}")
-    _rows(one)
-    return [one]
+        report = check_network(network, x, seed=args.seed, h=args.h, only=args.layer,
+                               title=f"preset {args.preset}")
+    _rows(report)
+    return [report]
 
 
-def _rows(one: report.Report):
-    kind, _, title = one.title.partition(": ")
-    for finding in one.findings:
+def _rows(report: Report):
+    kind, _, title = report.title.partition(": ")
+    for finding in report.findings:
         kinks = f", {finding.kinks} at a kink" if finding.kinks else ""
         _row(kind, finding.name, f"{finding.error:.1e}", finding.verdict,
              f"{finding.checked}{kinks}{'; ' * bool(title)}{title}")
-    for problem in one.problems:
-        _row(kind, "", "", report.WRONG, problem)
+    for problem in report.problems:
+        _row(kind, "", "", WRONG, problem)
 
 
-def _row(kind, name, error, verdict, checked):
+def _row(kind: str, name: str, error: str, verdict: str, checked: str):
     print(f"{kind:<20} {name:<16} {error:>10}  {verdict:<7}  {checked}", flush=True)
 
 
-def _show_mutants(args) -> int:
+def _show_mutants(args: Namespace) -> int:
     """Plant each mutant, and print what the checks say."""
-    chosen = [m for m in MUTANTS if _wanted(m.kind, args)]
-    if not chosen:
+    mutants = [m for m in MUTANTS if m.way == 0 and _wanted(m.kind, args)]
+    if not mutants:
         raise UserError(f"--layer {args.layer}: no mistakes are kept for it",
                         f"choose one of {', '.join(dict.fromkeys(m.kind for m in MUTANTS))}.")
     caught = named = 0
-    for i, mutant in enumerate(chosen, 1):
-        outcome = try_mutant(mutant, args.seed)
-        caught, named = caught + outcome.caught, named + outcome.named
+    for i, mutant in enumerate(mutants, 1):
+        report, is_named = try_mutant(mutant, args.seed)
+        caught, named = caught + (report is not None), named + is_named
         print(f"{i}. {mutant.kind}: {mutant.about}")
-        print("   " + (str(outcome.report).replace("\n", "\n   ") if outcome.caught
-                       else "NOT CAUGHT") + "\n")
-    print(f"{len(chosen)} mistakes planted, {caught} caught, {named} named")
-    return 0 if caught == len(chosen) else 1
+        print(_indented(report, 3) if report else "   NOT CAUGHT", end="\n\n")
+    print(f"{len(mutants)} mistakes planted, {caught} caught, {named} named")
+    return 0 if caught == len(mutants) else 1
 
 
-def _many_seeds(args) -> int:
+def _indented(report: Report, spaces: int) -> str:
+    return textwrap.indent(str(report), " " * spaces)
+
+
+def _many_seeds(args: Namespace) -> int:
     """How often does the check of right code fail? For each kind, the largest error seen."""
-    chosen = [case for case in CASES if _wanted(case.kind, args)]
-    failed, worst = [], dict.fromkeys((case.kind for case in chosen), 0.0)
+    cases = [case for case in CASES if _wanted(case.kind, args)]
+    failed, worst = [], dict.fromkeys((case.kind for case in cases), 0.0)
     for seed in tqdm(range(args.seeds), "checking", unit="seed", disable=None, leave=False):
-        for case in chosen:
-            one = case.check(SHIPPED[case.kind], seed, args.h)
-            worst[case.kind] = max(worst[case.kind], one.error)
-            failed += [] if one.ok else [f"seed {seed}: {one}"]
+        for case in cases:
+            report = case.check(SHIPPED[case.kind], seed, args.h)
+            worst[case.kind] = max(worst[case.kind], report.error)
+            failed += [] if report.ok else [f"seed {seed}: {report}"]
     for kind, error in worst.items():
         print(f"{kind:<20} largest relative error {error:.1e}")
     print("\n".join(failed))
-    print(f"{args.seeds} seeds, {args.seeds * len(chosen)} checks, {len(failed)} failed")
+    print(f"{args.seeds} seeds, {args.seeds * len(cases)} checks, {len(failed)} failed")
     return 1 if failed else 0
 
 
@@ -161,12 +168,12 @@ def _exercises(paths: list[Path]) -> int:
     total = right = 0
     for path in tqdm(notebooks.find(paths), "grading", unit="notebook", disable=None, leave=False):
         reports = notebooks.grade(path)
-        passed = sum(one.ok for one in reports)
+        passed = sum(report.ok for report in reports)
         total, right = total + len(reports), right + passed
         with tqdm.external_write_mode():
             print(f"{path}: {passed} of {len(reports)} right")
-            for one in reports:
-                print("  " + (f"{one.title}: ok" if one.ok else str(one).replace("\n", "\n  ")))
+            for report in reports:
+                print(f"  {report.title}: ok" if report.ok else _indented(report, 2))
     print(f"{total} exercises, {right} right")
     return 0 if right == total else 1
 

@@ -7,8 +7,8 @@ alpha is large (at 1e-4 its cross term is too small to be missed) and as in the 
 ties.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -55,17 +55,17 @@ def normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """kind: the shipped class. title: what is special. settings: arguments of the class, by
-    position and by name. shape: of x. inputs: how x is drawn."""
+    """kind: the shipped class. title: what is special. args, options: what the class is built with,
+    by position and by name. shape: of x. inputs: how x is drawn."""
 
     kind: str
     title: str
     args: tuple
     shape: tuple[int, ...]
     inputs: Callable = normal
-    options: tuple[tuple[str, object], ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
 
-    def make(self, cls: type, seed: int = 0):
+    def make(self, cls: Callable, seed: int = 0):
         """A layer of class `cls` with these settings."""
         options = dict(self.options)
         if self.kind in ("Conv2D", "Linear"):
@@ -75,7 +75,7 @@ class Case:
     def x(self, seed: int = 0) -> np.ndarray:
         return self.inputs(self.shape, np.random.default_rng([seed, 1]))
 
-    def check(self, cls: type, seed: int = 0, h: float = H, every: int = 600) -> Report:
+    def check(self, cls: Callable, seed: int = 0, h: float = H, every: int = 600) -> Report:
         """Check class `cls` in this case."""
         title, rng = f"{self.kind}: {self.title}", np.random.default_rng([seed, 2])
         if self.kind == "SGD":
@@ -96,10 +96,6 @@ class Case:
         return report
 
 
-def _options(**options) -> tuple:
-    return tuple(options.items())
-
-
 CASES = [
     Case("Conv2D", "3×3 with padding", (2, 4, 3, 1, 1), (3, 4, 5, 2)),
     Case("Conv2D", "stride 2, zeros at one side only", (2, 3, 3, 2, (0, 1)), (3, 6, 7, 2)),
@@ -116,12 +112,12 @@ CASES = [
     Case("SpatialResponseNorm", "the authors' alpha", (5, 1.0, 1e-3, 0.75), (2, 6, 7, 1)),
     Case("MaxPool2D", "overlapping", (3, 2), (3, 7, 5, 2), spaced),
     Case("MaxPool2D", "side by side", (2, 2), (3, 4, 5, 2), spaced),
-    Case("MaxPool2D", "over the edge", (3, 2), (2, 6, 6, 2), spaced, _options(ceil=True)),
+    Case("MaxPool2D", "over the edge", (3, 2), (2, 6, 6, 2), spaced, {"ceil": True}),
     Case("MaxPool2D", "ties", (3, 2), (2, 5, 5, 2), tied),
     Case("MaxPool2D", "ties to all, where there are none", (3, 2), (2, 5, 7, 2), spaced,
-         _options(ties="all")),
+         {"ties": "all"}),
     Case("AveragePool2D", "overlapping", (3, 2), (3, 7, 5, 2)),
-    Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, _options(ceil=True)),
+    Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, {"ceil": True}),
     Case("Flatten", "maps of unequal sides", (), (3, 3, 2, 4)),
     Case("Dropout", "keep 0.7", (0.7,), (4, 10)),
     Case("SoftmaxCrossEntropy", "four pictures, three classes", (), (4, 3)),

@@ -5,29 +5,32 @@
 
 The class takes the arguments of the shipped one and has forward(x), or forward(x, remember), and
 backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
-does, the answer is a report: exceptions are told with their line, and one that never ends is left.
+does, the answer is a report: exceptions are shown with their line, and one that never ends is left.
 A function can be tried too, like="im2col" and so on: see functions.py.
 """
 
 import inspect
 import threading
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
-from tinyalex.gradcheck.diagnosis import agrees
-from tinyalex.gradcheck.forwards import forward_mistakes
+from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
-from tinyalex.gradcheck.report import Report
+from tinyalex.gradcheck.report import Report, wrong_output
+from tinyalex.gradcheck.scene import Scene
 from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, to_float64
+from tinyalex.layers import Dropout, Layer
 from tinyalex.support.errors import UserError
 
 WHOLE = ("SoftmaxCrossEntropy", "Exchange", "SGD")  # no layers: their check is all there is
 
 
-def check(cls: type, like: str, seconds: float = 60) -> Report:
+def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …), or a
     function against one of FUNCTIONS ("im2col", …).
 
@@ -48,17 +51,20 @@ def check(cls: type, like: str, seconds: float = 60) -> Report:
             with np.errstate(all="ignore"):
                 reports.append(_try(cls, name, like))
         except BaseException as error:  # even SystemExit: it is the learner's
-            reports.append(Report(f"{name} (like {like})", problems=[told(error)]))
+            reports.append(Report(f"{name} (like {like})", problems=[explained(error)]))
         finally:
             np.random.set_state(state)
 
     thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
+    try:
+        thread.start()
+        thread.join(seconds)
+    except RuntimeError:  # a Python without threads: the browser's
+        work()
     return reports[-1]
 
 
-def _try(cls, name: str, like: str) -> Report:
+def _try(cls: Callable, name: str, like: str) -> Report:
     if not callable(cls):
         return Report(name, problems=["no class: give the class itself, as in check(MyConv2D, …)"])
     passed = Report(f"{name} (like {like})")
@@ -67,7 +73,7 @@ def _try(cls, name: str, like: str) -> Report:
         report.title = passed.title + f", {report.title}" * bool(report.title)
         return report
     for case in cases_of(like):
-        report = case.check(cls) if like in WHOLE else _try_case(cls, case)
+        report = case.check(cls) if like in WHOLE else try_case(cls, case)
         report.title = f"{name} (like {like}), {case.title}"
         if not report.ok:
             return report
@@ -77,7 +83,7 @@ def _try(cls, name: str, like: str) -> Report:
     return passed
 
 
-def told(error: BaseException) -> str:
+def explained(error: BaseException) -> str:
     """An exception, and the learner's line that it came from."""
     frames = [f for f in traceback.extract_tb(error.__traceback__)
               if "/tinyalex/gradcheck/" not in f.filename.replace("\\", "/")]
@@ -88,20 +94,19 @@ def told(error: BaseException) -> str:
     return f"raises {type(error).__name__}: {text[0] if text else 'without a message'}{where}"
 
 
-def _try_case(cls, case: Case) -> Report:
+def try_case(cls: Callable, case: Case) -> Report:
+    """Try a learner's layer in one case: its parts, its output, and then its gradients."""
     reference = case.make(SHIPPED[case.kind])
     to_float64(reference)
     layer = _build(cls, case)
-    problem = _fit_parameters(layer, reference) or _methods(layer)
+    problem = _parts_missing(layer, reference) or _forward_problem(layer, reference, case)
+    title = f"{case.kind}: {case.title}"
     if problem:
-        return Report("", problems=[problem])
-    problems = _forward_problems(layer, reference, case)
-    if problems:
-        return Report("", problems=problems)
-    return check_layer(layer, case.x(), kind=case.kind, settings=reference)
+        return Report(title, problems=[problem])
+    return check_layer(layer, case.x(), kind=case.kind, title=title, settings=reference)
 
 
-def _build(cls, case: Case):
+def _build(cls: Callable, case: Case):
     """The learner's layer, without those of our arguments that it does not know."""
     try:
         known = inspect.signature(cls).parameters
@@ -112,12 +117,13 @@ def _build(cls, case: Case):
         *args, **{k: v for k, v in options.items() if anything or k in known}))
 
 
-def _fit_parameters(layer, reference) -> str:
-    """Give the layer the parameters of the reference; says what is in the way of that."""
-    if not reference.params:
-        return ""
-    params = getattr(layer, "params", None)
-    if not isinstance(params, dict):
+def _parts_missing(layer, reference: Layer) -> str:
+    """Gives the layer the parameters of the reference; says what is in the way of that."""
+    for method in ("forward", "backward"):
+        if not callable(getattr(layer, method, None)):
+            return f"no {method}: a layer has forward(x) and backward(dy)"
+    params: Any = getattr(layer, "params", None)
+    if reference.params and not isinstance(params, dict):
         return 'no parameters: self.params has to be a dict with "W" and "b"'
     for key, value in reference.params.items():
         mine = np.shape(params.get(key, value))
@@ -127,65 +133,54 @@ def _fit_parameters(layer, reference) -> str:
     return ""
 
 
-def _methods(layer) -> str:
-    for method in ("forward", "backward"):
-        if not callable(getattr(layer, method, None)):
-            return f"no {method}: a layer has forward(x) and backward(dy)"
-    return ""
-
-
-def _forward_problems(layer, reference, case: Case) -> list[str]:
+def _forward_problem(layer, reference: Layer, case: Case) -> str:
+    """What is wrong with the output; a gradient check could not tell."""
     x = case.x()
     mine, theirs = LayerSubject(layer, x), LayerSubject(reference, x)
     y, right = mine.forward(x.copy()), theirs.outputs()[0]
     if not isinstance(y, np.ndarray):
         missing = ": is the return missing?" if y is None else ", where an array is due"
-        return [f"no output: forward gives {'None' if y is None else type(y).__name__}{missing}"]
+        return f"no output: forward gives {'None' if y is None else type(y).__name__}{missing}"
     if y.shape != right.shape:
-        return [f"wrong shape: forward gives {y.shape} for x of {x.shape} and should give "
-                f"{right.shape}"]
+        return (f"wrong shape: forward gives {y.shape} for x of {x.shape} and should give "
+                f"{right.shape}")
     if y.dtype.kind not in "fiu" or not np.isfinite(y).all():
-        return ["not finite: forward gives NaN or infinity"]
+        return "not finite: forward gives NaN or infinity"
     if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
-        return ["changes its parameters: forward only reads them"]
+        return "changes its parameters: forward only reads them"
     if not np.array_equal(y, mine.forward(x.copy())):
-        return ["not repeatable: forward gives something else each time. Random numbers have to "
-                "come from a np.random.Generator in self, or from np.random, to be drawn again"]
+        return ("not repeatable: forward gives something else each time. Random numbers have to "
+                "come from a np.random.Generator in self, or from np.random, to be drawn again")
     y = y.astype(np.float64)
-    if case.kind == "Dropout":
-        return (_dropout_problems(x, y, reference.keep)
-                or _dropout_test_problems(layer, x, reference.keep))
+    if isinstance(reference, Dropout):
+        return _while_dropping(x, y, reference.keep) or _at_test_time(layer, x, reference.keep)
     if agrees(y, right):
-        return []
-    worst = np.unravel_index(abs(y - right).argmax(), y.shape)
-    place = ", ".join(map(str, map(int, worst)))
-    problem = f"wrong output: y[{place}] is {y[worst]:.8g} and should be {right[worst]:.8g}"
-    hints = [hint for hint, gives in forward_mistakes(case.kind, reference, x)
-             if agrees(y, gives)]
-    return [problem + "".join(f". HINT: {hint}" for hint in hints[:1])]
+        return ""
+    hints = explain(case.kind, Scene("y", reference, theirs.arrays, ys=[right], said=y))
+    hint = next((f". HINT: {hint}" for hint in hints.values()), "")
+    return f"{wrong_output('y', y, right)}{hint}"
 
 
-def _dropout_problems(x, y, keep) -> list[str]:
+def _while_dropping(x: np.ndarray, y: np.ndarray, keep: float) -> str:
     on = y != 0
     if agrees(y, np.where(on, x / keep, 0)):
-        return ["wrong output: units that stay are divided by keep. HINT: that is the modern way; "
-                "the paper leaves them in training and multiplies by keep in the test"]
+        return ("wrong output: units that stay are divided by keep. HINT: that is the modern way; "
+                "the paper leaves them in training and multiplies by keep at test time")
     if not agrees(y, np.where(on, x, 0)):
-        return ["wrong output: in training every unit is x or 0"]
-    return [] if 0 < on.mean() < 1 else ["wrong output: all units are on, or all are off"]
+        return "wrong output: in training every unit is x or 0"
+    return "" if 0 < on.mean() < 1 else "wrong output: all units are on, or all are off"
 
 
-def _dropout_test_problems(layer, x, keep) -> list[str]:
+def _at_test_time(layer, x: np.ndarray, keep: float) -> str:
     """What it does when it is not training; nothing to say of a forward(x) without `drop`."""
     if "drop" not in as_in_training(layer):
-        return []
-    y = layer.forward(x.copy(), drop=False)
-    if isinstance(y, np.ndarray) and agrees(y.astype(np.float64), keep * x):
-        return []
+        return ""
+    y = np.asarray(layer.forward(x.copy(), drop=False), np.float64)
+    if agrees(y, keep * x):
+        return ""
     hint = ""
-    if isinstance(y, np.ndarray) and y.shape == x.shape:
-        if agrees(y.astype(np.float64), x):
-            hint = ". HINT: in the test each unit counts by keep, as often as it was on in training"
-        elif ((y == 0) & (x != 0)).any():
-            hint = ". HINT: in the test all units are on"
-    return [f"wrong output: in the test, forward(x, drop=False) is keep·x{hint}"]
+    if agrees(y, x):
+        hint = ". HINT: at test time each unit counts by keep, as often as it was on in training"
+    elif y.shape == x.shape and ((y == 0) & (x != 0)).any():
+        hint = ". HINT: at test time all units are on"
+    return f"wrong output: at test time, forward(x, drop=False) is keep·x{hint}"

@@ -3,7 +3,7 @@
     gradcheck.check(my_im2col, like="im2col")
 
 There is no gradient to measure here, so a function is compared with the right one on telling
-arguments; where the result is exactly what a classic mistake gives, the mistake is named.
+arguments; where the result is exactly what a classic mistake gives, its hint is shown.
 """
 
 from collections.abc import Callable
@@ -15,21 +15,21 @@ from tinyalex.data import augment
 from tinyalex.data.statistics import Statistics
 from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.mistakes import overwritten
-from tinyalex.gradcheck.report import Finding, Report
+from tinyalex.gradcheck.report import Finding, Report, wrong_output
 from tinyalex.kernels import loops, output_size
 
-Mistake = tuple[str, Callable[..., np.ndarray]]  # a hint, and a function that makes the mistake
+Function = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
 class Task:
     """One function to write. call: how, and what comes out. right: what it should give. cases: a
-    title and arguments, each. mistakes: functions of the same arguments."""
+    title and arguments, each. mistakes: hints, each with a function that makes the mistake."""
 
     call: str
-    right: Callable[..., np.ndarray]
+    right: Function
     cases: tuple[tuple[str, tuple], ...]
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[tuple[str, Function], ...]
 
 
 def check_function(function: Callable, like: str) -> Report:
@@ -38,24 +38,20 @@ def check_function(function: Callable, like: str) -> Report:
     task, report = FUNCTIONS[like], Report("")
     for title, args in task.cases:
         right = np.asarray(task.right(*args), float)
-        given = [_copy(arg) for arg in args]
-        result = function(*given)
-        problem = _problem(result, right, task) or _changed(given, args)
+        copies = [arg.copy() if isinstance(arg, np.ndarray) else arg for arg in args]
+        result = function(*copies)
+        problem = _no_result(result, right, task)
+        if not problem:
+            result = np.asarray(result, float)
+            problem = _wrong(result, right, task, args) or _changed(copies, args)
         if problem:
-            hints = [hint for hint, wrong in task.mistakes
-                     if agrees(np.asarray(wrong(*args), float), np.asarray(result, float))
-                     ] if problem.startswith("wrong output") else []
-            return Report(title, problems=[problem + "".join(f". HINT: {h}" for h in hints[:1])])
-        error = float(abs(np.asarray(result, float) - right).max(initial=0))
+            return Report(title, problems=[problem])
+        error = float(abs(result - right).max(initial=0))
         report.findings.append(Finding("result", error, checked=f"{right.size} numbers; {title}"))
     return report
 
 
-def _copy(arg):
-    return arg.copy() if isinstance(arg, np.ndarray) else arg
-
-
-def _problem(result, right: np.ndarray, task: Task) -> str:
+def _no_result(result: object, right: np.ndarray, task: Task) -> str:
     if result is None:
         return f"no output: the function gives None; is the return missing? {task.call}"
     try:
@@ -65,17 +61,19 @@ def _problem(result, right: np.ndarray, task: Task) -> str:
     if result.shape != right.shape:
         return (f"wrong shape: the function gives {result.shape} and should give {right.shape}. "
                 f"{task.call}")
-    if not np.isfinite(result).all():
-        return "not finite: there is NaN or infinity in the result"
+    return "" if np.isfinite(result).all() else "not finite: there is NaN or infinity in the result"
+
+
+def _wrong(result: np.ndarray, right: np.ndarray, task: Task, args: tuple) -> str:
     if agrees(result, right):
         return ""
-    worst = np.unravel_index(abs(result - right).argmax(), right.shape)
-    place = f"[{', '.join(map(str, map(int, worst)))}]" * bool(worst)
-    return f"wrong output: result{place} is {result[worst]:.8g} and should be {right[worst]:.8g}"
+    hint = next((f". HINT: {hint}" for hint, mistaken in task.mistakes
+                 if agrees(np.asarray(mistaken(*args), float), result)), "")
+    return wrong_output("result", result, right) + hint
 
 
-def _changed(given: list, args: tuple) -> str:
-    same = all(np.array_equal(a, b) for a, b in zip(given, args, strict=True)
+def _changed(copies: list, args: tuple) -> str:
+    same = all(np.array_equal(a, b) for a, b in zip(copies, args, strict=True)
                if isinstance(b, np.ndarray))
     return "" if same else "changes its arguments: they are others after the call"
 
@@ -84,26 +82,40 @@ def _normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+def _but(function: Function, **options) -> Function:
+    """The function, but with these options."""
+    return lambda *args: function(*args, **options)
+
+
 # Convolution.
 
-def _im2col(x, K, S, P):
+def _im2col(x, K, S, P, step=None, padding=None):
+    """step, padding: those that are used, where the shape is that of S and P."""
     N, H, W, C = x.shape
     cols = np.empty((N, output_size(H, K, S, (P, P)), output_size(W, K, S, (P, P)), K, K, C))
-    loops.im2col(x, (K, K), S, (P, P), cols)
+    before = P if padding is None else padding
+    loops.im2col(x, (K, K), step or S, (before, before), cols)
     return cols
 
 
-def _seen(x, K, step, P, like_stride):
-    """Columns as many as with stride `like_stride`, but of windows that move by `step`."""
-    cols = _im2col(x, K, like_stride, P)
-    loops.im2col(x, (K, K), step, (P, P), cols)
-    return cols
-
-
-def _unpadded(x, K, S, P):
+def _reshaped_im2col(x, K, S, P):
     cols = _im2col(x, K, S, P)
-    loops.im2col(x, (K, K), S, (0, 0), cols)
-    return cols
+    return cols.transpose(0, 1, 2, 5, 3, 4).reshape(cols.shape)
+
+
+IM2COL = Task(
+    "im2col(x, K, S, P) takes x (N, H, W, C) and gives (N, OH, OW, K, K, C)", _im2col,
+    (("3×3 with padding", (_normal(2, 4, 5, 2), 3, 1, 1)),
+     ("stride 2", (_normal(2, 7, 9, 3), 3, 2, 0)),
+     ("stride 3, pixels left over", (_normal(1, 8, 6, 2), 2, 3, 1))),
+    (("windows move by S: window oh begins at row oh·S.", _but(_im2col, step=1)),
+     ("the padding is missing before the first pixel.", _but(_im2col, padding=0)),
+     ("rows and columns of the window have changed places.",
+      lambda *args: _im2col(*args).swapaxes(3, 4)),
+     ("the window is turned round; layers correlate, whatever they are called.",
+      lambda *args: _im2col(*args)[:, :, :, ::-1, ::-1]),
+     ("the numbers are right and in another order: give (N, OH, OW, C, K, K) other axes with "
+      "transpose, not with reshape.", _reshaped_im2col)))
 
 
 def _col2im(cols, S, P, H, W, crop=True, step=None):
@@ -113,9 +125,24 @@ def _col2im(cols, S, P, H, W, crop=True, step=None):
     return dx[:, P:P + H, P:P + W] if crop else dx[:, :H, :W]
 
 
-def _overwriting(last):
-    return lambda cols, S, P, H, W: overwritten(cols, S, (P, P), (len(cols), H, W, cols.shape[-1]),
-                                                 last)
+def _overwriting(cols, S, P, H, W, last):
+    return overwritten(cols, S, (P, P), (len(cols), H, W, cols.shape[-1]), last)
+
+
+COL2IM = Task(
+    "col2im(cols, S, P, H, W) takes cols (N, OH, OW, K, K, C) and gives (N, H, W, C)", _col2im,
+    (("3×3 with padding", (_normal(2, 4, 5, 3, 3, 2), 1, 1, 4, 5)),
+     ("stride 2", (_normal(2, 3, 4, 3, 3, 2), 2, 0, 7, 9)),
+     ("stride 3, pixels left over", (_normal(1, 3, 3, 2, 2, 2), 3, 1, 8, 7))),
+    (("a pixel in several windows adds up what each sends: += and not =.",
+      _but(_overwriting, last="window")),
+     ("a pixel in several windows adds up what each sends: += and not =.",
+      _but(_overwriting, last="element")),
+     ("cut off the P pixels that stand before the picture: dx[:, P:P+H, P:P+W].",
+      _but(_col2im, crop=False)),
+     ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", _but(_col2im, step=1)),
+     ("element (kh, kw) goes back to the pixel that it came from: no turning round.",
+      lambda cols, *args: _col2im(cols[:, :, :, ::-1, ::-1], *args))))
 
 
 # Slopes.
@@ -137,41 +164,67 @@ def _slope(f, x, h, above=1.0, below=1.0, divide=2.0, restore=True):
     return slope
 
 
+NUMERIC_GRADIENT = Task(
+    "numeric_gradient(f, x, h) gives an array like x", _slope,
+    (("two rows", (_cube, _normal(2, 3), 1e-4)), ("one row", (_cube, _normal(1, 4), 1e-3))),
+    (("that is one-sided: (f(x + h) − f(x)) / h. Move to both sides.",
+      _but(_slope, below=0, divide=1)),
+     ("that is one-sided: (f(x) − f(x − h)) / h. Move to both sides.",
+      _but(_slope, above=0, divide=1)),
+     ("from x − h to x + h it is 2h: divide by that.", _but(_slope, divide=1)),
+     ("the other numbers have to stay where they are: put each back after its turn.",
+      _but(_slope, restore=False))))
+
+
 # A net of two full connections with a ReLU between them, softmax and loss.
 
-def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True):
+def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True, sign=1):
     hidden = x @ W1 + b1
     scores = np.maximum(hidden, 0) @ W2 + b2
     e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    d = (e / e.sum(axis=1, keepdims=True) - onehot * np.eye(len(b2))[labels]) / (
-        len(x) if mean else 1)
-    return x.T @ ((d @ W2.T) * ((hidden > 0) if mask else 1))
+    d = e / e.sum(axis=1, keepdims=True) - onehot * np.eye(len(b2))[labels]
+    dhidden = d @ W2.T * ((hidden > 0) if mask else 1)
+    return sign * x.T @ dhidden / (len(x) if mean else 1)
 
 
-def _with(**changed):
-    return lambda *args: _net(*args, **changed)
-
-
-_NET = (_normal(6, 5), _normal(5, 8, seed=1), _normal(8, seed=2), _normal(8, 3, seed=3),
-        _normal(3, seed=4), np.array([0, 2, 1, 1, 0, 2]))
+NET_GRADIENT = Task(
+    "net_gradient(x, W1, b1, W2, b2, labels) gives dW1, like W1", _net,
+    (("six pictures", (_normal(6, 5), _normal(5, 8, seed=1), _normal(8, seed=2),
+                       _normal(8, 3, seed=3), _normal(3, seed=4), np.array([0, 2, 1, 1, 0, 2]))),),
+    (("where the ReLU was off nothing flows back.", _but(_net, mask=False)),
+     ("the gradient of the scores is (p − onehot) / N: the one-hot is missing.",
+      _but(_net, onehot=0)),
+     ("the loss is a mean: divide by N, once.", _but(_net, mean=False)),
+     ("downhill is the optimiser's business: the gradient points up.", _but(_net, sign=-1))))
 
 
 # Towers.
 
-def _crossing(N, maps, itemsize, copies=None, batch=None):
+def _crossing(N, maps, itemsize, copies=None):
     others = len(maps) - 1 if copies is None else copies
-    size = sum(int(np.prod(shape)) for shape in maps)
-    one_way = (N if batch is None else batch) * itemsize * size * others
+    one_way = N * itemsize * sum(int(np.prod(shape)) for shape in maps) * others
     return np.array([one_way, one_way], float)
+
+
+EXCHANGE_BYTES = Task(
+    "exchange_bytes(N, maps, itemsize) gives two numbers: forward, backward", _crossing,
+    (("two towers", (128, [(13, 13, 128), (13, 13, 128)], 4)),
+     ("unequal towers, float64", (2, [(3, 3, 5), (3, 3, 2)], 8)),
+     ("three towers", (4, [(100,), (100,), (100,)], 4))),
+    (("every tower's maps go to every OTHER device: to one less than there are towers.",
+      lambda N, maps, itemsize: _crossing(N, maps, itemsize, copies=len(maps))),
+     ("with three towers each one's maps are copied twice.", _but(_crossing, copies=1)),
+     ("a batch has N pictures.", lambda N, maps, itemsize: _crossing(1, maps, itemsize)),
+     ("a number takes itemsize bytes.", lambda N, maps, itemsize: _crossing(N, maps, 1)),
+     ("the gradients come back too, as many bytes.", lambda *args: _crossing(*args) * [1, 0])))
 
 
 # Pictures.
 
-def _ten_crops(picture, side, flip=True, places=None):
-    views = augment.ten_crops(*picture.shape[:2], side) if places is None else places
-    crops = [picture[top:top + side, left:left + side] for top, left, _ in views]
-    return np.stack([crop[:, ::-1] if mirrored and flip else crop
-                     for crop, (_, _, mirrored) in zip(crops, views, strict=True)])
+def _ten_crops(picture, side, flip=True):
+    views = augment.ten_crops(*picture.shape[:2], side)
+    crops = [(picture[top:top + side, left:left + side], mirrored) for top, left, mirrored in views]
+    return np.stack([crop[:, ::-1] if mirrored and flip else crop for crop, mirrored in crops])
 
 
 def _of_mirrored(picture, side):
@@ -189,13 +242,18 @@ def _one_by_one(picture, side):
     return np.stack([five, five[:, :, ::-1]], axis=1).reshape(10, side, side, 3)
 
 
+TEN_CROPS = Task(
+    "ten_crops(picture, side) takes (H, W, 3) and gives (10, side, side, 3)", _ten_crops,
+    (("a square picture", (_normal(8, 8, 3), 6)), ("another", (_normal(7, 10, 3), 4))),
+    (("the last five are not mirrored.", _but(_ten_crops, flip=False)),
+     ("the last five are upside down: mirror left and right, along the width.", _upside_down),
+     ("mirror the crops, not the picture: the order of the corners has changed.", _of_mirrored),
+     ("first the five crops, then the five mirror images.", _one_by_one)))
+
+
 def _colour_shift(covariance, alpha, power=1.0, unit=255.0, transposed=False):
     values, vectors = Statistics(np.zeros(0), covariance).principal_colours()
     return (vectors.T if transposed else vectors) @ (alpha * values ** power / unit)
-
-
-def _smallest_first(covariance, alpha):
-    return _colour_shift(covariance, alpha[::-1])
 
 
 def _any_sign(covariance, alpha):
@@ -203,118 +261,44 @@ def _any_sign(covariance, alpha):
     return vectors[:, ::-1] @ (alpha * values[::-1] / 255)
 
 
-def _covariance(seed):
+def _covariance(seed: int) -> np.ndarray:
     mix = _normal(3, 3, seed=seed) + 2
     return 900 * mix @ mix.T
 
 
+COLOUR_SHIFT = Task(
+    "colour_shift(covariance, alpha) takes (3, 3) and (3,), gives (3,)", _colour_shift,
+    (("colours of one kind", (_covariance(1), np.array([0.1, -0.05, 0.2]))),
+     ("of another", (_covariance(5), np.array([-0.1, 0.3, 0.02])))),
+    (("eigenvectors are the COLUMNS of what np.linalg.eigh gives.",
+      _but(_colour_shift, transposed=True)),
+     ("the paper has λ, not √λ.", _but(_colour_shift, power=0.5)),
+     ("the paper has λ, not √λ.", _but(_colour_shift, power=0.5, unit=1.0)),
+     ("λ counts with pixels of 0 to 1: divide by 255, as above.", _but(_colour_shift, unit=1.0)),
+     ("λ is divided by 255², and the shift multiplied by 255: by 255 in all.",
+      _but(_colour_shift, unit=255.0**2)),
+     ("α₁ belongs to the LARGEST eigenvalue; np.linalg.eigh gives the smallest first.",
+      lambda covariance, alpha: _colour_shift(covariance, alpha[::-1])),
+     ("turn each eigenvector so that its largest component is positive.", _any_sign)))
+
+
 # Initial weights.
 
-def _he(shape):
-    return np.sqrt(2 / np.prod(shape[:-1]))
-
+INITIAL_STD = Task(
+    "initial_std(shape) gives one number, for W (KH, KW, C, F) or (inputs, outputs)",
+    lambda shape: np.sqrt(2 / np.prod(shape[:-1])),
+    (("a convolution", ((5, 5, 16, 32),)), ("a full connection", ((384, 128),))),
+    (("count what a unit reads, not how many units there are.",
+      lambda shape: np.sqrt(2 / shape[-1])),
+     ("that is the variance: take the root.", lambda shape: 2 / np.prod(shape[:-1])),
+     ("a ReLU lets half of the power through: 2 / inputs, not 1 / inputs.",
+      lambda shape: np.sqrt(1 / np.prod(shape[:-1]))),
+     ("all axes of W but the last run over what a unit reads.",
+      lambda shape: np.sqrt(2 / shape[-2])),
+     ("all axes of W but the last run over what a unit reads.",
+      lambda shape: np.sqrt(2 / np.prod(shape)))))
 
 FUNCTIONS: dict[str, Task] = {
-    "im2col": Task(
-        "im2col(x, K, S, P) takes x (N, H, W, C) and gives (N, OH, OW, K, K, C)", _im2col,
-        (("3×3 with padding", (_normal(2, 4, 5, 2), 3, 1, 1)),
-         ("stride 2", (_normal(2, 7, 9, 3), 3, 2, 0)),
-         ("stride 3, pixels left over", (_normal(1, 8, 6, 2), 2, 3, 1))),
-        (("windows move by S: window oh begins at row oh·S.",
-          lambda x, K, S, P: _seen(x, K, 1, P, S)),
-         ("the padding is missing before the first pixel.", _unpadded),
-         ("rows and columns of the window have changed places.",
-          lambda x, K, S, P: _im2col(x, K, S, P).swapaxes(3, 4)),
-         ("the window is turned round; layers correlate, whatever they are called.",
-          lambda x, K, S, P: _im2col(x, K, S, P)[:, :, :, ::-1, ::-1]),
-         ("the numbers are right and in another order: give (N, OH, OW, C, K, K) other axes with "
-          "transpose, not with reshape.",
-          lambda x, K, S, P: (c := _im2col(x, K, S, P)).transpose(0, 1, 2, 5, 3, 4)
-          .reshape(c.shape)))),
-    "col2im": Task(
-        "col2im(cols, S, P, H, W) takes cols (N, OH, OW, K, K, C) and gives (N, H, W, C)", _col2im,
-        (("3×3 with padding", (_normal(2, 4, 5, 3, 3, 2), 1, 1, 4, 5)),
-         ("stride 2", (_normal(2, 3, 4, 3, 3, 2), 2, 0, 7, 9)),
-         ("stride 3, pixels left over", (_normal(1, 3, 3, 2, 2, 2), 3, 1, 8, 7))),
-        (("a pixel in several windows adds up what each sends: += and not =.",
-          _overwriting("window")),
-         ("a pixel in several windows adds up what each sends: += and not =.",
-          _overwriting("element")),
-         ("cut off the P pixels that stand before the picture: dx[:, P:P+H, P:P+W].",
-          lambda cols, S, P, H, W: _col2im(cols, S, P, H, W, crop=False)),
-         ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.",
-          lambda cols, S, P, H, W: _col2im(cols, S, P, H, W, step=1)),
-         ("element (kh, kw) goes back to the pixel that it came from: no turning round.",
-          lambda cols, S, P, H, W: _col2im(cols[:, :, :, ::-1, ::-1], S, P, H, W)))),
-    "numeric_gradient": Task(
-        "numeric_gradient(f, x, h) gives an array like x", _slope,
-        (("two rows", (_cube, _normal(2, 3), 1e-4)), ("one row", (_cube, _normal(1, 4), 1e-3))),
-        (("that is one-sided: (f(x + h) − f(x)) / h. Move to both sides.",
-          lambda f, x, h: _slope(f, x, h, below=0, divide=1)),
-         ("that is one-sided: (f(x) − f(x − h)) / h. Move to both sides.",
-          lambda f, x, h: _slope(f, x, h, above=0, divide=1)),
-         ("from x − h to x + h it is 2h: divide by that.",
-          lambda f, x, h: _slope(f, x, h, divide=1)),
-         ("the other numbers have to stay where they are: put each back after its turn.",
-          lambda f, x, h: _slope(f, x, h, restore=False)))),
-    "net_gradient": Task(
-        "net_gradient(x, W1, b1, W2, b2, labels) gives dW1, like W1", _net,
-        (("six pictures", _NET),),
-        (("where the ReLU was off nothing flows back.", _with(mask=False)),
-         ("the gradient of the scores is (p − onehot) / N: the one-hot is missing.",
-          _with(onehot=0)),
-         ("the loss is a mean: divide by N, once.", _with(mean=False)),
-         ("downhill is the optimiser's business: the gradient points up.",
-          lambda *args: -_net(*args)))),
-    "exchange_bytes": Task(
-        "exchange_bytes(N, maps, itemsize) gives two numbers: forward, backward", _crossing,
-        (("two towers", (128, [(13, 13, 128), (13, 13, 128)], 4)),
-         ("unequal towers, float64", (2, [(3, 3, 5), (3, 3, 2)], 8)),
-         ("three towers", (4, [(100,), (100,), (100,)], 4))),
-        (("every tower's maps go to every OTHER device: to one less than there are towers.",
-          lambda N, maps, itemsize: _crossing(N, maps, itemsize, copies=len(maps))),
-         ("with three towers each one's maps are copied twice.",
-          lambda N, maps, itemsize: _crossing(N, maps, itemsize, copies=1)),
-         ("a batch has N pictures.",
-          lambda N, maps, itemsize: _crossing(N, maps, itemsize, batch=1)),
-         ("a number takes itemsize bytes.", lambda N, maps, itemsize: _crossing(N, maps, 1)),
-         ("the gradients come back too, as many bytes.",
-          lambda N, maps, itemsize: _crossing(N, maps, itemsize) * [1, 0]))),
-    "ten_crops": Task(
-        "ten_crops(picture, side) takes (H, W, 3) and gives (10, side, side, 3)", _ten_crops,
-        (("a square picture", (_normal(8, 8, 3), 6)), ("another", (_normal(7, 10, 3), 4))),
-        (("the last five are not mirrored.",
-          lambda picture, side: _ten_crops(picture, side, flip=False)),
-         ("the last five are upside down: mirror left and right, along the width.", _upside_down),
-         ("mirror the crops, not the picture: the order of the corners has changed.", _of_mirrored),
-         ("first the five crops, then the five mirror images.", _one_by_one))),
-    "colour_shift": Task(
-        "colour_shift(covariance, alpha) takes (3, 3) and (3,), gives (3,)", _colour_shift,
-        (("colours of one kind", (_covariance(1), np.array([0.1, -0.05, 0.2]))),
-         ("of another", (_covariance(5), np.array([-0.1, 0.3, 0.02])))),
-        (("eigenvectors are the COLUMNS of what np.linalg.eigh gives.",
-          lambda c, alpha: _colour_shift(c, alpha, transposed=True)),
-         ("the paper has λ, not √λ.",
-          lambda c, alpha: _colour_shift(c, alpha, power=0.5)),
-         ("the paper has λ, not √λ.",
-          lambda c, alpha: _colour_shift(c, alpha, power=0.5, unit=1.0)),
-         ("λ counts with pixels of 0 to 1: divide by 255, as above.",
-          lambda c, alpha: _colour_shift(c, alpha, unit=1.0)),
-         ("λ is divided by 255², and the shift multiplied by 255: by 255 in all.",
-          lambda c, alpha: _colour_shift(c, alpha, unit=255.0**2)),
-         ("α₁ belongs to the LARGEST eigenvalue; np.linalg.eigh gives the smallest first.",
-          _smallest_first),
-         ("turn each eigenvector so that its largest component is positive.", _any_sign))),
-    "initial_std": Task(
-        "initial_std(shape) gives one number, for W (KH, KW, C, F) or (inputs, outputs)", _he,
-        (("a convolution", ((5, 5, 16, 32),)), ("a full connection", ((384, 128),))),
-        (("count what a unit reads, not how many units there are.",
-          lambda shape: np.sqrt(2 / shape[-1])),
-         ("that is the variance: take the root.", lambda shape: 2 / np.prod(shape[:-1])),
-         ("a ReLU lets half of the power through: 2 / inputs, not 1 / inputs.",
-          lambda shape: np.sqrt(1 / np.prod(shape[:-1]))),
-         ("all axes of W but the last run over what a unit reads.",
-          lambda shape: np.sqrt(2 / shape[-2])),
-         ("all axes of W but the last run over what a unit reads.",
-          lambda shape: np.sqrt(2 / np.prod(shape))))),
-}
+    "im2col": IM2COL, "col2im": COL2IM, "numeric_gradient": NUMERIC_GRADIENT,
+    "net_gradient": NET_GRADIENT, "exchange_bytes": EXCHANGE_BYTES, "ten_crops": TEN_CROPS,
+    "colour_shift": COLOUR_SHIFT, "initial_std": INITIAL_STD}

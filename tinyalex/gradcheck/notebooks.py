@@ -1,7 +1,7 @@
 """Grade the exercises in notebooks: run their cells, and collect what the checks say.
 
 A notebook is a JSON file of cells, so no Jupyter is needed here. What a cell shows as its result
-is kept where it is a report of `gradcheck.check`; a cell that raises is told as a report too.
+is kept where it is a report of `gradcheck.check`; a cell that raises becomes a report too.
 Whoever grades other people's notebooks runs other people's code, as whoever opens them does.
 """
 
@@ -13,20 +13,20 @@ import linecache
 from collections.abc import Iterable
 from pathlib import Path
 
-from tinyalex.gradcheck.exercise import told
+from tinyalex.gradcheck.exercise import explained
 from tinyalex.gradcheck.report import Report
 from tinyalex.support.errors import UserError
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
     """The notebooks that these files and folders are, or hold. UserError where there is none."""
-    found = []
+    all_notebooks = []
     for path in paths:
         here = sorted(path.glob("*.ipynb")) if path.is_dir() else [path] * path.is_file()
         if not here:
             raise UserError(f"{path}: no notebook here", "name .ipynb files, or folders with some.")
-        found += here
-    return found
+        all_notebooks += here
+    return all_notebooks
 
 
 def grade(path: Path) -> list[Report]:
@@ -37,7 +37,7 @@ def grade(path: Path) -> list[Report]:
             try:
                 result = _run(source, f"<{path.name}, cell {number}>", names)
             except (Exception, SystemExit) as error:
-                result = Report(f"cell {number}", problems=[told(error)])
+                result = Report(f"cell {number}", problems=[explained(error)])
         if isinstance(result, Report):
             reports.append(result)
     return reports
@@ -57,7 +57,9 @@ def _run(source: str, name: str, names: dict):
     lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n")]
     source = "\n".join(lines)
     linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
-    body = ast.parse(source, name).body
-    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+    *body, last = ast.parse(source or "pass", name).body or [ast.Pass()]
+    if not isinstance(last, ast.Expr):
+        exec(compile(ast.Module([*body, last], []), name, "exec"), names)
+        return None
     exec(compile(ast.Module(body, []), name, "exec"), names)
-    return eval(compile(ast.Expression(last.value), name, "eval"), names) if last else None
+    return eval(compile(ast.Expression(last.value), name, "eval"), names)

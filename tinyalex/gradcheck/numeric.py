@@ -14,6 +14,7 @@ go on differing however small h becomes. There backward may return anything betw
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,13 @@ class Subject:
     """What is checked: arrays, outputs that follow from them, and gradients said to be the slopes.
 
     arrays: float64 arrays by name; writing into one of them changes what `outputs` gives.
+    settings: the layer, or one that has its settings under the names that ours have.
+    labels: those of a loss.
     """
 
     arrays: dict[str, np.ndarray]
+    settings: Any = None
+    labels: np.ndarray | None = None
 
     def outputs(self) -> list[np.ndarray]:
         """The outputs for the arrays as they are, in float64; the same arrays, the same outputs."""
@@ -122,7 +127,7 @@ class Slopes:
                     crossed = bool(crossed) or self.subject.regime() != self.base_regime
         finally:
             array[where] = kept
-        return *sides, crossed
+        return sides[0], sides[1], crossed
 
 
 def _slope(left, right, noise, kink=False) -> Slope:

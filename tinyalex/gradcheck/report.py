@@ -1,4 +1,4 @@
-"""What a check found, and how it is told."""
+"""What a check found, in words."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ class Finding:
 
     worst: where, as "W[0, 2, 1, 3]" or "a random direction"; says, slope: both numbers there.
     checked: how many numbers or directions; kinks: how many of them have no slope.
-    mistakes: names of classic mistakes that give exactly these wrong numbers; hints: what they are.
+    mistakes: hints, by the name of each mistake that gives exactly these wrong numbers.
     """
 
     name: str
@@ -26,8 +26,7 @@ class Finding:
     says: float = 0.0
     slope: float = 0.0
     pattern: str = ""
-    mistakes: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
+    mistakes: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         kinks = f", {self.kinks} at a kink" if self.kinks else ""
@@ -37,7 +36,7 @@ class Finding:
                 lines.append(f"    worst at {self.worst}: backward says {self.says:.8g}, "
                              f"the slope is {self.slope:.8g}")
             lines += [f"    pattern: {self.pattern}"] if self.pattern else []
-            lines += [f"    HINT: {hint}" for hint in self.hints]
+            lines += [f"    HINT: {name}: {hint}" for name, hint in self.mistakes.items()]
         return lines
 
 
@@ -98,3 +97,10 @@ def constant_factor(analytic: np.ndarray, numeric: np.ndarray) -> float | None:
     r = float((analytic * numeric).sum() / (numeric * numeric).sum())
     off = abs(analytic - r * numeric).max()
     return r if off <= 1e-6 * abs(analytic).max() and abs(r - 1) > 1e-6 else None
+
+
+def wrong_output(name: str, y: np.ndarray, right: np.ndarray) -> str:
+    """Where an output is farthest from the right one."""
+    worst = np.unravel_index(abs(y - right).argmax(), right.shape)
+    place = f"[{', '.join(map(str, map(int, worst)))}]" * bool(worst)
+    return f"wrong output: {name}{place} is {y[worst]:.8g} and should be {right[worst]:.8g}"

@@ -1,36 +1,77 @@
-"""What went into a check and came out of it: what a diagnosis is made from."""
+"""A mistake, and the scene of a check: what its formulas are computed from."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-
-Candidate = tuple[str, str, np.ndarray]  # the mistake's name, a hint, the gradient it would give
 
 
 @dataclass
 class Scene:
-    """Everything that went into a check, and came out of it.
+    """Everything that went into a check and came out of it, seen from one of the arrays.
 
-    kind: whose mistakes to look for. arrays: x and the parameters. dys: upstream. gradients: what
-    backward said. numeric: the slopes, in full, or None for an array too large for that.
+    name: that array, "x", "W" or "b"; "y" for the output of a forward pass. layer: what knows the
+    settings (kernel, stride, …) of its kind. arrays: x and the parameters, by name. dys: upstream.
+    ys: the outputs. true: the right gradients, in full, or None for an array too large for that.
+    said: what backward says of this array. labels: those of a loss.
     """
 
-    kind: str
-    subject: object
+    name: str
+    layer: Any
     arrays: dict[str, np.ndarray]
-    dys: list[np.ndarray]
-    gradients: dict[str, np.ndarray | None]
-    numeric: dict[str, np.ndarray | None]
+    dys: Sequence[np.ndarray] = ()
+    ys: Sequence[np.ndarray] = ()
+    true: dict[str, np.ndarray | None] = field(default_factory=dict)
+    said: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
     @property
-    def layer(self):
-        """What knows the settings (kernel, stride, …): a learner's own class may not."""
-        return getattr(self.subject, "settings", None) or self.subject.layer
-
-    @property
-    def x(self):
+    def x(self) -> np.ndarray:
         return self.arrays["x"]
 
     @property
-    def dy(self):
+    def dy(self) -> np.ndarray:
         return self.dys[0]
+
+    @property
+    def y(self) -> np.ndarray:
+        return self.ys[0]
+
+
+Formula = Callable[[Scene], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake that people make, stated once: a learner is told of it when the numbers are what
+    one of its formulas gives, and a layer that makes it is planted from the same formula.
+
+    kind: the class in which it is made, "" for any layer. array: what comes out wrong, as in
+    `Scene.name`; "" for any. name, hint: for the learner. ways: formulas for the wrong array, one
+    for each way to make the mistake; where it cannot be made, a formula gives an empty array.
+    about: how the first of them is made, for whoever sees it planted.
+    """
+
+    kind: str
+    array: str
+    name: str
+    hint: str
+    about: str
+    ways: tuple[Formula, ...]
+
+
+def forward(kind: str) -> Callable[..., Mistake]:
+    """Builds mistakes in the output of `kind` from (hint, *ways): the hint says it all."""
+    def mistake(hint: str, *ways: Formula) -> Mistake:
+        return Mistake(kind, "y", hint, hint, f"in forward: {hint.rstrip('.')}", ways)
+
+    return mistake
+
+
+def backward(kind: str, array: str) -> Callable[..., Mistake]:
+    """Builds mistakes in one gradient of `kind` from (name, hint, about, *ways)."""
+    def mistake(name: str, hint: str, about: str, *ways: Formula) -> Mistake:
+        return Mistake(kind, array, name, hint, about, ways)
+
+    return mistake

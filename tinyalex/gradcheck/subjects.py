@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from tinyalex.layers import MaxPool2D, ReLU
 from tinyalex.network import Exchange, Network
 
 
-def to_float64(layer) -> dict[str, np.ndarray]:
+def to_float64(layer: Any) -> dict[str, np.ndarray]:
     """Turn a layer's parameters into float64, in which gradients are checked; returns them."""
     params = getattr(layer, "params", None) or {}
     for key in params:
@@ -45,8 +46,8 @@ def as_in_training(layer) -> dict[str, bool]:
 class LayerSubject(Subject):
     """y = layer.forward(x), with respect to x and every parameter."""
 
-    def __init__(self, layer, x: np.ndarray):
-        self.layer = layer
+    def __init__(self, layer, x: np.ndarray, settings=None):
+        self.layer, self.settings = layer, settings or layer
         self.arrays = {"x": np.array(x, np.float64), **to_float64(layer)}
         self._rewind, self._in_training = rewinder(layer), as_in_training(layer)
 
@@ -100,13 +101,17 @@ class ExchangeSubject(Subject):
         return dict(zip(self.arrays, dxs, strict=True))
 
 
-def _winners(pool: MaxPool2D):
-    """Which pixel of each window was the largest in the last forward."""
-    if pool.ties == "first":
-        return pool.kept[0]
-    x, y = pool.kept
+def _side(layer: ReLU | MaxPool2D) -> np.ndarray:
+    """On which side of its kinks the last forward was: which units are on, or which pixel of each
+    window was the largest."""
+    kept: Any = layer.kept
+    if isinstance(layer, ReLU):
+        return kept[0] > 0
+    if layer.ties == "first":
+        return kept[0]
+    x, y = kept
     where = np.empty(y.shape, np.uint8)
-    pool.device.kernels.max_pool(x, pool.K, pool.S, np.empty(y.shape), where)
+    layer.device.kernels.max_pool(x, layer.K, layer.S, np.empty(y.shape), where)
     return where
 
 
@@ -119,7 +124,8 @@ class NetworkSubject(Subject):
 
     def __init__(self, network: Network, x: np.ndarray):
         self.network, self.x = network, np.array(x, np.float64)
-        for _, layer in network._layers():
+        self.layers = [layer for stage in network.stages for tower in stage for layer in tower]
+        for layer in self.layers:
             to_float64(layer)
         self.arrays = {p.name: p.value for p in network.parameters}
 
@@ -127,8 +133,8 @@ class NetworkSubject(Subject):
         self.network.set_step(0)
         scores = np.array(self.network.forward(self.x, remember=True, drop=True), np.float64)
         self._regime = b"".join(
-            (layer.kept[0] > 0 if isinstance(layer, ReLU) else _winners(layer)).tobytes()
-            for _, layer in self.network._layers() if isinstance(layer, ReLU | MaxPool2D))
+            _side(layer).tobytes()
+            for layer in self.layers if isinstance(layer, ReLU | MaxPool2D))
         return [scores]
 
     def regime(self):

@@ -1,0 +1,239 @@
+"""Who checks the checker? Mistakes are planted, and each has to be caught and called by its name.
+
+A mutant made from a formula is named by the same formula, so that alone would prove little about
+the naming. Therefore wrong layers in learners' own words are tried besides: they share no code with
+the formulas. And a diagnosis that guesses is worse than none: for a mistake that it does not know
+it has to be silent.
+"""
+
+import numpy as np
+import pytest
+from handed_in import (
+    RIGHT,
+    MyAverage,
+    MyConv,
+    MyDropout,
+    MyExchange,
+    MyLinear,
+    MyLoss,
+    MyLRN,
+    MyPool,
+    MyReLU,
+    MySGD,
+    MySpatialNorm,
+    variant,
+)
+
+from tinyalex.gradcheck import check
+from tinyalex.gradcheck.cases import SHIPPED, cases_of
+from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
+from tinyalex.layers import Conv2D, Linear
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.kind}, {m.about}, {m.way}")
+def test_a_planted_mistake_is_caught_and_named(mutant):
+    report, named = try_mutant(mutant)
+    assert report is not None
+    assert named, report
+    assert len(report.mistakes) == 1, "taken for another mistake as well"
+
+
+def test_mistakes_are_planted_in_every_kind_of_layer():
+    assert {mutant.kind for mutant in MUTANTS} == set(SHIPPED)
+    assert len(MUTANTS) >= 94
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_a_right_class_passes_though_it_knows_nothing_of_the_package(kind):
+    """Else what follows might be caught for something that is not its mistake."""
+    report = check(RIGHT[kind], like=kind)
+    assert report.ok, report
+    assert report.error < 1e-7
+
+
+def last_picture(self, pixels, dy):
+    return MyConv.element(self, pixels[-1:], dy[-1:])
+
+
+def last_place(self, pixels, dy):
+    return MyConv.element(self, pixels[:, -1:, -1:], dy[:, -1:, -1:])
+
+
+def overwrite(self, place, part):
+    """There the window that comes last is another one than where the loop runs over windows."""
+    place[...] = part
+
+
+def mean_bias(self, dy):
+    dx = MyConv.backward(self, dy)
+    self.grads["b"] = dy.mean(axis=(0, 1, 2))
+    return dx
+
+
+def turned_back(self, dy):
+    W, dx = self.params["W"], MyConv.backward(self, dy)
+    grads = dict(self.grads)
+    self.params["W"] = W[::-1, ::-1]
+    dx = MyConv.backward(self, dy)
+    self.params["W"], self.grads = W, grads
+    return dx
+
+
+def square_only(self, dy):
+    dx, W = MyLinear.backward(self, dy), self.params["W"]
+    return dy @ W if W.shape[0] == W.shape[1] else dx
+
+
+def mean_weights(self, dy):
+    dx = MyLinear.backward(self, dy)
+    self.grads["W"] /= len(dy)
+    return dx
+
+
+def scaled_upstream(self, dy):
+    dx = MyLinear.backward(self, dy)
+    dy /= 2
+    return dx
+
+
+def masked_upstream(self, dy):
+    dy *= self.on
+    return dy
+
+
+def overwrite_pixels(self, dx, window, part):
+    dx[window] = part
+
+
+def winner_overwrites(self, dx, window, part):
+    dx[window][part != 0] = part[part != 0]
+
+
+def no_stride(self, dx, window, part):
+    n, rows, columns, c = window
+    h, w = rows.start // self.step, columns.start // self.step
+    dx[n, h:h + part.shape[0], w:w + part.shape[1], c] += part
+
+
+def direct_only(self, dy):
+    return dy / self.s**self.beta
+
+
+def lower_power(self, dy):
+    return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.around(
+        dy * self.x / self.s**self.beta)
+
+
+def short_backward(self, dy):
+    around, C = self.around, self.x.shape[-1]
+
+    def short(a):
+        return np.stack([a[..., max(0, i - self.n // 2):i + self.n // 2].sum(-1)
+                         for i in range(C)], axis=-1)
+
+    self.around = short
+    dx = MyLRN.backward(self, dy)
+    self.around = around
+    return dx
+
+
+def own_pixel(self, dy):
+    cross = 2 * self.alpha / self.n**2 * self.beta * self.x**2 / self.s ** (self.beta + 1)
+    return dy * (1 / self.s**self.beta - cross)
+
+
+def half_divided(self):
+    onehot = np.arange(self.p.shape[1]) == self.labels[:, None]
+    return self.p - onehot / len(self.p)
+
+
+def own_reader(self, dys):
+    ends = np.cumsum([0, *self.widths])
+    return [dy[..., ends[t]:ends[t + 1]] for t, dy in enumerate(dys)]
+
+
+def looks_ahead(self):
+    for i, p in enumerate(self.parameters):
+        g = p.grad + self.decay * p.value
+        self.v[i] = self.m * self.v[i] - self.lr * g
+        p.value[...] += self.m * self.v[i] - self.lr * g
+
+
+def modern_step(self):
+    for i, p in enumerate(self.parameters):
+        self.v[i] = self.m * self.v[i] + p.grad + self.decay * p.value
+        p.value[...] -= self.lr * self.v[i]
+
+
+HANDED_IN = [
+    ("Conv2D", variant(MyConv, element=last_picture), "missing sum over the batch"),
+    ("Conv2D", variant(MyConv, element=last_place), "missing sum over positions"),
+    ("Conv2D", variant(MyConv, put_back=overwrite), "overlaps overwritten"),
+    ("Conv2D", variant(MyConv, cropped=lambda s, dx: dx[:, :s.x.shape[1], :s.x.shape[2]]),
+     "padding not cropped"),
+    ("Conv2D", variant(MyConv, cropped=lambda s, dx: dx), "padding not cropped"),
+    ("Conv2D", variant(MyConv, backward=mean_bias), "bias gradient averaged"),
+    ("Conv2D", variant(MyConv, backward=turned_back), "kernel flipped in col2im"),
+    ("Linear", variant(MyLinear, backward=square_only), "transposed weights"),
+    ("Linear", variant(MyLinear, backward=mean_weights), "averaged over the batch"),
+    ("Linear", variant(MyLinear, backward=scaled_upstream), "changes its arguments"),
+    ("ReLU", variant(MyReLU, backward=lambda s, dy: np.maximum(dy, 0)), "mask of the gradient"),
+    ("ReLU", variant(MyReLU, backward=lambda s, dy: dy.copy()), "no mask"),
+    ("ReLU", variant(MyReLU, backward=masked_upstream), "changes its arguments"),
+    ("MaxPool2D", variant(MyPool, share=lambda s, a: a == a.max()), "gradient to all ties"),
+    ("MaxPool2D", variant(MyPool, share=lambda s, a: 1 / a.size), "shared by all pixels"),
+    ("MaxPool2D", variant(MyPool, share=lambda s, a: a == a.min()), "wrong winner"),
+    ("MaxPool2D", variant(MyPool, put_back=winner_overwrites), "overlaps overwritten"),
+    ("AveragePool2D", variant(MyAverage, share=lambda s, a: np.ones(a.shape)), "not divided"),
+    ("AveragePool2D", variant(MyAverage, share=lambda s, a: 1 / s.size**2),
+     "divided by the whole window at the edge"),
+    ("AveragePool2D", variant(MyAverage, put_back=overwrite_pixels), "overlaps overwritten"),
+    ("MaxPool2D", variant(MyPool, put_back=no_stride), "stride ignored"),
+    ("Dropout", variant(MyDropout, backward=lambda s, dy: dy * (
+        s.rng.random(dy.shape) < s.keep)), "mask not reused"),
+    ("Dropout", variant(MyDropout, backward=lambda s, dy: dy * s.mask / s.keep),
+     "rescaled in backward"),
+    ("LocalResponseNorm", variant(MyLRN, backward=direct_only), "without the cross-channel term"),
+    ("LocalResponseNorm", variant(MyLRN, backward=lower_power), "wrong power"),
+    ("LocalResponseNorm", variant(MyLRN, backward=short_backward), "window off by one"),
+    ("SpatialResponseNorm", variant(MySpatialNorm, backward=direct_only),
+     "without the cross-pixel term"),
+    ("SpatialResponseNorm", variant(MySpatialNorm, backward=own_pixel), "own pixel only"),
+    ("SoftmaxCrossEntropy", variant(MyLoss, backward=half_divided), "÷N of one part only"),
+    ("SoftmaxCrossEntropy", variant(MyLoss, backward=lambda s: -MyLoss.backward(s)), "wrong sign"),
+    ("Exchange", variant(MyExchange, backward=own_reader), "forgets to add"),
+    ("SGD", variant(MySGD, step=looks_ahead), "Nesterov's momentum"),
+    ("SGD", variant(MySGD, step=modern_step), "learning rate outside the velocity"),
+]
+
+
+@pytest.mark.parametrize(("kind", "cls", "mistake"), HANDED_IN,
+                         ids=[f"{kind}, {mistake}" for kind, _, mistake in HANDED_IN])
+def test_a_mistake_in_a_learners_own_words_is_named(kind, cls, mistake):
+    report = check(cls, like=kind)
+    assert report.mistakes == [mistake], report
+
+
+class Scrambled(Linear):
+    """A mistake that nobody makes."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        return dx + np.sin(1e3 * dx)
+
+
+class TwoAtOnce(Conv2D):
+    """Kernel flipped, and half as much again."""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads["W"] = 1.5 * self.grads["W"][::-1, ::-1]
+        return dx
+
+
+@pytest.mark.parametrize(("kind", "cls"), [("Linear", Scrambled), ("Conv2D", TwoAtOnce)])
+def test_an_unknown_mistake_is_caught_and_given_no_name(kind, cls):
+    """Two mistakes at once must not be taken for one of them, either."""
+    report = cases_of(kind)[0].check(cls)
+    assert not report.ok
+    assert report.mistakes == []

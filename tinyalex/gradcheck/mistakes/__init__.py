@@ -1,0 +1,21 @@
+"""The mistakes that people make in a layer's forward or backward, each stated once.
+
+Every one has a name, a hint, and formulas for the wrong array that it gives. They come from the
+definitions (the plain loops of the kernels, einsum, sums), not from the layers' own backward, so
+they stay true when the layer is what's broken. Two readers use them: diagnosis.py names the mistake
+whose formula gives just what a learner's class gave, and mutants.py plants it in a shipped layer.
+
+Mistakes of the update have a form of their own, in update.py; what is wrong in behaviour and not in
+numbers (an argument written to, gradients that pile up) has no formula and stands in mutants.py.
+"""
+
+from tinyalex.gradcheck.mistakes.around import EXCHANGE, LOSS, SCALED, TURNED
+from tinyalex.gradcheck.mistakes.maps import MAPS
+from tinyalex.gradcheck.mistakes.norms import NORMS
+from tinyalex.gradcheck.mistakes.weighted import WEIGHTED, overwritten
+from tinyalex.gradcheck.scene import Mistake
+
+__all__ = ["ANY", "MISTAKES", "SCALED", "TURNED", "overwritten"]
+
+MISTAKES: list[Mistake] = [*WEIGHTED, *MAPS, *NORMS, *LOSS, *EXCHANGE]
+ANY: list[Mistake] = [*SCALED, *TURNED]  # those that can be made in any layer

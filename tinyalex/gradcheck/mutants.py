@@ -1,0 +1,169 @@
+"""Wrong on purpose: every known mistake, planted in the shipped class that it is made in.
+
+A check that has never failed proves nothing, and a hint that has never been given neither. So each
+formula of mistakes/ is planted: the shipped layer runs, and hands out what the formula gives in the
+place of one array. Nothing else of it is touched, so what is caught is the mistake and no slip of
+the mutant's own. For an update, a wrong rule takes the place of the right one.
+
+What is wrong in behaviour and not in the numbers has no formula: an argument written to, gradients
+that pile up, a dtype. Those few are written out below.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
+from tinyalex.gradcheck.exercise import try_case
+from tinyalex.gradcheck.mistakes import MISTAKES, SCALED, TURNED
+from tinyalex.gradcheck.report import Report
+from tinyalex.gradcheck.scene import Formula, Scene
+from tinyalex.gradcheck.update import MISTAKES as RULES
+from tinyalex.gradcheck.update import Rule
+from tinyalex.layers import Conv2D, Linear, ReLU
+from tinyalex.network import Exchange
+from tinyalex.optim import SGD
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """kind: the shipped class it is a variant of. about: how it is wrong, in a sentence. says: what
+    the report should say, to name the mistake. cls: the class. array: what comes out wrong; where
+    that is the output "y", only exercise mode, which knows the right output, can name it. way:
+    which of the mistake's formulas it is planted from."""
+
+    kind: str
+    about: str
+    says: str
+    cls: type
+    array: str = ""
+    way: int = 0
+
+    def check(self, case: Case, seed: int) -> Report:
+        return try_case(self.cls, case) if self.array == "y" else case.check(self.cls, seed)
+
+
+def _planted_layer(kind: str, array: str, formula: Formula) -> type:
+    """A layer, or the loss, in which one array is what the formula gives."""
+    shipped: Any = SHIPPED[kind]
+
+    class Planted(shipped):  # type: ignore[valid-type, misc]
+        @functools.wraps(shipped.forward)  # the checks look at its arguments
+        def forward(self, x, *args, **options):
+            arrays = {"x": np.array(x), **self.params}
+            y = super().forward(x, *args, **options)
+            self.scene = Scene(array, self, arrays, (), [np.array(y)],
+                               labels=args[0] if args else None)
+            return formula(self.scene).astype(x.dtype) if array == "y" else y
+
+        def backward(self, *dy):
+            self.grads = {}  # else the layer would write over what the formula gave
+            right = {"x": super().backward(*dy)} | self.grads
+            if array != "y":
+                self.scene.dys, self.scene.true = dy or [np.ones(())], right
+                right[array] = formula(self.scene).astype(right[array].dtype)
+            self.grads = {key: right[key] for key in self.grads}
+            return right["x"]
+
+    return Planted
+
+
+def _planted_exchange(formula: Formula) -> type:
+    class Planted(Exchange):
+        def forward(self, xs):
+            self.xs = dict(enumerate(xs))
+            return super().forward(xs)
+
+        def backward(self, dys):
+            return [formula(Scene(t, self, self.xs, dys)) for t in self.xs]
+
+    return Planted
+
+
+def _planted_update(rule: Rule) -> type:
+    class Planted(SGD):
+        def step(self):
+            for p in self.network.parameters:
+                w, v = p.value, self.velocity[p.name]
+                w[...], v[...] = rule(w, v, p.grad, self.lr, self.momentum, self.weight_decay)
+
+    return Planted
+
+
+def _from_formulas() -> Iterator[Mutant]:
+    for m in MISTAKES:
+        for way, formula in enumerate(m.ways):
+            cls = (_planted_exchange(formula) if m.kind == "Exchange" else
+                   _planted_layer(m.kind, m.array, formula))
+            says = m.hint if m.array == "y" else f"{m.name}: {m.hint}"
+            yield Mutant(m.kind, m.about, says, cls, m.array, way)
+    for kind, array, anywhere in (("Conv2D", "W", SCALED), ("Tanh", "x", TURNED)):
+        for m in anywhere:
+            for way, formula in enumerate(m.ways):
+                yield Mutant(kind, f"d{array}: {m.about}", f"{m.name}: {m.hint}",
+                             _planted_layer(kind, array, formula), array, way)
+
+
+def _from_rules() -> Iterator[Mutant]:
+    for m in RULES:
+        yield Mutant("SGD", m.about, f"{m.name}: {m.hint}", _planted_update(m.rule))
+
+
+class PilesUp(Conv2D):
+    """dW is added to what the last step left"""
+
+    def backward(self, dy):
+        before = self.grads["W"].copy() if "W" in self.grads else 0
+        dx = super().backward(dy)
+        self.grads["W"] += before
+        return dx
+
+
+class MakesFloat64(Conv2D):
+    """dx is made in float64, whatever came in"""
+
+    def backward(self, dy):
+        return super().backward(dy).astype(np.float64)
+
+
+class ScalesUpstream(Linear):
+    """backward divides dy in place before it is done with it"""
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        dy /= 2
+        return dx
+
+
+class MasksUpstream(ReLU):
+    """the mask is applied to dy in place, which the layer's other readers share"""
+
+    def backward(self, dy):
+        dy[...] = super().backward(dy)
+        return dy
+
+
+def _behaviour(says: str, cls: type) -> Mutant:
+    return Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls)
+
+
+MUTANTS = sorted([
+    *_from_formulas(), *_from_rules(), _behaviour("gradients pile up", PilesUp),
+    _behaviour("wrong dtype", MakesFloat64), _behaviour("writes into dy", ScalesUpstream),
+    _behaviour("writes into dy", MasksUpstream),
+], key=lambda mutant: list(SHIPPED).index(mutant.kind))
+
+
+def try_mutant(mutant: Mutant, seed: int = 0) -> tuple[Report | None, bool]:
+    """The report in which its mistake is named, and True; else the first in which it is caught,
+    None where it never is, and False."""
+    caught = None
+    for case in cases_of(mutant.kind):
+        report = mutant.check(case, seed)
+        if mutant.says in str(report):
+            return report, True
+        caught = caught or (None if report.ok else report)
+    return caught, False
