@@ -172,7 +172,7 @@ class Network:
             raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
                             f"{x.shape[1:]}", "crop or resize the pictures.")
         batch = x if isinstance(x, Batch) else Batch(x)
-        uploaded = {device: device.upload(batch) for device in dict.fromkeys(self.devices)}
+        uploaded = {device: batch.on(device) for device in dict.fromkeys(self.devices)}
         xs = [uploaded[device] for device in self.devices]
         for s, stage in enumerate(self.stages):
             if s:

@@ -18,7 +18,7 @@ from tinyalex.architectures import alexnet
 from tinyalex.data.augment import ColourNoise
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.devices import HOST, Batch, CpuDevice, Devices, copy, cuda, parse_placement
+from tinyalex.devices import HOST, CpuDevice, Devices, copy, cuda, parse_placement
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.gradcheck.cases import CASES, SHIPPED, Case
 from tinyalex.kernels import cupy as cupy_kernels
@@ -133,7 +133,7 @@ def test_batches_that_come_up_while_the_gpu_computes_arrive_whole(gpu, sizes):
     for batch in batches:
         mine = memory[: len(batch)]
         mine[...] = batch
-        sums.append(device.upload(Batch(mine)))
+        sums.append(device.upload(mine))
         mine[...] = np.nan
     for batch, there in zip(batches, sums, strict=True):
         np.testing.assert_array_equal(device.get(there), batch)
@@ -174,7 +174,7 @@ def test_crops_finished_on_the_gpu_are_those_of_the_host(gpu, options, mean_crop
         np.testing.assert_array_equal(labels, same)
         assert crops.pixels.dtype == np.uint8 and x.pixels.dtype == np.float32
         for place in (device, HOST):
-            np.testing.assert_allclose(place.get(place.upload(crops)), x.pixels, rtol=1e-6,
+            np.testing.assert_allclose(place.get(crops.on(place)), x.pixels, rtol=1e-6,
                                        atol=1e-5)
 
 

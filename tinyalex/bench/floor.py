@@ -11,12 +11,13 @@ of W for each core in a full connection. What they read lies ready; of what they
 used.
 """
 
+from collections import deque
 from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
-from tinyalex.devices import CpuDevice
+from tinyalex.devices import Device
 from tinyalex.layers import Conv2D, Layer, Linear
 from tinyalex.network import Network
 
@@ -25,7 +26,7 @@ class Room:
     """Memory for the products of one device, which come one after the other: as much as the
     largest needs, filled with ordinary numbers."""
 
-    def __init__(self, device: CpuDevice):
+    def __init__(self, device: Device):
         self.device = device
         self.memory = device.empty((0,), np.float32)
 
@@ -38,20 +39,18 @@ class Room:
 
 
 class Products:
-    """Those of one layer. forward, backward: (how many rows or columns there are to divide, into
-    pieces how large, what to multiply for one piece), see `CpuDevice.over`."""
+    """Those of one layer. forward, backward: (how many rows or columns there are to divide, what to
+    multiply for a piece of them, bytes of each), see `Device.over`."""
 
     def __init__(self, layer: Layer, forward: tuple, backward: tuple):
         self.name, self.device = layer.name, layer.device
         self._forward, self._backward = forward, backward
 
     def forward(self):
-        count, chunk, multiply = self._forward
-        self.device.over(count, multiply, chunk)
+        self.device.over(*self._forward)
 
     def backward(self):
-        count, chunk, multiply = self._backward
-        self.device.over(count, multiply, chunk)
+        self.device.over(*self._backward)
 
 
 def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
@@ -59,25 +58,28 @@ def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
     """y = cols @ W; dW = cols.T @ dy and, where the layer hands back a dx, dcols = dy @ W.T."""
     device, (OH, OW, F) = layer.device, layer.output_shape(shape)
     W, places = layer.params["W"].reshape(-1, F), OH * OW
-    chunk = max(1, device.chunk_bytes // (places * W.shape[0] * 4))
-    chunk_backward = max(chunk, -(-layer.places // places))
+    bytes_each = places * W.shape[0] * W.itemsize
     y, dy = (room.view(N * places, F) for room in (written, read))
+    most = min(max(1, device.chunk_bytes // bytes_each), N) * places
     dWs = written.view(device.cores, *W.shape)
-    most = min(chunk_backward, -(-N // device.cores)) * places
-    all_cols = [Room(device).view(most, W.shape[0]) for _ in range(device.cores)]
+    free = deque((Room(device).view(most, W.shape[0]), dW) for dW in dWs)  # for each core
 
-    def forward(pictures, worker):
+    def forward(pictures):
         rows = slice(pictures.start * places, pictures.stop * places)
-        np.matmul(all_cols[worker][:rows.stop - rows.start], W, out=y[rows])
+        cols, dW = free.pop()
+        np.matmul(cols[:rows.stop - rows.start], W, out=y[rows])
+        free.append((cols, dW))
 
-    def backward(pictures, worker):
+    def backward(pictures):
         rows = slice(pictures.start * places, pictures.stop * places)
-        cols = all_cols[worker][:rows.stop - rows.start]
-        np.matmul(cols.T, dy[rows], out=dWs[worker])
+        all_cols, dW = free.pop()
+        cols = all_cols[:rows.stop - rows.start]
+        np.matmul(cols.T, dy[rows], out=dW)
         if layer.input_gradient:
             np.matmul(dy[rows], W.T, out=cols)
+        free.append((all_cols, dW))
 
-    return Products(layer, (N, chunk, forward), (N, chunk_backward, backward))
+    return Products(layer, (N, forward, bytes_each), (N, backward, bytes_each))
 
 
 def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,
@@ -89,14 +91,14 @@ def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,
     dy, y = (Room(device).view(N, outputs) for _ in range(2))
     dW = written.view(inputs, outputs)
 
-    def forward(columns, worker):
+    def forward(columns):
         np.matmul(x, W[:, columns], out=y[:, columns])
 
-    def backward(rows, worker):
+    def backward(rows):
         np.matmul(x.T[rows], dy, out=dW[rows])
         np.matmul(dy, W.T[:, rows], out=dx[:, rows])
 
-    return Products(layer, (outputs, None, forward), (inputs, None, backward))
+    return Products(layer, (outputs, forward), (inputs, backward))
 
 
 PRODUCTS: dict[type[Layer], Callable[..., Products]] = {

@@ -15,9 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from tinyalex.bench.timing import MODES, Spread, always, in_turn
 from tinyalex.bench.workload import Workload
-from tinyalex.devices import CpuDevice
+from tinyalex.devices import CpuDevice, Device
+from tinyalex.kernels import norm
 from tinyalex.kernels import numpy as kernels
-from tinyalex.layers import Conv2D, Layer, LocalResponseNorm, ReLU
+from tinyalex.layers import Layer, ReLU
+from tinyalex.network import Parameter
 from tinyalex.optim import SGD
 
 
@@ -25,15 +27,6 @@ def im2col_by_numbers(x, K, S, P, cols):
     padded = np.pad(x, ((0, 0), P, P, (0, 0)))
     n, h, w, c = padded.strides
     cols[...] = as_strided(padded, cols.shape, (n, S * h, S * w, h, w, c))
-
-
-def col2im_by_places(cols, S, P, dx):
-    N, OH, OW, KH, KW, C = cols.shape
-    padded = np.zeros((N, dx.shape[1] + sum(P), dx.shape[2] + sum(P), C), dx.dtype)
-    for kh in range(KH):
-        for kw in range(KW):
-            padded[:, kh : kh + S * OH : S, kw : kw + S * OW : S] += cols[:, :, :, kh, kw]
-    dx[...] = padded[:, P[0] : P[0] + dx.shape[1], P[0] : P[0] + dx.shape[2]]
 
 
 def max_pool_by_places(x, K, S, y, where=None):
@@ -61,15 +54,10 @@ def _attributes(layers: Iterable[Layer], **values) -> Iterator[None]:
         yield
 
 
-def _biases_then_relus(workload: Workload) -> AbstractContextManager:
-    return patch.object(workload.network, "_before_relus", [])
-
-
-@contextmanager
-def _relus_into_new_arrays(workload: Workload) -> Iterator[None]:
-    relus = [layer for layer in workload.network.shapes if isinstance(layer, ReLU)]
-    with _biases_then_relus(workload), _attributes(relus, inplace=False):
-        yield
+def update_whole_arrays(sgd: SGD, device: Device, parameters: list[Parameter]):
+    for p in parameters:
+        device.kernels.sgd_update(p.value, sgd.velocity[p.name], p.grad, sgd.rate(p), sgd.momentum,
+                                  sgd.decay(p))
 
 
 # What is done without the measure: a context in which the workload lacks it.
@@ -83,25 +71,21 @@ MEASURES: dict[str, Callable[[Workload], AbstractContextManager]] = {
         lambda w: patch.object(CpuDevice, "chunk_bytes", 1 << 24),
     "im2col number by number":
         lambda w: patch.object(kernels, "im2col", im2col_by_numbers),
-    "col2im one place of the kernel after the other":
-        lambda w: patch.object(kernels, "col2im", col2im_by_places),
-    "dW picture by picture":
-        lambda w: patch.object(Conv2D, "places", 1),
     "a first layer that makes its dx":
         lambda w: _attributes([tower[0] for tower in w.network.stages[0]], input_gradient=True),
     "LRN's window sum by additions":
         lambda w: patch.object(kernels, "window_sum", window_sum_by_additions),
     "LRN's s**0.75 by np.power":
-        lambda w: patch.object(LocalResponseNorm, "_power",
-                               lambda layer, s, out: np.power(s, layer.beta, out=out)),
+        lambda w: patch.object(norm, "power", lambda s, beta, out: np.power(s, beta, out=out)),
     "max pooling over the 9 places of a window":
         lambda w: patch.object(kernels, "max_pool", max_pool_by_places),
-    "biases and ReLU one after the other": _biases_then_relus,
-    "the same, ReLU into a new array": _relus_into_new_arrays,
+    "ReLU into a new array":
+        lambda w: _attributes([layer for layer in w.network.shapes if isinstance(layer, ReLU)],
+                              inplace=False),
     "biases' gradients by np.sum":
         lambda w: patch.object(kernels, "sum_rows", lambda x, y: np.sum(x, axis=0, out=y)),
     "SGD over whole arrays":
-        lambda w: patch.object(SGD, "PIECE", 1 << 40),
+        lambda w: patch.object(SGD, "_update", update_whole_arrays),
     "as many BLAS threads a call as cores":
         lambda w: threadpool_limits(sum(device.cores for device in w.devices), "blas"),
 }

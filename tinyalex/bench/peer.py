@@ -188,7 +188,7 @@ def grouped_lrn(layer: layers.LocalResponseNorm, groups: int) -> nn.Module:
 
 def spatial_norm(layer: layers.SpatialResponseNorm) -> nn.Module:
     """Over the pixels around, of the same channel; at an edge divided by size² too."""
-    size, k, alpha, beta = layer.size, layer.k, layer.alpha, layer.beta
+    size, k, alpha, beta = layer.n, layer.k, layer.alpha, layer.beta
     return Apply(lambda x: x * (
         k + alpha * functional.avg_pool2d(x * x, size, 1, size // 2)).pow(-beta))
 

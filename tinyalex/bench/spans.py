@@ -25,12 +25,11 @@ from tinyalex.bench.floor import Floor
 from tinyalex.bench.timing import Spread, warm_up
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP, Part, row, rows
 from tinyalex.bench.workload import Workload
-from tinyalex.devices import CpuDevice
+from tinyalex.devices import Device
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 
 COPIES = "copies"  # they happen inside of exchanges: no row
-Device = CpuDevice | CudaDevice
 
 
 @dataclass(frozen=True)

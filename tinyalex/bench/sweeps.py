@@ -64,7 +64,8 @@ def measure(preset: str, points: list[Point], rounds: int) -> Seconds:
 
 @contextmanager
 def _visit(preset: str, point: Point) -> Iterator[Workload]:
-    devices = [CpuDevice(f"cpu{i}", cores) for i, cores in enumerate(point.cores)]
+    devices = [CpuDevice(f"cpu{i}", cores, own_thread=len(point.cores) > 1)
+               for i, cores in enumerate(point.cores)]
     try:
         yield Workload(preset, devices, point.batch_size, point.towers, point.side)
     finally:

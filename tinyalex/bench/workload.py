@@ -4,27 +4,26 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinyalex.devices import CpuDevice
+from tinyalex.devices import Batch, Device
+from tinyalex.devices.base import Array
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.optim import SGD
 from tinyalex.run import presets
+from tinyalex.training import train_step
 
 # Pictures of noise, again and again, must not drive the weights to infinity, or down to numbers so
 # small that the processor slows down. How long an update takes does not depend on the rate.
 RATE = 1e-6
 
 
-class Resident:
-    """A batch that lies on the devices already, so that its way there is not measured. A network
-    takes it as it takes `Crops`, and finds nothing left to do."""
+class Resident(Batch):
+    """A batch that lies on the devices already, so that its way there is not measured."""
 
-    def __init__(self, batch: np.ndarray, devices: Iterable[CudaDevice]):
-        self.shape, self.copies = batch.shape, {device: device.put(batch) for device in devices}
+    def __init__(self, pixels: np.ndarray, devices: Iterable[Device]):
+        super().__init__(pixels)
+        self.copies = {device: device.put(pixels) for device in devices}
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def finish(self, device: CudaDevice):
+    def on(self, device: Device) -> Array:
         return self.copies[device]
 
 
@@ -32,11 +31,11 @@ class Workload:
     """The preset's network on these devices, and a batch for it.
 
     x: (N, H, W, 3) noise, as large as the pixels that the preset trains on. labels: (N,).
-    fed: x as the network gets it: on GPUs it is there already. towers, side: where they are not the
+    fed: x as the network gets it, on the devices already. towers, side: where they are not the
     preset's. precision: "TF32" where GPUs may multiply so, see `gpu.measure`.
     """
 
-    def __init__(self, preset: str, devices: Iterable[CpuDevice | CudaDevice], batch_size: int,
+    def __init__(self, preset: str, devices: Iterable[Device], batch_size: int,
                  towers: int | None = None, side: int | None = None, precision: str = "float32"):
         recipe = presets.get(preset)
         self.preset, self.batch_size, self.precision = preset, batch_size, precision
@@ -50,17 +49,13 @@ class Workload:
         self.x = rng.standard_normal((batch_size, *self.network.input_shape), np.float32)
         self.x *= 64 * recipe.scale
         self.labels = rng.integers(0, self.network.classes, batch_size)
-        self.fed = Resident(self.x, self.gpus) if self.gpus else self.x
+        self.fed = Resident(self.x, self.devices)
 
-    def train(self) -> float:
+    def train(self) -> Array:
         """One training step; returns the loss."""
-        scores = self.network.forward(self.fed, remember=True, drop=True)
-        loss, dscores = self.network.loss_and_gradient(scores, self.labels)
-        self.network.backward(dscores)
-        self.optimiser.step()
-        return loss
+        return train_step(self.network, self.optimiser, self.fed, self.labels)[0]
 
-    def infer(self) -> np.ndarray:
+    def infer(self) -> Array:
         """The scores (N, classes) of the batch."""
         return self.network.forward(self.fed)
 

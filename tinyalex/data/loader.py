@@ -135,7 +135,7 @@ class Loader:
         """Only copy the pixels of these indices: x (N, views, side, side, 3) uint8."""
         for i, views in zip(indices.tolist(), x, strict=True):
             for (top, left, _), out in zip(places[i].tolist(), views, strict=True):
-                out[...] = self.dataset.images[i, top : top + self.side, left : left + self.side]
+                out[...] = self.dataset.images[i][top : top + self.side, left : left + self.side]
 
     def _batch(self, pixels, indices, places, shifts, factor) -> Batch:
         """The pictures of these indices, ready or with what is left to do with their pixels."""

@@ -82,9 +82,8 @@ class Device(ABC):
         """This device's array, or number, on its way to the host."""
 
     @abstractmethod
-    def upload(self, batch: "Batch") -> Array:
-        """The pictures of a batch on this device, (N, H, W, C); the host may change its own at
-        once."""
+    def upload(self, pixels: np.ndarray) -> Array:
+        """The pixels of a batch on this device; the host may change its own at once."""
 
     @abstractmethod
     def receive(self, array: Array, source: "Device") -> Array:
@@ -176,8 +175,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def finish(self, pixels: Array, device: Device) -> Array:
-        """The network's pictures on the device, given its copy of the pixels."""
+    def on(self, device: Device) -> Array:
+        """The pictures on a device, as the network reads them."""
+        pixels = device.upload(self.pixels)
         if self.mean is None or self.places is None or self.shifts is None:
             return pixels
         x = device.empty(self.shape, np.float32)

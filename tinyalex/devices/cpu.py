@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices.base import Batch, Device, Ready, Result, total
+from tinyalex.devices.base import Device, Ready, Result, total
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.kernels import numpy as numpy_kernels
 
@@ -67,8 +67,8 @@ class CpuDevice(Device):
     def fetch(self, array: np.ndarray) -> Ready:
         return Ready(self.get(array))
 
-    def upload(self, batch: Batch) -> np.ndarray:
-        return batch.finish(self.put(batch.pixels), self)
+    def upload(self, pixels: np.ndarray) -> np.ndarray:
+        return self.put(pixels)
 
     def receive(self, array: np.ndarray, source: Device) -> np.ndarray:
         mine = self.empty(array.shape, array.dtype)

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices.base import Batch, Device, Ready, total
+from tinyalex.devices.base import Device, Ready, total
 from tinyalex.kernels import cupy as cupy_kernels
 from tinyalex.support.errors import UserError
 
@@ -239,13 +239,11 @@ class CudaDevice(Device):
         self._masks[draw, shape, step + 1] = self._helpers.submit(_bits, draw, shape, step + 1)
         return self.put(bits)
 
-    def upload(self, batch: Batch):
+    def upload(self, pixels: np.ndarray):
         """It comes up in the copying stream, while the GPU still computes with the batch before,
         into one of two places; from there it is copied when it is its turn, and the place is free
         again."""
-        return batch.finish(self._upload(np.ascontiguousarray(batch.pixels)), self)
-
-    def _upload(self, batch: np.ndarray):
+        batch = np.ascontiguousarray(pixels)
         slot = self._slots[0]
         self._slots.reverse()
         slot.copied.synchronize()  # the host's memory is free: this was two batches ago
