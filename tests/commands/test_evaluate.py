@@ -14,7 +14,6 @@ import pytest
 from tinyalex import evaluate, metrics, train
 from tinyalex.data.augment import CENTRE, ten_crops
 from tinyalex.devices import HOST
-from tinyalex.support.cli import run
 
 MODULE = '''
 import numpy as np
@@ -142,20 +141,3 @@ def test_several_networks_are_averaged(runs, capsys):
     assert evaluate.main(["net1", "net1"]) == 0
     table = rows(capsys.readouterr().out)
     assert table["2 networks, centre patch"] == table["network 1, centre patch"]
-
-
-def test_a_missing_network_and_other_classes_are_named(runs, capsys):
-    for argv, named in ((["net1", "nowhere"], "nowhere"), ([], "RUN_OR_CHECKPOINT"),
-                        (["net1", "--data", "shapes"], "the network knows 3 classes")):
-        assert run(lambda argv=argv: evaluate.main(argv)) == 2
-        error = capsys.readouterr().err
-        assert named in error and "HINT" in error
-
-
-def test_a_checkpoint_of_an_older_version_is_named(runs, capsys):
-    from tinyalex.run import checkpoint
-    saved = checkpoint.load(runs / "net1" / "checkpoint.npz")
-    del saved.about["settings"]["towers"]
-    saved.save(runs / "old.npz")
-    assert run(lambda: evaluate.main(["old.npz"])) == 2
-    assert "old.npz: written by another version" in capsys.readouterr().err

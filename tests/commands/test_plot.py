@@ -14,7 +14,6 @@ import pytest
 
 from tinyalex import drawing, filters, plot
 from tinyalex.run.folder import Run
-from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
 
@@ -84,16 +83,6 @@ def test_the_command_compares_runs(in_blobs, capsys, tmp_path):
     assert out.is_file()
     assert plot.main(["run", str(shutil.copytree("run", tmp_path / "run"))]) == 0
     assert str(tmp_path / "run") in capsys.readouterr().out, "two runs of one name: by their paths"
-
-
-def test_what_is_no_run_is_named(in_blobs, capsys, tmp_path):
-    folder = shutil.copytree("run", tmp_path / "broken")
-    (folder / "log.csv").write_text("epoch,step\n1,x\n")
-    for argv, said in ((["val"], "val: no run in this folder"), ([str(folder)], "log.csv: damaged"),
-                       (["run", "--what", "x"], "--what"), (["run", "--reach", "-1"], "--reach")):
-        assert run(lambda argv=argv: plot.main(argv)) == 2
-        err = capsys.readouterr().err
-        assert said in err and len(err.splitlines()) == 2
 
 
 # Live

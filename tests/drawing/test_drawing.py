@@ -16,7 +16,7 @@ from math import log
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
+from pictures import pixels
 
 from tinyalex import drawing
 from tinyalex.drawing import page
@@ -34,22 +34,6 @@ def row(epoch, lr=0.01, train=(2.0, 0.8), val=(None, None, None)):
 RUN = [row(0.5, lr=0.001), row(1.0, val=(1.9, 0.7, 0.3)),
        row(1.5), row(2.0, val=(1.5, 0.5, 0.2)),
        row(2.5, lr=0.001, train=(1.2, 0.4)), row(3.0, lr=0.001, val=(1.6, 0.55, NAN))]
-
-
-def pixels(path):
-    """The picture as (H, W, 3) integers; raises if the PNG is broken or cut short."""
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        return np.asarray(picture.convert("RGB")).astype(int)
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures that were drawn, in order; they are still written."""
-    seen, save = [], page.save
-    monkeypatch.setattr(page, "save", lambda figure, path: (seen.append(figure),
-                                                              save(figure, path)))
-    return seen
 
 
 def lines(axes):

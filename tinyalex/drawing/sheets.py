@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyalex.drawing import page
 from tinyalex.drawing.page import CAPTION, LINE, MARGIN, QUIET
+from tinyalex.inside.guesses import Guess
 from tinyalex.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,19 +37,20 @@ def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, colum
                         "pass at least one picture, and one caption and one colour for each.")
     cell = 1200 // columns
     pictures = [page.fitted(image, cell - MARGIN // 2) for image in images]
-    lines = [caption.split("\n") for caption in captions]
     high, wide = pictures[0].shape[:2]
-    step = high + CAPTION * max(map(len, lines)) + MARGIN
+    step = high + CAPTION * _lines(captions) + MARGIN
     across, down = min(columns, len(images)), -(-len(images) // columns)
     figure = page.figure(cell * across, step * down + MARGIN // 2)
-    for i, (picture, texts, colour) in enumerate(zip(pictures, lines, colours, strict=True)):
+    for i, (picture, caption, colour) in enumerate(zip(pictures, captions, colours, strict=True)):
         x, y = cell * (i % columns), step * (i // columns) + MARGIN // 2
         page.paste(figure, picture, x + (cell - wide) // 2, y)
-        for n, text in enumerate(texts):
-            written = page.write(figure, text, x + cell / 2, y + high + 4 + CAPTION * n,
-                             ha="center", fontsize=8, color=colour)
-            page.shorten(written, cell - 6)
+        page.caption(figure, caption, x + cell / 2, y + high + 4, cell - 6, fontsize=8,
+                     color=colour)
     page.save(figure, path)
+
+
+def _lines(captions: Sequence[str]) -> int:
+    return max(caption.count("\n") + 1 for caption in captions)
 
 
 class Near(NamedTuple):
@@ -74,32 +76,16 @@ def neighbours(rows: Sequence[Sequence[Near]], path: str | Path, title: str = ""
     columns = max(map(len, rows))
     cell = (1200 - 3 * MARGIN) // columns
     high, wide = page.fitted(rows[0][0].image, cell - 10).shape[:2]
-    lines = max(near.caption.count("\n") + 1 for row in rows for near in row)
-    step = high + CAPTION * lines + MARGIN
-    top = MARGIN + LINE * bool(title)
-    figure = page.figure(cell * columns + 3 * MARGIN, top + step * len(rows))
-    if title:
-        page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
+    step = high + CAPTION * _lines([near.caption for row in rows for near in row]) + MARGIN
+    figure, top = _titled(title, cell * columns + 3 * MARGIN, step * len(rows))
     for r, row in enumerate(rows):
         for column, near in enumerate(row):
             # The first column, what was asked for, stands apart.
-            x = cell * column + MARGIN * (column > 0) + MARGIN
-            y = top + step * r
+            x, y = cell * column + MARGIN * (column > 0) + MARGIN, top + step * r
             page.paste(figure, page.fitted(near.image, cell - 10), x, y)
-            for n, text in enumerate(near.caption.split("\n")):
-                written = page.write(figure, text, x + wide / 2, y + high + 3 + CAPTION * n,
-                                     ha="center", fontsize=7.5,
-                                     color="#C00000" if near.same is False else "black")
-                page.shorten(written, cell - 6)
+            page.caption(figure, near.caption, x + wide / 2, y + high + 3, cell - 6, fontsize=7.5,
+                         color="#C00000" if near.same is False else "black")
     page.save(figure, path)
-
-
-class Guess(NamedTuple):
-    """A class that a network proposes: its name, its probability, whether it is the true one."""
-
-    name: str
-    probability: float
-    true: bool = False
 
 
 def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
@@ -122,18 +108,22 @@ def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
     high, wide = pictures[0].shape[:2]
     step = high + LINE + (BAR + 2) * max(map(len, guesses)) + MARGIN
     across, down = min(columns, len(images)), -(-len(images) // columns)
-    top = MARGIN + LINE * bool(title)
-    figure = page.figure(cell * across, top + step * down)
-    if title:
-        page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
-    for i, (picture, caption, some) in enumerate(zip(pictures, captions, guesses, strict=True)):
+    figure, top = _titled(title, cell * across, step * down)
+    for i, (picture, caption, bars) in enumerate(zip(pictures, captions, guesses, strict=True)):
         x, y = cell * (i % columns) + (cell - wide) // 2, top + step * (i // columns)
         page.paste(figure, picture, x, y)
-        written = page.write(figure, caption, x + wide / 2, y + high + 4, ha="center", fontsize=9)
-        page.shorten(written, cell - 6)
-        for n, guess in enumerate(some):
+        page.caption(figure, caption, x + wide / 2, y + high + 4, cell - 6, fontsize=9)
+        for n, guess in enumerate(bars):
             bar(figure, guess, x, y + high + LINE + (BAR + 2) * n, wide)
     page.save(figure, path)
+
+
+def _titled(title: str, width: int, height: int) -> tuple[Figure, int]:
+    """A page with room for so much below its title, and where that begins."""
+    top = MARGIN + LINE * bool(title)
+    figure = page.figure(width, top + height)
+    page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
+    return figure, top
 
 
 def bar(figure: Figure, guess: Guess, x: int, y: int, wide: int) -> None:

@@ -161,5 +161,8 @@ class SpatialResponseNorm(ResponseNorm):
         expect_maps(self, shape)
         return shape
 
+    def window(self):
+        return self.size, 1, self.size // 2
+
     def _window_sum(self, x, y):
         self.device.kernels.box_sum(x, self.size, y)
