@@ -63,7 +63,7 @@ def layer(net, name):
 
 def test_what_a_layer_gave_is_kept_although_a_relu_writes_over_it(net, x):
     seen = activities(net, x)
-    assert [one.name for one in seen] == [one.name for one in net.shapes]
+    assert [*seen] == [*net.shapes]
     for name in ("conv1b", "conv2a"):
         before, after = seen[layer(net, name)], seen[layer(net, name.replace("conv", "relu"))]
         assert before.min() < 0
@@ -86,9 +86,9 @@ def positive(net):
     brighter pixel is the largest of its pooling window."""
     for parameter in net.parameters:
         parameter.value[...] = np.abs(parameter.value) + 0.01
-    for one in net.shapes:
-        if isinstance(one, LocalResponseNorm):
-            one.alpha = 1e-9
+    for norm in net.shapes:
+        if isinstance(norm, LocalResponseNorm):
+            norm.alpha = 1e-9
     return net
 
 
@@ -96,19 +96,19 @@ def positive(net):
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_unit_sees_exactly_the_pixels_that_can_change_it(name, place):
     net = positive(network())
-    unit_layer = layer(net, name)
-    H, W, F = net.shapes[one][1]
+    probed = layer(net, name)
+    H, W, _ = net.shapes[probed][1]
     row, column = {"first": (0, 0), "middle": (H // 2, W // 2 - 1), "last": (H - 1, W - 1)}[place]
     still = np.ones((1, 30, 30, 3))
-    before = activities(net, still)[one][row, column, 1]
+    before = activities(net, still)[probed][row, column, 1]
     rows, columns = set(), set()
     for k in range(30):
         for seen, spot in ((rows, np.s_[0, k]), (columns, np.s_[0, :, k])):
             bright = still.copy()
             bright[spot] += 10
-            if abs(activities(net, bright)[one][row, column, 1] / before - 1) > 1e-12:
+            if abs(activities(net, bright)[probed][row, column, 1] / before - 1) > 1e-12:
                 seen.add(k)
-    field = receptive_field(net, Unit(one, 1, row, column))
+    field = receptive_field(net, Unit(probed, 1, row, column))
     assert rows == set(range(30)) & set(range(field.top, field.bottom))
     assert columns == set(range(30)) & set(range(field.left, field.right))
 

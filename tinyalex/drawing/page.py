@@ -77,9 +77,12 @@ def shorten(text: Text, width: float) -> None:
 
 def figure(width: int, height: int, **kwargs) -> Figure:
     """An empty page of so many pixels. kwargs: of matplotlib's Figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **kwargs)
+    page = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **kwargs)
+    FigureCanvasAgg(page)  # which measures texts without a new canvas for each
+    return page
 
 
 def plain(axes: Axes, **labels) -> None:
