@@ -13,6 +13,7 @@ import types
 import pytest
 
 from tinyalex import drawing, filters, plot
+from tinyalex.run import live
 from tinyalex.run.folder import Run
 from tinyalex.support.errors import UserError
 
@@ -128,11 +129,11 @@ def test_live_curves_are_drawn_in_one_place_until_the_last_epoch(running, notebo
     coming = iter([FAST[0], FAST[3], None, FAST[5]])
 
     def sleep(seconds):
-        if (one := next(coming)) is not None:
-            running.append(one)
+        if (next_row := next(coming)) is not None:
+            running.append(next_row)
 
-    monkeypatch.setattr(plot.time, "sleep", sleep)
-    plot.live(running.folder)
+    monkeypatch.setattr(live.time, "sleep", sleep)
+    live.live(running.folder)
     assert [place for place, _ in notebook] == [0, 0, 0], "only where a row came, and in one place"
     pictures = [data for _, data in notebook]
     assert len(set(pictures)) == 3 and all(p.startswith(b"\x89PNG") for p in pictures)
@@ -143,13 +144,13 @@ def test_a_cell_that_is_interrupted_ends_quietly(running, notebook, monkeypatch)
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plot.time, "sleep", interrupt)
-    plot.live(running.folder)
+    monkeypatch.setattr(live.time, "sleep", interrupt)
+    live.live(running.folder)
     assert notebook == []
 
 
 def test_live_curves_can_be_what_a_trainer_reports_to(running, notebook):
-    curves = plot.LiveCurves(running.folder)
+    curves = live.LiveCurves(running.folder)
     running.append(FAST[3])
     curves.update(FAST[3])
     curves.update(FAST[3])
@@ -160,7 +161,7 @@ def test_without_ipython_there_is_a_hint(running, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     running.append(FAST[3])
     with pytest.raises(UserError, match="live curves need IPython"):
-        plot.live(running.folder)
+        live.live(running.folder)
 
 
 # Filters
