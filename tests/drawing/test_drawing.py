@@ -242,9 +242,9 @@ def test_samples_are_set_row_by_row_magnified_to_whole_squares(tmp_path):
     drawing.samples(images, ["cat"] * 5, tmp_path / "s.png", columns=3)
     picture = pixels(tmp_path / "s.png")
     step = 32 * 12 + page.CAPTION + page.MARGIN
-    assert picture.shape == (2 * step + page.MARGIN // 2, 1200, 3)
+    assert picture.shape == (2 * step + page.MARGIN, 1200, 3)
     for i, image in enumerate(images):
-        x, y = i % 3 * 400 + 8, i // 3 * step + 8
+        x, y = i % 3 * 400 + 8, i // 3 * step + page.MARGIN
         np.testing.assert_array_equal(picture[y:y + 384:12, x:x + 384:12], image)
         np.testing.assert_array_equal(picture[y + 11:y + 384:12, x + 11:x + 384:12], image)
 
