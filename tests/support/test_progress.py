@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from tqdm import tqdm
 
 from tinyalex.support.progress import progress
 
@@ -29,6 +30,7 @@ def test_a_bar_is_for_terminals_and_goes_when_it_is_done(monkeypatch, stderr, sh
 
 def test_a_bar_starts_no_thread(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(tqdm, "monitor", None)  # that a bar of another test may have left
     monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread"))
     with progress(title="copying", total=2) as bar:
         bar.update(2)
