@@ -84,13 +84,13 @@ def _predict(path: Path, args, classes: list[str]) -> Predictions:
             raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
                             f"network was trained on {net.mean.shape}", "name other data.")
         loader = net.loader(val_set, args.batch_size, args.ten_crop)
-        parts = {"centre patch": [], "ten patches": []} if args.ten_crop else {"centre patch": []}
+        parts: dict[str, list[np.ndarray]] = {"centre patch": []}
         batches = progress(loader.epoch(), f"evaluating {path}", len(loader), "batch")
         for labels, logp in predictions(net.network, batches):
             logp = logp.reshape(len(labels), -1, len(classes))
             parts["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
             if args.ten_crop:
-                parts["ten patches"].append(average(logp, axis=1))
+                parts.setdefault("ten patches", []).append(average(logp, axis=1))
     return Predictions({patches: np.concatenate(logp) for patches, logp in parts.items()},
                        np.asarray(val_set.labels), val_set.name)
 

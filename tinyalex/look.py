@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         logp = log_probabilities(net.network, x)[0]
         said = answer(gallery.readable(shown.names[0]), logp, true, classes)
         picture, side = shown[0], net.network.input_shape[0]
-        top, left, _ = ten_crops(*picture.shape[:2], side)[CENTRE]
+        top, left, _ = ten_crops(net.side, net.side, side)[CENTRE]
         seen = inspect(net.network, picture[top : top + side, left : left + side], x,
                        int(logp.argmax()), args.unit, args.batch_size)
         page = look_page(seen, said.guesses, classes[seen.label])

@@ -134,7 +134,7 @@ def _finish(axes: Axes, rows: list[dict], name: str) -> None:
     top = axes.dataLim.y1  # -inf where nothing was drawn
     page.plain(axes, xlabel="epoch", ylabel=name, xlim=(0, 1.02 * end),
                ylim=(0, 1.06 * top if top > 0 else 1))
-    axes.xaxis.get_major_locator().set_params(integer=end >= 5)
+    axes.locator_params(axis="x", integer=end >= 5)
     _mark_drops(axes, rows, room=0.13 * end)
     if not axes.get_legend_handles_labels()[0]:
         axes.text(0.5, 0.5, "no finite number", color=QUIET, ha="center", transform=axes.transAxes)

@@ -69,7 +69,7 @@ def _unit(seen: Inspection, guesses: list[Guess]) -> Section:
     tiles = [
         Tile(_framed(seen.crop, field), f"it sees {field.height}×{field.width} pixels", False),
         Tile(patch(seen.crop, field), "these; grey is outside", False),
-        Tile(heat(y[..., unit.map], signed=(y < 0).any()), f"all of map {unit.map}"),
+        Tile(heat(y[..., unit.map], signed=bool((y < 0).any())), f"all of map {unit.map}"),
     ]
     name = next(name for name, layer in named_blocks(seen.network).items() if layer is unit.layer)
     return Section(

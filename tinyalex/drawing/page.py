@@ -42,7 +42,8 @@ def magnified(image: np.ndarray, width: int) -> np.ndarray:
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def tiled(pictures: Sequence[np.ndarray], columns: int, white: float = 255) -> np.ndarray:
+def tiled(pictures: Sequence[np.ndarray] | np.ndarray, columns: int,
+          white: float = 255) -> np.ndarray:
     """Pictures (H, W, 3) of one size as one, row by row, with white lines of one pixel between and
     around them; places left over are white."""
     H, W, C = pictures[0].shape

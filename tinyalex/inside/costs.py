@@ -75,7 +75,8 @@ def kept_bytes(network: Network, batch_size: int) -> int:
 
 def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
     """(which array, its bytes) for all that the layers of a tower keep, for one picture."""
-    itemsize, array = network.parameters[0].value.itemsize, "input"
+    itemsize = network.parameters[0].value.itemsize
+    array: object = "input"
     for layer in tower:
         shape, out = network.shapes[layer]
         if "x" in layer.keeps:

@@ -33,7 +33,8 @@ class LiveCurves:
 
     def __init__(self, *folders: str | Path, what: str = "error"):
         self.runs = [Run.open(Path(folder)) for folder in folders]
-        self.measure, self.drawn, self.handle = what, None, None
+        self.measure, self.handle = what, None
+        self.drawn: dict[str, list[dict]] = {}  # the rows of the runs, as they are on the screen
 
     def update(self, row: dict | None = None) -> None:
         """Draw the curves if a log has grown. row is not read: so that `update` may be what
