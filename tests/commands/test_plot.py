@@ -60,11 +60,6 @@ def test_more_runs_than_colours_and_an_empty_one_are_drawn_all_the_same():
     assert len(figure.axes[0].lines) == 18
 
 
-def test_runs_without_rows_are_named():
-    with pytest.raises(UserError, match="one, two: no rows"):
-        drawing.compare({"one": [], "two": []})
-
-
 def test_the_table_says_when_an_error_was_reached():
     fast, slow = plot._table({"fast": FAST, "slow": SLOW}, 25).splitlines()[2:]
     assert fast.split() == ["fast", "2", "4:00", "30.00%", "12.50%", "12.50%", "2", "epoch",

@@ -20,7 +20,6 @@ from tinyalex.data.augment import ten_crops
 from tinyalex.drawing import page, sheets
 from tinyalex.inside.guesses import Guess
 from tinyalex.run import opened
-from tinyalex.support.errors import UserError
 
 
 def probabilities(net, picture, places):
@@ -111,9 +110,3 @@ def test_pictures_stand_row_by_row(tmp_path):
     step = len(picture) // 2
     assert [picture[60 + step * (i // 4), 150 + 300 * (i % 4)] for i in range(6)] == \
         [20, 40, 60, 80, 100, 120]
-
-
-@pytest.mark.parametrize(("captions", "guesses"), [([], [[]]), (["a"], []), (["a", "b"], [[]])])
-def test_a_figure_without_a_caption_and_guesses_each_is_refused(tmp_path, captions, guesses):
-    with pytest.raises(UserError, match="1 pictures"):
-        drawing.predictions([np.zeros((8, 8, 3), np.uint8)], captions, guesses, tmp_path / "p.png")

@@ -17,7 +17,6 @@ from tinyalex.data import gallery
 from tinyalex.drawing import Near
 from tinyalex.inside import features
 from tinyalex.run import opened
-from tinyalex.support.errors import UserError
 
 
 @pytest.fixture
@@ -128,8 +127,3 @@ def test_neighbours_stand_beside_what_was_asked_for(tmp_path, figures):
     assert columns_of[0] == columns_of[3] < columns_of[1] == columns_of[4] < columns_of[2]
     colours = {text.get_text(): text.get_color() for text in figures[0].texts}
     assert colours["00"] == colours["01"] == "black" != colours["02"] == colours["12"]
-
-
-def test_no_picture_is_no_figure(tmp_path):
-    with pytest.raises(UserError, match="no pictures"):
-        drawing.neighbours([], tmp_path / "n.png")

@@ -48,15 +48,15 @@ def last_hidden(network: Network) -> list[Layer]:
 def blocks(network: Network) -> dict[str, list[Layer]]:
     """The layers with weights but the last, by the names they have without their towers' letters:
     of each tower the layer that gives their activities, the ReLU or tanh behind them."""
-    found = {}
+    units = {}
     for stage in network.stages:
         for i, layer in enumerate(stage[0]):
             if layer.params:
                 at = _unit_behind(stage[0], i)
                 name = layer.name.removesuffix(network.letter(0))
-                found[name] = [tower[at] for tower in stage]
-    found.popitem()
-    return found
+                units[name] = [tower[at] for tower in stage]
+    units.popitem()
+    return units
 
 
 def named_blocks(network: Network) -> dict[str, Layer]:
@@ -83,15 +83,15 @@ def crossings(network: Network, seen: dict[Layer, np.ndarray]) -> list[Crossing]
     part in it; shares compare the mean absolute values of these parts. With one tower nothing
     crosses.
     """
-    found = []
+    all_crossings = []
     for exchange, before, stage in zip(network.exchanges, network.stages, network.stages[1:],
                                        strict=False):
         maps = [seen[tower[-1]] for tower in before]
         readers = [tower[0] for tower in stage]
         if network.towers > 1 and all(reader.params for reader in readers):
             shares = [_shares(reader, maps) for reader in readers]
-            found.append(Crossing(exchange.name, maps[0].size, shares))
-    return found
+            all_crossings.append(Crossing(exchange.name, maps[0].size, shares))
+    return all_crossings
 
 
 def _shares(reader: Layer, maps: list[np.ndarray]) -> list[float]:
