@@ -15,6 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from tinyalex import train
 from tinyalex.devices import cuda
+from tinyalex.drawing import page
+from tinyalex.support.cli import run
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,3 +117,27 @@ def in_blobs(blobs, monkeypatch) -> Path:
     monkeypatch.syspath_prepend(blobs)
     monkeypatch.chdir(blobs)
     return blobs
+
+
+@pytest.fixture
+def refused(capsys):
+    """Calls a command that must end with status 2, having said nothing but two lines on stderr, the
+    second what to do; returns these."""
+    def call(command, argv: list[str]) -> str:
+        capsys.readouterr()
+        assert run(lambda: command(argv)) == 2
+        out, err = capsys.readouterr()
+        error, hint = err.splitlines()
+        assert out == "" and error.startswith("error: ") and hint.startswith("HINT: ")
+        return err
+
+    return call
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list:
+    """The figures that were drawn, in order; they are still written."""
+    drawn, save = [], page.save
+    monkeypatch.setattr(page, "save", lambda figure, path: (drawn.append(figure),
+                                                            save(figure, path)))
+    return drawn

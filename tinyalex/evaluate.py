@@ -1,10 +1,11 @@
 """python -m tinyalex.evaluate: measure a trained network; see --help."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from tinyalex import drawing
 from tinyalex.data import sources
@@ -13,28 +14,28 @@ from tinyalex.metrics import Result, average, predictions, score
 from tinyalex.run import checkpoint, opened
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.evaluate`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.evaluate`; argv without the program's name."""
     args = _parse(argv)
     paths = [opened.find(path) for path in args.checkpoints]
     classes = checkpoint.load(paths[0]).about["classes"]
-    said, labels, name = [], None, ""
+    said = []
     for path in paths:  # one network after the other: only one of them is in memory
-        patches, these, name = _predict(path, args, classes)
-        if labels is not None and not np.array_equal(labels, these):
+        said.append(_predict(path, args, classes))
+        if not np.array_equal(said[0].labels, said[-1].labels):
             raise UserError(f"{path}: was measured on other pictures than {paths[0]}",
                             "prepare the pictures for all of the networks from the same folder.")
-        said.append(patches)
-        labels = these
-    results = _results(said, labels)
-    _table(results, " + ".join(map(str, paths)) + f" on {name} ({len(labels):,} pictures)")
+    labels, data = said[-1].labels, said[-1].data
+    results = _results([predicted.logp for predicted in said], labels)
+    _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
     how, result = [*results.items()][-1]
     _by_class(result.confusion, classes)
     picture = paths[0].parent / "confusion.png"
     who = " + ".join(path.parent.name for path in paths)
-    drawing.confusion(result.confusion, classes, picture, f"{who} on {name}, {how}")
+    drawing.confusion(result.confusion, classes, picture, f"{who} on {data}, {how}")
     print(f"\nas a picture: {picture}")
     return 0
 
@@ -58,12 +59,18 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray], np.ndarray, str]:
-    """What one network says of the centre patch and, if asked for, of ten patches on average, as
-    logarithms of probabilities (pictures, classes); the pictures' labels, and the data's name.
+class Predictions(NamedTuple):
+    """What one network says. logp: of the centre patch and, if asked for, of ten patches on
+    average, logarithms of probabilities (pictures, classes). labels: of the pictures. data: its
+    name."""
 
-    UserError where network and data do not fit together.
-    """
+    logp: dict[str, np.ndarray]
+    labels: np.ndarray
+    data: str
+
+
+def _predict(path: Path, args, classes: list[str]) -> Predictions:
+    """Show the data to one network. UserError where the two do not fit together."""
     with opened.open_network(path, args.devices) as net:
         picture = net.recipe.picture
         val_set = sources.load(args.data or net.recipe.data, args.split, picture, args.limit)
@@ -77,38 +84,35 @@ def _predict(path: Path, args, classes: list[str]) -> tuple[dict[str, np.ndarray
             raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
                             f"network was trained on {net.mean.shape}", "name other data.")
         loader = net.loader(val_set, args.batch_size, args.ten_crop)
-        said = {"centre patch": [], "ten patches": []}
-        batches = tqdm(loader.epoch(), f"evaluating {path}", total=len(loader), unit="batch",
-                       disable=None, leave=False)
+        parts: dict[str, list[np.ndarray]] = {"centre patch": []}
+        batches = progress(loader.epoch(), f"evaluating {path}", len(loader), "batch")
         for labels, logp in predictions(net.network, batches):
             logp = logp.reshape(len(labels), -1, len(classes))
-            said["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
+            parts["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
             if args.ten_crop:
-                said["ten patches"].append(average(logp, axis=1))
-    patches = {which: np.concatenate(parts) for which, parts in said.items() if parts}
-    return patches, np.asarray(val_set.labels), val_set.name
+                parts.setdefault("ten patches", []).append(average(logp, axis=1))
+    return Predictions({patches: np.concatenate(logp) for patches, logp in parts.items()},
+                       np.asarray(val_set.labels), val_set.name)
 
 
-def _classes(names) -> str:
+def _classes(names: Sequence[str]) -> str:
     return f"{len(names)} classes ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
 
 
-def _results(said: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[str, Result]:
+def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[str, Result]:
     """How right each network is, and all of them averaged, by what it was shown; the best founded
     comes last."""
-    results = {}
-    for i, patches in enumerate(said, 1):
-        for which, logp in patches.items():
-            name = f"network {i}, {which}" if len(said) > 1 else which
-            results[name] = score(logp, labels)
-    if len(said) > 1:
-        for which in said[0]:
-            together = average(np.stack([patches[which] for patches in said]), axis=0)
-            results[f"{len(said)} networks, {which}"] = score(together, labels)
+    if len(networks) == 1:
+        return {patches: score(logp, labels) for patches, logp in networks[0].items()}
+    results = {f"network {i}, {patches}": score(logp, labels)
+               for i, network in enumerate(networks, 1) for patches, logp in network.items()}
+    for patches in networks[0]:
+        together = average(np.stack([network[patches] for network in networks]), axis=0)
+        results[f"{len(networks)} networks, {patches}"] = score(together, labels)
     return results
 
 
-def _table(results: dict[str, Result], title: str):
+def _table(results: dict[str, Result], title: str) -> None:
     width = max(map(len, results))
     print(f"{title}\n\n{'':<{width}}  top-1 right   wrong  top-5 right   wrong    loss")
     for name, result in results.items():
@@ -117,8 +121,8 @@ def _table(results: dict[str, Result], title: str):
     print()
 
 
-def _by_class(confusion: np.ndarray, classes: list[str]):
-    """For each class how often it was right and what it was mostly taken for."""
+def _by_class(confusion: np.ndarray, classes: list[str]) -> None:
+    """Print for each class how often it was right and what it was mostly taken for."""
     width = max(len("class"), *map(len, classes))
     print(f"{'class':<{width}} {'pictures':>8} {'right':>7}   mostly taken for")
     counts = confusion.sum(axis=1)

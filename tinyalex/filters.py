@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from tinyalex import drawing
 from tinyalex.inside.colour import NOISE, colour_specificity, first_kernels, tower_specificity
 from tinyalex.run import opened
@@ -12,7 +14,7 @@ from tinyalex.support.text import align
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.filters`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.filters`; argv without the program's name."""
     args = _parse(argv)
     with opened.open_network(args.checkpoint, "cpu") as net:
         kernels = first_kernels(net.network)
@@ -22,8 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     colours = out.with_name(f"{out.stem}-colour.png")
     drawing.filters(kernels, out, net.name)
     drawing.colours(rows, kernels, colours, net.name)
-    print(_table(kernels, rows))
-    print(f"\n0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn\n"
+    print(f"{_table(kernels, rows)}\n\n"
+          f"0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn\n"
           f"the kernels: {out}\ntheir colour specificity: {colours}")
     return 0
 
@@ -42,7 +44,7 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-def _table(kernels: dict, rows: list[dict]) -> str:
+def _table(kernels: dict[str, np.ndarray], rows: list[dict]) -> str:
     """A line for each tower: how many kernels, and their colour specificity."""
     lines = [("tower", "kernels", "specificity", "first logged", "below 1/3", "above 2/3")]
     for tower, array in kernels.items():

@@ -4,6 +4,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterator
+from itertools import combinations, permutations
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -18,7 +19,7 @@ TOLERANCE = 1e-3  # of the self-test: float32, added up in another order
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.info`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.info`; argv without the program's name."""
     ArgumentParser(
         prog="python -m tinyalex.info",
         description="Say what there is to compute with, try whether it works, and say what to "
@@ -32,32 +33,30 @@ def report() -> Iterator[tuple[str, str]]:
     """Lines of the report, (name, text) each, as they are found out."""
     yield "tinyalex", (f"{tinyalex.__version__}, Python {platform.python_version()}, "
                        f"{platform.system()}")
-    blas = ", ".join(f"{one['internal_api']} {one['version']}" for one in threadpool_info()
-                     if one["user_api"] == "blas")
+    blas = ", ".join(f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info()
+                     if pool["user_api"] == "blas")
     yield "cpu", f"{available_cores()} cores, numpy {np.__version__}, BLAS: {blas or 'not known'}"
-    found = cuda.find()
-    yield "cupy", found.cupy
-    if found.problem:
-        yield "gpu", f"none: {found.problem}"
-        yield "HINT:", found.hint
+    cuda_report = cuda.find()
+    yield "cupy", cuda_report.cupy
+    if cuda_report.problem:
+        yield "gpu", f"none: {cuda_report.problem}"
+        yield "HINT:", cuda_report.hint
     else:
-        yield from _gpus(found)
+        yield from _gpus(cuda_report.gpus)
     yield "auto", f"--devices auto is {','.join(parse_placement('auto'))}"
 
 
-def _gpus(found: cuda.Found) -> Iterator[tuple[str, str]]:
+def _gpus(gpus: list[cuda.Gpu]) -> Iterator[tuple[str, str]]:
     runtime = cuda.load().cuda.runtime
     yield "cuda", (f"driver {_version(runtime.driverGetVersion())}, "
                    f"runtime {_version(runtime.runtimeGetVersion())}")
-    for gpu in found.gpus:
+    for gpu in gpus:
         major, minor = gpu.capability
         yield f"cuda:{gpu.index}", (f"{gpu.name}, {gpu.memory / 1e9:.1f} GB, compute capability "
                                     f"{major}.{minor}")
         yield from _try(gpu)
-    for source in found.gpus:
-        for target in found.gpus:
-            if source.index < target.index:
-                yield "copies", _copies(source.index, target.index)
+    for source, target in combinations(gpus, 2):
+        yield "copies", _copies(source.index, target.index)
 
 
 def _version(number: int) -> str:
@@ -105,9 +104,8 @@ def self_test(index: int) -> float:
 
 
 def _copies(source: int, target: int) -> str:
-    one, two = CudaDevice(source), CudaDevice(target)
     ways = []
-    for a, b in ((one, two), (two, one)):
+    for a, b in permutations((CudaDevice(source), CudaDevice(target))):
         if not cuda.copies_arrive(a, b):
             ways.append(f"{a.name} to {b.name}: arrive damaged, so they go through the host")
         elif cuda.load().cuda.runtime.deviceCanAccessPeer(b.index, a.index):

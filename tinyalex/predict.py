@@ -1,38 +1,39 @@
 """python -m tinyalex.predict: what a trained network says of pictures; see --help."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from tinyalex import drawing
 from tinyalex.data import gallery
-from tinyalex.drawing import Guess
+from tinyalex.inside.guesses import TOP, answer
 from tinyalex.metrics import average, log_probabilities, wrong
 from tinyalex.run import flags, opened
 from tinyalex.support.cli import number, run
 
-TOP = 5
 DRAWN = 24
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.predict`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.predict`; argv without the program's name."""
     args = _parse(argv)
     names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
-    out = args.out or net.path.parent / "predict.png"
     labels = shown.labels(net.classes)
     classes = [names.get(name, name) for name in net.classes]
-    for name, p, label in zip(shown.names, logp, labels, strict=True):
-        say(name, p, label, classes)
+    answers = [answer(gallery.readable(name), p, label, classes)
+               for name, p, label in zip(shown.names, logp, labels, strict=True)]
+    for said in answers:
+        print(f"{said}\n")
     _count(logp, labels)
-    patches = "ten patches" if args.ten_crop else "centre patch"
-    _draw(shown, logp, labels, classes, out, f"{net.name}, {patches}")
-    some = f" (the first {DRAWN} of them)" if len(shown) > DRAWN else ""
-    print(f"as a picture{some}: {out}")
+    out = args.out or net.path.parent / "predict.png"
+    drawn, patches = answers[:DRAWN], "ten patches" if args.ten_crop else "centre patch"
+    drawing.predictions([shown[i] for i in range(len(drawn))], [said.caption for said in drawn],
+                        [said.guesses for said in drawn], out, f"{net.name}, {patches}")
+    first = f" (the first {DRAWN} of them)" if len(shown) > DRAWN else ""
+    print(f"as a picture{first}: {out}")
     return 0
 
 
@@ -60,42 +61,14 @@ def predict(net: opened.OpenedNetwork, shown: gallery.Gallery, ten_crops: bool =
     return np.concatenate(parts)
 
 
-def best(logp: np.ndarray, top: int = TOP) -> np.ndarray:
-    """The classes of the `top` largest of logp (K,), the best first."""
-    return np.argsort(-logp, kind="stable")[:top]
-
-
-def guesses(logp: np.ndarray, label: int | None, classes: list[str]) -> list[Guess]:
-    """The best guesses as bars."""
-    return [Guess(classes[g], float(np.exp(logp[g])), bool(g == label)) for g in best(logp)]
-
-
-def say(name: str, logp: np.ndarray, label: int | None, classes: list[str]):
-    """Print a picture's name and its best guesses. label: its true class, or None."""
-    print(gallery.readable(name) + ("" if label is None else f" ({classes[label]})"))
-    for guess in best(logp):
-        mark = "  ← true" if guess == label else ""
-        print(f"  {np.exp(logp[guess]):>7.2%}  {classes[guess]}{mark}")
-    print()
-
-
-def _count(logp: np.ndarray, labels: list[int | None]):
-    """How many were right, of those whose true class is known."""
+def _count(logp: np.ndarray, labels: list[int | None]) -> None:
+    """Print how many were right, of those whose true class is known."""
     known = [i for i, label in enumerate(labels) if label is not None]
     if not known:
         return
     true, count = np.array([labels[i] for i in known]), len(known)
     right, among = (count - wrong(logp[known], true, top) for top in (1, TOP))
     print(f"right: {right} of {count}; among the first five: {among} of {count}\n")
-
-
-def _draw(shown: gallery.Gallery, logp: np.ndarray, labels: list[int | None], classes: list[str],
-          out: Path, title: str):
-    count = min(len(shown), DRAWN)
-    found = [guesses(p, label, classes) for p, label in zip(logp[:count], labels, strict=False)]
-    captions = [gallery.readable(Path(name).name) if label is None else classes[label]
-                for name, label in zip(shown.names[:count], labels[:count], strict=True)]
-    drawing.predictions([shown[i] for i in range(count)], captions, found, out, title)
 
 
 if __name__ == "__main__":

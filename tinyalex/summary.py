@@ -10,7 +10,7 @@ from tinyalex.support.text import megabytes
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.summary`; argv without the programme's name."""
+    """The command behind `python -m tinyalex.summary`; argv without the program's name."""
     parser = ArgumentParser(prog="python -m tinyalex.summary",
                             description="Print what a network is made of and what it takes.")
     add = parser.add_argument

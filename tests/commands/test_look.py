@@ -1,7 +1,7 @@
 """The page about one picture: that it shows this network, this picture, these units.
 
 A page of handsome heat maps proves nothing. So the sections are compared with the numbers behind
-them; the HTML must not need anything but itself; and a unit that is not there must be named.
+them; and the HTML must not need anything but itself.
 """
 
 import base64
@@ -11,34 +11,26 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from pictures import pixels
 from PIL import Image
 
 from tinyalex import drawing, look
 from tinyalex.architectures import ablations, alexnet
 from tinyalex.data import gallery
-from tinyalex.drawing import Guess, Half, Section, Tile, page, sections, sheets
-from tinyalex.inside import looking
-from tinyalex.inside.looking import Field
+from tinyalex.drawing import Half, Section, Tile, look_page, page, sheets
+from tinyalex.inside.activities import blocks, named_blocks
+from tinyalex.inside.fields import Field, receptive_field, strongest
+from tinyalex.inside.guesses import Guess
+from tinyalex.inside.inspection import choose_unit, inspect
 from tinyalex.run import opened
-from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
-
-
-@pytest.fixture
-def seen(in_blobs):
-    """A network, the activities for a picture, and the picture."""
-    with opened.open_network(in_blobs / "run", "cpu") as net:
-        shown = gallery.gather(["val/rose/02.png"], net.side)
-        x = next(net.batches(shown, ""))
-        yield net.network, looking.activities(net.network, x), shown[0], x
 
 
 def test_the_command_writes_both_pages_and_says_what_the_network_says(in_blobs, capsys, tmp_path):
     out = tmp_path / "l.png"
     assert look.main(["run", "val/rose/02.png", "--out", str(out), "--unit", "conv1b:3"]) == 0
     assert re.search(r"/rose/02.png \(rose\)\n +[\d.]+%", capsys.readouterr().out)
-    with Image.open(out) as picture:
-        assert picture.size[0] == 1200 and picture.size[1] > 1500
+    assert len(pixels(out)) > 1500
     html = (tmp_path / "l.html").read_text()
     heads = re.findall(r"<h2>(.*?)</h2>", html)
     assert heads == [
@@ -52,80 +44,63 @@ def test_the_command_writes_both_pages_and_says_what_the_network_says(in_blobs, 
     assert "map 3 of conv1b" in html
 
 
-@pytest.mark.parametrize(("unit", "said"), [
-    ("conv9a:1", "no layer of maps is called 'conv9a'"), ("fc6a:1", "'fc6a'"),
-    ("conv1a", "has the maps 0 to 15, with rows 0 to 27"), ("conv1a:16", "maps 0 to 15"),
-    ("conv1a:-1", "maps 0 to 15"), ("conv1a:1:28:0", "rows 0 to 27"), ("conv1a:x", "maps 0 to"),
-    ("conv1a:1:2", "maps 0 to"), ("conv1a:1:2:3:4", "maps 0 to"),
-])
-def test_a_unit_that_is_not_there_is_named(in_blobs, capsys, tmp_path, unit, said):
-    out = str(tmp_path / "l.png")
-    assert run(lambda: look.main(["run", "val/rose/02.png", "--unit", unit, "--out", out])) == 2
-    err = capsys.readouterr().err
-    assert f"--unit {unit}: " in err and said in err and not list(tmp_path.iterdir())
-
-
-def test_only_one_picture_walks_at_a_time(in_blobs, capsys):
-    assert run(lambda: look.main(["run", "val"])) == 2
-    assert "val: 40 pictures" in capsys.readouterr().err
-
-
-def test_units_are_found_by_their_numbers_or_where_they_are_strongest(seen):
-    network, given, _, _ = seen
-    maps = sections.named_blocks(network)
-    assert look.choose(network, given, "conv4b:7:2:3") == (maps["conv4b"], 7, 2, 3)
-    unit = look.choose(network, given, "conv2a:5")
-    y = given[maps["conv2a"]][..., 5]
-    assert unit[:2] == (maps["conv2a"], 5) and y[unit.row, unit.column] == y.max()
-    unit = look.choose(network, given, None)
-    assert unit.layer in (maps["conv1a"], maps["conv1b"]), "units of conv2 see 15 of 28 pixels"
-    assert given[unit.layer][unit.row, unit.column, unit.map] == max(
-        given[maps[name]].max() for name in ("conv1a", "conv1b"))
-
-
 def test_activities_are_shown_behind_the_unit_of_each_layer():
     def shown(network):
-        return [[layer.name for layer in layers] for _, layers in sections.blocks(network)]
+        return [[layer.name for layer in layers] for layers in blocks(network).values()]
 
     assert shown(alexnet.tiny())[0] == ["relu1a", "relu1b"]
     assert shown(alexnet.tiny(towers=1))[-1] == ["relu7"]
     tanh = alexnet.tiny(edit=ablations.edit(activation="tanh", without="fc7"))
-    assert [name for name, _ in sections.blocks(tanh)] == [
-        "conv1", "conv2", "conv3", "conv4", "conv5", "fc6"]
+    assert [*blocks(tanh)] == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6"]
     assert shown(tanh)[2] == ["tanh3a", "tanh3b"]
     original = alexnet.build(alexnet.original_tower, alexnet.TINY)
-    assert original.shapes[sections.named_blocks(original)["conv1a"]][1] == (13, 13, 16), "pooled"
+    assert original.shapes[named_blocks(original)["conv1a"]][1] == (13, 13, 16), "pooled"
 
 
-def test_the_page_shows_the_strongest_maps_and_what_their_units_see(seen):
-    network, given, picture, x = seen
-    unit = look.choose(network, given, "conv3a:1")
-    one = sections.Walk(network, picture[2:30, 2:30], x[0], given, 0,
-                    looking.crossings(network, given), unit,
-                    looking.receptive_field(network, unit), np.ones((28, 28)), 4,
-                    looking.pixel_gradient(network, x, 0))
+@pytest.fixture(scope="module")
+def inspected(blobs):
+    """What is to be seen in a network of a picture, with the unit that it chooses itself."""
+    with opened.open_network(blobs / "run", "cpu") as net:
+        shown = gallery.gather([str(blobs / "val/rose/02.png")], net.side)
+        yield inspect(net.network, shown[0][2:30, 2:30], next(net.batches(shown, "")), 0)
+
+
+def test_units_are_found_by_their_numbers_or_where_they_are_strongest(inspected):
+    network, seen, unit = inspected.network, inspected.activities, inspected.unit
+    maps = named_blocks(network)
+    assert unit.layer in (maps["conv1a"], maps["conv1b"]), "units of conv2 see 15 of 28 pixels"
+    assert seen[unit.layer][unit.row, unit.column, unit.map] == max(
+        seen[maps[name]].max() for name in ("conv1a", "conv1b"))
+    assert choose_unit(network, seen, "conv4b:7:2:3") == (maps["conv4b"], 7, 2, 3)
+    unit = choose_unit(network, seen, "conv2a:5")
+    y = seen[maps["conv2a"]][..., 5]
+    assert unit[:2] == (maps["conv2a"], 5) and y[unit.row, unit.column] == y.max()
+
+
+def test_the_page_shows_the_strongest_maps_and_what_their_units_see(inspected):
+    network, seen, crop = inspected.network, inspected.activities, inspected.crop
     shown = {section.title.split(":")[0]: section
-                for section in sections.sections(one, [Guess("rose", 0.5, True)], ["a", "b", "c"])}
-    layer = sections.named_blocks(network)["conv2b"]
+             for section in look_page.look_page(inspected, [Guess("rose", 0.5, True)], "rose")}
+    layer = named_blocks(network)["conv2b"]
     maps, patches = shown["conv2"].halves[1].rows
-    best = np.argsort(-given[layer].max(axis=(0, 1)), kind="stable")[:8]
+    best = np.argsort(-seen[layer].max(axis=(0, 1)), kind="stable")[:8]
     assert [tile.caption.split(":")[0] for tile in maps] == [str(f) for f in best]
-    peak = max(given[sections.named_blocks(network)[name]].max() for name in ("conv2a", "conv2b"))
-    np.testing.assert_array_equal(maps[1].image, drawing.heat(given[layer][..., best[1]], peak))
-    field = looking.receptive_field(network, looking.strongest(layer, given[layer], best[1]))
-    np.testing.assert_array_equal(patches[1].image, sections.patch(picture[2:30, 2:30], field))
-    bars = shown["Between the towers, before conv3"].halves[1].bars
-    shares = looking.crossings(network, given)[1].shares
-    assert bars == [Guess("from tower a", shares[0], True), Guess("from tower b", shares[1])]
+    peak = max(seen[named_blocks(network)[name]].max() for name in ("conv2a", "conv2b"))
+    np.testing.assert_array_equal(maps[1].image, drawing.heat(seen[layer][..., best[1]], peak))
+    field = receptive_field(network, strongest(layer, seen[layer], best[1]))
+    np.testing.assert_array_equal(patches[1].image, look_page.patch(crop, field))
+    half = shown["Between the towers, before conv3"].halves[1]
+    shares = inspected.crossings[0].shares[1]
+    assert half.title == "what conv3b adds up"
+    assert half.bars == [Guess("from tower a", shares[0], True), Guess("from tower b", shares[1])]
     np.testing.assert_array_equal(
-        shown["What the network reads, and which pixels matter"].halves[0].rows[0][0].image,
-        picture[2:30, 2:30])
+        shown["What the network reads, and which pixels matter"].halves[0].rows[0][0].image, crop)
 
 
 def test_a_patch_is_what_a_field_covers_and_grey_outside():
     crop = np.arange(75, dtype=np.uint8).reshape(5, 5, 3)
-    np.testing.assert_array_equal(sections.patch(crop, Field(1, 2, 4, 5)), crop[1:4, 2:5])
-    cut = sections.patch(crop, Field(-2, 3, 2, 7))
+    np.testing.assert_array_equal(look_page.patch(crop, Field(1, 2, 4, 5)), crop[1:4, 2:5])
+    cut = look_page.patch(crop, Field(-2, 3, 2, 7))
     assert cut.shape == (4, 4, 3)
     np.testing.assert_array_equal(cut[2:, :2], crop[:2, 3:])
     assert (cut[:2] == 128).all() and (cut[:, 2:] == 128).all()
@@ -133,7 +108,7 @@ def test_a_patch_is_what_a_field_covers_and_grey_outside():
 
 def test_all_maps_stand_on_one_sheet_in_their_order():
     y = np.random.default_rng(0).random((3, 2, 11))
-    sheet = sections.sheet(y, {"peak": 2.0}, columns=4)
+    sheet = look_page.sheet(y, {"peak": 2.0}, columns=4)
     assert sheet.shape == (11, 11, 3)
     np.testing.assert_array_equal(sheet[4:7, 6:8], drawing.heat(y[..., 6], 2.0))
     for white in (sheet[3::4], sheet[:, 2::3], sheet[8:, 9:]):
@@ -169,21 +144,20 @@ SECTIONS = [
 
 
 def test_the_png_has_every_picture_and_every_bar(tmp_path):
-    drawing.draw_story("a page", SECTIONS, tmp_path / "p.png")
-    with Image.open(tmp_path / "p.png") as opened:
-        picture = np.asarray(opened.convert("RGB")).astype(int)
-    found = {red: (picture == (red, 200, 10)).all(axis=2) for red in (50, 60, 80)}
-    sizes = {red: (there.any(axis=1).sum(), there.any(axis=0).sum())
-             for red, there in found.items()}
+    drawing.write_png("a page", SECTIONS, tmp_path / "p.png")
+    picture = pixels(tmp_path / "p.png")
+    squares = {red: (picture == (red, 200, 10)).all(axis=2) for red in (50, 60, 80)}
+    sizes = {red: (square.any(axis=1).sum(), square.any(axis=0).sum())
+             for red, square in squares.items()}
     assert sizes == {50: (40, 40), 60: (40, 40), 80: (160, 320)}
     widths = [(picture == colour).all(axis=2).sum(axis=1).max()
               for colour in (sheets.TRUE, sheets.OTHER)]
     assert widths == [150, 75], "of 300 pixels"
     assert picture.shape[1] == 1200
-    assert np.flatnonzero(found[80].any(axis=1))[-1] < len(picture) - page.MARGIN
+    assert np.flatnonzero(squares[80].any(axis=1))[-1] < len(picture) - page.MARGIN
 
 
-class Seen(HTMLParser):
+class Page(HTMLParser):
     """What a page has: its tags are closed in their order, and all that it refers to."""
 
     def __init__(self, text):
@@ -213,7 +187,7 @@ class Seen(HTMLParser):
 def test_the_html_needs_nothing_but_itself_and_has_every_picture(tmp_path):
     drawing.write_html("rock & <roll>", SECTIONS, tmp_path / "p.html")
     text = (tmp_path / "p.html").read_text("utf-8")
-    page = Seen(text)
+    page = Page(text)
     assert page.images == [("one", (4, 4), 50), ("two", (2, 2), 60), ("all of them", (3, 3), 70),
                            ("", (16, 8), 80)]
     assert all(link.startswith("data:") for link in page.links)
@@ -231,8 +205,8 @@ def test_the_old_page_stays_if_writing_fails(tmp_path, monkeypatch):
     assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
 
 
-def test_networks_of_other_than_square_pictures_are_refused(in_blobs, monkeypatch):
+def test_networks_of_other_than_square_pictures_are_refused(in_blobs):
     with opened.open_network(in_blobs / "run", "cpu") as net, \
             pytest.raises(UserError, match="trained on pictures of 5×4"):
         _ = opened.OpenedNetwork(net.path, net.recipe, net.classes, np.zeros((4, 5, 3)),
-                            net.network).side
+                                 net.network).side

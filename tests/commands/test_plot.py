@@ -13,8 +13,8 @@ import types
 import pytest
 
 from tinyalex import drawing, filters, plot
+from tinyalex.run import live
 from tinyalex.run.folder import Run
-from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
 
@@ -60,11 +60,6 @@ def test_more_runs_than_colours_and_an_empty_one_are_drawn_all_the_same():
     assert len(figure.axes[0].lines) == 18
 
 
-def test_runs_without_rows_are_named():
-    with pytest.raises(UserError, match="one, two: no rows"):
-        drawing.compare({"one": [], "two": []})
-
-
 def test_the_table_says_when_an_error_was_reached():
     fast, slow = plot._table({"fast": FAST, "slow": SLOW}, 25).splitlines()[2:]
     assert fast.split() == ["fast", "2", "4:00", "30.00%", "12.50%", "12.50%", "2", "epoch",
@@ -84,16 +79,6 @@ def test_the_command_compares_runs(in_blobs, capsys, tmp_path):
     assert out.is_file()
     assert plot.main(["run", str(shutil.copytree("run", tmp_path / "run"))]) == 0
     assert str(tmp_path / "run") in capsys.readouterr().out, "two runs of one name: by their paths"
-
-
-def test_what_is_no_run_is_named(in_blobs, capsys, tmp_path):
-    folder = shutil.copytree("run", tmp_path / "broken")
-    (folder / "log.csv").write_text("epoch,step\n1,x\n")
-    for argv, said in ((["val"], "val: no run in this folder"), ([str(folder)], "log.csv: damaged"),
-                       (["run", "--what", "x"], "--what"), (["run", "--reach", "-1"], "--reach")):
-        assert run(lambda argv=argv: plot.main(argv)) == 2
-        err = capsys.readouterr().err
-        assert said in err and len(err.splitlines()) == 2
 
 
 # Live
@@ -139,11 +124,11 @@ def test_live_curves_are_drawn_in_one_place_until_the_last_epoch(running, notebo
     coming = iter([FAST[0], FAST[3], None, FAST[5]])
 
     def sleep(seconds):
-        if (one := next(coming)) is not None:
-            running.append(one)
+        if (next_row := next(coming)) is not None:
+            running.append(next_row)
 
-    monkeypatch.setattr(plot.time, "sleep", sleep)
-    plot.live(running.folder)
+    monkeypatch.setattr(live.time, "sleep", sleep)
+    live.live(running.folder)
     assert [place for place, _ in notebook] == [0, 0, 0], "only where a row came, and in one place"
     pictures = [data for _, data in notebook]
     assert len(set(pictures)) == 3 and all(p.startswith(b"\x89PNG") for p in pictures)
@@ -154,13 +139,13 @@ def test_a_cell_that_is_interrupted_ends_quietly(running, notebook, monkeypatch)
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plot.time, "sleep", interrupt)
-    plot.live(running.folder)
+    monkeypatch.setattr(live.time, "sleep", interrupt)
+    live.live(running.folder)
     assert notebook == []
 
 
 def test_live_curves_can_be_what_a_trainer_reports_to(running, notebook):
-    curves = plot.LiveCurves(running.folder)
+    curves = live.LiveCurves(running.folder)
     running.append(FAST[3])
     curves.update(FAST[3])
     curves.update(FAST[3])
@@ -171,7 +156,7 @@ def test_without_ipython_there_is_a_hint(running, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     running.append(FAST[3])
     with pytest.raises(UserError, match="live curves need IPython"):
-        plot.live(running.folder)
+        live.live(running.folder)
 
 
 # Filters

@@ -9,24 +9,17 @@ forward pass, and the figure is read back pixel by pixel.
 import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from pictures import pixels
 
 from tinyalex import drawing, predict
 from tinyalex.data import gallery
 from tinyalex.data.augment import ten_crops
-from tinyalex.drawing import Guess, page, sheets
-from tinyalex.run import checkpoint, opened
-from tinyalex.support.cli import run
-from tinyalex.support.errors import UserError
-
-
-def pixels(path):
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+from tinyalex.drawing import page, sheets
+from tinyalex.inside.guesses import Guess
+from tinyalex.run import opened
 
 
 def probabilities(net, picture, places):
@@ -117,69 +110,3 @@ def test_pictures_stand_row_by_row(tmp_path):
     step = len(picture) // 2
     assert [picture[60 + step * (i // 4), 150 + 300 * (i % 4)] for i in range(6)] == \
         [20, 40, 60, 80, 100, 120]
-
-
-@pytest.mark.parametrize(("captions", "guesses"), [([], [[]]), (["a"], []), (["a", "b"], [[]])])
-def test_a_figure_without_a_caption_and_guesses_each_is_refused(tmp_path, captions, guesses):
-    with pytest.raises(UserError, match="1 pictures"):
-        drawing.predictions([np.zeros((8, 8, 3), np.uint8)], captions, guesses, tmp_path / "p.png")
-
-
-# What can be wrong
-
-def pickled(path):
-    np.savez(path, tinyalex=np.array(1), about=np.array([{}], dtype=object))
-
-
-def without_classes(path):
-    np.savez(path, tinyalex=np.array(1), about=np.array('{"preset": "tiny", "settings": {}}'))
-
-
-@pytest.mark.parametrize(("make", "said"), [
-    (lambda path: path.write_text("hello"), "not a checkpoint, or a damaged one"),
-    (pickled, "not a checkpoint, or a damaged one"),
-    (without_classes, "not a checkpoint, or a damaged one"),
-    (lambda path: np.savez(path, a=1), "no checkpoint of tinyalex"),
-    (lambda path: path.write_bytes(Path("run/checkpoint.npz").read_bytes()[:90_000]),
-     "not a checkpoint, or a damaged one"),
-    (lambda path: None, "no such checkpoint"),
-])
-def test_what_is_no_checkpoint_is_named_in_one_line(in_blobs, capsys, tmp_path, make, said):
-    make(tmp_path / "x.npz")
-    assert run(lambda: predict.main([str(tmp_path / "x.npz"), "val"])) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and len(err.splitlines()) == 2
-    assert err.startswith(f"error: {tmp_path / 'x.npz'}: ") and said in err
-
-
-def test_a_checkpoint_of_another_network_is_named(in_blobs, capsys, tmp_path):
-    saved = checkpoint.load(in_blobs / "run" / "checkpoint.npz")
-    saved.about["settings"]["architecture"] = "half"
-    saved.save(tmp_path / "x.npz")
-    assert run(lambda: predict.main([str(tmp_path / "x.npz"), "val"])) == 2
-    assert "x.npz" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("argv", "said"), [
-    (["text.jpg"], "text.jpg: not a picture that can be read"),
-    (["folder"], "folder/text.jpg: not a picture"),
-    (["empty"], "empty: no pictures in this folder"),
-    (["val", "--out", "picture.jpg"], "'picture.jpg' does not end in .png"),
-    (["val", "--out", "nowhere/p.png"], "'nowhere/p.png' is no place for a file"),
-    (["val", "--names", "text.jpg"], "text.jpg: not a list of names"),
-    (["val", "--limit", "0"], "--limit"),
-    ([], "PICTURE"),
-])
-def test_what_is_no_picture_is_named_in_one_line(in_blobs, capsys, tmp_path, monkeypatch, argv,
-                                                 said):
-    for folder in ("empty", "folder"):
-        (tmp_path / folder).mkdir()
-    for name in ("text.jpg", "folder/text.jpg"):
-        (tmp_path / name).write_text("hello")
-    (tmp_path / "val").symlink_to(in_blobs / "val")
-    (in_blobs / "run/predict.png").unlink(missing_ok=True)  # of other tests
-    monkeypatch.chdir(tmp_path)
-    assert run(lambda: predict.main([str(in_blobs / "run"), *argv])) == 2
-    err = capsys.readouterr().err
-    assert said in err and "HINT: " in err and len(err.splitlines()) == 2
-    assert not (in_blobs / "run/predict.png").exists()

@@ -10,15 +10,13 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from pictures import pixels
 
 from tinyalex import drawing, similar
 from tinyalex.data import gallery
 from tinyalex.drawing import Near
 from tinyalex.inside import features
 from tinyalex.run import opened
-from tinyalex.support.cli import run
-from tinyalex.support.errors import UserError
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def net(in_blobs):
 
 def test_features_are_what_the_last_layer_with_weights_reads(net):
     shown = gallery.gather(["val"], net.side)
-    values = features.extract(net, shown, batch_size=7)
+    values = features.extract(net.network, net.batches(shown, "", 7))
     assert values.shape == (40, 256) and values.dtype == np.float32
     state = net.network.state()
     W = np.concatenate([state[f"fc8{t}.W"] for t in "ab"], axis=1)
@@ -65,19 +63,19 @@ def test_features_are_extracted_once_and_anew_for_another_picture(net, tmp_path,
     photos = shutil.copytree("val", tmp_path / "photos")
     calls, extract = [], features.extract
     monkeypatch.setattr(features, "extract", lambda *a: (calls.append(1), extract(*a))[1])
-    first = features.cached(net, gallery.gather([str(photos)], net.side))
-    again = features.cached(net, gallery.gather([str(photos)], net.side))
+    first = similar.cached(net, gallery.gather([str(photos)], net.side))
+    again = similar.cached(net, gallery.gather([str(photos)], net.side))
     assert len(calls) == 1
     np.testing.assert_array_equal(first.values, again.values)
     assert (first.names, first.true) == (again.names, again.true)
     next(photos.rglob("*.png")).unlink()
-    assert len(features.cached(net, gallery.gather([str(photos)], net.side)).values) == 39
+    assert len(similar.cached(net, gallery.gather([str(photos)], net.side)).values) == 39
     net.network.parameters[0].value[0, 0, 0, 0] += 1
-    features.cached(net, gallery.gather([str(photos)], net.side))
+    similar.cached(net, gallery.gather([str(photos)], net.side))
     assert len(calls) == 3
     for path in (tmp_path / "cache" / "features").iterdir():
         path.write_bytes(path.read_bytes()[:5000])
-    features.cached(net, gallery.gather([str(photos)], net.side))
+    similar.cached(net, gallery.gather([str(photos)], net.side))
     assert len(calls) == 4, "a damaged file is made anew"
 
 
@@ -106,36 +104,20 @@ def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsy
     assert re.search(r"of the 6 nearest, (50|66.7|83.3|100).*% are", capsys.readouterr().out)
 
 
-def test_features_of_another_network_are_refused(in_blobs, net, capsys, tmp_path):
-    found = features.cached(net, gallery.gather(["val"], net.side))
+def test_features_of_another_network_are_refused(net, refused, tmp_path):
+    found = similar.cached(net, gallery.gather(["val"], net.side))
     features.Features(found.values, found.names, found.true, "other", "").save(tmp_path / "f.npz")
-    assert run(lambda: similar.main(["run", "val", "--among", str(tmp_path / "f.npz")])) == 2
-    assert "f.npz: features of another network than run" in capsys.readouterr().err
-
-
-def test_what_is_no_file_of_features_is_named(in_blobs, capsys, tmp_path):
-    np.savez(tmp_path / "pickles.npz", features=np.array([{}], dtype=object))
-    (tmp_path / "text.npz").write_text("hello")
-    np.savez(tmp_path / "odd.npz", features=np.zeros((3, 4)), names=np.array(["a"]),
-             true=np.array(["a"]), network="", pictures="")
-    for path in (tmp_path / "pickles.npz", tmp_path / "text.npz", tmp_path / "odd.npz",
-                 in_blobs / "run" / "checkpoint.npz", tmp_path / "missing.npz"):
-        assert run(lambda path=path: similar.main(["run", "val", "--among", str(path)])) == 2
-        err = capsys.readouterr().err
-        assert str(path) in err and len(err.splitlines()) == 2
+    error = refused(similar.main, ["run", "val", "--among", str(tmp_path / "f.npz")])
+    assert "f.npz: features of another network than run" in error
 
 
 # The figure
 
-def test_neighbours_stand_beside_what_was_asked_for(tmp_path, monkeypatch):
-    drawn, save = [], drawing.page.save
-    monkeypatch.setattr(drawing.page, "save",
-                        lambda figure, path: (drawn.append(figure), save(figure, path)))
+def test_neighbours_stand_beside_what_was_asked_for(tmp_path, figures):
     rows = [[Near(np.full((8, 8, 3), 40 * r + 10 * i, np.uint8), f"{r}{i}", (None, True, False)[i])
              for i in range(3)] for r in range(2)]
     drawing.neighbours(rows, tmp_path / "n.png")
-    with Image.open(tmp_path / "n.png") as opened:
-        picture = np.asarray(opened.convert("RGB"))[..., 0]
+    picture = pixels(tmp_path / "n.png")[..., 0]
     values, firsts = np.unique(picture, return_index=True)
     places = {value: divmod(first, picture.shape[1]) for value, first in
               zip(values.tolist(), firsts.tolist(), strict=True)}
@@ -143,10 +125,5 @@ def test_neighbours_stand_beside_what_was_asked_for(tmp_path, monkeypatch):
                            for axis in (0, 1))
     assert rows_of[0] == rows_of[1] == rows_of[2] < rows_of[3] == rows_of[5]
     assert columns_of[0] == columns_of[3] < columns_of[1] == columns_of[4] < columns_of[2]
-    colours = {text.get_text(): text.get_color() for text in drawn[0].texts}
+    colours = {text.get_text(): text.get_color() for text in figures[0].texts}
     assert colours["00"] == colours["01"] == "black" != colours["02"] == colours["12"]
-
-
-def test_no_picture_is_no_figure(tmp_path):
-    with pytest.raises(UserError, match="no pictures"):
-        drawing.neighbours([], tmp_path / "n.png")

@@ -7,7 +7,6 @@ from tinyalex.devices import HOST
 from tinyalex.inside import costs
 from tinyalex.layers import Conv2D, Flatten, MaxPool2D, ReLU, SpatialResponseNorm
 from tinyalex.network import Network
-from tinyalex.support.cli import run
 
 
 def test_the_paper_at_one_glance(capsys):
@@ -17,15 +16,6 @@ def test_the_paper_at_one_glance(capsys):
     # conv3 13·13·128, fc6 6·6·128, fc7 and fc8 2048 float32 numbers, of two towers, there and back
     crossing = 4 * 128 * 4 * (13 * 13 * 128 + 6 * 6 * 128 + 2048 + 2048)
     assert total.split()[-2:] == [f"{crossing / 1e6:.1f}", "MB"]
-
-
-@pytest.mark.parametrize(("argv", "named"), [
-    (["--preset", "nope"], "nope"), (["--batch-size", "0"], "--batch-size"),
-    (["--devices", "cuda:0"], "cuda:0")])
-def test_bad_input_gets_a_hint(capsys, argv, named):
-    assert run(lambda: summary.main(argv)) == 2
-    error = capsys.readouterr().err
-    assert named in error and "HINT" in error
 
 
 def test_with_one_device_nothing_crosses(capsys):

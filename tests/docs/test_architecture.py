@@ -11,6 +11,8 @@ import pytest
 from pages import ROOT
 from PIL import Image
 
+from tinyalex.__main__ import COMMANDS
+
 SPEC = importlib.util.spec_from_file_location("architecture", ROOT / "docs/architecture.py")
 architecture = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(architecture)
@@ -44,6 +46,14 @@ def test_data_stands_apart():
     """What loads pictures knows nothing of networks. (Nothing below it can know of it.)"""
     read = {b for a, b in architecture.edges(ROOT / "tinyalex", PLACES) if a == "data"}
     assert read == {"support", "devices"}
+
+
+def test_nobody_imports_a_door():
+    """What two commands share stands below them: who imports one gets its flags and its printing
+    as well, and who changes a command changes another."""
+    doors = {name if (ROOT / f"tinyalex/{name}.py").exists() else f"{name}.__main__"
+             for name in COMMANDS}
+    assert {b for _, b in architecture.imports(ROOT / "tinyalex")} & doors == set()
 
 
 def test_the_plain_loops_are_for_checks_only():

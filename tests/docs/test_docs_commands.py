@@ -15,7 +15,7 @@ import pytest
 from pages import PAGES, ROOT
 
 from tinyalex.__main__ import COMMANDS
-from tinyalex.support import errors
+from tinyalex.support import cli, errors
 
 FOUND = [(str(page.relative_to(ROOT)), module, arguments) for page in PAGES
          for module, arguments in pages.commands(page.read_text(encoding="utf-8"))]
@@ -66,12 +66,12 @@ def main_of(module):
 
 @pytest.fixture
 def stopped(monkeypatch):
-    parse = errors.ArgumentParser.parse_args
+    parse = cli.ArgumentParser.parse_args
 
     def stop(parser, arguments=None, namespace=None):
         raise Parsed(parse(parser, arguments, namespace))
 
-    monkeypatch.setattr(errors.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(cli.ArgumentParser, "parse_args", stop)
     monkeypatch.chdir(ROOT)
 
 

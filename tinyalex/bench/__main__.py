@@ -5,8 +5,6 @@ import json
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from tinyalex.bench import gpu, measures, memory, picture, report, speed, sweeps
 from tinyalex.bench.speed import OURS, VARIANTS
 from tinyalex.bench.tables import COLUMNS, row, speed_rows, with_spread, write_csv
@@ -16,6 +14,7 @@ from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import presets
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 from tinyalex.support.text import megabytes
 
 
@@ -78,7 +77,7 @@ def _measure(args: argparse.Namespace, devices: Devices):
     workload = _workload(args, devices)
     result = speed.measure(workload, args.rounds, VARIANTS if args.against else ())
     weighed = [who for who in result.contenders if who in (OURS, *VARIANTS)]
-    for who in tqdm(weighed, "memory", unit="process", disable=None, leave=False):
+    for who in progress(weighed, "memory", unit="process"):
         result.memory[who] = memory.of("ours" if who == OURS else who, args.preset,
                                        args.batch_size, args.devices)
     print(report.text(result))

@@ -11,12 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tqdm import trange
-
 from tinyalex.bench.speed import load_peer
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 STATUS = Path("/proc/self/status")
 STEPS = 3  # the memory that a step leaves is used again from the second on
@@ -44,7 +43,7 @@ def _status(name: str) -> int:
 def watch(workload: Workload, steps: int) -> list[int]:
     """Bytes in memory after each of so many training steps."""
     after = []
-    for _ in trange(steps, desc="watching the memory", unit="step", disable=None, leave=False):
+    for _ in progress(range(steps), "watching the memory", unit="step"):
         workload.train()
         after.append(now())
     return after

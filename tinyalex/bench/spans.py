@@ -18,8 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from tqdm import trange
-
 from tinyalex.bench import work
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.timing import Spread, warm_up
@@ -28,6 +26,7 @@ from tinyalex.bench.workload import Workload
 from tinyalex.devices import Device
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
+from tinyalex.support.progress import progress
 
 COPIES = "copies"  # they happen inside of exchanges: no row
 
@@ -137,7 +136,7 @@ def watched_steps(watches: dict[str, Watch], rounds: int) -> dict[str, list[list
     """The spans of steps, some in each round, after two that warm up. Ends the watches."""
     steps: dict[str, list[list[Span]]] = {name: [] for name in watches}
     calls = {name: warm_up(watch.step) for name, watch in watches.items()}
-    for _ in trange(rounds, desc="layer by layer", unit="round", disable=None, leave=False):
+    for _ in progress(range(rounds), "layer by layer", unit="round"):
         for name, watch in watches.items():
             steps[name] += [watch.step() for _ in range(calls[name])]
     for watch in watches.values():

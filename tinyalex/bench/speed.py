@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tqdm import tqdm
-
 from tinyalex.bench import spans
 from tinyalex.bench.floor import Floor
 from tinyalex.bench.spans import Span
@@ -14,6 +12,7 @@ from tinyalex.bench.timing import Runner, Seconds, Spread, always, in_turn
 from tinyalex.bench.work import Part
 from tinyalex.bench.workload import Workload
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 OURS, FLOOR = "tinyalex", "floor: the products alone"
 VARIANTS = {
@@ -101,7 +100,7 @@ def load_peer():
 def _peers(variants: Iterable[str], workload: Workload) -> tuple[dict, dict[str, str]]:
     """The peers by variant, and why others are absent."""
     peers, absent = {}, {}
-    for variant in tqdm(variants, "building", unit="network", disable=None, leave=False):
+    for variant in progress(variants, "building", unit="network"):
         peer = load_peer()
         try:
             peers[variant] = peer.Peer(variant, workload)

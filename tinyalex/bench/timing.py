@@ -13,7 +13,7 @@ from statistics import median
 from time import perf_counter
 from typing import Protocol
 
-from tqdm import tqdm
+from tinyalex.support.progress import progress
 
 AT_LEAST = 0.2  # seconds that one measurement takes; what is shorter is repeated
 MODES = ("training", "inference")
@@ -68,8 +68,7 @@ def in_turn(contenders: dict[str, Contender], rounds: int, fresh: bool = False) 
     """
     spent: Seconds = {(who, mode): [] for who in contenders for mode in MODES}
     calls: dict[tuple[str, str], int] = {}
-    with tqdm(total=rounds * len(contenders), desc="measuring", unit="run", disable=None,
-              leave=False) as bar:
+    with progress(None, "measuring", rounds * len(contenders), "run") as bar:
         for i in range(rounds):
             for who in list(contenders)[:: -1 if i % 2 else 1]:
                 with contenders[who]() as runner:

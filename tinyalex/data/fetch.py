@@ -14,10 +14,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from tinyalex.data import cifar10
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # The MD5 sums published on his page, and the folder that each archive holds.
@@ -95,8 +94,7 @@ def _blocks(url: str, hint: str) -> Iterator[bytes]:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             length = int(answer.headers.get("Content-Length") or 0)  # 0: the server does not say
-            with tqdm(total=length or None, unit="B", unit_scale=True, desc=url.split("/")[-1],
-                      disable=None) as bar:
+            with progress(None, url.split("/")[-1], length or None, "B", unit_scale=True) as bar:
                 while block := answer.read(_BLOCK):
                     received += len(block)
                     bar.update(len(block))

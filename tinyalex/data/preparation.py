@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from tinyalex.data.folder import Listing, Picture
 from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
@@ -29,6 +28,7 @@ from tinyalex.devices import available_cores
 from tinyalex.support.arrays import save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import remove_leftovers, replacing
+from tinyalex.support.progress import progress
 
 SHARD = 1024  # pictures in a file: 200 MB of 256×256
 GROUP = 16  # pictures that are added up at a time
@@ -83,8 +83,7 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
         _check_disk(out, left, side)
         skipped = [line for shard in done for line in shard.skipped()]
-        bar = tqdm(total=total, initial=total - left, desc="preparing", unit="pictures",
-                   disable=None, leave=False)
+        bar = progress(None, "preparing", total, "pictures", initial=total - left)
         try:
             with bar, _shared_out(workers or available_cores()) as each:
                 _check_broken(out, skipped, max_broken, total)

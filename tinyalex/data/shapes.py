@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from tqdm import tqdm
 
 from tinyalex.data.cutouts import FINER, FORMS, HUES, RGB, Pen, clutter, palette, rgb
 from tinyalex.data.dataset import Dataset
 from tinyalex.support import arrays, files
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 SIZE = 64  # pixels, of a side
 VERSION = 2  # part of the cache file's name: count it up whenever a picture would look different
@@ -146,7 +146,7 @@ def make(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """
     labels = np.arange(count) % len(CLASSES)
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
-    for i in tqdm(range(count), "drawing pictures", disable=None, delay=0.5):
+    for i in progress(range(count), "drawing pictures", unit="picture", delay=0.5):
         images[i] = draw(labels[i], np.random.default_rng([seed, i]))
     return images, labels
 

@@ -28,25 +28,19 @@ def filter_grid(kernels: np.ndarray, columns: int = ACROSS,
     it had that quarter: stretched further, the noise of one that never learned would look like
     a pattern. Numbers that are not finite are drawn as zeros.
     """
-    KH, KW, C, F = kernels.shape
     kernels = np.where(np.isfinite(kernels), kernels, 0).astype(np.float64)
     peaks = np.abs(kernels).max(axis=(0, 1, 2))
     scale = np.maximum(peaks, FAINT * (peaks.max() if loudest is None else loudest))
     pictures = 0.5 + 0.5 * kernels / np.where(scale > 0, scale, 1)
-    grid = np.ones((-(-F // columns) * (KH + 1) + 1, columns * (KW + 1) + 1, 3))
-    for f in range(F):
-        row, column = divmod(f, columns)
-        top, left = 1 + row * (KH + 1), 1 + column * (KW + 1)
-        grid[top:top + KH, left:left + KW] = pictures[..., f]
-    return grid
+    return page.tiled(np.moveaxis(pictures, -1, 0), columns, white=1)
 
 
 def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -> None:
     """Draw the kernels of the first layer: figure 3 of the paper.
 
     kernels: by tower, (KH, KW, 3, F); {"a": …, "b": …}, drawn one above the other in this order,
-        or {"": …} for a net of one tower. See filter_grid for the
-        scaling; what counts as faint is judged across the towers, so that they can be compared.
+        or {"": …} for a net of one tower. See filter_grid for the scaling; what counts as faint
+        is judged across the towers, so that they can be compared.
     path: the PNG to write, about 1000 pixels wide; each weight becomes a square of whole pixels.
 
     Above each tower stands its colour specificity, see colour.py.
@@ -97,20 +91,18 @@ def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
     """
     figure = page.figure(1200, 500, layout="constrained")
     figure.suptitle(title, parse_math=False)
-    history, sorted_ones = figure.subplots(1, 2)
+    history, ranking = figure.subplots(1, 2)
     for (tower, array), colour in zip(kernels.items(), (TRAIN, VALIDATION), strict=False):
         label, key = f"tower {tower}" if tower else "kernels", f"colour_{tower or 'a'}"
         known = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
         if known:
             history.plot(*zip(*known, strict=True), color=colour, linewidth=1.6, label=label)
-        sorted_ones.plot(np.sort(colour_specificity(array)), ".-", color=colour, label=label,
-                         linewidth=0.8)
-    for axes in (history, sorted_ones):
+        ranking.plot(np.sort(colour_specificity(array)), ".-", color=colour, label=label,
+                     linewidth=0.8)
+    for axes in (history, ranking):
         axes.axhline(NOISE, color=QUIET, linestyle="--", linewidth=1.2, label="noise: 2/3")
-        axes.set(ylim=(0, 1), ylabel="colour specificity")
-        axes.grid(color="#E5E5E5", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
+        page.plain(axes, ylim=(0, 1), ylabel="colour specificity")
         axes.legend(frameon=False)
     history.set(xlabel="epoch", title="of each tower, over training")
-    sorted_ones.set(xlabel="kernels, sorted", title="of each kernel, at the end")
+    ranking.set(xlabel="kernels, sorted", title="of each kernel, at the end")
     page.save(figure, path)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tinyalex.drawing.sheets import OTHER, TRUE, Guess
-from tinyalex.drawing.story import Half, Section, Tile
+from tinyalex.drawing.sections import Half, Section, Tile
+from tinyalex.drawing.sheets import OTHER, TRUE
+from tinyalex.inside.guesses import Guess
 from tinyalex.support.files import replacing
 
 STYLE = """

@@ -1,5 +1,4 @@
-"""Curves: a run's loss and error, several runs beside each other, the step of a numeric gradient.
-"""
+"""Curves: a run's loss and error, runs beside each other, a numeric gradient against its step."""
 
 from __future__ import annotations
 
@@ -89,17 +88,15 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
         colour = RUNS[i % len(RUNS)]
         timed = [row | {"minutes": row["seconds"] / 60} for row in rows
                  if row.get("seconds") is not None]
-        for axes, x, some in ((both[0], "epoch", rows), (both[1], "minutes", timed)):
-            if train and some:
-                _line(axes, training_rows(some), train, colour, "", scale, "--", x, 1.0)
-            _line(axes, some, val, colour, run, scale, "-", x)
+        for axes, x, points in ((both[0], "epoch", rows), (both[1], "minutes", timed)):
+            if train and points:
+                _line(axes, training_rows(points), train, colour, "", scale, "--", x, 1.0)
+            _line(axes, points, val, colour, run, scale, "-", x)
     for axes, label in zip(both, ("epoch", "time (minutes)"), strict=True):
         if level is not None:
             axes.axhline(level, color=QUIET, linestyle=":", linewidth=1.2)
-        axes.set(xlabel=label, xlim=(0, None), ylim=(0, None))
+        page.plain(axes, xlabel=label, xlim=(0, None), ylim=(0, None))
         axes.tick_params(labelleft=True)
-        axes.grid(color="#E5E5E5", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
     both[0].set_ylabel(name)
     handles, labels = both[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
@@ -135,11 +132,9 @@ def _mark_best(axes: Axes, rows: list[dict]) -> None:
 def _finish(axes: Axes, rows: list[dict], name: str) -> None:
     end = max(1, np.nanmax(_column(rows, "epoch")))
     top = axes.dataLim.y1  # -inf where nothing was drawn
-    axes.set(xlabel="epoch", ylabel=name, xlim=(0, 1.02 * end))
-    axes.set_ylim(0, 1.06 * top if top > 0 else 1)
-    axes.xaxis.get_major_locator().set_params(integer=end >= 5)
-    axes.grid(color="#E5E5E5", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
+    page.plain(axes, xlabel="epoch", ylabel=name, xlim=(0, 1.02 * end),
+               ylim=(0, 1.06 * top if top > 0 else 1))
+    axes.locator_params(axis="x", integer=end >= 5)
     _mark_drops(axes, rows, room=0.13 * end)
     if not axes.get_legend_handles_labels()[0]:
         axes.text(0.5, 0.5, "no finite number", color=QUIET, ha="center", transform=axes.transAxes)
@@ -177,9 +172,7 @@ def steps(errors: dict[str, tuple[np.ndarray, np.ndarray]], path: str | Path,
         axes.loglog(h, error, "o-", color=colour, markersize=3.5, linewidth=1.6,
                     label=f"{name}: best {error[best]:.0e} at h = {h[best]:.0e}")
         axes.plot(h[best], error[best], "o", color="black", fillstyle="none", markersize=10)
-    axes.set(xlabel="step h", ylabel="relative error of the numeric gradient")
+    page.plain(axes, xlabel="step h", ylabel="relative error of the numeric gradient")
     axes.set_title(title, parse_math=False)
-    axes.grid(color="#E5E5E5", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     page.save(figure, path)

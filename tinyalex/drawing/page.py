@@ -7,6 +7,7 @@ imported when the first picture is drawn: a command that draws none does not wai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from PIL import Image
 from tinyalex.support.files import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -38,6 +40,19 @@ def magnified(image: np.ndarray, width: int) -> np.ndarray:
     """As many whole times larger as fits `width`: every pixel becomes a square."""
     times = max(1, width // image.shape[1])
     return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def tiled(pictures: Sequence[np.ndarray] | np.ndarray, columns: int,
+          white: float = 255) -> np.ndarray:
+    """Pictures (H, W, 3) of one size as one, row by row, with white lines of one pixel between and
+    around them; places left over are white."""
+    H, W, C = pictures[0].shape
+    down = -(-len(pictures) // columns)
+    sheet = np.full((down * (H + 1) + 1, columns * (W + 1) + 1, C), white, pictures[0].dtype)
+    for i, picture in enumerate(pictures):
+        top, left = 1 + i // columns * (H + 1), 1 + i % columns * (W + 1)
+        sheet[top : top + H, left : left + W] = picture
+    return sheet
 
 
 def heat(values: np.ndarray, peak: float | None = None, signed: bool = False) -> np.ndarray:
@@ -63,9 +78,19 @@ def shorten(text: Text, width: float) -> None:
 
 def figure(width: int, height: int, **kwargs) -> Figure:
     """An empty page of so many pixels. kwargs: of matplotlib's Figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **kwargs)
+    page = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, **kwargs)
+    FigureCanvasAgg(page)  # which measures texts without a new canvas for each
+    return page
+
+
+def plain(axes: Axes, **labels) -> None:
+    """Set the axes' labels and limits, with a pale grid instead of a box around them."""
+    axes.set(**labels)
+    axes.grid(color="#E5E5E5", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def paste(figure: Figure, image: np.ndarray, x: int, y: int) -> None:
@@ -79,6 +104,12 @@ def write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
 
     return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
                        transform=IdentityTransform(), **kwargs)
+
+
+def caption(figure: Figure, text: str, x: float, y: float, width: float, **kwargs) -> None:
+    """Write lines below each other, centred at x, each cut short to so many pixels."""
+    for n, line in enumerate(text.split("\n")):
+        shorten(write(figure, line, x, y + CAPTION * n, ha="center", **kwargs), width)
 
 
 def save(figure: Figure, path: str | Path) -> None:

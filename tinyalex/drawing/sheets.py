@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyalex.drawing import page
 from tinyalex.drawing.page import CAPTION, LINE, MARGIN, QUIET
+from tinyalex.inside.guesses import Guess
 from tinyalex.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,21 +35,8 @@ def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, colum
     if not len(images) or not len(images) == len(captions) == len(colours):
         raise UserError(f"{len(images)} pictures, {len(captions)} captions, {len(colours)} colours",
                         "pass at least one picture, and one caption and one colour for each.")
-    cell = 1200 // columns
-    pictures = [page.fitted(image, cell - MARGIN // 2) for image in images]
-    lines = [caption.split("\n") for caption in captions]
-    high, wide = pictures[0].shape[:2]
-    step = high + CAPTION * max(map(len, lines)) + MARGIN
-    across, down = min(columns, len(images)), -(-len(images) // columns)
-    figure = page.figure(cell * across, step * down + MARGIN // 2)
-    for i, (picture, texts, colour) in enumerate(zip(pictures, lines, colours, strict=True)):
-        x, y = cell * (i % columns), step * (i // columns) + MARGIN // 2
-        page.paste(figure, picture, x + (cell - wide) // 2, y)
-        for n, text in enumerate(texts):
-            written = page.write(figure, text, x + cell / 2, y + high + 4 + CAPTION * n,
-                             ha="center", fontsize=8, color=colour)
-            page.shorten(written, cell - 6)
-    page.save(figure, path)
+    cells = [Cell(*parts) for parts in zip(images, captions, colours, strict=True)]
+    _sheet(_rows(cells, columns), 1200 // columns, path, margin=MARGIN // 2)
 
 
 class Near(NamedTuple):
@@ -71,35 +59,10 @@ def neighbours(rows: Sequence[Sequence[Near]], path: str | Path, title: str = ""
     """
     if not rows or not all(rows):
         raise UserError("there are no pictures to draw", "ask for at least one.")
-    columns = max(map(len, rows))
-    cell = (1200 - 3 * MARGIN) // columns
-    high, wide = page.fitted(rows[0][0].image, cell - 10).shape[:2]
-    lines = max(near.caption.count("\n") + 1 for row in rows for near in row)
-    step = high + CAPTION * lines + MARGIN
-    top = MARGIN + LINE * bool(title)
-    figure = page.figure(cell * columns + 3 * MARGIN, top + step * len(rows))
-    if title:
-        page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
-    for r, row in enumerate(rows):
-        for column, near in enumerate(row):
-            # The first column, what was asked for, stands apart.
-            x = cell * column + MARGIN * (column > 0) + MARGIN
-            y = top + step * r
-            page.paste(figure, page.fitted(near.image, cell - 10), x, y)
-            for n, text in enumerate(near.caption.split("\n")):
-                written = page.write(figure, text, x + wide / 2, y + high + 3 + CAPTION * n,
-                                     ha="center", fontsize=7.5,
-                                     color="#C00000" if near.same is False else "black")
-                page.shorten(written, cell - 6)
-    page.save(figure, path)
-
-
-class Guess(NamedTuple):
-    """A class that a network proposes: its name, its probability, whether it is the true one."""
-
-    name: str
-    probability: float
-    true: bool = False
+    cells = [[Cell(near.image, near.caption, "#C00000" if near.same is False else "black")
+              for near in row] for row in rows]
+    width = (1200 - MARGIN) // max(map(len, rows))
+    _sheet(cells, width, path, title, margin=10, fontsize=7.5, apart=MARGIN)
 
 
 def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
@@ -117,22 +80,44 @@ def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
     if not len(images) or not len(images) == len(captions) == len(guesses):
         raise UserError(f"{len(images)} pictures, {len(captions)} captions, guesses for "
                         f"{len(guesses)}", "pass at least one picture, and both for each.")
-    cell = 300
-    pictures = [page.fitted(image, cell - 2 * MARGIN) for image in images]
-    high, wide = pictures[0].shape[:2]
-    step = high + LINE + (BAR + 2) * max(map(len, guesses)) + MARGIN
-    across, down = min(columns, len(images)), -(-len(images) // columns)
-    top = MARGIN + LINE * bool(title)
-    figure = page.figure(cell * across, top + step * down)
+    cells = [Cell(image, caption, "black", bars)
+             for image, caption, bars in zip(images, captions, guesses, strict=True)]
+    _sheet(_rows(cells, columns), 300, path, title, margin=2 * MARGIN, fontsize=9)
+
+
+class Cell(NamedTuple):
+    """A picture on a sheet, what is written below it and in which colour, and bars below that."""
+
+    image: np.ndarray
+    caption: str
+    colour: str
+    bars: Sequence[Guess] = ()
+
+
+def _rows(cells: list[Cell], columns: int) -> list[list[Cell]]:
+    return [cells[i : i + columns] for i in range(0, len(cells), columns)]
+
+
+def _sheet(rows: list[list[Cell]], width: int, path: str | Path, title: str = "", *, margin: int,
+           fontsize: float = 8, apart: int = 0) -> None:
+    """Write a sheet of cells so many pixels wide, `margin` of which their pictures leave free. The
+    first column stands `apart` from the others."""
+    cells = [cell for row in rows for cell in row]
+    high, wide = page.fitted(cells[0].image, width - margin).shape[:2]
+    bars = max(len(cell.bars) for cell in cells)
+    text = CAPTION * max(cell.caption.count("\n") + 1 for cell in cells) + 6 * bool(bars)
+    step, top = high + text + (BAR + 2) * bars + MARGIN, MARGIN + LINE * bool(title)
+    figure = page.figure(width * max(map(len, rows)) + apart, top + step * len(rows))
     if title:
         page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
-    for i, (picture, caption, some) in enumerate(zip(pictures, captions, guesses, strict=True)):
-        x, y = cell * (i % columns) + (cell - wide) // 2, top + step * (i // columns)
-        page.paste(figure, picture, x, y)
-        written = page.write(figure, caption, x + wide / 2, y + high + 4, ha="center", fontsize=9)
-        page.shorten(written, cell - 6)
-        for n, guess in enumerate(some):
-            bar(figure, guess, x, y + high + LINE + (BAR + 2) * n, wide)
+    for r, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            x, y = width * column + (width - wide) // 2 + apart * (column > 0), top + step * r
+            page.paste(figure, page.fitted(cell.image, width - margin), x, y)
+            page.caption(figure, cell.caption, x + wide / 2, y + high + 4, width - 6,
+                         fontsize=fontsize, color=cell.colour)
+            for n, guess in enumerate(cell.bars):
+                bar(figure, guess, x, y + high + text + (BAR + 2) * n, wide)
     page.save(figure, path)
 
 

@@ -20,6 +20,7 @@ from tinyalex.gradcheck.steps import error_by_step
 from tinyalex.run import presets
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -151,7 +152,7 @@ def _many_seeds(args: Namespace) -> int:
     """How often does the check of right code fail? For each kind, the largest error seen."""
     cases = [case for case in CASES if _wanted(case.kind, args)]
     failed, worst = [], dict.fromkeys((case.kind for case in cases), 0.0)
-    for seed in tqdm(range(args.seeds), "checking", unit="seed", disable=None, leave=False):
+    for seed in progress(range(args.seeds), "checking", unit="seed"):
         for case in cases:
             report = case.check(SHIPPED[case.kind], seed, args.h)
             worst[case.kind] = max(worst[case.kind], report.error)
@@ -166,7 +167,7 @@ def _many_seeds(args: Namespace) -> int:
 def _exercises(paths: list[Path]) -> int:
     """Grade notebooks; 1 where an exercise is not right."""
     total = right = 0
-    for path in tqdm(notebooks.find(paths), "grading", unit="notebook", disable=None, leave=False):
+    for path in progress(notebooks.find(paths), "grading", unit="notebook"):
         reports = notebooks.grade(path)
         passed = sum(report.ok for report in reports)
         total, right = total + len(reports), right + passed

@@ -17,19 +17,19 @@ def table(network: Network, batch_size: int) -> str:
     "kept" is what lies in memory between forward and backward. What two layers keep, the one as its
     output, the other as its input, stands at both and counts once in the total.
     """
-    crossing = {e.name: traffic(network, batch_size)[e.name] for e in network.exchanges}
+    crossing = traffic(network, batch_size)
     rows = [("layer", "device", "output", "parameters", "multiply-adds", "kept", "crosses")]
     for stage in network.stages:
         for t, tower in enumerate(stage):
             for layer in tower:
                 shape, out = network.shapes[layer]
                 kept = sum(size for _, size in _kept([layer], network)) * batch_size
+                name = layer.name.removesuffix(network.letter(t))
+                crosses = crossing.get(name) if t == 0 and network.towers > 1 else None
                 rows.append((
                     layer.name, network.devices[t].name, "×".join(map(str, out)),
                     _count(parameters(layer)), _count(layer.multiply_adds(shape)),
-                    megabytes(kept) if kept else "",
-                    megabytes(crossing[layer.name[:-1]]) if t == 0 and network.towers > 1
-                    and layer.name[:-1] in crossing else ""))
+                    megabytes(kept) if kept else "", "" if crosses is None else megabytes(crosses)))
     total = totals(network)
     rows.append(("total", "", "", _count(total["parameters"]), _count(total["multiply_adds"]),
                  megabytes(kept_bytes(network, batch_size)), megabytes(sum(crossing.values()))))
@@ -69,16 +69,14 @@ def traffic(network: Network, batch_size: int) -> dict[str, int]:
 
 def kept_bytes(network: Network, batch_size: int) -> int:
     """Activations that a training step has in memory between forward and backward."""
-    per_picture = 0
-    for stage in network.stages:
-        for tower in stage:
-            per_picture += sum(dict(_kept(tower, network)).values())
-    return per_picture * batch_size
+    return batch_size * sum(sum(dict(_kept(tower, network)).values())
+                            for stage in network.stages for tower in stage)
 
 
 def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
     """(which array, its bytes) for all that the layers of a tower keep, for one picture."""
-    itemsize, array = network.parameters[0].value.itemsize, "input"
+    itemsize = network.parameters[0].value.itemsize
+    array: object = "input"
     for layer in tower:
         shape, out = network.shapes[layer]
         if "x" in layer.keeps:

@@ -7,28 +7,25 @@ A file of features is an .npz that np.load reads: "features" (N, D) float32, "na
 (N,), the pictures and their classes, "network" and "pictures", from what they were made.
 """
 
-import contextlib
-import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tinyalex.data.gallery import Gallery
-from tinyalex.layers.base import Layer, Weighted
+from tinyalex.inside.activities import last_hidden
 from tinyalex.network import Network
-from tinyalex.run.opened import OpenedNetwork
 from tinyalex.support import arrays
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import cache_folder, replacing
+from tinyalex.support.files import replacing
 
 CHUNK = 1024  # pictures whose distances are computed at a time
 
 
 @dataclass(frozen=True)
 class Features:
-    """values: (N, D) float32. names, true: N texts. network, pictures: digests, see `fingerprint`
-    and `Gallery`."""
+    """values: (N, D) float32. names, true: N texts. network, pictures: digests, which are others as
+    soon as a weight, or a picture, is another."""
 
     values: np.ndarray
     names: list[str]
@@ -36,7 +33,7 @@ class Features:
     network: str
     pictures: str
 
-    def save(self, path: Path):
+    def save(self, path: Path) -> None:
         """Write the file, in one move."""
         with replacing(path, suffix=".npz") as part:
             np.savez(part, features=self.values, names=np.array(self.names, np.str_),
@@ -45,7 +42,10 @@ class Features:
 
 
 def load(path: Path) -> Features:
-    """Read a file of features. UserError where it is something else, or damaged."""
+    """Read a file of features. UserError where it is missing, something else, or damaged."""
+    hint = "name one that similar --save wrote, or a folder."
+    if not path.is_file():
+        raise UserError(f"{path}: no such file", hint)
     try:
         file = {name: stored.read() for name, stored in arrays.npz(path).items()}
         values, names, true = file["features"], file["names"].tolist(), file["true"].tolist()
@@ -54,58 +54,23 @@ def load(path: Path) -> Features:
         return Features(values, names, true, str(file["network"]), str(file["pictures"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a file of features, or a damaged one ({error})",
-                        "name one that similar --save wrote, or a folder.") from None
+                        hint) from None
 
 
-def last_hidden(network: Network) -> list[Layer]:
-    """Of each tower the layer whose output the last layer with weights reads."""
-    found = []
-    for t in range(network.towers):
-        layers = [layer for stage in network.stages for layer in stage[t]]
-        last = max(i for i, layer in enumerate(layers) if isinstance(layer, Weighted))
-        found.append(layers[last - 1])
-    return found
+def extract(network: Network, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """(N, D) float32: the activities of the last hidden layer, of all towers, for each picture of
+    these batches, (n, H, W, C) each."""
+    layers, rows = last_hidden(network), []
+    seen: dict = {}
 
+    def keep(layer, y):
+        if layer in layers:
+            seen[layer] = layer.device.get(y).reshape(len(y), -1).copy()
 
-def extract(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) -> np.ndarray:
-    """(N, D) float32: the activities of the last hidden layer, of all towers, for each picture's
-    centre patch."""
-    wanted, rows = last_hidden(net.network), []
-    for x in net.batches(shown, "features", batch_size):
-        given = {}
-
-        def keep(layer, y, given=given):
-            if layer in wanted:
-                given[layer] = layer.device.get(y).reshape(len(y), -1).copy()
-
-        net.network.forward(x, watch=keep)
-        rows.append(np.concatenate([given[layer] for layer in wanted], axis=1))
+    for x in batches:
+        network.forward(x, watch=keep)
+        rows.append(np.concatenate([seen[layer] for layer in layers], axis=1))
     return np.concatenate(rows)
-
-
-def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) -> Features:
-    """The features of these pictures; kept in the cache folder, so that they are extracted once.
-
-    Another network, other weights, a picture that came, went or was written anew: all make another
-    file.
-    """
-    network, pictures = fingerprint(net), shown.digest()
-    path = cache_folder() / "features" / f"{network}-{pictures}.npz"
-    with contextlib.suppress(UserError):  # a damaged one is made anew
-        return load(path)
-    found = Features(extract(net, shown, batch_size), shown.names,
-                     [one.true for one in shown.pictures], network, pictures)
-    path.parent.mkdir(exist_ok=True)
-    found.save(path)
-    return found
-
-
-def fingerprint(net: OpenedNetwork) -> str:
-    """Another text as soon as a weight, the mean picture or the network is another."""
-    sha = hashlib.sha256(f"{net.recipe}".encode() + net.mean.tobytes())
-    for name, value in sorted(net.network.state().items()):
-        sha.update(name.encode() + np.ascontiguousarray(value).tobytes())
-    return sha.hexdigest()[:16]
 
 
 def nearest(queries: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,8 +82,8 @@ def nearest(queries: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndar
     distances = np.empty((len(queries), len(among)))
     for row, query in zip(distances, queries.astype(np.float64), strict=True):
         for start in range(0, len(among), CHUNK):
-            some = slice(start, start + CHUNK)
-            row[some] = np.sqrt(((among[some] - query) ** 2).sum(axis=1))
+            chunk = slice(start, start + CHUNK)
+            row[chunk] = np.sqrt(((among[chunk] - query) ** 2).sum(axis=1))
     order = np.argsort(distances, axis=1, kind="stable")[:, :count]
     return order, np.take_along_axis(distances, order, axis=1)
 

@@ -52,6 +52,11 @@ class Layer:
     def reads(self, shape: tuple[int, ...]):
         """Fit the layer to pictures of this shape, before it has weights. Most layers fit any."""
 
+    def window(self) -> tuple[int, int, int] | None:
+        """What an output reads of its input's rows, and columns: the kernel's size, its stride, the
+        padding before them. None where every output may read all of the input."""
+        return 1, 1, 0
+
     def multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiplications with a weight that one picture of this shape costs forward."""
         return 0

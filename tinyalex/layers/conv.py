@@ -50,6 +50,9 @@ class Conv2D(Weighted):
             raise too_small(self, shape, self.K)
         return OH, OW, self.W_shape[3]
 
+    def window(self):
+        return self.K[0], self.S, self.P[0]
+
     def multiply_adds(self, shape):
         return int(np.prod(self.output_shape(shape)) * np.prod(self.W_shape[:3]))
 

@@ -17,6 +17,9 @@ class Flatten(Layer):
     def output_shape(self, shape):
         return (int(np.prod(shape)),)
 
+    def window(self):
+        return None
+
     def forward(self, x, remember=False):
         self._keep(remember, x.shape)
         return x.reshape(len(x), -1)
@@ -56,6 +59,9 @@ class Linear(Weighted):
                 f"{tuple(shape)}",
                 "check the size of the pictures, or put a Flatten before it.")
         return self.W_shape[1:]
+
+    def window(self):
+        return None
 
     def multiply_adds(self, shape):
         return self.W_shape[0] * self.W_shape[1]

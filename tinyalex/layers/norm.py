@@ -116,6 +116,9 @@ class SpatialResponseNorm(ResponseNorm):
         expect_maps(self, shape)
         return shape
 
+    def window(self):
+        return self.n, 1, self.n // 2
+
     def _normalise(self, x, y, s):
         self.device.kernels.spatial_norm(x, self.n, self.k, self.alpha / self.n**2, self.beta, y, s)
 

@@ -26,6 +26,9 @@ class Pool2D(Layer):
             raise too_small(self, shape, self.K)
         return OH, OW, shape[2]
 
+    def window(self):
+        return self.K[0], self.S, 0
+
 
 class MaxPool2D(Pool2D):
     """Max pooling: y = the largest pixel of each window.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.gallery import Gallery
@@ -16,6 +15,7 @@ from tinyalex.network import Network
 from tinyalex.run import assembly, checkpoint
 from tinyalex.run.recipe import Recipe
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,8 @@ class OpenedNetwork:
         unknown = np.zeros(len(gallery), np.int64)
         loader = self.loader(Dataset(gallery, unknown, tuple(self.classes), "the pictures"),
                              batch_size, ten_crops)
-        for x, _ in tqdm(loader.epoch(), title, len(loader), unit="batch", disable=None,
-                         leave=False):
-            yield x
+        for batch, _ in progress(loader.epoch(), title, len(loader), unit="batch"):
+            yield batch.pixels
 
 
 def find(path: Path) -> Path:

@@ -19,6 +19,7 @@ from tinyalex.run.folder import Run
 from tinyalex.run.meters import Pace, Pending, Progress
 from tinyalex.run.stopping import Stopped, stop_on_signal
 from tinyalex.support.errors import UserError
+from tinyalex.support.progress import progress
 from tinyalex.training import train_step
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
@@ -80,10 +81,10 @@ class Trainer:
         self._count(wait=True)
         return self._end_of_epoch(pace, stopping)
 
-    def _bar(self) -> tqdm:
+    def _bar(self) -> "tqdm[None]":
         at = self.progress
-        return tqdm(desc=f"epoch {at.epoch}/{self.recipe.epochs}", initial=at.batch,
-                    total=len(self.train_loader), unit="batch", disable=None, leave=False)
+        return progress(None, f"epoch {at.epoch}/{self.recipe.epochs}", len(self.train_loader),
+                        "batch", initial=at.batch)
 
     def _count(self, wait: bool = False):
         """Add up losses and mistakes, of all steps if the host waits for them. UserError where a
@@ -93,7 +94,7 @@ class Trainer:
                 raise self._diverged(f"the loss is {step.loss}", step.number)
             self.progress.add(step)
 
-    def _keep_records(self, pace: Pace, pictures: int, bar: tqdm):
+    def _keep_records(self, pace: Pace, pictures: int, bar: "tqdm[None]"):
         """After each step: the progress bar, and now and then a row of the log, a checkpoint."""
         at = self.progress
         pace.pictures += pictures
@@ -131,8 +132,8 @@ class Trainer:
 
     def _validate(self, stopping: threading.Event) -> Result:
         def batches() -> Iterator[tuple]:
-            for batch in tqdm(self.val_loader.epoch(), "validating", len(self.val_loader),
-                              unit="batch", disable=None, leave=False):
+            for batch in progress(self.val_loader.epoch(), "validating", len(self.val_loader),
+                                  "batch"):
                 if stopping.is_set():
                     raise Stopped
                 yield batch

@@ -77,9 +77,8 @@ def run(command: Callable[[], int | None]) -> int:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
                          "try a smaller --batch-size, or another --preset.")
     except OSError as error:
-        what = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{what}", _os_hint(error))
+        return _complain(f"{where}{error.strerror or error}", _os_hint(error))
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130

@@ -1,12 +1,14 @@
 """Figures and tables as text."""
 
+from collections.abc import Sequence
+
 
 def megabytes(size: float) -> str:
     """ "12.3 MB" (of 10^6 bytes)."""
     return f"{size / 1e6:,.1f} MB"
 
 
-def align(rows: list[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
+def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
     """Rows of texts below each other, the first of them the head, the last the total if there is
     one; the first `left` columns at their left edge, the others at their right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -35,7 +35,7 @@ def _over(*axes: int) -> Window:
 
 
 def _half(s: Scene) -> int:
-    return (s.layer.n if isinstance(s.layer, LocalResponseNorm) else s.layer.size) // 2
+    return s.layer.n // 2
 
 
 def _window(s: Scene, a: np.ndarray, before: int = 0, after: int = 0) -> np.ndarray:
@@ -55,13 +55,13 @@ def _mean_there(s: Scene, a: np.ndarray, before: int = 0, after: int = 0) -> np.
 
 def _hangs_over(s: Scene) -> np.ndarray:
     """size² / the pixels of the window that are there: more than 1 where it hangs over an edge."""
-    return s.layer.size**2 / _window(s, np.ones(s.x.shape))
+    return s.layer.n**2 / _window(s, np.ones(s.x.shape))
 
 
 def _alpha(s: Scene) -> float:
     """What each square counts."""
     layer = s.layer
-    return layer.alpha if isinstance(layer, LocalResponseNorm) else layer.alpha / layer.size**2
+    return layer.alpha if isinstance(layer, LocalResponseNorm) else layer.alpha / layer.n**2
 
 
 def _scale(s: Scene) -> np.ndarray:
@@ -181,8 +181,8 @@ SPATIAL = [
     *_of_both_forward("SpatialResponseNorm", "size // 2 pixels to every side", "two pixels",
                       "one row and one column"),
     *_of_both_backward("SpatialResponseNorm", "pixel", "size // 2 pixels to every side"),
-    spatial_y("alpha is not divided by size².", lambda s: _y(s, alpha=s.layer.size**2)),
-    spatial_y("alpha is divided by size, not by size².", lambda s: _y(s, alpha=s.layer.size)),
+    spatial_y("alpha is not divided by size².", lambda s: _y(s, alpha=s.layer.n**2)),
+    spatial_y("alpha is divided by size, not by size².", lambda s: _y(s, alpha=s.layer.n)),
     spatial_y("alpha is divided by the pixels that are there; it is size² that divides, also where "
               "a window hangs over.", lambda s: _y(s, window=_mean_there)),
     spatial_y("the window runs over maps, not pixels.", lambda s: _y(s, window=_over(3))),
@@ -197,11 +197,11 @@ SPATIAL = [
                lambda s: _direct(s) + _cross(s, window=_over(1))),
     spatial_dx("alpha not divided by the window", "each square counts alpha / size².",
                "forward divides alpha by size², backward does not",
-               lambda s: _direct(s) + _cross(s) * s.layer.size**2,
-               lambda s: _direct(s) + _cross(s) * s.layer.size),
+               lambda s: _direct(s) + _cross(s) * s.layer.n**2,
+               lambda s: _direct(s) + _cross(s) * s.layer.n),
     spatial_dx("alpha divided twice", "once by size² is enough.",
                "backward divides alpha by size² twice",
-               lambda s: _direct(s) + _cross(s) / s.layer.size**2),
+               lambda s: _direct(s) + _cross(s) / s.layer.n**2),
     spatial_dx("alpha divided by the clipped window", "size², also where a window hangs over.",
                "backward takes a mean over the pixels that are there, fewer than size² at an edge",
                lambda s: _direct(s) + _cross(s, window=_mean_there),

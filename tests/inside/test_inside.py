@@ -9,8 +9,9 @@ pixels are changed one by one, and what changes is compared with what was said.
 import numpy as np
 import pytest
 
-from tinyalex.inside import looking
-from tinyalex.inside.looking import Field, Unit
+from tinyalex.inside.activities import activities, crossings
+from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
+from tinyalex.inside.saliency import occlusion, pixel_gradient
 from tinyalex.layers import (
     Conv2D,
     Dropout,
@@ -61,20 +62,20 @@ def layer(net, name):
 # What each layer gives
 
 def test_what_a_layer_gave_is_kept_although_a_relu_writes_over_it(net, x):
-    given = looking.activities(net, x)
-    assert [one.name for one in given] == [one.name for one in net.shapes]
+    seen = activities(net, x)
+    assert [*seen] == [*net.shapes]
     for name in ("conv1b", "conv2a"):
-        before, after = given[layer(net, name)], given[layer(net, name.replace("conv", "relu"))]
+        before, after = seen[layer(net, name)], seen[layer(net, name.replace("conv", "relu"))]
         assert before.min() < 0
         np.testing.assert_array_equal(np.maximum(before, 0), after)
-    np.testing.assert_allclose(given[layer(net, "conv1a")],
+    np.testing.assert_allclose(seen[layer(net, "conv1a")],
                                layer(net, "conv1a").forward(x)[0])
 
 
 def test_watching_changes_nothing(net, x):
     scores = net.forward(x)
-    given = looking.activities(net, x)
-    last = np.concatenate([given[layer(net, name)] for name in ("fc5a", "fc5b")])
+    seen = activities(net, x)
+    last = np.concatenate([seen[layer(net, name)] for name in ("fc5a", "fc5b")])
     np.testing.assert_array_equal(last, scores[0])
 
 
@@ -85,9 +86,9 @@ def positive(net):
     brighter pixel is the largest of its pooling window."""
     for parameter in net.parameters:
         parameter.value[...] = np.abs(parameter.value) + 0.01
-    for one in net.shapes:
-        if isinstance(one, LocalResponseNorm):
-            one.alpha = 1e-9
+    for norm in net.shapes:
+        if isinstance(norm, LocalResponseNorm):
+            norm.alpha = 1e-9
     return net
 
 
@@ -95,46 +96,46 @@ def positive(net):
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_unit_sees_exactly_the_pixels_that_can_change_it(name, place):
     net = positive(network())
-    one = layer(net, name)
-    H, W, F = net.shapes[one][1]
+    probed = layer(net, name)
+    H, W, _ = net.shapes[probed][1]
     row, column = {"first": (0, 0), "middle": (H // 2, W // 2 - 1), "last": (H - 1, W - 1)}[place]
     still = np.ones((1, 30, 30, 3))
-    before = looking.activities(net, still)[one][row, column, 1]
+    before = activities(net, still)[probed][row, column, 1]
     rows, columns = set(), set()
     for k in range(30):
         for seen, spot in ((rows, np.s_[0, k]), (columns, np.s_[0, :, k])):
             bright = still.copy()
             bright[spot] += 10
-            if abs(looking.activities(net, bright)[one][row, column, 1] / before - 1) > 1e-12:
+            if abs(activities(net, bright)[probed][row, column, 1] / before - 1) > 1e-12:
                 seen.add(k)
-    field = looking.receptive_field(net, Unit(one, 1, row, column))
+    field = receptive_field(net, Unit(probed, 1, row, column))
     assert rows == set(range(30)) & set(range(field.top, field.bottom))
     assert columns == set(range(30)) & set(range(field.left, field.right))
 
 
 def test_fields_hang_over_the_edge_where_zeros_are_added(net):
-    assert looking.receptive_field(net, Unit(layer(net, "conv1a"), 0, 0, 0)) == Field(0, 0, 4, 4)
+    assert receptive_field(net, Unit(layer(net, "conv1a"), 0, 0, 0)) == Field(0, 0, 4, 4)
     last = net.shapes[layer(net, "conv1a")][1][0] - 1
-    field = looking.receptive_field(net, Unit(layer(net, "conv1b"), 0, last, last))
+    field = receptive_field(net, Unit(layer(net, "conv1b"), 0, last, last))
     assert field == Field(2 * last, 2 * last, 2 * last + 4, 2 * last + 4) and field.bottom > 30
-    assert looking.receptive_field(net, Unit(layer(net, "conv2a"), 0, 0, 0)).top < 0
+    assert receptive_field(net, Unit(layer(net, "conv2a"), 0, 0, 0)).top < 0
 
 
 def test_behind_a_flatten_a_unit_sees_the_whole_picture(net):
-    assert looking.receptive_field(net, Unit(layer(net, "fc4b"), 0, 0, 0)) == Field(0, 0, 30, 30)
+    assert receptive_field(net, Unit(layer(net, "fc4b"), 0, 0, 0)) == Field(0, 0, 30, 30)
 
 
 def test_the_strongest_unit_is_where_the_largest_number_is(net):
     y = np.zeros((4, 5, 3))
     y[2, 4, 1], y[3, 0, 2] = 7, 5
-    assert looking.strongest(None, y)[1:] == (1, 2, 4)
-    assert looking.strongest(None, y, map=2)[1:] == (2, 3, 0)
+    assert strongest(None, y)[1:] == (1, 2, 4)
+    assert strongest(None, y, map=2)[1:] == (2, 3, 0)
 
 
 # Gradient
 
-def test_the_gradient_of_the_pixels_is_that_of_the_score_in_a_test(net, x):
-    gradient, h = looking.pixel_gradient(net, x, label=2), 1e-6
+def test_the_gradient_of_the_pixels_is_that_of_the_score_at_test_time(net, x):
+    gradient, h = pixel_gradient(net, x, label=2), 1e-6
     assert gradient.shape == (30, 30, 3)
     for place in np.random.default_rng(2).integers(0, (30, 30, 3), (40, 3)).tolist():
         above, below = x.copy(), x.copy()
@@ -145,11 +146,11 @@ def test_the_gradient_of_the_pixels_is_that_of_the_score_in_a_test(net, x):
 
 
 def test_after_the_gradient_the_network_is_as_before(net, x):
-    looking.pixel_gradient(net, x, label=0)
+    pixel_gradient(net, x, label=0)
     assert not any(tower[0].input_gradient for tower in net.stages[0])
     dropout = layer(net, "dropout4a")
     assert dropout.step == 0
-    mask = dropout.mask((1, 1000))
+    mask = dropout.mask((1, 1000), 0)
     assert mask.dtype == bool and 400 < mask.sum() < 600, "it drops again"
 
 
@@ -167,7 +168,7 @@ def hand_made():
 
 def test_covering_matters_where_the_class_is_and_nowhere_else():
     net, x = hand_made(), np.full((1, 16, 16, 3), 2.0)
-    p = looking.occlusion(net, x, label=0, patch=2, stride=1)
+    p = occlusion(net, x, label=0, side=2, stride=1)
     whole = 1 / (1 + np.exp(-2))
     near = np.zeros((16, 16), bool)
     near[1:7, 7:13] = True  # a square of 2×2 on a pixel reaches one pixel further
@@ -175,20 +176,17 @@ def test_covering_matters_where_the_class_is_and_nowhere_else():
     assert (p[near] < whole).all()
     missing = 1 / (1 + np.exp(-2 * (1 - 4 / 16)))  # 4 of the 16 pixels covered
     np.testing.assert_allclose(p[3:5, 9:11], missing)
-    np.testing.assert_allclose(p, 1 - looking.occlusion(net, x, label=1, patch=2, stride=1))
+    np.testing.assert_allclose(p, 1 - occlusion(net, x, label=1, side=2, stride=1))
 
 
-@pytest.mark.parametrize(("patch", "stride"), [(2, 1), (5, 1), (5, 3), (6, 3), (16, 8)])
-def test_every_pixel_is_covered_and_the_pictures_are_counted(patch, stride):
-    net, seen = hand_made(), []
-    p = looking.occlusion(net, np.ones((1, 16, 16, 3)), 0, patch, stride, 10, seen.append)
-    assert np.isfinite(p).all()
-    assert sum(seen) == looking.occlusion_count(16, patch, stride)
+@pytest.mark.parametrize(("side", "stride"), [(2, 1), (5, 1), (5, 3), (6, 3), (16, 8)])
+def test_every_pixel_is_covered(side, stride):
+    assert np.isfinite(occlusion(hand_made(), np.ones((1, 16, 16, 3)), 0, side, stride, 10)).all()
 
 
 def test_steps_that_leave_pixels_out_are_refused():
     with pytest.raises(ValueError, match="leave pixels out"):
-        looking.occlusion(hand_made(), np.ones((1, 16, 16, 3)), 0, patch=4, stride=3)
+        occlusion(hand_made(), np.ones((1, 16, 16, 3)), 0, side=4, stride=3)
 
 
 # What crosses
@@ -198,18 +196,17 @@ def test_shares_say_from_which_tower_the_sums_come(net, x):
         layer(net, reader).params["W"][:, :, 3 * (1 - own) : 3 * (2 - own)] = 0
     fc4a = layer(net, "fc4a").params["W"]
     fc4a[:125] = 0
-    given = looking.activities(net, x)
-    found = {one.reader.name: one for one in looking.crossings(net, given)}
-    assert [*found] == ["conv3a", "conv3b", "fc4a", "fc4b", "fc5a", "fc5b"]
-    assert found["conv3a"].shares == [1, 0] and found["conv3b"].shares == [0, 1]
-    assert found["fc4a"].shares == [0, 1]
+    seen = activities(net, x)
+    found = crossings(net, seen)
+    assert [crossing.layer for crossing in found] == ["conv3", "fc4", "fc5"]
+    assert [crossing.numbers for crossing in found] == [7 * 7 * 3, 125, 6]
+    assert found[0].shares == [[1, 0], [0, 1]] and found[1].shares[0] == [0, 1]
     W = layer(net, "fc4b").params["W"]
-    parts = [np.abs(given[layer(net, f"flatten{t}")] @ some).mean()
-             for t, some in (("a", W[:125]), ("b", W[125:]))]
-    assert found["fc4b"].shares == pytest.approx(parts / np.sum(parts))
-    assert [found[name].numbers for name in ("conv3a", "fc4a", "fc5b")] == [7 * 7 * 3, 125, 6]
+    parts = [np.abs(seen[layer(net, f"flatten{t}")] @ rows).mean()
+             for t, rows in (("a", W[:125]), ("b", W[125:]))]
+    assert found[1].shares[1] == pytest.approx(parts / np.sum(parts))
 
 
 def test_with_one_tower_nothing_crosses():
     net = hand_made()
-    assert looking.crossings(net, looking.activities(net, np.ones((1, 16, 16, 3)))) == []
+    assert crossings(net, activities(net, np.ones((1, 16, 16, 3)))) == []

@@ -1,0 +1,87 @@
+"""What commands say of input that they cannot use: which flag or file it is, in one line, and what
+to do in another. A traceback tells a user nothing, and half of a picture looks like a whole one.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from tinyalex.run import checkpoint
+
+
+@pytest.fixture
+def mess(in_blobs, tmp_path):
+    """A folder of things that are not what their names say, and broken/log.csv in a run."""
+    for folder in ("empty", "folder", "broken"):
+        (tmp_path / folder).mkdir()
+    for name in ("text.jpg", "folder/text.jpg", "text.npz"):
+        (tmp_path / name).write_text("hello")
+    about = np.array('{"preset": "tiny", "settings": {}}')
+    np.savez(tmp_path / "pickles.npz", tinyalex=np.array(1), about=np.array([{}], dtype=object),
+             features=np.array([{}], dtype=object))
+    np.savez(tmp_path / "classless.npz", tinyalex=np.array(1), about=about)
+    np.savez(tmp_path / "foreign.npz", a=1)
+    np.savez(tmp_path / "odd.npz", features=np.zeros((3, 4)), names=np.array(["a"]),
+             true=np.array(["a"]), network="", pictures="")
+    (tmp_path / "cut.npz").write_bytes((in_blobs / "run/checkpoint.npz").read_bytes()[:90_000])
+    for name, change in (("old", lambda settings: settings.pop("towers")),
+                         ("half", lambda settings: settings.update(architecture="half"))):
+        saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+        change(saved.about["settings"])
+        saved.save(tmp_path / f"{name}.npz")
+    (tmp_path / "broken/config.json").write_text((in_blobs / "run/config.json").read_text())
+    (tmp_path / "broken/log.csv").write_text("epoch,step\n1,x\n")
+    return tmp_path
+
+
+DAMAGED, NO_FEATURES = ".npz: not a checkpoint, or a damaged one", "not a file of features"
+LOOK = "look run val/rose/02.png --unit"
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    ("predict MESS/text.npz val", f"MESS/text{DAMAGED}"),
+    ("predict MESS/pickles.npz val", f"MESS/pickles{DAMAGED}"),
+    ("predict MESS/classless.npz val", f"MESS/classless{DAMAGED}"),
+    ("predict MESS/cut.npz val", f"MESS/cut{DAMAGED}"),
+    ("predict MESS/foreign.npz val", "foreign.npz: an .npz file, but no checkpoint of tinyalex"),
+    ("predict MESS/nothing.npz val", "MESS/nothing.npz: no such checkpoint"),
+    ("predict MESS/half.npz val", "half.npz"),
+    ("evaluate MESS/old.npz", "old.npz: written by another version"),
+    ("predict run MESS/text.jpg", "text.jpg: not a picture that can be read"),
+    ("predict run MESS/folder", "folder/text.jpg: not a picture"),
+    ("predict run MESS/empty", "empty: no pictures in this folder"),
+    ("predict run val --out MESS/p.jpg", "p.jpg' does not end in .png"),
+    ("predict run val --out nowhere/p.png", "'nowhere/p.png' is no place for a file"),
+    ("predict run val --names MESS/text.jpg", "text.jpg: not a list of names"),
+    ("predict run val --limit 0", "--limit"),
+    ("predict run", "PICTURE"),
+    ("similar run val --among MESS/pickles.npz", f"pickles.npz: {NO_FEATURES}"),
+    ("similar run val --among MESS/text.npz", f"text.npz: {NO_FEATURES}"),
+    ("similar run val --among MESS/odd.npz", f"odd.npz: {NO_FEATURES}"),
+    ("similar run val --among run/checkpoint.npz", f"run/checkpoint.npz: {NO_FEATURES}"),
+    ("similar run val --among MESS/nothing.npz", "MESS/nothing.npz: no such file"),
+    ("look run val", "val: 40 pictures"),
+    (f"{LOOK} conv9a:1", "--unit conv9a:1: no layer of maps is called 'conv9a'"),
+    (f"{LOOK} fc6a:1", "no layer of maps is called 'fc6a'"),
+    (f"{LOOK} conv1a", "--unit conv1a: conv1a has the maps 0 to 15, with rows 0 to 27"),
+    (f"{LOOK} conv1a:16", "maps 0 to 15"), (f"{LOOK} conv1a:-1", "maps 0 to 15"),
+    (f"{LOOK} conv1a:1:28:0", "rows 0 to 27"), (f"{LOOK} conv1a:x", "maps 0 to 15"),
+    (f"{LOOK} conv1a:1:2", "maps 0 to 15"), (f"{LOOK} conv1a:1:2:3:4", "maps 0 to 15"),
+    ("evaluate run nowhere", "nowhere"),
+    ("evaluate", "RUN_OR_CHECKPOINT"),
+    ("evaluate run --data shapes", "the network knows 3 classes"),
+    ("plot val", "val: no run in this folder"),
+    ("plot MESS/broken", "log.csv: damaged"),
+    ("plot run --what x", "--what"),
+    ("plot run --reach -1", "--reach"),
+    ("summary --preset nope", "nope"),
+    ("summary --batch-size 0", "--batch-size"),
+    ("summary --devices cuda:0", "cuda:0"),
+])
+def test_it_is_named_in_one_line_and_nothing_is_drawn(mess, in_blobs, refused, command, said):
+    name, *argv = command.replace("MESS", str(mess)).split()
+    before = set(in_blobs.glob("run/*"))
+    error = refused(importlib.import_module(f"tinyalex.{name}").main, argv)
+    assert said.replace("MESS", str(mess)) in error
+    assert set(in_blobs.glob("run/*")) == before

@@ -1,0 +1,36 @@
+"""Progress bars: seen on a terminal, and nowhere else.
+
+In a log file a bar is a line for each step; one that stays is in the way of what is printed next;
+and tqdm starts a thread that watches over its bars, which not every Python can.
+"""
+
+import io
+import sys
+import threading
+
+import pytest
+from tqdm import tqdm
+
+from tinyalex.support.progress import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stderr", "shown"), [(Terminal, True), (io.StringIO, False)])
+def test_a_bar_is_for_terminals_and_goes_when_it_is_done(monkeypatch, stderr, shown):
+    monkeypatch.setattr(sys, "stderr", stderr())
+    assert list(progress(iter("abc"), "reading", 3, "picture")) == ["a", "b", "c"]
+    text = sys.stderr.getvalue()
+    assert ("reading:   0%" in text and "picture/s" in text) == shown == bool(text)
+    assert not text or text.rpartition("\r")[0].rpartition("\r")[2].strip() == ""
+
+
+def test_a_bar_starts_no_thread(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(tqdm, "monitor", None)  # that a bar of another test may have left
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread"))
+    with progress(title="copying", total=2) as bar:
+        bar.update(2)

@@ -1,0 +1,175 @@
+"""The page of `tinyalex.look`: from what was seen inside a network to sections to be drawn."""
+
+import numpy as np
+
+from tinyalex.drawing.page import heat, magnified, tiled
+from tinyalex.drawing.sections import Half, Section, Tile
+from tinyalex.inside.activities import Crossing, blocks, named_blocks
+from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
+from tinyalex.inside.guesses import Guess
+from tinyalex.inside.inspection import Inspection
+from tinyalex.layers import Layer
+
+SHOWN = 8  # maps of a tower; twice as many where there is one tower only
+SMALL, MIDDLE, LARGE, WHOLE = 66, 182, 274, 570  # pixels of a tile
+FRAME = (255, 60, 60)
+UNITS = 64  # of a full layer, in a row
+
+
+def look_page(seen: Inspection, guesses: list[Guess], name: str) -> list[Section]:
+    """The page. guesses: the best ones. name: what to call the class `seen.label`."""
+    sections = [_pixels(seen, name), _unit(seen, guesses)]
+    crossings = {crossing.layer: crossing for crossing in seen.crossings}
+    for block, layers in blocks(seen.network).items():
+        if block in crossings:
+            sections.append(_crossed(seen, crossings.pop(block)))
+        maps = seen.activities[layers[0]].ndim == 3
+        sections.append((_maps if maps else _units)(seen, block, layers))
+    return sections + [_crossed(seen, crossing) for crossing in crossings.values()]
+
+
+def _pixels(seen: Inspection, name: str) -> Section:
+    low, high = seen.covered.min(), seen.covered.max()
+    size = f"{seen.crop.shape[1]}×{seen.crop.shape[0]}"
+    tiles = [
+        Tile(seen.crop, f"the centre of the picture, {size}"),
+        Tile(_signed(seen.x), "minus the mean picture; 0 is grey"),
+        Tile(_over(seen.crop, seen.covered), f"covered there: {low:.1%} (dark) to {high:.1%}",
+             False),
+        Tile(heat(_loudness(seen.gradient)), "how much each pixel moves the score"),
+    ]
+    return Section("What the network reads, and which pixels matter",
+                   f"Third: how probable “{name}” stays when a grey square of {seen.square}×"
+                   f"{seen.square} pixels covers a place. Fourth: the gradient of its score, the "
+                   "largest of the three colours.", [Half(rows=[tiles])], LARGE)
+
+
+def _signed(x: np.ndarray) -> np.ndarray:
+    peak = np.abs(x).max() or 1
+    return np.rint(127.5 + 127.5 * x / peak).astype(np.uint8)
+
+
+def _over(crop: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values as colours, laid over the picture in grey."""
+    spread = values.max() - values.min()
+    coloured = heat((values - values.min()) / (spread or 1), 1.0)
+    grey = crop.mean(axis=2, keepdims=True)
+    return np.rint(0.4 * grey + 0.6 * coloured).astype(np.uint8)
+
+
+def _loudness(gradient: np.ndarray) -> np.ndarray:
+    """|gradient|, of the colour where it is largest; a few extreme pixels must not leave all the
+    others dark."""
+    loud = np.abs(gradient).max(axis=2)
+    return np.minimum(loud, np.quantile(loud, 0.995))
+
+
+def _unit(seen: Inspection, guesses: list[Guess]) -> Section:
+    unit, field, y = seen.unit, seen.field, seen.activities[seen.unit.layer]
+    tiles = [
+        Tile(_framed(seen.crop, field), f"it sees {field.height}×{field.width} pixels", False),
+        Tile(patch(seen.crop, field), "these; grey is outside", False),
+        Tile(heat(y[..., unit.map], signed=bool((y < 0).any())), f"all of map {unit.map}"),
+    ]
+    name = next(name for name, layer in named_blocks(seen.network).items() if layer is unit.layer)
+    return Section(
+        "What it says, and what one unit sees",
+        f"The unit at row {unit.row}, column {unit.column} of map {unit.map} of {name} gives "
+        f"{y[unit.row, unit.column, unit.map]:.3g} and sees rows {field.top} to "
+        f"{field.bottom - 1}, columns {field.left} to {field.right - 1} of the picture.",
+        [Half("the best guesses", bars=guesses), Half("the unit", [tiles])], MIDDLE)
+
+
+def _framed(crop: np.ndarray, field: Field) -> np.ndarray:
+    """The picture, enlarged, with a frame around the part of the field that is inside."""
+    image = magnified(crop, 2 * max(crop.shape[1], MIDDLE)).copy()
+    times = len(image) // len(crop)
+    top, left, bottom, right = (times * max(0, edge) for edge in field)
+    box = image[top:bottom, left:right]
+    edge = max(1, len(image) // 60)
+    inner = box[edge:-edge, edge:-edge].copy()
+    box[...] = FRAME
+    box[edge:-edge, edge:-edge] = inner
+    return image
+
+
+def patch(crop: np.ndarray, field: Field) -> np.ndarray:
+    """The pixels of a field; what hangs over the edge of the picture is grey."""
+    H, W = crop.shape[:2]
+    cut = np.full((field.height, field.width, 3), 128, np.uint8)
+    top, left, bottom, right = (max(0, field.top), max(0, field.left), min(H, field.bottom),
+                                min(W, field.right))
+    cut[top - field.top : bottom - field.top, left - field.left : right - field.left] = \
+        crop[top:bottom, left:right]
+    return cut
+
+
+def _crossed(seen: Inspection, crossing: Crossing) -> Section:
+    letters = [seen.network.letter(t) for t in range(seen.network.towers)]
+    halves = []
+    for reader, shares in enumerate(crossing.shares):
+        bars = [Guess(f"from tower {letters[t]}", share, t != reader)
+                for t, share in enumerate(shares)]
+        halves.append(Half(f"what {crossing.layer}{letters[reader]} adds up", bars=bars))
+    return Section(f"Between the towers, before {crossing.layer}",
+                   f"Each tower hands {crossing.numbers:,} numbers to the other. Red: what comes "
+                   "from the other tower.", halves, SMALL)
+
+
+def _maps(seen: Inspection, name: str, layers: list[Layer]) -> Section:
+    H, W, F = seen.activities[layers[0]].shape
+    scale = _scale(seen, layers)
+    field = receptive_field(seen.network, Unit(layers[0], 0, H // 2, W // 2))
+    return Section(f"{name}: {F} maps of {H}×{W}{_each(layers)}",
+                   "The strongest maps, and below each what its strongest unit sees: "
+                   f"{field.height}×{field.width} pixels.",
+                   [_half_of_maps(seen, layer, t, scale) for t, layer in enumerate(layers)], SMALL)
+
+
+def _each(layers: list[Layer]) -> str:
+    return " in each tower" if len(layers) > 1 else ""
+
+
+def _scale(seen: Inspection, layers: list[Layer]) -> dict:
+    """How `heat` is to colour all that these layers give, so that towers can be compared."""
+    low = min(seen.activities[layer].min() for layer in layers)
+    high = max(seen.activities[layer].max() for layer in layers)
+    return {"peak": max(-low, high), "signed": low < 0}
+
+
+def _half_of_maps(seen: Inspection, layer: Layer, tower: int, scale: dict) -> Half:
+    y, network = seen.activities[layer], seen.network
+    strength = y.max(axis=(0, 1))
+    count = SHOWN if network.towers > 1 else 2 * SHOWN
+    best = np.argsort(-strength, kind="stable")[:count].tolist()
+    maps = [Tile(heat(y[..., f], **scale), f"{f}: {strength[f]:.2g}") for f in best]
+    fields = [receptive_field(network, strongest(layer, y, f)) for f in best]
+    patches = [Tile(patch(seen.crop, field), "", False) for field in fields]
+    return Half(_half_title(seen, tower, y, "maps"), [maps, patches],
+                all=Tile(sheet(y, scale), f"all {y.shape[-1]} maps"))
+
+
+def _half_title(seen: Inspection, tower: int, y: np.ndarray, kind: str) -> str:
+    """Which tower, and how many of its maps or units are not 0 everywhere."""
+    active = np.count_nonzero(y.reshape(-1, y.shape[-1]).any(axis=0))
+    letter = seen.network.letter(tower)
+    return f"tower {letter}: " * bool(letter) + f"{active} of {y.shape[-1]} {kind} are active"
+
+
+def sheet(y: np.ndarray, scale: dict, columns: int = SHOWN) -> np.ndarray:
+    """All maps of y (H, W, F) as colours, beside and below each other, with white lines between."""
+    maps = [heat(values, **scale) for values in np.moveaxis(y, -1, 0)]
+    return tiled(maps, min(columns, len(maps)))[1:-1, 1:-1]
+
+
+def _units(seen: Inspection, name: str, layers: list[Layer]) -> Section:
+    scale, halves = _scale(seen, layers), []
+    for t, layer in enumerate(layers):
+        y = seen.activities[layer]
+        rows = np.zeros((-(-len(y) // UNITS), min(UNITS, len(y))))
+        rows.reshape(-1)[: len(y)] = y
+        strong = int(y.argmax())
+        halves.append(Half(_half_title(seen, t, y, "units"), [[Tile(
+            heat(rows, **scale), f"strongest: unit {strong}, {y[strong]:.2g}")]]))
+    units = len(seen.activities[layers[0]])
+    return Section(f"{name}: {units} units{_each(layers)}", "", halves, WHOLE)

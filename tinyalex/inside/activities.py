@@ -1,0 +1,109 @@
+"""What each layer gives while the network sees one picture, and what crosses between its towers."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyalex.layers import Layer, ReLU, Tanh
+from tinyalex.network import Network
+
+
+class Crossing(NamedTuple):
+    """What layers that read all towers make of each: `shares[r][t]` of what the sums in tower r are
+    made of comes from tower t. layer: their name, without the towers' letters. numbers: how many
+    each tower sends to another for one picture."""
+
+    layer: str
+    numbers: int
+    shares: list[list[float]]
+
+
+def activities(network: Network, x: np.ndarray) -> dict[Layer, np.ndarray]:
+    """What every layer gives for one picture x (1, H, W, C): arrays (OH, OW, F) or (F,), on the
+    host, layer by layer as they stand in the towers, stage by stage."""
+    seen = {}
+
+    def keep(layer, y):
+        seen[layer] = layer.device.get(y)[0].copy()
+
+    network.forward(x, watch=keep)
+    return {layer: seen[layer] for layer in network.shapes}
+
+
+def tower_layers(network: Network, tower: int) -> list[Layer]:
+    """All layers of a tower, from the picture to the scores."""
+    return [layer for stage in network.stages for layer in stage[tower]]
+
+
+def last_hidden(network: Network) -> list[Layer]:
+    """Of each tower the layer whose output the last layer with weights reads."""
+    hidden = []
+    for t in range(network.towers):
+        layers = tower_layers(network, t)
+        last = max(i for i, layer in enumerate(layers) if layer.params)
+        hidden.append(layers[last - 1])
+    return hidden
+
+
+def blocks(network: Network) -> dict[str, list[Layer]]:
+    """The layers with weights but the last, by the names they have without their towers' letters:
+    of each tower the layer that gives their activities, the ReLU or tanh behind them."""
+    units = {}
+    for stage in network.stages:
+        for i, layer in enumerate(stage[0]):
+            if layer.params:
+                at = _unit_behind(stage[0], i)
+                name = layer.name.removesuffix(network.letter(0))
+                units[name] = [tower[at] for tower in stage]
+    units.popitem()
+    return units
+
+
+def named_blocks(network: Network) -> dict[str, Layer]:
+    """The same by their full names, "conv1a", "conv1b", …: of each the layer with the activities.
+    """
+    return {name + network.letter(t): layer
+            for name, layers in blocks(network).items() for t, layer in enumerate(layers)}
+
+
+def _unit_behind(tower: list[Layer], i: int) -> int:
+    for j in range(i + 1, len(tower)):
+        if tower[j].params:
+            break
+        if isinstance(tower[j], ReLU | Tanh):
+            return j
+    return i
+
+
+def crossings(network: Network, seen: dict[Layer, np.ndarray]) -> list[Crossing]:
+    """Wherever layers read the maps of all towers how much they take from each. seen: see
+    `activities`.
+
+    A unit adds up weight times activity. The sum over the maps of one tower alone is that tower's
+    part in it; shares compare the mean absolute values of these parts. With one tower nothing
+    crosses.
+    """
+    all_crossings = []
+    for exchange, before, stage in zip(network.exchanges, network.stages, network.stages[1:],
+                                       strict=False):
+        maps = [seen[tower[-1]] for tower in before]
+        readers = [tower[0] for tower in stage]
+        if network.towers > 1 and all(reader.params for reader in readers):
+            shares = [_shares(reader, maps) for reader in readers]
+            all_crossings.append(Crossing(exchange.name, maps[0].size, shares))
+    return all_crossings
+
+
+def _shares(reader: Layer, maps: list[np.ndarray]) -> list[float]:
+    """How much of what the layer adds up comes from the maps of each tower."""
+    parts = [np.abs(_sums(reader, maps, t)).mean() for t in range(len(maps))]
+    total = sum(parts) or 1
+    return [float(part / total) for part in parts]
+
+
+def _sums(reader: Layer, maps: list[np.ndarray], tower: int) -> np.ndarray:
+    """What the layer's units add up from the maps of this tower alone, without their biases."""
+    alone = [part if t == tower else np.zeros_like(part) for t, part in enumerate(maps)]
+    device = reader.device
+    x = device.put(np.concatenate(alone, axis=-1)[None])
+    return device.get(device.run(lambda: reader.forward(x) - reader.params["b"]).result())[0]

@@ -1,0 +1,69 @@
+"""Receptive fields: which pixels a unit sees."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyalex.inside.activities import tower_layers
+from tinyalex.layers import Layer
+from tinyalex.network import Network
+
+
+class Unit(NamedTuple):
+    """One number that a layer of maps gives: in which map, at which place of it."""
+
+    layer: Layer
+    map: int
+    row: int
+    column: int
+
+
+class Field(NamedTuple):
+    """Rows top to bottom - 1 and columns left to right - 1 of the picture; zeros that a convolution
+    adds around it have rows and columns below 0, or behind the last one."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+
+def receptive_field(network: Network, unit: Unit) -> Field:
+    """The pixels that can change this unit.
+
+    Rows r to q of a layer's output read the rows r·S - P to q·S - P + K - 1 of its input: so the
+    way goes back, layer by layer, to the picture. Behind a Flatten every unit sees all of it.
+    """
+    rows, columns = (unit.row, unit.row), (unit.column, unit.column)
+    for layer in reversed(_way_to(network, unit.layer)):
+        window = layer.window()
+        if window is None:
+            return Field(0, 0, *network.input_shape[:2])
+        K, S, P = window
+        rows = rows[0] * S - P, rows[1] * S - P + K - 1
+        columns = columns[0] * S - P, columns[1] * S - P + K - 1
+    return Field(rows[0], columns[0], rows[1] + 1, columns[1] + 1)
+
+
+def _way_to(network: Network, layer: Layer) -> list[Layer]:
+    """All layers of its tower, from the picture to this one."""
+    for t in range(network.towers):
+        layers = tower_layers(network, t)
+        if layer in layers:
+            return layers[: layers.index(layer) + 1]
+    raise ValueError(f"{layer} is not in this network")
+
+
+def strongest(layer: Layer, y: np.ndarray, map: int | None = None) -> Unit:
+    """The unit of maps y (H, W, F) with the largest activity: of all maps, or of one."""
+    maps = y if map is None else y[..., map : map + 1]
+    row, column, f = (int(i) for i in np.unravel_index(maps.argmax(), maps.shape))
+    return Unit(layer, f if map is None else map, row, column)

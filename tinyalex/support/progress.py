@@ -1,0 +1,20 @@
+"""Progress bars: on stderr, only where that is a terminal, and gone once they are done."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+tqdm.monitor_interval = 0  # no thread that watches over bars: not every Python can start one
+
+
+def progress(iterable: Iterable[T] | None = None, title: str = "", total: int | None = None,
+             unit: str = "it", **more: bool | float) -> "tqdm[T]":
+    """The iterable, with a bar that says how far it is and how many `unit` a second go by.
+
+    Without an iterable: a bar for a `with` block, which calls its `update`. total: how many there
+    will be, where the iterable has no length. more: of tqdm's options, for the few that need one.
+    """
+    return tqdm(iterable, title, total, unit=unit, disable=None, leave=False, **more)
