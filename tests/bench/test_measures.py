@@ -45,9 +45,9 @@ def test_without_a_measure_the_network_computes_the_same_and_afterwards_it_has_i
 def fingerprint(workload):
     """All that measures change."""
     first, device = workload.network.stages[0][0], workload.network.devices[0]
-    return (kernels.im2col, kernels.max_pool, kernels.window_sum, kernels.sum_rows, norm.power,
-            type(device.pool).empty, device.chunk_bytes, first[0].input_gradient,
-            first[1].inplace, SGD._update,
+    return (kernels.im2col, kernels.col2im, kernels.max_pool, kernels.window_sum,
+            kernels.sum_rows, norm.power, type(device.pool).empty, device.chunk_bytes,
+            device.sum_bytes, first[0].input_gradient, first[1].inplace, SGD._update,
             [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"])
 
 

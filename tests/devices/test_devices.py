@@ -64,6 +64,7 @@ def test_over_covers_everything_once_with_no_more_than_a_chunk_at_a_time(cores, 
 
     device.over(count, body, bytes_each)
     assert (seen == 1).all()
+    device.sum_bytes = device.chunk_bytes
     assert device.sum_over(count, body, bytes_each) == (count, sum(range(count)))
     assert (seen == 2).all()
     device.close()
@@ -74,7 +75,7 @@ def test_sums_do_not_depend_on_who_is_faster():
     numbers, sums = np.random.default_rng(0).standard_normal(1000).astype(np.float32), set()
     for helpers in (True, True, True, False):
         device = CpuDevice("cpu0", 4, helpers=helpers)
-        device.chunk_bytes = 64
+        device.sum_bytes = 64
         (total,) = device.sum_over(1000, lambda piece: (numbers[piece].sum(keepdims=True),), 4)
         sums.add(float(total[0]))
         device.close()

@@ -101,6 +101,7 @@ def test_many_pictures_give_what_each_gives_alone():
     conv = Conv2D(2, 3, 3).initialise(np.random.default_rng(0), np.float64)
     conv.device = type(conv.device)("small", cores=2)
     conv.device.chunk_bytes = 2 * 16 * 18 * 8  # the columns of two pictures
+    conv.device.sum_bytes = 3 * 16 * 18 * 8  # in backward of three
     x = np.random.default_rng(0).standard_normal((7, 6, 6, 2))
     y = conv.forward(x, remember=True)
     for n in range(7):

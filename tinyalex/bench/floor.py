@@ -60,7 +60,7 @@ def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
     W, places = layer.params["W"].reshape(-1, F), OH * OW
     bytes_each = places * W.shape[0] * W.itemsize
     y, dy = (room.view(N * places, F) for room in (written, read))
-    most = min(max(1, device.chunk_bytes // bytes_each), N) * places
+    most = min(max(1, device.sum_bytes // bytes_each), N) * places
     dWs = written.view(device.cores, *W.shape)
     free = deque((Room(device).view(most, W.shape[0]), dW) for dW in dWs)  # for each core
 
@@ -79,7 +79,8 @@ def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
             np.matmul(dy[rows], W.T, out=cols)
         free.append((all_cols, dW))
 
-    return Products(layer, (N, forward, bytes_each), (N, backward, bytes_each))
+    return Products(layer, (N, forward, bytes_each),
+                    (N, backward, bytes_each * device.chunk_bytes // device.sum_bytes))
 
 
 def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,

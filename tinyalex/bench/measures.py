@@ -29,6 +29,16 @@ def im2col_by_numbers(x, K, S, P, cols):
     cols[...] = as_strided(padded, cols.shape, (n, S * h, S * w, h, w, c))
 
 
+def col2im_by_places(cols, S, P, dx):
+    _, OH, OW, KH, KW, _ = cols.shape
+    dx[...] = 0
+    for kh in range(KH):
+        rows, from_h = kernels._clip(kh - P[0], S, OH, dx.shape[1])
+        for kw in range(KW):
+            columns, from_w = kernels._clip(kw - P[0], S, OW, dx.shape[2])
+            dx[:, rows, columns] += cols[:, from_h, from_w, kh, kw]
+
+
 def max_pool_by_places(x, K, S, y, where=None):
     y[...] = -np.inf
     if where is not None:
@@ -71,6 +81,10 @@ MEASURES: dict[str, Callable[[Workload], AbstractContextManager]] = {
         lambda w: patch.object(CpuDevice, "chunk_bytes", 1 << 24),
     "im2col number by number":
         lambda w: patch.object(kernels, "im2col", im2col_by_numbers),
+    "col2im one place of the kernel after the other":
+        lambda w: patch.object(kernels, "col2im", col2im_by_places),
+    "dW in pieces as small as y's":
+        lambda w: patch.object(CpuDevice, "sum_bytes", CpuDevice.chunk_bytes),
     "a first layer that makes its dx":
         lambda w: _attributes([tower[0] for tower in w.network.stages[0]], input_gradient=True),
     "LRN's window sum by additions":

@@ -45,7 +45,8 @@ class Device(ABC):
     name: as printed. cores: how many pieces of work it does at the same time.
     xp: the library of its arrays, NumPy or CuPy. kernels: the inner loops, see kernels/.
     pool: its memory.
-    chunk_bytes: how large the arrays should be that a layer works on at a time.
+    chunk_bytes: how large the arrays should be that a layer works on at a time. sum_bytes: the same
+    where results are added up: each piece writes all of dW, so there should be fewer of them.
     steps_ahead: how many training steps the host may start before the first is done; 0 where
     nothing is left to be done when `run` has its result.
     takes_bytes: batches should come as bytes, since the device makes the pictures of them; see
@@ -58,6 +59,7 @@ class Device(ABC):
     kernels: Any  # a module with the functions that kernels/__init__.py lists
     pool: Pool
     chunk_bytes: int
+    sum_bytes: int
     steps_ahead = 0
     takes_bytes = False
 
@@ -112,7 +114,8 @@ class Device(ABC):
 
     @abstractmethod
     def sum_over(self, count: int, body: Callable[[slice], tuple], bytes_each: int = 0) -> tuple:
-        """The same, adding up the arrays that the bodies return, in a fixed order."""
+        """The same in pieces of about `sum_bytes`, adding up, in a fixed order, the arrays that the
+        bodies return."""
 
     def mask(self, draw: Callable[[tuple[int, ...], int], np.ndarray], shape: tuple[int, ...],
              step: int) -> Array:

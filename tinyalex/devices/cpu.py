@@ -40,6 +40,7 @@ class CpuDevice(Device):
     # Larger arrays drop out of the cache; with smaller ones NumPy is called more often, and between
     # two calls a thread has to wait for Python's lock, which costs more.
     chunk_bytes = 1 << 20
+    sum_bytes = 1 << 22
 
     def __init__(self, name: str = "cpu0", cores: int = 1, own_thread: bool = False,
                  helpers: bool = True):
@@ -81,16 +82,19 @@ class CpuDevice(Device):
         return Ready(_quietly(work, *args))
 
     def over(self, count: int, body: Callable[[slice], object], bytes_each: int = 0):
-        self._share(count, bytes_each, lambda pieces: [body(piece) for piece in pieces])
+        self._share(count, bytes_each, self.chunk_bytes,
+                    lambda pieces: [body(piece) for piece in pieces])
 
     def sum_over(self, count: int, body: Callable[[slice], tuple], bytes_each: int = 0) -> tuple:
-        return total(iter(self._share(count, bytes_each, lambda pieces: total(map(body, pieces)))))
+        return total(iter(self._share(count, bytes_each, self.sum_bytes,
+                                      lambda pieces: total(map(body, pieces)))))
 
-    def _share(self, count: int, bytes_each: int, work: Callable[[Iterator[slice]], Any]) -> list:
+    def _share(self, count: int, bytes_each: int, chunk: int,
+               work: Callable[[Iterator[slice]], Any]) -> list:
         """What work(pieces) returns for each core: it gets an equal, consecutive share of 0..count,
-        cut into pieces of about chunk_bytes."""
+        cut into pieces of about `chunk` bytes."""
         share = max(1, -(-count // self.cores))
-        step = max(1, self.chunk_bytes // bytes_each) if bytes_each else share
+        step = max(1, chunk // bytes_each) if bytes_each else share
 
         def pieces(first):
             last = min(first + share, count)

@@ -190,7 +190,7 @@ class CudaDevice(Device):
             self.stream, self._copying = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
             free, _ = cupy.cuda.runtime.memGetInfo()
             self._slots = [_Slot(cupy), _Slot(cupy)]
-        self.chunk_bytes = max(1 << 20, min(self.CHUNK, free // 16))
+        self.chunk_bytes = self.sum_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
         self._masks: dict[tuple, Future] = {}  # by (draw, shape, step): bits drawn meanwhile

@@ -47,14 +47,22 @@ def im2col(x, K, S, P, cols):
 
 
 def col2im(cols, S, P, dx):
-    """KH·KW additions, one for each place in the kernel, each clipped to the picture."""
-    _, OH, OW, KH, KW, _ = cols.shape
-    dx[...] = 0
+    """Adds up over KH first, then over KW: KH + KW strided additions instead of KH·KW.
+
+    The KW·C numbers of one kernel row lie side by side in cols, so that the KH additions, which
+    have nearly all the work, run over long pieces of memory; what is left for the other KW, which
+    run over C numbers at a time, is smaller by KH / S. Each is clipped to the picture.
+    """
+    N, OH, OW, KH, KW, C = cols.shape
+    rows = empty((N, dx.shape[1], OW, KW, C), dx.dtype)
+    rows[...] = 0
     for kh in range(KH):
-        rows, from_h = _clip(kh - P[0], S, OH, dx.shape[1])
-        for kw in range(KW):
-            columns, from_w = _clip(kw - P[0], S, OW, dx.shape[2])
-            dx[:, rows, columns] += cols[:, from_h, from_w, kh, kw]
+        pixels, windows = _clip(kh - P[0], S, OH, dx.shape[1])
+        rows[:, pixels] += cols[:, windows, :, kh]
+    dx[...] = 0
+    for kw in range(KW):
+        pixels, windows = _clip(kw - P[0], S, OW, dx.shape[2])
+        dx[:, :, pixels] += rows[:, :, windows, kw]
 
 
 def _clip(offset, S, count, size):
