@@ -1,3 +1,3 @@
 """tinyalex: AlexNet from scratch in NumPy and CuPy."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

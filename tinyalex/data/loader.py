@@ -83,8 +83,9 @@ class Loader:
             fill = self._cut if self._mean else self._fill
             parts = [threads.submit(fill, x[k::shares], indices[k::shares], places, shifts, factor)
                      for k in range(shares)]
-            x = self._batch(x.reshape(-1, *x.shape[2:]), indices, places, shifts, factor)
-            return x, self.dataset.labels[indices], parts
+            pixels = x.reshape(-1, *x.shape[2:])
+            return (self._batch(pixels, indices, places, shifts, factor),
+                    self.dataset.labels[indices], parts)
 
         try:
             begun = (begin(batch) for batch in range(first, len(self)))
