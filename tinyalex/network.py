@@ -39,7 +39,7 @@ class Exchange:
 
     def __init__(self, name: str, devices: Sequence[Device]):
         self.name, self.devices = name, devices
-        self.channels = ()
+        self.channels: tuple[int, ...] = ()
         self.crossed = {"forward": 0, "backward": 0}
 
     def forward(self, xs: list) -> list:
@@ -108,7 +108,7 @@ class Network:
     depend on the seed and its name only, not on the placement. dtype: of the parameters.
     """
 
-    def __init__(self, stages: list[list[list[Layer]]], input_shape: tuple[int, int, int],
+    def __init__(self, stages: list[list[list[Layer]]], input_shape: tuple[int, ...],
                  devices: Sequence[Device] = (HOST,), seed: int = 0, dtype=np.float32):
         self.stages, self.input_shape = stages, tuple(input_shape)
         self.towers = len(stages[0])

@@ -10,6 +10,7 @@ import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tinyalex import drawing
 from tinyalex.run.folder import Run
@@ -33,7 +34,8 @@ class LiveCurves:
 
     def __init__(self, *folders: str | Path, what: str = "error"):
         self.runs = [Run.open(Path(folder)) for folder in folders]
-        self.measure, self.handle = what, None
+        self.measure = what
+        self.handle: Any = None  # IPython's, of what is on the screen
         self.drawn: dict[str, list[dict]] = {}  # the rows of the runs, as they are on the screen
 
     def update(self, row: dict | None = None) -> None:
