@@ -49,7 +49,7 @@ class Exchange:
             return xs
         # Towers that share a device share what is joined there.
         running = {d: d.run(self._join, xs, d) for d in dict.fromkeys(self.devices)}
-        done = {d: one.result() for d, one in running.items()}
+        done = {d: joined.result() for d, joined in running.items()}
         self.crossed["forward"] = sum(crossed for _, crossed in done.values())
         return [done[d][0] for d in self.devices]
 
@@ -67,7 +67,7 @@ class Exchange:
         if len(dys) == 1:
             return dys
         running = [d.run(self._gather, dys, t) for t, d in enumerate(self.devices)]
-        done = [one.result() for one in running]
+        done = [gathered.result() for gathered in running]
         self.crossed["backward"] = sum(crossed for _, crossed in done)
         return [dx for dx, _ in done]
 
@@ -192,8 +192,7 @@ class Network:
     def backward(self, dscores) -> list:
         """Fills the gradients of all parameters. dscores: (N, classes), on the first device.
 
-        Returns what the first layers hand back, tower by tower: None where they were told that
-        nobody wants it.
+        Returns what the first layers hand back, tower by tower: None where nobody wants it.
         """
         first, dys = self.devices[0], []
         for device, part in zip(self.devices, self._score_columns(), strict=True):
@@ -221,7 +220,7 @@ class Network:
         """work(layers, input, *args) for every tower, each on its device, all at the same time."""
         running = [device.run(work, layers, x, *args)
                    for device, layers, x in zip(self.devices, stage, inputs, strict=True)]
-        return [one.result() for one in running]
+        return [tower.result() for tower in running]
 
     def state(self) -> dict[str, np.ndarray]:
         """All parameters by name, as arrays of the host: not copies where it is the CPU's."""

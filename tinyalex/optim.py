@@ -198,8 +198,8 @@ def schedule(text: str, lr: float) -> Schedule:
 
 
 def _change(text: str) -> tuple[int, str, float]:
-    epoch, _, what = text.partition(":")
-    layer, _, rate = what.rpartition("=")
+    epoch, _, setting = text.partition(":")
+    layer, _, rate = setting.rpartition("=")
     if not 0 <= (lr := float(rate)) < float("inf"):
         raise ValueError(text)
     return _positive(epoch), layer.strip(), lr

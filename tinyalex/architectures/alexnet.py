@@ -64,7 +64,7 @@ INITS = {"paper": printed, "original": as_run, "he": he, "caffe": caffe,
 
 @dataclass(frozen=True)
 class Size:
-    """What differs between the paper's net and the same in small.
+    """What differs between the paper's net and the small ones.
 
     side: pixels of the pictures it reads. kernel, stride, pad: of conv1. c1 … c5: kernels of one
     tower in conv1 to conv5 (of c5: half of all), hidden: half of the units in fc6 and in fc7.
@@ -98,7 +98,7 @@ def paper_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
     """One tower of the paper (section 3.5, figure 2): LRN after ReLU, overlapping pooling.
 
     Weights ~ N(0, 0.01²); biases 1 in conv2, conv4, conv5, fc6 and fc7, else 0 (section 5). In the
-    nets in small, layers read hundreds of numbers, not thousands, and N(0, 0.01²) would shrink the
+    small nets, layers read hundreds of numbers, not thousands, and N(0, 0.01²) would shrink the
     signal at every layer until nothing is left to learn from: they draw from N(0, 2 / inputs).
     """
     c1, c2, c3, c4, bias = size.c1, size.c2, size.c3, size.c4, size.bias
@@ -199,7 +199,7 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     ends = [round(classes * t / towers) for t in range(towers + 1)]
     built = [tower(size, last - first, towers, keep, INITS[init]) for first, last in pairwise(ends)]
     if edit:
-        built = [edit(one, size.side, towers) for one in built]
+        built = [edit(layers, size.side, towers) for layers in built]
     return Network([list(stage) for stage in zip(*built, strict=True)], (size.side, size.side, 3),
                    devices, seed)
 
@@ -223,11 +223,12 @@ def half(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> N
 
 
 def tiny(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
-    """The paper's net in small, for pictures of 64×64: trains in a minute or two on a laptop.
-    options: see `build`."""
+    """The paper's net on a small scale, for pictures of 64×64: trains in a minute or two on a
+    laptop. options: see `build`."""
     return build(paper_tower, TINY, classes, devices, **options)
 
 
 def cifar(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
-    """The paper's net in small, for the 32×32 pictures of CIFAR-10. options: see `build`."""
+    """The paper's net on a small scale, for the 32×32 pictures of CIFAR-10. options: see
+    `build`."""
     return build(paper_tower, CIFAR, classes, devices, **options)

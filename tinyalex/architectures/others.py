@@ -1,6 +1,6 @@
 """Networks that other people trained and published, one line a layer, as in alexnet.py.
 
-What differs from the paper's net is told with each. docs/weights.md shows how to read their weights
+What differs from the paper's net is said with each. docs/weights.md shows how to read their weights
 (see convert/), and --preset trains them from scratch.
 """
 

@@ -33,7 +33,7 @@ class CheckedArray(np.ndarray):
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         device = _the_device(ufunc.__name__, (inputs, out, kwargs))
         if out is not None:
-            kwargs["out"] = tuple(_plain(one) for one in out)
+            kwargs["out"] = tuple(_plain(array) for array in out)
         result = getattr(ufunc, method)(*map(_plain, inputs), **_plain(kwargs))
         return out[0] if out is not None else _checked(result, device)
 
@@ -106,9 +106,9 @@ def _plain(value):
     if isinstance(value, CheckedArray):
         return value.view(np.ndarray)
     if isinstance(value, (tuple, list)):
-        return type(value)(_plain(one) for one in value)
+        return type(value)(_plain(item) for item in value)
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     return value
 
 
@@ -116,8 +116,8 @@ def _arrays(value):
     if isinstance(value, np.ndarray):
         yield value
     elif isinstance(value, (tuple, list)):
-        for one in value:
-            yield from _arrays(one)
+        for item in value:
+            yield from _arrays(item)
     elif isinstance(value, dict):
         yield from _arrays(list(value.values()))
 

@@ -92,10 +92,10 @@ def parse_placement(placement: str, towers: int = 2) -> list[str]:
 
 
 def _expect_gpus(placement: str, names: list[str]):
-    found = cuda.find()
-    if found.problem:
-        raise UserError(f"--devices {placement}: {found.problem}", found.hint)
-    there = [f"cuda:{gpu.index}" for gpu in found.gpus]
+    machine = cuda.find()
+    if machine.problem:
+        raise UserError(f"--devices {placement}: {machine.problem}", machine.hint)
+    there = [f"cuda:{gpu.index}" for gpu in machine.gpus]
     for name in names:
         if name not in there:
             raise UserError(f"--devices {placement}: there is no {name} here",

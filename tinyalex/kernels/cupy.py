@@ -44,7 +44,7 @@ class Kernel:
 def _compiled(kernel: Kernel, index: str, constants: tuple[tuple[str, int], ...]):
     import cupy
 
-    name = next(name for name, one in KERNELS.items() if one is kernel)
+    name = next(name for name, known in KERNELS.items() if known is kernel)
     numbers = "".join(f"const Index {key} = {value}; " for key, value in constants)
     return cupy.ElementwiseKernel(kernel.reads, kernel.writes, kernel.code, f"tinyalex_{name}",
                                   preamble=f"typedef {index} Index;", loop_prep=numbers)

@@ -94,16 +94,15 @@ class Linear(Weighted):
 
 
 class Dropout(Layer):
-    """Dropout, the paper's way (section 4.2): units are switched off while training, and in the
-    test all are there but count by `keep` only, since in training that share of them was.
+    """Dropout, the paper's way (section 4.2): units are switched off in training; at test time all
+    are there but count by `keep` only, since in training that share of them was.
 
-        training: y = x * m, each m = 1 with probability keep, else 0      test: y = keep * x
+        drop=True, in training: y = x * m, each m = 1 with probability keep, else 0
+        drop=False, at test time: y = keep * x
 
-    Modern code divides by keep in training and leaves the test alone; in expectation it is equal.
+    Modern code divides by keep in training instead; in expectation it is equal.
 
     Backward: dx = dy * m, or keep * dy where nothing was dropped. Any shape. Kept: m.
-
-    forward(x, drop=True) is that of training; without it nothing is dropped, as in a test.
 
     The mask comes from a counter-based generator keyed by (seed, name, step): it is the same on
     every device, and a run that resumes at some step draws what the unbroken run drew. Each

@@ -37,7 +37,7 @@ class MaxPool2D(Pool2D):
     largest of several windows the sum of theirs. Of equal pixels the first, row by row, counts.
 
     ties="all": every pixel that equals the largest receives all of dy, as in the authors' own
-    programme, whose backward compares x with y. That is no derivative: where two pixels are equal,
+    program, whose backward compares x with y. That is no derivative: where two pixels are equal,
     moving both by h moves y by h, and this says by 2h. After a ReLU it hardly matters: nearly all
     ties are between zeros that it made, and to those it lets no gradient through. What is left are
     flat areas of a picture.
