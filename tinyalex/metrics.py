@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyalex.devices import Batch
 from tinyalex.devices.base import Result as Coming
 from tinyalex.network import Network
 
@@ -42,7 +43,10 @@ class Tally:
                       self.missed_top5 / self.count, self.confusion)
 
 
-def measure(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> Result:
+Batches = Iterable[tuple[np.ndarray | Batch, np.ndarray]]  # pictures and their labels
+
+
+def measure(network: Network, batches: Batches) -> Result:
     """Run the network, not training, over batches of pictures and labels."""
     tally = Tally(network.classes)
     for labels, logp in predictions(network, batches):
@@ -50,7 +54,7 @@ def measure(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]]) 
     return tally.result()
 
 
-def predictions(network: Network, batches: Iterable[tuple[np.ndarray, np.ndarray]],
+def predictions(network: Network, batches: Batches,
                 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each batch its labels (N,), and what the network says: see `log_probabilities`.
 
