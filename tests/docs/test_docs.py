@@ -7,6 +7,9 @@ link to a test is the test's name, with spaces: [the maps shrink as in figure 2]
 is test_the_maps_shrink_as_in_figure_2.
 """
 
+import ast
+import importlib
+
 import pages
 import pytest
 from pages import PAGES, ROOT
@@ -35,6 +38,26 @@ def test_links_that_lead_nowhere_and_names_of_nothing_are_noticed(tmp_path):
 """)
     assert pages.broken_links(page) == ["#there", "gone.md", "gone.png"]
     assert pages.unknown_names(page) == ["A.c", "test_one_and_two"]
+
+
+def package_imports(code: str) -> list[tuple[str, list[str]]]:
+    """(module, names taken from it) of all imports of the package in some Python."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            found.append((node.module, [alias.name for alias in node.names]))
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, []) for alias in node.names]
+    return [(module, names) for module, names in found if module.split(".")[0] == "tinyalex"]
+
+
+@each_page
+def test_python_that_a_page_shows_imports_what_is_there(page):
+    for language, block in pages.FENCE.findall(page.read_text(encoding="utf-8")):
+        for module, names in package_imports(block) if language == "python" else ():
+            there = importlib.import_module(module)
+            for name in names:
+                assert hasattr(there, name) or importlib.import_module(f"{module}.{name}")
 
 
 def test_the_map_of_the_paper_names_many_functions_and_tests():
