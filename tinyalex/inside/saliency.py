@@ -28,7 +28,7 @@ def pixel_gradient(network: Network, x: np.ndarray, label: int) -> np.ndarray:
 @contextlib.contextmanager
 def _gradient_of_the_picture(network: Network) -> Iterator[None]:
     """Have the first layers hand back the gradient that nobody wants in training."""
-    first = [tower[0] for tower in network.stages[0] if hasattr(tower[0], "input_gradient")]
+    first = [tower[0] for tower in network.stages[0]]
     before = [layer.input_gradient for layer in first]
     for layer in first:
         layer.input_gradient = True

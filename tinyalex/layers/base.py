@@ -16,10 +16,12 @@ class Layer:
 
     name: how messages and parameters call it. params, grads: arrays by name ("W", "b").
     keeps: which of "x" and "y" stay in memory between a forward that remembers and its backward.
+    inplace: y takes the memory of x. input_gradient: backward hands back dx, else None.
     """
 
     keeps = ""
     inplace = False
+    input_gradient = True
 
     def __init__(self, name: str = ""):
         self.name = name or type(self).__name__.lower()
