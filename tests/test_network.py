@@ -169,3 +169,11 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
         network.load_state({n: v * 0 for n, v in before.items() if n != "conv1a.W"})
     for name, value in network.state().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_pictures_of_integers_are_refused():
+    """Bytes would overflow in the first product, or end in a traceback of NumPy's."""
+    network = alexnet.tiny()
+    with pytest.raises(UserError, match="reads floats and was given uint8") as caught:
+        network.forward(np.zeros((1, 56, 56, 3), np.uint8))
+    assert "astype" in caught.value.hint

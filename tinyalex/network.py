@@ -125,7 +125,7 @@ class Network:
             layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
         self.exchanges = [Exchange(_first_weights(stage, self.letter(0)), self.devices)
                           for stage in stages[1:]]
-        self.shapes = self._check_shapes()
+        self.shapes, self.output_shapes = self._follow_shapes()
 
     def letter(self, tower: int) -> str:
         """ "a", "b", …; "" in a network of one tower."""
@@ -137,8 +137,9 @@ class Network:
                 for layer in tower:
                     yield t, layer
 
-    def _check_shapes(self) -> dict[Layer, tuple[tuple, tuple]]:
-        """For every layer the shapes of one picture's input and output; UserError if none fits."""
+    def _follow_shapes(self) -> tuple[dict[Layer, tuple[tuple, tuple]], list[tuple]]:
+        """For every layer the shapes of one picture's input and output, and for every tower that of
+        its scores. UserError where a layer does not fit."""
         shapes, incoming = {}, [self.input_shape] * self.towers
         for stage in self.stages:
             outgoing = []
@@ -147,9 +148,8 @@ class Network:
                     shapes[layer] = shape, layer.output_shape(shape)
                     shape = shapes[layer][1]
                 outgoing.append(shape)
-            self.output_shapes = outgoing
             incoming = [(*outgoing[0][:-1], sum(s[-1] for s in outgoing))] * self.towers
-        return shapes
+        return shapes, outgoing
 
     @property
     def classes(self) -> int:
@@ -164,14 +164,18 @@ class Network:
                 watch: Callable[[Layer, Array], None] | None = None) -> Array:
         """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
 
-        remember: keep what backward needs. drop: switch units off, as in training, see `Dropout`.
-        watch: called with every layer and what it gives, as soon as it does, on the thread of the
-        layer's device. To keep it, copy it: a ReLU in place is going to write over it.
+        remember: keep what backward needs, x itself included: leave it alone until then. drop:
+        switch units off, as in training, see `Dropout`. watch: called with every layer and what it
+        gives, as soon as it does, on the thread of the layer's device. To keep that, copy it: a
+        ReLU in place is going to write over it.
         """
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
                             f"{x.shape[1:]}", "crop or resize the pictures.")
         batch = x if isinstance(x, Batch) else Batch(x)
+        if batch.mean is None and batch.pixels.dtype.kind != "f":
+            raise UserError(f"the network reads floats and was given {batch.pixels.dtype}",
+                            "subtract the mean, or convert the pictures: x.astype(np.float32).")
         uploaded = {device: batch.on(device) for device in dict.fromkeys(self.devices)}
         xs = [uploaded[device] for device in self.devices]
         for s, stage in enumerate(self.stages):
@@ -180,7 +184,7 @@ class Network:
             xs = self._side_by_side(_run_forward, stage, xs, remember, drop, watch)
         return self.devices[0].run(self._gather_scores, xs).result()
 
-    def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss_and_gradient(self, scores, labels: np.ndarray) -> tuple[Array, Array]:
         """The loss of these scores, and its gradient with respect to them: what backward starts
         from. labels: (N,) integers on the host."""
         def both():

@@ -9,7 +9,7 @@ not touch.
 import numpy as np
 import pytest
 
-from tinyalex.architectures import ablations, alexnet
+from tinyalex.architectures import ablations, alexnet, others
 from tinyalex.inside import costs
 from tinyalex.support.errors import UserError
 
@@ -115,3 +115,9 @@ def test_several_changes_at_once():
 def test_what_cannot_be_changed_is_said(choice, named):
     with pytest.raises(UserError, match=named):
         ablations.edit(**choice)
+
+
+def test_a_layer_that_is_not_there_cannot_be_taken_out():
+    """Silently nothing would change, and the run would be called an experiment."""
+    with pytest.raises(UserError, match="without conv4: this network has no such layer"):
+        changed(others.cifar10_quick, without="conv4")

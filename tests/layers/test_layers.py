@@ -174,7 +174,7 @@ def test_a_function_and_its_number_draw_the_same_weights():
 def test_a_layer_can_be_fitted_to_what_it_reads():
     """Without conv4 its reader conv5 sees conv3's maps; N(0, 1/n²) has to follow."""
     conv = Conv2D(3, 40, 3, pad=1, std=lambda layer: 1 / layer.inputs)
-    conv.reads((6, 6, 50))
+    conv.fit_to((6, 6, 50))
     conv.initialise(np.random.default_rng(0))
     assert conv.params["W"].shape == (3, 3, 50, 40)
     assert conv.params["W"].std() == pytest.approx(1 / 450, rel=0.03)
@@ -182,19 +182,19 @@ def test_a_layer_can_be_fitted_to_what_it_reads():
     assert conv.multiply_adds((6, 6, 50)) == 36 * 450 * 40
 
     fc = Linear(7, 30, std=lambda layer: 1 / layer.inputs)
-    fc.reads((400,))
+    fc.fit_to((400,))
     fc.initialise(np.random.default_rng(0))
     assert fc.params["W"].shape == (400, 30)
     assert fc.params["W"].std() == pytest.approx(1 / 400, rel=0.03)
-    ReLU().reads((6, 6, 50))  # a layer without weights fits anything
+    ReLU().fit_to((6, 6, 50))  # a layer without weights fits anything
 
 
 def test_what_a_layer_cannot_be_fitted_to_is_refused():
     with pytest.raises(UserError, match="conv1 reads maps of shape"):
-        Conv2D(3, 4, 3, name="conv1").reads((10,))
+        Conv2D(3, 4, 3, name="conv1").fit_to((10,))
     with pytest.raises(UserError, match="fc6 reads numbers in a row and was given"):
-        Linear(10, 4, name="fc6").reads((6, 6, 3))
+        Linear(10, 4, name="fc6").fit_to((6, 6, 3))
     for layer, shape in ((Conv2D(3, 4, 3, rng=0), (5, 5, 8)), (Linear(10, 4, rng=0), (11,))):
         with pytest.raises(RuntimeError, match="has its weights already"):
-            layer.reads(shape)
+            layer.fit_to(shape)
         assert layer.W_shape == layer.params["W"].shape

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tinyalex.layers import (
+    Activation,
     Dropout,
     Layer,
     LocalResponseNorm,
@@ -55,7 +56,7 @@ def _move_lrns(stage, before):
         at = moved.index(lrn)
         first = max((i for i in weighted if i < at), default=0)
         last = min((i for i in weighted if i > at), default=len(moved))
-        unit = next((layer for layer in moved[first:last] if isinstance(layer, ReLU | Tanh)), None)
+        unit = next((layer for layer in moved[first:last] if isinstance(layer, Activation)), None)
         if unit is None:
             raise UserError(f"--lrn: {lrn.name} of this preset reads the maps of all towers, and "
                             "cannot go past its ReLU", "choose another preset, or --lrn none.")
@@ -73,8 +74,12 @@ def with_pooling_side_by_side(tower: Tower) -> Tower:
 def without_layer(tower: Tower, name: str) -> Tower:
     """A middle layer less (section 7): its weights, its unit, and what normalises or drops it.
 
-    Pooling stays, so that the layers after it see maps of the same size.
+    Pooling stays, so that the layers after it see maps of the same size. UserError where the tower
+    has no such layer.
     """
+    if not any(layer.name == name for stage in tower for layer in stage):
+        raise UserError(f"--without {name}: this network has no such layer",
+                        "python -m tinyalex.summary lists the layers of a preset.")
     left, gone = [], False
     for stage in tower:
         kept = []
@@ -82,7 +87,7 @@ def without_layer(tower: Tower, name: str) -> Tower:
             if isinstance(layer, Weighted):
                 gone = layer.name == name
             follows = isinstance(
-                layer, ReLU | Tanh | LocalResponseNorm | SpatialResponseNorm | Dropout)
+                layer, Activation | LocalResponseNorm | SpatialResponseNorm | Dropout)
             if not (gone and (follows or isinstance(layer, Weighted))):
                 kept.append(layer)
         left.append(kept)
@@ -97,7 +102,7 @@ def refit(tower: Tower, side: int, towers: int) -> Tower:
             shape = (*shape[:-1], towers * shape[-1])
         for layer in stage:
             if isinstance(layer, Weighted):
-                layer.reads(shape)
+                layer.fit_to(shape)
             shape = layer.output_shape(shape)
     return tower
 

@@ -47,8 +47,8 @@ class Device(ABC):
     pool: its memory.
     chunk_bytes: how large the arrays should be that a layer works on at a time. sum_bytes: the same
     where results are added up: each piece writes all of dW, so there should be fewer of them.
-    steps_ahead: how many training steps the host may start before the first is done; 0 where
-    nothing is left to be done when `run` has its result.
+    steps_ahead: how many training steps the host may start before the first is done; 0 on a CPU,
+    which has done its work when `run(…).result()` returns.
     takes_bytes: batches should come as bytes, since the device makes the pictures of them; see
     `Batch`.
     """
@@ -85,7 +85,7 @@ class Device(ABC):
 
     @abstractmethod
     def upload(self, pixels: np.ndarray) -> Array:
-        """The pixels of a batch on this device; the host may change its own at once."""
+        """The pixels of a batch on this device: on a CPU, these themselves."""
 
     @abstractmethod
     def receive(self, array: Array, source: "Device") -> Array:
@@ -107,7 +107,7 @@ class Device(ABC):
     def over(self, count: int, body: Callable[[slice], Any], bytes_each: int = 0) -> None:
         """Call body(piece) for slices that cover 0..count, on all of the device's cores.
 
-        bytes_each: what the work on one of them has in its hands, so that a piece is of about
+        bytes_each: how much memory the work on one of them touches, so that a piece is of about
         `chunk_bytes`; 0: a piece for each core. Which pieces there are does not depend on chance.
         Bodies of different pieces run at the same time: each writes to places of its own.
         """

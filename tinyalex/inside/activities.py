@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyalex.layers import Layer, ReLU, Tanh
+from tinyalex.layers import Activation, Layer
 from tinyalex.network import Network
 
 
@@ -70,7 +70,7 @@ def _unit_behind(tower: list[Layer], i: int) -> int:
     for j in range(i + 1, len(tower)):
         if tower[j].params:
             break
-        if isinstance(tower[j], ReLU | Tanh):
+        if isinstance(tower[j], Activation):
             return j
     return i
 

@@ -9,9 +9,9 @@ import numpy as np
 def normalise(x, window_sum, n, k, alpha, beta, y, s):
     """s_i = k + alpha * sum(x_j**2 for j in W(i)), y_i = x_i * s_i**-beta.
 
-    window_sum(x, n, y): y_i = the sum of x_j over j in W(i).
+    window_sum(a, n, out): out_i = the sum of a_j over j in W(i), a window of n.
     """
-    np.multiply(x, x, out=y)
+    np.multiply(x, x, out=y)  # y is only memory for now
     window_sum(y, n, s)
     s *= alpha
     s += k

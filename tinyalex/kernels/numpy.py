@@ -2,7 +2,7 @@
 
 NumPy is fast when one call does much work on memory that lies close together. So the loops that
 remain run over the few elements of a kernel or a pooling window, never over pixels, and callers
-hand over one or two images at a time, which then stay in the processor's cache.
+hand over a few images at a time, which then stay in the processor's cache.
 """
 
 from functools import lru_cache
@@ -199,22 +199,22 @@ def box_sum(x, n, y):
 
 
 def lrn(x, n, k, alpha, beta, y, s):
-    """See norm.py."""
+    """`normalise` in norm.py, over the maps around."""
     normalise(x, window_sum, n, k, alpha, beta, y, s)
 
 
 def lrn_backward(dy, x, s, n, alpha, beta, dx):
-    """See norm.py."""
+    """`normalise_backward` in norm.py, over the maps around."""
     normalise_backward(dy, x, s, window_sum, n, alpha, beta, dx)
 
 
 def spatial_norm(x, n, k, alpha, beta, y, s):
-    """See norm.py."""
+    """`normalise` in norm.py, over the pixels around."""
     normalise(x, box_sum, n, k, alpha, beta, y, s)
 
 
 def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
-    """See norm.py."""
+    """`normalise_backward` in norm.py, over the pixels around."""
     normalise_backward(dy, x, s, box_sum, n, alpha, beta, dx)
 
 

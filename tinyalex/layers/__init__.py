@@ -9,7 +9,7 @@ Layers compute in the dtype of what they are given: float32 to train, float64 to
 Neither forward nor backward changes its argument, except in a ReLU built with inplace=True.
 """
 
-from tinyalex.layers.activation import ReLU, Tanh
+from tinyalex.layers.activation import Activation, ReLU, Tanh
 from tinyalex.layers.base import Layer
 from tinyalex.layers.conv import Conv2D
 from tinyalex.layers.dense import Dropout, Flatten, Linear
@@ -19,6 +19,7 @@ from tinyalex.layers.pool import AveragePool2D, MaxPool2D
 from tinyalex.layers.towers import OwnMaps
 
 __all__ = [
-    "AveragePool2D", "Conv2D", "Dropout", "Flatten", "Layer", "Linear", "LocalResponseNorm",
-    "MaxPool2D", "OwnMaps", "ReLU", "SoftmaxCrossEntropy", "SpatialResponseNorm", "Tanh",
+    "Activation", "AveragePool2D", "Conv2D", "Dropout", "Flatten", "Layer", "Linear",
+    "LocalResponseNorm", "MaxPool2D", "OwnMaps", "ReLU", "SoftmaxCrossEntropy",
+    "SpatialResponseNorm", "Tanh",
 ]

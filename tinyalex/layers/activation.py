@@ -1,11 +1,15 @@
-"""What stands between the linear layers: ReLU and tanh."""
+"""What stands behind the layers with weights: ReLU and tanh."""
 
 import numpy as np
 
 from tinyalex.layers.base import Layer
 
 
-class ReLU(Layer):
+class Activation(Layer):
+    """A function of each number alone, which stands behind a layer with weights."""
+
+
+class ReLU(Activation):
     """Rectified linear unit: y = max(0, x) (paper, section 3.1).
 
     Backward: dx = dy where y > 0, else 0. (At exactly 0 there is no derivative; 0 it is.)
@@ -41,7 +45,7 @@ class ReLU(Layer):
         return dx
 
 
-class Tanh(Layer):
+class Tanh(Activation):
     """Hyperbolic tangent: y = tanh(x), the unit that the paper's section 3.1 compares ReLU with.
 
     Backward: tanh' = 1 − tanh², so dx = dy (1 − y²). Any shape. Kept: y.

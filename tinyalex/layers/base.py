@@ -51,7 +51,7 @@ class Layer:
         """The shape of one picture's output, given that of its input. UserError if it won't fit."""
         return shape
 
-    def reads(self, shape: tuple[int, ...]):
+    def fit_to(self, shape: tuple[int, ...]):
         """Fit the layer to pictures of this shape, before it has weights. Most layers fit any."""
 
     def window(self) -> tuple[int, int, int] | None:
@@ -118,7 +118,7 @@ class Weighted(Layer):
         """Give W another shape, which is too late once it is drawn."""
         if self.params:
             raise RuntimeError(
-                f"{self.name} has its weights already. HINT: call reads before initialise.")
+                f"{self.name} has its weights already. HINT: call fit_to before initialise.")
         self.W_shape = W_shape
 
     def _weights(self):

@@ -24,7 +24,8 @@ class Conv2D(Weighted):
     keeps them in the processor's cache, and made again in backward.
 
     channels, filters: C and F. kernel: KH = KW. pad: zeros around the picture, P on every side, or
-    (before, after) for top and left, and bottom and right. std: of W, or a function of KH·KW·C.
+    (before, after) for top and left, and bottom and right. std: of W, or what gives it for the
+    layer: lambda layer: 1 / layer.inputs.
     input_gradient=False: backward returns None, for a first layer, since nobody reads the gradient
     of the picture.
     """
@@ -37,7 +38,7 @@ class Conv2D(Weighted):
         self.P = (pad, pad) if isinstance(pad, int) else pad
         self.input_gradient = input_gradient
 
-    def reads(self, shape):
+    def fit_to(self, shape):
         """Fit the kernels to maps of this shape (H, W, C), before the layer has weights."""
         expect_maps(self, shape)
         self._reshape((*self.K, shape[2], self.W_shape[3]))

@@ -1,4 +1,4 @@
-"""The layers behind the maps: flatten, full connection, dropout."""
+"""The layers after the maps: flatten, fully connected, dropout."""
 
 import zlib
 
@@ -30,21 +30,21 @@ class Flatten(Layer):
 
 
 class Linear(Weighted):
-    """Full connection: every output sees every input (paper, section 3.5: layers 6 to 8).
+    """Fully connected: every output sees every input (paper, section 3.5: layers 6 to 8).
 
         y = x @ W + b
 
     Backward. dW = x.T @ dy, db = the sum of dy over the pictures, dx = dy @ W.T.
 
     x, dx: (N, inputs). y, dy: (N, outputs). W: (inputs, outputs). b: (outputs,). Kept: x.
-    std: of W, or a function of the number of inputs.
+    std: of W, or what gives it for the layer: lambda layer: 1 / layer.inputs.
     """
 
     def __init__(self, inputs: int, outputs: int, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "fc", rng=None):
         super().__init__((inputs, outputs), std, bias, name, rng)
 
-    def reads(self, shape):
+    def fit_to(self, shape):
         """Fit the weights to pictures of this shape (inputs,), before the layer has any."""
         if len(shape) != 1:
             raise UserError(
@@ -81,7 +81,7 @@ class Linear(Weighted):
     def backward(self, dy):
         (x,) = self._recall()
         W, _ = self._weights()
-        self.grads.clear()  # dW is large: it takes the memory of the last one
+        self.grads.clear()  # dW is large: it reuses the memory of the previous one
         dW, dx = self.device.empty(W.shape, W.dtype), self.device.empty(x.shape, x.dtype)
 
         def multiply(rows):

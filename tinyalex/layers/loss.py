@@ -19,7 +19,7 @@ class SoftmaxCrossEntropy(Layer):
     device; float() waits for it.
     """
 
-    # A loss reads labels besides, and backward begins with it.
+    # A loss reads labels as well, and backward begins with it.
     def forward(self, x, labels, remember: bool = False):  # type: ignore[override]
         xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)

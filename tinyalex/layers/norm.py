@@ -8,11 +8,11 @@ from tinyalex.support.errors import UserError
 
 
 class ResponseNorm(Layer):
-    """What both normalisations share: y_i = x_i * s_i**-beta, where alpha times the squares of a
-    window W(i) is added to k in s_i.
+    """What both normalisations share: y_i = x_i * s_i**-beta, where s_i is k plus alpha times the
+    squares of a window W(i).
 
-    A window lies evenly around its middle, so i is in W(j) just when j is in W(i), and one function
-    adds up over windows in forward and backward: kernels/norm.py has both.
+    A window lies evenly around its middle, so i is in W(j) exactly when j is in W(i), and one
+    function adds up over windows in forward and backward: kernels/norm.py has both.
     """
 
     keeps = "x"
