@@ -93,7 +93,7 @@ def check_subject(subject: Subject, title: str, kind: str = "", seed: int = 0, h
             comparison.by_number()
         if comparison.finding.verdict == WRONG:
             scene = Scene(name, subject.settings, before, dys, slopes.base,
-                          {name: comparison.numeric}, gradients[name], subject.labels)
+                          comparison.numeric, gradients[name], subject.labels)
             comparison.finding.mistakes = explain(kind, scene)
         report.findings.append(comparison.finding)
     return report
