@@ -23,7 +23,7 @@ from tinyalex.support.errors import UserError
 
 
 def mutant(mistake: str, kind: str = "") -> Mutant:
-    return next(m for m in MUTANTS if m.says.startswith(mistake) and kind in m.kind)
+    return next(m for m in MUTANTS if mistake in m.about and kind in m.kind)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}, {case.title}")
@@ -174,7 +174,7 @@ def test_a_two_tower_network_is_checked_parameter_by_parameter():
 
 
 @pytest.mark.parametrize("mistake", ["forgets to add", "averaged over the readers",
-                                     "one reader subtracted"])
+                                     "one reader counted twice"])
 def test_a_wrong_exchange_shows_below_it_and_not_above(mistake):
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
     report = gradcheck.check_network(small_network(mutant(mistake).cls), x)
@@ -208,7 +208,7 @@ def test_the_command_prints_a_table_and_succeeds(capsys):
 def test_the_command_counts_what_fails_over_many_seeds(capsys, monkeypatch):
     assert main(["--seeds", "3", "--layer", "Linear"]) == 0
     assert "3 seeds, 6 checks, 0 failed" in capsys.readouterr().out
-    monkeypatch.setitem(SHIPPED, "Linear", mutant("bias gradient averaged", "Linear").cls)
+    monkeypatch.setitem(SHIPPED, "Linear", mutant("missing sum over the batch", "Linear").cls)
     assert main(["--seeds", "3", "--layer", "Linear"]) == 1
     assert "6 failed" in capsys.readouterr().out
 
@@ -217,7 +217,7 @@ def test_the_command_shows_mutants_being_caught(capsys):
     assert main(["--show-mutants", "--layer", "ReLU"]) == 0
     printed = capsys.readouterr().out
     assert "mask of the gradient" in printed
-    assert "9 mistakes planted, 9 caught, 9 named" in printed
+    assert "7 mistakes planted, 7 caught, 7 named" in printed
 
 
 def test_the_command_fails_when_a_shipped_gradient_is_wrong(capsys, monkeypatch):

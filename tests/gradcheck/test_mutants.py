@@ -172,7 +172,7 @@ HANDED_IN = [
     ("Conv2D", variant(MyConv, cropped=lambda s, dx: dx[:, :s.x.shape[1], :s.x.shape[2]]),
      "padding not cropped"),
     ("Conv2D", variant(MyConv, cropped=lambda s, dx: dx), "padding not cropped"),
-    ("Conv2D", variant(MyConv, backward=mean_bias), "bias gradient averaged"),
+    ("Conv2D", variant(MyConv, backward=mean_bias), "averaged over the batch"),
     ("Conv2D", variant(MyConv, backward=turned_back), "kernel flipped in col2im"),
     ("Linear", variant(MyLinear, backward=square_only), "transposed weights"),
     ("Linear", variant(MyLinear, backward=mean_weights), "averaged over the batch"),

@@ -100,7 +100,8 @@ def _from_formulas() -> Iterator[Mutant]:
         for way, formula in enumerate(m.ways):
             cls = (_planted_exchange(formula) if m.kind == "Exchange" else
                    _planted_layer(m.kind, m.array, formula))
-            yield Mutant(m.kind, about, m.hint, cls, m.array, way)
+            says = m.hint if m.array == "y" else f"{m.name}: {m.hint}"
+            yield Mutant(m.kind, about, says, cls, m.array, way)
 
 
 class PilesUp(Conv2D):
@@ -139,7 +140,7 @@ class MasksUpstream(ReLU):
 
 MUTANTS = sorted([
     *_from_formulas(),
-    *(Mutant("SGD", name, hint, _planted_update(rule))
+    *(Mutant("SGD", name, f"{name}: {hint}", _planted_update(rule))
       for name, (hint, rule) in update.MISTAKES.items()),
     *(Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls) for says, cls in (
         ("gradients pile up", PilesUp), ("wrong dtype", MakesFloat64),

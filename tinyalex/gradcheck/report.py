@@ -81,9 +81,8 @@ def pattern(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray) -> str
         words.append("backward says 0 everywhere")
     elif (factor := constant_factor(analytic, numeric)) is not None:
         words.append(f"all are {factor:.6g} times what they should be")
-    for axis in range(wrong.ndim):
-        rest = tuple(i for i in range(wrong.ndim) if i != axis)
-        hit = np.flatnonzero(wrong.any(axis=rest))
+    for axis, places in enumerate(np.nonzero(wrong)):
+        hit = np.unique(places)
         if 0 < hit.size < wrong.shape[axis]:
             where = ", ".join(map(str, hit[:6])) + ", …" * (hit.size > 6)
             words.append(f"only at {where} of axis {axis} (0 to {wrong.shape[axis] - 1})")
@@ -92,15 +91,20 @@ def pattern(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray) -> str
 
 def constant_factor(analytic: np.ndarray, numeric: np.ndarray) -> float | None:
     """The r for which analytic = r · numeric, where there is one other than 1."""
-    if analytic.shape != numeric.shape or not (numeric * numeric).sum() > 0:
+    if not numeric.any():
         return None
     r = float((analytic * numeric).sum() / (numeric * numeric).sum())
     off = abs(analytic - r * numeric).max()
     return r if off <= 1e-6 * abs(analytic).max() and abs(r - 1) > 1e-6 else None
 
 
+def place(index: tuple[int | np.intp, ...]) -> str:
+    """An index as one writes it: "[0, 2, 1]"; "" in an array that is a single number."""
+    return f"[{', '.join(str(i) for i in index)}]" * bool(index)
+
+
 def wrong_output(name: str, y: np.ndarray, right: np.ndarray) -> str:
     """Where an output is farthest from the right one."""
     worst = np.unravel_index(abs(y - right).argmax(), right.shape)
-    place = f"[{', '.join(map(str, map(int, worst)))}]" * bool(worst)
-    return f"wrong output: {name}{place} is {y[worst]:.8g} and should be {right[worst]:.8g}"
+    return (f"wrong output: {name}{place(worst)} is {y[worst]:.8g} and should be "
+            f"{right[worst]:.8g}")

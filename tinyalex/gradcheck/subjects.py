@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -44,45 +45,29 @@ def as_in_training(layer) -> dict[str, bool]:
 
 
 class LayerSubject(Subject):
-    """y = layer.forward(x), with respect to x and every parameter."""
+    """y = layer.forward(x), with respect to x and every parameter; or the number
+    loss.forward(x, labels), whose backward takes no upstream gradient: it is 1."""
 
-    def __init__(self, layer, x: np.ndarray, settings=None):
-        self.layer, self.settings = layer, settings or layer
+    def __init__(self, layer, x: np.ndarray, settings=None, labels: np.ndarray | None = None):
+        self.layer, self.settings, self.labels = layer, settings or layer, labels
         self.arrays = {"x": np.array(x, np.float64), **to_float64(layer)}
         self._rewind, self._in_training = rewinder(layer), as_in_training(layer)
 
     def forward(self, x):
         self._rewind()
-        return self.layer.forward(x, **self._in_training)
+        labels = () if self.labels is None else (self.labels,)
+        return self.layer.forward(x, *labels, **self._in_training)
 
     def outputs(self):
         return [np.array(self.forward(self.arrays["x"].copy()), np.float64)]
 
     def gradients(self, dys):
         self.forward(self.arrays["x"].copy())
-        dx = self.layer.backward(dys[0].copy())
-        grads = getattr(self.layer, "grads", None) or {}
-        return {"x": dx, **{key: _copy(grads.get(key)) for key in self.arrays if key != "x"}}
-
-
-def _copy(gradient):
-    """Layers write over their gradients at the next backward."""
-    return gradient.copy() if isinstance(gradient, np.ndarray) else gradient
-
-
-class LossSubject(Subject):
-    """The number loss.forward(x, labels), with respect to the scores x. Upstream is 1."""
-
-    def __init__(self, loss, x: np.ndarray, labels: np.ndarray):
-        self.loss, self.labels, self.arrays = loss, labels, {"x": np.array(x, np.float64)}
-
-    def outputs(self):
-        return [np.array(self.loss.forward(self.arrays["x"].copy(), self.labels,
-                                           **as_in_training(self.loss)))]
-
-    def gradients(self, dys):
-        self.outputs()
-        return {"x": self.loss.backward()}
+        upstream = [dy.copy() for dy in dys] if self.labels is None else ()
+        dx = self.layer.backward(*upstream)
+        gradients = {"x": dx, **(getattr(self.layer, "grads", None) or {})}
+        # Layers write over their gradients at the next backward.
+        return {key: deepcopy(gradients.get(key)) for key in self.arrays}
 
 
 class ExchangeSubject(Subject):

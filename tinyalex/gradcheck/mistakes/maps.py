@@ -53,9 +53,12 @@ def _other_mask(s: Scene) -> np.ndarray:
     return s.dy * on if other and not on.all() else np.empty(0)
 
 
-dropout_dx = backward("Dropout", "x")
+dropout_y, dropout_dx = forward("Dropout"), backward("Dropout", "x")
 
 DROPOUT = [
+    dropout_y("units that stay are divided by keep: that is the modern way; the paper leaves them "
+              "in training and multiplies by keep at test time.",
+              lambda s: s.x * ((s.y if s.said is None else s.said) != 0) / s.layer.keep),
     dropout_dx("no mask", "the units that were off get no gradient.", lambda s: s.dy),
     dropout_dx("mask inverted", "the gradient goes to the units that were on.",
                lambda s: s.dy * (s.y == 0)),

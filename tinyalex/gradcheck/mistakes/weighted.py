@@ -7,7 +7,6 @@ import numpy as np
 from tinyalex.gradcheck.scene import Scene, backward, forward
 from tinyalex.kernels import loops
 
-
 Pad = tuple[int, int]  # before the first pixel, behind the last
 
 
