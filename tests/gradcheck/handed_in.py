@@ -157,7 +157,11 @@ class MyLRN:
 
     def backward(self, dy):
         inside = dy * self.x / self.s ** (self.beta + 1)
-        return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.around(inside)
+        return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.spread(inside)
+
+    def spread(self, a):
+        """Back along the same windows."""
+        return self.around(a)
 
 
 class MySpatialNorm(MyLRN):
