@@ -95,8 +95,6 @@ IM2COL = Task(
      ("stride 3, pixels left over", (_normal(1, 8, 6, 2), 2, 3, 1))),
     (("windows move by S: window oh begins at row oh·S.", partial(_im2col, step=1)),
      ("the padding is missing before the first pixel.", partial(_im2col, padding=0)),
-     ("rows and columns of the window have changed places.",
-      lambda *args: _im2col(*args).swapaxes(3, 4)),
      ("the window is turned round; layers correlate, whatever they are called.",
       lambda *args: _im2col(*args)[:, :, :, ::-1, ::-1]),
      ("the numbers are right and in another order: give (N, OH, OW, C, K, K) other axes with "
@@ -122,9 +120,7 @@ COL2IM = Task(
        for last in ("window", "element")),
      ("cut off the P pixels that stand before the picture: dx[:, P:P+H, P:P+W].",
       partial(_col2im, crop=False)),
-     ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", partial(_col2im, step=1)),
-     ("element (kh, kw) goes back to the pixel that it came from: no turning round.",
-      lambda cols, *args: _col2im(cols[:, :, :, ::-1, ::-1], *args))))
+     ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", partial(_col2im, step=1))))
 
 
 # Slopes.
@@ -133,11 +129,12 @@ def _cube(x):
     return float(np.sum(np.exp(2 * x)) + np.sum(x[0] * x[-1]))
 
 
-def _slope(f, x, h, above=1.0, below=1.0, divide=2.0, restore=True):
+def _slope(f, x, h, below=1, divide=2, restore=True):
+    """below: how many h from x to the lower end."""
     moved, slope = x.copy(), np.empty(x.shape)
     for i in np.ndindex(x.shape):
         kept = moved[i]
-        moved[i] = kept + above * h
+        moved[i] = kept + h
         up = f(moved)
         moved[i] = kept - below * h
         slope[i] = (up - f(moved)) / (divide * h)
@@ -151,8 +148,6 @@ NUMERIC_GRADIENT = Task(
     (("two rows", (_cube, _normal(2, 3), 1e-4)), ("one row", (_cube, _normal(1, 4), 1e-3))),
     (("that is one-sided: (f(x + h) − f(x)) / h. Move to both sides.",
       partial(_slope, below=0, divide=1)),
-     ("that is one-sided: (f(x) − f(x − h)) / h. Move to both sides.",
-      partial(_slope, above=0, divide=1)),
      ("from x − h to x + h it is 2h: divide by that.", partial(_slope, divide=1)),
      ("the other numbers have to stay where they are: put each back after its turn.",
       partial(_slope, restore=False))))
@@ -160,13 +155,13 @@ NUMERIC_GRADIENT = Task(
 
 # A net of two full connections with a ReLU between them, softmax and loss.
 
-def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True, sign=1):
+def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True):
     hidden = x @ W1 + b1
     scores = np.maximum(hidden, 0) @ W2 + b2
     e = np.exp(scores - scores.max(axis=1, keepdims=True))
     d = e / e.sum(axis=1, keepdims=True) - onehot * np.eye(len(b2))[labels]
     dhidden = d @ W2.T * ((hidden > 0) if mask else 1)
-    return sign * x.T @ dhidden / (len(x) if mean else 1)
+    return x.T @ dhidden / (len(x) if mean else 1)
 
 
 NET_GRADIENT = Task(
@@ -176,8 +171,7 @@ NET_GRADIENT = Task(
     (("where the ReLU was off nothing flows back.", partial(_net, mask=False)),
      ("the gradient of the scores is (p − onehot) / N: the one-hot is missing.",
       partial(_net, onehot=0)),
-     ("the loss is a mean: divide by N, once.", partial(_net, mean=False)),
-     ("downhill is the optimiser's business: the gradient points up.", partial(_net, sign=-1))))
+     ("the loss is a mean: divide by N, once.", partial(_net, mean=False))))
 
 
 # Towers.
@@ -220,11 +214,6 @@ def _and(second_five: Function) -> Function:
     return ten
 
 
-def _one_by_one(picture, side):
-    five = _five_crops(picture, side)
-    return np.stack([five, five[:, :, ::-1]], axis=1).reshape(10, side, side, 3)
-
-
 TEN_CROPS = Task(
     "ten_crops(picture, side) takes (H, W, 3) and gives (10, side, side, 3)",
     _and(lambda five, picture, side: five[:, :, ::-1]),
@@ -233,8 +222,7 @@ TEN_CROPS = Task(
      ("the last five are upside down: mirror left and right, along the width.",
       _and(lambda five, picture, side: five[:, ::-1])),
      ("mirror the crops, not the picture: the order of the corners has changed.",
-      _and(lambda five, picture, side: _five_crops(picture[:, ::-1], side))),
-     ("first the five crops, then the five mirror images.", _one_by_one)))
+      _and(lambda five, picture, side: _five_crops(picture[:, ::-1], side)))))
 
 
 def _colour_shift(covariance, alpha, power=1.0, unit=255.0, transposed=False):

@@ -6,7 +6,7 @@ Move one number of an array by h, up and down, and look how far the outputs go:
 
 Two errors pull at h. The difference cuts off the third derivative, an error that grows as h²; and
 y has 16 digits, of which the subtraction loses the leading ones, an error that grows as 1/h. In
-between, near 1e-5, about 11 digits are left. (In float32, with 7 digits to begin with, 3 or 4: too
+between, near 1e-5, about 11 digits are left. (In float32, with 7 digits to begin with, about 5: too
 few to tell a small mistake from rounding. So checks are done in float64.)
 
 At a kink (ReLU at 0, two equal largest pixels) the slopes to the left and to the right differ, and
