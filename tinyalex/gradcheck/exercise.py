@@ -115,7 +115,7 @@ def _parts_missing(layer, reference: Layer) -> str:
         return ('no parameters: self.params has to be a dict with "W" and "b"'
                 if reference.params else "")
     for key, value in reference.params.items():
-        mine = np.shape(params.get(key, value))
+        mine = np.shape(params[key]) if key in params else value.shape
         if mine != value.shape:
             return f"wrong shape: {key} is {mine} and should be {value.shape}"
         params[key] = value.copy()

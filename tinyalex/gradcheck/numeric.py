@@ -73,15 +73,6 @@ class Slopes:
         weighed = [y * dy for y, dy in zip(self.base, dys, strict=True)]
         self.size = float(np.sqrt(sum((w * w).sum() for w in weighed)))
 
-    def step(self, name: str) -> float:
-        """How far the numbers of an array are moved: h times their root mean square."""
-        array = self.subject.arrays[name]
-        return self.h * (float(np.sqrt(np.mean(array * array))) or 1.0)
-
-    def noise(self, name: str) -> float:
-        """How far rounding alone can carry a slope with respect to this array."""
-        return EPS * self.size / self.step(name)
-
     def at(self, name: str, index: tuple[int, ...]) -> Slope:
         """With respect to one number."""
         return self._slope(name, index, 1.0)
@@ -91,7 +82,9 @@ class Slopes:
         return self._slope(name, ..., direction)
 
     def _slope(self, name, where, v) -> Slope:
-        step, noise = self.step(name), self.noise(name)
+        array = self.subject.arrays[name]
+        step = self.h * (float(np.sqrt(np.mean(array * array))) or 1.0)
+        noise = EPS * self.size / step  # how far rounding alone can carry a slope
         left, right, crossed = self._sides(name, where, v, step)
         if crossed is not None:  # the subject knows its kinks: no need to guess
             if crossed:

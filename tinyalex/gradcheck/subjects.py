@@ -15,8 +15,7 @@ from tinyalex.network import Exchange, Network
 def to_float64(layer: Any) -> dict[str, np.ndarray]:
     """Turn a layer's parameters into float64, in which gradients are checked; returns them."""
     params = getattr(layer, "params", None) or {}
-    for key in params:
-        params[key] = np.array(params[key], np.float64)
+    params.update({key: np.array(value, np.float64) for key, value in params.items()})
     return params
 
 
