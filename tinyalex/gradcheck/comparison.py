@@ -57,12 +57,9 @@ def _by_number(finding: Finding, slopes: list[Slope], numeric: np.ndarray, gradi
             error[index] = not _between(slope, float(gradient[index]))
     error = np.where(np.isfinite(error), error, np.inf)
     worst = np.unravel_index(error.argmax(), error.shape)
-    finding.error, finding.checked = float(error[worst]), f"{error.size} numbers"
-    finding.worst = finding.name + place(worst)
-    finding.says, finding.slope = float(gradient[worst]), float(numeric[worst])
-    finding.kinks = sum(slope.kink for slope in slopes)
-    if finding.error > TOLERANCE:
-        finding.verdict = WRONG
+    finding.measure(error[worst], finding.name + place(worst), gradient[worst], numeric[worst])
+    finding.checked, finding.kinks = f"{error.size} numbers", sum(slope.kink for slope in slopes)
+    if finding.verdict == WRONG:
         finding.pattern = pattern(gradient, numeric, error > TOLERANCE)
 
 
@@ -105,12 +102,10 @@ def _along(directions: Iterable[np.ndarray], finding: Finding, slopes: Slopes,
         says = float((gradient * v).sum())
         error = float(relative_error(says, slope.value, max(slope.noise, 1e-8 * typical)))
         if not finding.worst or not error <= finding.error:
-            finding.error = error if np.isfinite(error) else np.inf
-            finding.worst, finding.says, finding.slope = "a random direction", says, slope.value
+            finding.measure(error, "a random direction", says, slope.value)
         done += 1
         if done == DIRECTIONS:
             break
     finding.checked = f"{done} directions" * bool(done)
-    if finding.error > TOLERANCE:
-        finding.verdict = WRONG
+    if finding.verdict == WRONG:
         finding.pattern = f"wrong along {done} random directions of {gradient.size} numbers"

@@ -28,6 +28,13 @@ class Finding:
     pattern: str = ""
     mistakes: dict[str, str] = field(default_factory=dict)
 
+    def measure(self, error: float, worst: str, says: float, slope: float):
+        """Set the error, where it is, and both numbers there; above the tolerance it is wrong."""
+        self.error = float(error) if np.isfinite(error) else np.inf
+        self.worst, self.says, self.slope = worst, float(says), float(slope)
+        if self.error > TOLERANCE:
+            self.verdict = WRONG
+
     def lines(self) -> list[str]:
         kinks = f", {self.kinks} at a kink" if self.kinks else ""
         lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.checked}{kinks}"]

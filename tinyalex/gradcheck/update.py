@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.gradcheck.numeric import relative_error
-from tinyalex.gradcheck.report import TOLERANCE, WRONG, Finding, Report
+from tinyalex.gradcheck.report import WRONG, Finding, Report, place
 from tinyalex.layers import Flatten, Linear
 from tinyalex.network import Network
 
@@ -112,12 +112,10 @@ def _compare(key: str, w: np.ndarray, gs: list[np.ndarray], path: np.ndarray) ->
     right = _run(paper, w, gs)
     error = relative_error(path, right)
     worst = np.unravel_index(error.argmax(), error.shape)
-    finding = Finding(key, float(error[worst]), checked=f"{len(RATES)} steps")
-    if not finding.error <= TOLERANCE:
-        step, *place = map(int, worst)
-        finding.verdict = WRONG
-        finding.worst = f"{key}{place} after step {step + 1}"
-        finding.says, finding.slope = float(path[worst]), float(right[worst])
+    finding = Finding(key, checked=f"{len(RATES)} steps")
+    finding.measure(error[worst], f"{key}{place(worst[1:])} after step {worst[0] + 1}",
+                    path[worst], right[worst])
+    if finding.verdict == WRONG:
         finding.mistakes = {name: hint for name, (hint, rule) in MISTAKES.items()
                             if np.allclose(path, _run(rule, w, gs), rtol=1e-9, atol=1e-12)}
     return finding

@@ -33,32 +33,26 @@ LOSS = [
 ]
 
 
-def _own_and_other(s: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """What the tower's own reader and the other one hand back for this tower's maps."""
-    (a, x_a), (_, x_b) = s.arrays.items()
-    parts = [np.split(dy, [x_a.shape[-1]], axis=-1) for dy in s.dys]
-    return (parts[0][0], parts[1][0]) if s.name == a else (parts[1][1], parts[0][1])
+def _part(s: Scene, dy: np.ndarray, first: bool) -> np.ndarray:
+    """As many maps of dy as this tower has: the first of them, or the last."""
+    width = s.arrays[s.name].shape[-1]
+    return dy[..., :width] if first else dy[..., -width:]
 
 
 def _own(s: Scene) -> np.ndarray:
-    return _own_and_other(s)[0]
+    """What the tower's own reader hands back for its maps."""
+    return _part(s, s.dys[s.name == "x_b"], s.name == "x_a")
 
 
 def _other(s: Scene) -> np.ndarray:
-    return _own_and_other(s)[1]
-
-
-def _other_end(s: Scene) -> np.ndarray:
-    """As many maps as this tower has, from the other end of the joined ones."""
-    joined, width = np.sum(s.dys, axis=0), s.arrays[s.name].shape[-1]
-    return joined[..., -width:] if s.name == next(iter(s.arrays)) else joined[..., :width]
+    return _part(s, s.dys[s.name == "x_a"], s.name == "x_a")
 
 
 EXCHANGE = [
     exchange("forgets to add", "every tower read these maps: add up what all of them hand back.",
              _own, _other),
     exchange("part taken from the other tower", "tower t's maps stand at its own channels.",
-             _other_end),
+             lambda s: _part(s, s.dys[0] + s.dys[1], s.name == "x_b")),
     exchange("averaged over the readers", "the readers' gradients are added, not averaged.",
              lambda s: (_own(s) + _other(s)) / 2),
     exchange("one reader counted twice", "each reader counts once.",

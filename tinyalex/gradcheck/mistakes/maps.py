@@ -11,7 +11,6 @@ relu_y, relu_dx = forward("ReLU"), backward("ReLU", "x")
 
 RELU = [
     relu_y("nothing is cut off.", lambda s: s.x),
-    relu_y("the negative side is kept.", lambda s: np.minimum(s.x, 0)),
     relu_dx("mask of the gradient", "the mask is where x (or y) is positive, not where dy is.",
             lambda s: s.dy * (s.dy > 0), lambda s: s.dy * ((s.dy > 0) & (s.x > 0))),
     relu_dx("no mask", "where x was negative nothing flows back.", lambda s: s.dy),
@@ -131,7 +130,6 @@ max_y, max_dx = forward("MaxPool2D"), backward("MaxPool2D", "x")
 
 MAX_POOL = [
     max_y("that is the mean of each window.", _pooled(lambda row, K: row.mean())),
-    max_y("that is the minimum of each window.", _pooled(lambda row, K: row.min())),
     max_dx("gradient to all ties", "of equal largest pixels one gets the gradient, not each.",
            _shared(lambda row, K: row == row.max())),
     max_dx("shared by all pixels", "only the largest pixel gets the gradient, not a share each.",
@@ -152,7 +150,6 @@ average_y, average_dx = forward("AveragePool2D"), backward("AveragePool2D", "x")
 
 AVERAGE_POOL = [
     average_y("that is the sum of each window.", _pooled(lambda row, K: row.sum())),
-    average_y("that is the maximum of each window.", _pooled(lambda row, K: row.max())),
     average_y("windows over the edge are divided by K·K.",
               _pooled(lambda row, K: row.sum() / (K[0] * K[1]))),
     average_dx("not divided", "each pixel gets 1/(pixels in the window) of dy.", _shared(_whole)),

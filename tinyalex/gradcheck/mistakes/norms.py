@@ -65,15 +65,14 @@ def _x_inside(s: Scene) -> np.ndarray:
     return _direct(s) - 2 * _alpha(s) * s.layer.beta * _window(s, inside)
 
 
-def _of_both(kind: str, unit: str, reach: str, wide: str, short: str) -> list[Mistake]:
-    """For the hints: what a window is made of, how far it reaches, how much it is too wide with one
-    more to either side, and too short with one less at its end."""
+def _of_both(kind: str, unit: str, reach: str, short: str) -> list[Mistake]:
+    """For the hints: what a window is made of, how far it reaches, how much shorter it is with one
+    less at its end."""
     y, dx = forward(kind), backward(kind, "x")
     return [
         y("s is multiplied where it should divide.", lambda s: _y(s, power=s.layer.beta)),
         y("the power beta is missing.", lambda s: _y(s, power=-1)),
         y("k is not added.", lambda s: _y(s, k=0)),
-        y(f"the window is {wide} too wide.", lambda s: _y(s, reach=(1, 1))),
         y(f"the window is {short} short: range() ends before its end.",
           lambda s: _y(s, reach=(0, -1)), lambda s: _y(s, reach=(-1, 0))),
         dx(f"without the cross-{unit} term", "x_i also acts through the sums of its neighbours.",
@@ -92,8 +91,6 @@ def _of_both(kind: str, unit: str, reach: str, wide: str, short: str) -> list[Mi
            lambda s: _direct(s) + _cross(s) / 2),
         dx("beta missing", "the power's derivative brings down beta.",
            lambda s: _direct(s) + _cross(s) / s.layer.beta),
-        dx("alpha missing", "the squares come into s times alpha.",
-           lambda s: _direct(s) + _cross(s) / s.layer.alpha),
         dx("x inside instead of outside the sum",
            "x_i stands before the sum, and in it x_j once.", _x_inside),
     ]
@@ -103,19 +100,19 @@ lrn_y, lrn_dx = forward("LocalResponseNorm"), backward("LocalResponseNorm", "x")
 spatial_y, spatial_dx = forward("SpatialResponseNorm"), backward("SpatialResponseNorm", "x")
 
 NORMS = [
-    *_of_both("LocalResponseNorm", "channel", "n // 2 maps to either side", "two maps", "one map"),
+    *_of_both("LocalResponseNorm", "channel", "n // 2 maps to either side", "one map"),
     lrn_y("alpha is divided by n: the paper's sum is not.", lambda s: _y(s, alpha=1 / s.layer.n)),
     lrn_dx("alpha divided by n", "later libraries divide the sum by n; the paper does not.",
            lambda s: _direct(s) + _cross(s) / s.layer.n),
-    *_of_both("SpatialResponseNorm", "pixel", "size // 2 pixels to every side", "two pixels",
+    *_of_both("SpatialResponseNorm", "pixel", "size // 2 pixels to every side",
               "one row and one column"),
     spatial_y("alpha is not divided by size².", lambda s: _y(s, alpha=s.layer.n**2)),
     spatial_y("alpha is divided by size, not by size².", lambda s: _y(s, alpha=s.layer.n)),
     spatial_y("alpha is divided by the pixels that are there; it is size² that divides, also where "
               "a window hangs over.", lambda s: _y(s, alpha=_hangs_over(s))),
     spatial_y("the window runs over maps, not pixels.", lambda s: _y(s, axes=(3,))),
-    spatial_y("the window has columns as well.", lambda s: _y(s, axes=(1,))),
-    spatial_y("the window has rows as well.", lambda s: _y(s, axes=(2,))),
+    spatial_y("the window has rows and columns.",
+              lambda s: _y(s, axes=(1,)), lambda s: _y(s, axes=(2,))),
     spatial_dx("sums over channels instead of pixels", "the window lies within one map.",
                lambda s: _direct(s) + _cross(s, axes=(3,))),
     spatial_dx("sums along one side only", "the window has rows and columns.",
