@@ -20,7 +20,7 @@ from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
-from tinyalex.gradcheck.report import Report, wrong_output
+from tinyalex.gradcheck.report import Report, no_output, wrong_output
 from tinyalex.gradcheck.scene import Scene
 from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, to_float64
 from tinyalex.layers import Dropout, Layer
@@ -127,14 +127,8 @@ def _forward_problem(layer, reference: Layer, case: Case) -> str:
     x = case.x()
     mine, theirs = LayerSubject(layer, x), LayerSubject(reference, x)
     y, right = mine.forward(x.copy()), theirs.outputs()[0]
-    if not isinstance(y, np.ndarray):
-        missing = ": is the return missing?" if y is None else ", where an array is due"
-        return f"no output: forward gives {'None' if y is None else type(y).__name__}{missing}"
-    if y.shape != right.shape:
-        return (f"wrong shape: forward gives {y.shape} for x of {x.shape} and should give "
-                f"{right.shape}")
-    if y.dtype.kind not in "fiu" or not np.isfinite(y).all():
-        return "not finite: forward gives NaN or infinity"
+    if problem := no_output(y, right, "forward", f"x is {x.shape}"):
+        return problem
     if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
         return "changes its parameters: forward only reads them"
     if not np.array_equal(y, mine.forward(x.copy())):
@@ -148,8 +142,7 @@ def _forward_problem(layer, reference: Layer, case: Case) -> str:
     if agrees(y, right):
         return _at_test_time(layer, x, reference) if isinstance(reference, Dropout) else ""
     hints = explain(case.kind, Scene("y", reference, theirs.arrays, ys=[right], said=y))
-    hint = next((f". HINT: {hint}" for hint in hints.values()), "")
-    return f"{wrong_output('y', y, right)}{hint}"
+    return wrong_output("y", y, right, next(iter(hints.values()), ""))
 
 
 def _at_test_time(layer, x: np.ndarray, reference: Dropout) -> str:

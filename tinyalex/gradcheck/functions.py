@@ -6,6 +6,7 @@ There is no gradient to measure here, so a function is compared with the right o
 arguments; where the result is exactly what a classic mistake gives, its hint is shown.
 """
 
+import contextlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tinyalex.data import augment
 from tinyalex.data.statistics import Statistics
 from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.mistakes import overwritten
-from tinyalex.gradcheck.report import Finding, Report, wrong_output
+from tinyalex.gradcheck.report import Finding, Report, no_output, wrong_output
 from tinyalex.kernels import loops, output_size
 
 Function = Callable[..., np.ndarray]
@@ -55,22 +56,15 @@ def check_function(function: Callable, like: str) -> Report:
 
 def _problem(result: Any, right: np.ndarray, task: Task, args: tuple) -> str:
     """What is wrong with what a function gave for these arguments."""
-    if result is None:
-        return f"no output: the function gives None; is the return missing? {task.call}"
-    try:
-        y = np.asarray(result, float)
-    except (TypeError, ValueError):
-        return f"no output: the function gives {type(result).__name__}. {task.call}"
-    if y.shape != right.shape:
-        return (f"wrong shape: the function gives {y.shape} and should give {right.shape}. "
-                f"{task.call}")
-    if not np.isfinite(y).all():
-        return "not finite: there is NaN or infinity in the result"
-    if agrees(y, right):
-        return ""
-    hint = next((f". HINT: {hint}" for hint, mistaken in task.mistakes
-                 if agrees(np.asarray(mistaken(*args), float), y)), "")
-    return wrong_output("result", y, right) + hint
+    y = result
+    with contextlib.suppress(TypeError, ValueError):  # what holds no numbers stays what it is
+        y = None if result is None else np.asarray(result, float)
+    problem = no_output(y, right, "the function", task.call)
+    if problem or agrees(y, right):
+        return problem
+    hints = (hint for hint, mistaken in task.mistakes
+             if agrees(np.asarray(mistaken(*args), float), y))
+    return wrong_output("result", y, right, next(hints, ""))
 
 
 def _normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -110,8 +110,20 @@ def place(index: tuple[int | np.intp, ...]) -> str:
     return f"[{', '.join(str(i) for i in index)}]" * bool(index)
 
 
-def wrong_output(name: str, y: np.ndarray, right: np.ndarray) -> str:
+def no_output(y: object, right: np.ndarray, giver: str, usage: str) -> str:
+    """Why there is nothing in an output that could be compared with the right one."""
+    if y is None:
+        return f"no output: {giver} gives None: is the return missing? {usage}"
+    if not isinstance(y, np.ndarray):
+        return f"no output: {giver} gives {type(y).__name__}, where an array is due. {usage}"
+    if y.shape != right.shape:
+        return f"wrong shape: {giver} gives {y.shape} and should give {right.shape}. {usage}"
+    finite = y.dtype.kind in "fiu" and np.isfinite(y).all()
+    return "" if finite else f"not finite: {giver} gives NaN or infinity"
+
+
+def wrong_output(name: str, y: np.ndarray, right: np.ndarray, hint: str = "") -> str:
     """Where an output is farthest from the right one."""
     worst = np.unravel_index(abs(y - right).argmax(), right.shape)
     return (f"wrong output: {name}{place(worst)} is {y[worst]:.8g} and should be "
-            f"{right[worst]:.8g}")
+            f"{right[worst]:.8g}{f'. HINT: {hint}' * bool(hint)}")

@@ -6,6 +6,7 @@ until the rate changes.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,22 +22,14 @@ RATES = (0.1, 0.1, 0.1, 0.01, 0.01)
 Rule = Callable[..., tuple[np.ndarray, np.ndarray]]  # (w, v, g, lr) -> the new w and v
 
 
-def paper(w, v, g, lr):
-    """v ← momentum·v − decay·lr·w − lr·g; w ← w + v."""
-    v = M * v - D * lr * w - lr * g
+def paper(w, v, g, lr, momentum=M, decay=D, gradient=1.0):
+    """v ← momentum·v − decay·lr·w − lr·g; w ← w + v. gradient: a factor, 1 in the paper."""
+    v = momentum * v - decay * lr * w - gradient * lr * g
     return w + v, v
 
 
-def moved_by(velocity: Callable[..., np.ndarray]) -> Rule:
-    """The rule that renews v so, and then moves w by it."""
-    def rule(w, v, g, lr):
-        v = velocity(w, v, g, lr)
-        return w + v, v
-
-    return rule
-
-
 def _outside(w, v, g, lr):
+    """As in later libraries: a drop of the rate also slows the old velocity."""
     v = M * v - D * w - g
     return w + lr * v, v
 
@@ -47,40 +40,33 @@ def _nesterov(w, v, g, lr):
 
 
 def _after(w, v, g, lr):
-    v = M * v - lr * g
-    return (w + v) * (1 - D * lr), v
+    w, v = paper(w, v, g, lr, decay=0)
+    return w * (1 - D * lr), v
 
 
 # The name of each mistake, a hint for the learner, and the wrong rule.
 MISTAKES: dict[str, tuple[str, Rule]] = {
     "learning rate outside the velocity": (
-        "the rate multiplies the gradient as it enters v, not v as it enters w; as in later "
-        "libraries, a drop of the rate now slows the old velocity too.", _outside),
+        "the rate multiplies the gradient as it enters v, not v as it enters w.", _outside),
     "decay without the learning rate": (
-        "the decay term is decay·lr·w.", moved_by(lambda w, v, g, lr: M * v - D * w - lr * g)),
-    "no weight decay": (
-        "−decay·lr·w is missing.", moved_by(lambda w, v, g, lr: M * v - lr * g)),
-    "decay of the wrong sign": (
-        "weights shrink: minus decay·lr·w.",
-        moved_by(lambda w, v, g, lr: M * v + D * lr * w - lr * g)),
-    "gradient uphill": (
-        "down the slope: minus lr·g.", moved_by(lambda w, v, g, lr: M * v - D * lr * w + lr * g)),
+        "the decay term is decay·lr·w.", lambda w, v, g, lr: paper(w, v, g, lr, decay=D / lr)),
+    "no weight decay": ("−decay·lr·w is missing.", partial(paper, decay=0)),
+    "decay of the wrong sign": ("weights shrink: minus decay·lr·w.", partial(paper, decay=-D)),
+    "gradient uphill": ("down the slope: minus lr·g.", partial(paper, gradient=-1)),
     "no momentum": (
-        "0.9·v of the step before is missing: is v kept?",
-        moved_by(lambda w, v, g, lr: -D * lr * w - lr * g)),
+        "0.9·v of the step before is missing: is v kept?", partial(paper, momentum=0)),
     "gradient damped by 1 − momentum": (
         "g enters v in full: v is no running mean of gradients but a sum that fades.",
-        moved_by(lambda w, v, g, lr: M * v - D * lr * w - (1 - M) * lr * g)),
+        partial(paper, gradient=1 - M)),
     "Nesterov's momentum": ("the paper's momentum does not look ahead.", _nesterov),
-    "decay after the step": (
-        "decay is taken of w before the step, and goes through v.", _after),
+    "decay after the step": ("decay is taken of w before the step, and goes through v.", _after),
     "weights moved by the old velocity": (
         "first v, then w ← w + v with the new v.",
         lambda w, v, g, lr: (w + v, paper(w, v, g, lr)[1])),
 }
 
 
-def check_update(optimiser: Callable[..., Any], seed: int = 0, title: str = "SGD") -> Report:
+def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
     """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay): five
     steps with random gradients, the rate divided by 10 before the fourth."""
     rng = np.random.default_rng(seed)
@@ -94,7 +80,7 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0, title: str = "SGD
         gradients.append({key: g.copy() for key, g in layer.grads.items()})
         update.step()
         weights.append({key: w.copy() for key, w in layer.params.items()})
-    return Report(title, [
+    return Report("SGD", [
         _compare(key, w, [g[key] for g in gradients], np.array([w[key] for w in weights[1:]]))
         for key, w in weights[0].items()])
 

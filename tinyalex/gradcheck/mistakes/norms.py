@@ -50,6 +50,7 @@ def _y(s: Scene, k: float | None = None, alpha: float | np.ndarray = 1, power: f
 
 
 def _direct(s: Scene) -> np.ndarray:
+    """dx if the denominator were a constant."""
     return s.dy * _scale(s) ** -s.layer.beta
 
 
