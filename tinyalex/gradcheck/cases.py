@@ -14,30 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex import layers
 from tinyalex.devices import Devices
 from tinyalex.gradcheck.checks import check_exchange, check_layer, check_loss
 from tinyalex.gradcheck.numeric import H
 from tinyalex.gradcheck.report import Report
 from tinyalex.gradcheck.update import check_update
-from tinyalex.layers import (
-    AveragePool2D,
-    Conv2D,
-    Dropout,
-    Flatten,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2D,
-    ReLU,
-    SoftmaxCrossEntropy,
-    SpatialResponseNorm,
-    Tanh,
-)
 from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
-SHIPPED = {c.__name__: c for c in (
-    Conv2D, Linear, ReLU, Tanh, LocalResponseNorm, SpatialResponseNorm, MaxPool2D, AveragePool2D,
-    Flatten, Dropout, SoftmaxCrossEntropy, Exchange, SGD)}
+SHIPPED: dict[str, Callable[..., Any]] = {c.__name__: c for c in (
+    layers.Conv2D, layers.Linear, layers.ReLU, layers.Tanh, layers.LocalResponseNorm,
+    layers.SpatialResponseNorm, layers.MaxPool2D, layers.AveragePool2D, layers.Flatten,
+    layers.Dropout, layers.SoftmaxCrossEntropy, Exchange, SGD)}
 
 
 def spaced(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
