@@ -174,6 +174,7 @@ def test_checks_leave_the_random_numbers_of_the_caller_alone():
     expected = np.random.random()
     np.random.seed(5)
     gradcheck.check_layer(ReLU(), np.ones((1, 2)))
+    gradcheck.check_loss(layers.SoftmaxCrossEntropy(), np.eye(2), np.array([0, 1]))
     assert np.random.random() == expected
 
 

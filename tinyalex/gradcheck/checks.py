@@ -10,7 +10,12 @@ from tinyalex.gradcheck.manners import manners
 from tinyalex.gradcheck.numeric import H, Slopes, Subject
 from tinyalex.gradcheck.report import WRONG, Report
 from tinyalex.gradcheck.scene import Scene
-from tinyalex.gradcheck.subjects import ExchangeSubject, LayerSubject, NetworkSubject
+from tinyalex.gradcheck.subjects import (
+    ExchangeSubject,
+    LayerSubject,
+    NetworkSubject,
+    random_state_kept,
+)
 from tinyalex.layers import Layer, SoftmaxCrossEntropy
 from tinyalex.network import Exchange, Network
 
@@ -26,15 +31,10 @@ def check_layer(layer, x: np.ndarray, *, kind: str = "", title: str = "", seed: 
     layer is, or comes from. settings: a shipped layer with the same settings, for a class that has
     other names for them.
     """
-    state = np.random.get_state()
-    try:
-        subject = LayerSubject(layer, x, settings)
-        report = check_subject(subject, title or repr(layer), kind or kind_of(layer), seed, h,
-                               every)
-        if report.ok:
-            report.problems += manners(subject, seed)
-    finally:
-        np.random.set_state(state)
+    subject = LayerSubject(layer, x, settings)
+    report = check_subject(subject, title or repr(layer), kind or kind_of(layer), seed, h, every)
+    if report.ok:
+        report.problems += manners(subject, seed)
     return report
 
 
@@ -70,6 +70,7 @@ def kind_of(layer) -> str:
                  if c.__module__.startswith("tinyalex.layers.")), "")
 
 
+@random_state_kept()
 def check_subject(subject: Subject, title: str, kind: str = "", seed: int = 0, h: float = H,
                   every: int = EVERY) -> Report:
     """Compare all gradients of a subject with numeric slopes, for a random upstream gradient."""

@@ -22,7 +22,7 @@ from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
 from tinyalex.gradcheck.report import Report, no_output, wrong_output
 from tinyalex.gradcheck.scene import Scene
-from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, to_float64
+from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, random_state_kept, to_float64
 from tinyalex.layers import Dropout, Layer
 from tinyalex.support.errors import UserError
 
@@ -45,14 +45,11 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     ])]
 
     def work():
-        state = np.random.get_state()
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), random_state_kept():
                 reports.append(_try(cls, name, like))
         except BaseException as error:  # even SystemExit: it is the learner's
             reports.append(Report(f"{name} (like {like})", problems=[explained(error)]))
-        finally:
-            np.random.set_state(state)
 
     thread = threading.Thread(target=work, daemon=True)
     try:

@@ -71,8 +71,6 @@ def _normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-# Convolution.
-
 def _im2col(x, K, S, P, step=None, padding=None):
     """step, padding: those that are used, where the shape is that of S and P."""
     N, H, W, C = x.shape
@@ -117,8 +115,6 @@ COL2IM = Task(
      ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", partial(_col2im, step=1))))
 
 
-# Slopes.
-
 def _cube(x):
     return float(np.sum(np.exp(2 * x)) + np.sum(x[0] * x[-1]))
 
@@ -147,8 +143,6 @@ NUMERIC_GRADIENT = Task(
       partial(_slope, restore=False))))
 
 
-# A net of two full connections with a ReLU between them, softmax and loss.
-
 def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True):
     hidden = x @ W1 + b1
     scores = np.maximum(hidden, 0) @ W2 + b2
@@ -168,8 +162,6 @@ NET_GRADIENT = Task(
      ("the loss is a mean: divide by N, once.", partial(_net, mean=False))))
 
 
-# Towers.
-
 def _crossing(N, maps, itemsize, copies=None):
     others = len(maps) - 1 if copies is None else copies
     one_way = N * itemsize * sum(int(np.prod(shape)) for shape in maps) * others
@@ -188,8 +180,6 @@ EXCHANGE_BYTES = Task(
      ("a number takes itemsize bytes.", lambda N, maps, itemsize: _crossing(N, maps, 1)),
      ("the gradients come back too, as many bytes.", lambda *args: _crossing(*args) * [1, 0])))
 
-
-# Pictures.
 
 def _five_crops(picture, side):
     """Those of the ten that are not mirrored."""
@@ -246,8 +236,6 @@ COLOUR_SHIFT = Task(
       lambda covariance, alpha: _colour_shift(covariance, alpha[::-1])),
      ("turn each eigenvector so that its largest component is positive.", _any_sign)))
 
-
-# Initial weights.
 
 INITIAL_STD = Task(
     "initial_std(shape) gives one number, for W (KH, KW, C, F) or (inputs, outputs)",

@@ -3,9 +3,10 @@ strides that only work by luck."""
 
 import numpy as np
 
-from tinyalex.gradcheck.subjects import LayerSubject
+from tinyalex.gradcheck.subjects import LayerSubject, random_state_kept
 
 
+@random_state_kept()
 def manners(subject: LayerSubject, seed: int = 0) -> list[str]:
     """What is wrong with how the layer behaves, a sentence each."""
     y = subject.forward(subject.arrays["x"].copy())

@@ -1,8 +1,8 @@
 """Layers, losses, exchanges and networks, each as a subject of the checks."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,16 @@ def to_float64(layer: Any) -> dict[str, np.ndarray]:
     params = getattr(layer, "params", None) or {}
     params.update({key: np.array(value, np.float64) for key, value in params.items()})
     return params
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Whatever is drawn from np.random inside, the caller's next numbers are the same."""
+    state = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
 
 
 def rewinder(layer) -> Callable[[], None]:
@@ -64,9 +74,13 @@ class LayerSubject(Subject):
         self.forward(self.arrays["x"].copy())
         upstream = [dy.copy() for dy in dys] if self.labels is None else ()
         dx = self.layer.backward(*upstream)
-        gradients = {"x": dx, **(getattr(self.layer, "grads", None) or {})}
-        # Layers write over their gradients at the next backward.
-        return {key: deepcopy(gradients.get(key)) for key in self.arrays}
+        gradients = {**(getattr(self.layer, "grads", None) or {}), "x": dx}
+        return {key: _copy(gradients.get(key)) for key in self.arrays}
+
+
+def _copy(gradient):
+    """Layers write over their gradients at the next backward."""
+    return gradient.copy() if isinstance(gradient, np.ndarray) else gradient
 
 
 class ExchangeSubject(Subject):
