@@ -18,23 +18,26 @@ RETRIES = 8  # directions drawn for each that may cross no kink
 
 
 def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generator,
-            every: int) -> tuple[Finding, np.ndarray | None]:
+            every: int) -> tuple[Finding, np.ndarray]:
     """Compare the gradient of the array `name`, number by number where there are not more than
-    `every`, else along random directions. Returns the slopes too, where all were taken: even with
-    nothing to compare them with, for whoever wants to know what would have been right."""
+    `every`, else along random directions. Returns the slopes too, empty where not all were taken;
+    they are taken even with nothing to compare, for whoever wants to know what would have been
+    right."""
     array = slopes.subject.arrays[name]
     complaint = _no_gradient(gradient, array.shape)
-    finding = Finding(name, np.inf, WRONG, pattern=complaint) if complaint else Finding(name)
-    if array.size > every:
-        if isinstance(gradient, np.ndarray) and not complaint:
-            _by_direction(finding, slopes, gradient, rng)
-        return finding, None
-    every_slope = [slopes.at(name, index) for index in np.ndindex(array.shape)]
-    numeric = np.array([slope.value for slope in every_slope]).reshape(array.shape)
-    if isinstance(gradient, np.ndarray) and not complaint:
-        _by_number(finding, every_slope, numeric, gradient)
-        if finding.kinks and finding.verdict == OK:
-            _at_ties(finding, slopes, gradient, rng)
+    one_by_one = array.size <= every
+    by_place = [slopes.at(name, i) for i in np.ndindex(array.shape)] if one_by_one else []
+    numeric = np.array([slope.value for slope in by_place])
+    numeric = numeric.reshape(array.shape) if one_by_one else numeric
+    if complaint or not isinstance(gradient, np.ndarray):
+        return Finding(name, np.inf, WRONG, pattern=complaint), numeric
+    finding = Finding(name)
+    if one_by_one:
+        _by_number(finding, by_place, numeric, gradient)
+    else:
+        _by_direction(finding, slopes, gradient, rng)
+    if finding.kinks and finding.verdict == OK:
+        _at_ties(finding, slopes, gradient, rng)
     return finding, numeric
 
 

@@ -1,7 +1,7 @@
 """A mistake, and the scene of a check: what its formulas are computed from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ class Scene:
 
     name: that array, "x", "W" or "b"; "y" for the output of a forward pass. layer: what knows the
     settings (kernel, stride, …) of its kind. arrays: x and the parameters, by name. dys: upstream.
-    ys: the outputs. true: its right gradient, if that is known in full. said: what backward says
-    of it. labels: those of a loss.
+    ys: the outputs. true: its right gradient, empty if that is not known in full. said: what
+    backward says of it. labels: those of a loss.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Scene:
     arrays: Mapping[str, np.ndarray]
     dys: Sequence[np.ndarray] = ()
     ys: Sequence[np.ndarray] = ()
-    true: np.ndarray | None = None
+    true: np.ndarray = field(default_factory=lambda: np.empty(0))
     said: np.ndarray | None = None
     labels: np.ndarray | None = None
 

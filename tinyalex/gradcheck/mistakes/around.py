@@ -60,12 +60,6 @@ EXCHANGE = [
 ]
 
 
-def _true(s: Scene) -> np.ndarray:
-    """The right gradient: these mistakes are made by doing something to it."""
-    assert s.true is not None
-    return s.true
-
-
 def _places(s: Scene) -> int:
     """The places (OH·OW) of one output map; 1 where the output has none."""
     return int(np.prod(s.dy.shape[1:-1]))
@@ -77,12 +71,12 @@ def _N(s: Scene) -> int:
 
 ANY = [
     anywhere("gradient is zero", "nothing flows back: is the result assigned, or returned?",
-             lambda s: 0 * _true(s)),
+             lambda s: 0 * s.true),
     anywhere("wrong sign", "every number is the negative of the right one: training climbs.",
-             lambda s: -_true(s)),
+             lambda s: -s.true),
     anywhere("averaged over the batch",
              "backward only adds up: it is the loss that has taken the mean.",
-             lambda s: _true(s) / _N(s), lambda s: _true(s) / _places(s),
-             lambda s: _true(s) / (_N(s) * _places(s))),
-    anywhere("double counting", "every number is twice the right one.", lambda s: 2 * _true(s)),
+             lambda s: s.true / _N(s), lambda s: s.true / _places(s),
+             lambda s: s.true / (_N(s) * _places(s))),
+    anywhere("double counting", "every number is twice the right one.", lambda s: 2 * s.true),
 ]
