@@ -77,7 +77,7 @@ def test_garbage_gets_an_explanation(method, wrong, explanation):
 
 @pytest.mark.parametrize("thing", [3, None])
 def test_what_is_no_class_is_told_so(thing):
-    assert "no class" in str(check(thing, like="Linear"))
+    assert "not a class" in str(check(thing, like="Linear"))
 
 
 def test_an_exception_is_told_with_the_line_it_came_from():

@@ -119,9 +119,8 @@ def _network(args: Namespace) -> list[Report]:
 def _rows(report: Report):
     kind, _, title = report.title.partition(": ")
     for finding in report.findings:
-        kinks = f", {finding.kinks} at a kink" if finding.kinks else ""
         _row(kind, finding.name, f"{finding.error:.1e}", finding.verdict,
-             f"{finding.checked}{kinks}{'; ' * bool(title)}{title}")
+             f"{finding.extent}{'; ' * bool(title)}{title}")
     for problem in report.problems:
         _row(kind, "", "", WRONG, problem)
 

@@ -82,7 +82,7 @@ def check_subject(subject: Subject, title: str, kind: str = "", seed: int = 0, h
     report = Report(title)
     for name, array in subject.arrays.items():
         if not np.array_equal(array, before[name]):
-            report.problems.append(f"changes its arguments: {name} is another after backward")
+            report.problems.append(f"changes its arguments: {name} is different after backward")
             array[...] = before[name]
     slopes = Slopes(subject, dys, h)
     for name in subject.arrays:

@@ -46,7 +46,7 @@ def _no_gradient(gradient: object, shape: tuple[int, ...]) -> str:
     if gradient is None:
         return "backward gives no gradient (None, or nothing in grads)"
     if not isinstance(gradient, np.ndarray):
-        return f"the gradient is a {type(gradient).__name__}, no array"
+        return f"the gradient is a {type(gradient).__name__}, not an array"
     if gradient.shape != shape:
         return f"the gradient has shape {gradient.shape}, the array {shape}"
     return "" if gradient.dtype.kind == "f" else f"the gradient holds {gradient.dtype} numbers"

@@ -62,7 +62,8 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
 
 def _try(cls: Any, name: str, like: str) -> Report:
     if not callable(cls):
-        return Report(name, problems=["no class: give the class itself, as in check(MyConv2D, …)"])
+        return Report(name, problems=["not a class: give the class itself, as in "
+                                      "check(MyConv2D, …)"])
     passed = Report(f"{name} (like {like})")
     if like in FUNCTIONS:
         report = check_function(cls, like)

@@ -1,4 +1,4 @@
-"""Functions that are no layers, for exercises: what each should give, and what mistakes give.
+"""Functions that are not layers, for exercises: what each should give, and what mistakes give.
 
     gradcheck.check(my_im2col, like="im2col")
 
@@ -46,7 +46,7 @@ def check_function(function: Callable, like: str) -> Report:
         result = function(*copies)
         problem = _problem(result, right, task, args)
         if not problem and not all(map(np.array_equal, copies, args)):
-            problem = "changes its arguments: they are others after the call"
+            problem = "changes its arguments: they are different after the call"
         if problem:
             return Report(title, problems=[problem])
         error = float(abs(np.asarray(result, float) - right).max(initial=0))

@@ -29,7 +29,7 @@ def _arguments(subject: LayerSubject, dy: np.ndarray) -> list[str]:
         "backward writes into dy, which others still read": not np.array_equal(upstream, dy)}
     if getattr(layer, "inplace", False):
         changes = {}
-    changes["parameters are others after backward; that is the optimiser's work"] = any(
+    changes["parameters differ after backward; changing them is the optimiser's work"] = any(
         not np.array_equal(layer.params[key], before[key]) for key in before.keys() - {"x"})
     return [f"changes its arguments: {change}" for change, made in changes.items() if made]
 

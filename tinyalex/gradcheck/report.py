@@ -35,9 +35,13 @@ class Finding:
         if self.error > TOLERANCE:
             self.verdict = WRONG
 
+    @property
+    def extent(self) -> str:
+        """What was checked, in words."""
+        return self.checked + f", {self.kinks} at a kink" * bool(self.kinks)
+
     def lines(self) -> list[str]:
-        kinks = f", {self.kinks} at a kink" if self.kinks else ""
-        lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.checked}{kinks}"]
+        lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.extent}"]
         if self.verdict == WRONG:
             if self.worst:
                 lines.append(f"    worst at {self.worst}: backward says {self.says:.8g}, "
