@@ -13,6 +13,7 @@ import pytest
 from handed_in import MyConv, MyDropout, MyLinear, MyLRN, MySpatialNorm, variant
 
 from tinyalex.gradcheck import check
+from tinyalex.network import Exchange
 from tinyalex.support.errors import UserError
 
 
@@ -105,6 +106,7 @@ def test_a_class_is_tried_where_no_thread_can_be_started(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert check(MyLinear, like="Linear").ok
+    assert check(Exchange, like="Exchange").ok
 
 
 def test_a_mistake_in_forward_is_named_though_backward_fits_it():
