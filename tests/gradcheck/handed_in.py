@@ -47,9 +47,9 @@ class MyConv:
         return y
 
     def backward(self, dy):
-        x, W, k = self.padded(self.x), self.params["W"], self.size
+        x, W = self.padded(self.x), self.params["W"]
         dx, dW = np.zeros_like(x), np.zeros_like(W)
-        for i, j in np.ndindex(k, k):
+        for i, j in np.ndindex(W.shape[:2]):
             dW[i, j] = self.element(self.seen(x, i, j, *dy.shape[1:3]), dy)
             self.put_back(self.seen(dx, i, j, *dy.shape[1:3]), dy @ W[i, j].T)
         self.grads["W"], self.grads["b"] = dW, dy.sum(axis=(0, 1, 2))
@@ -82,8 +82,7 @@ class MyPool:
         self.size, self.step, self.ceil = kernel, stride, ceil
 
     def windows(self):
-        N, H, W, C = self.x.shape
-        for n, i, j, c in np.ndindex(N, *(self.count(side) for side in (H, W)), C):
+        for n, i, j, c in np.ndindex(self.shape):
             h, w = i * self.step, j * self.step
             yield (n, i, j, c), (n, slice(h, h + self.size), slice(w, w + self.size), c)
 
@@ -93,9 +92,9 @@ class MyPool:
         return whole + 1 + (self.ceil and left > 0)
 
     def forward(self, x):
-        self.x = x
-        N, H, W, C = x.shape
-        y = np.empty((N, self.count(H), self.count(W), C), x.dtype)
+        self.x, (N, H, W, C) = x, x.shape
+        self.shape = N, self.count(H), self.count(W), C
+        y = np.empty(self.shape, x.dtype)
         for place, window in self.windows():
             y[place] = self.value(x[window])
         return y
@@ -129,10 +128,8 @@ class MyDropout:
         self.keep, self.rng = keep, np.random.default_rng(0)
 
     def forward(self, x, drop=True):
-        if not drop:
-            return self.at_test_time(x)
         self.mask = self.rng.random(x.shape) < self.keep
-        return x * self.mask
+        return x * self.mask if drop else self.at_test_time(x)
 
     def at_test_time(self, x):
         return self.keep * x
@@ -157,7 +154,11 @@ class MyLRN:
 
     def backward(self, dy):
         inside = dy * self.x / self.s ** (self.beta + 1)
-        return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.around(inside)
+        return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.spread(inside)
+
+    def spread(self, a):
+        """Back along the same windows."""
+        return self.around(a)
 
 
 class MySpatialNorm(MyLRN):
@@ -180,7 +181,7 @@ class MyLoss:
 
 
 class MyExchange:
-    def __init__(self, name, devices):
+    def __init__(self, *args):
         pass
 
     def forward(self, xs):

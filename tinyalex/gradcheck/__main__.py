@@ -30,7 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = _parse(argv)
     if args.plot:
-        return _plot(args.plot)
+        drawing.steps(error_by_step(), args.plot, "error of a numeric gradient against its step")
+        print(f"error against step size: {args.plot}")
+        return 0
     if args.exercises:
         return _exercises(args.exercises)
     if args.show_mutants:
@@ -117,9 +119,8 @@ def _network(args: Namespace) -> list[Report]:
 def _rows(report: Report):
     kind, _, title = report.title.partition(": ")
     for finding in report.findings:
-        kinks = f", {finding.kinks} at a kink" if finding.kinks else ""
         _row(kind, finding.name, f"{finding.error:.1e}", finding.verdict,
-             f"{finding.checked}{kinks}{'; ' * bool(title)}{title}")
+             f"{finding.extent}{'; ' * bool(title)}{title}")
     for problem in report.problems:
         _row(kind, "", "", WRONG, problem)
 
@@ -139,13 +140,9 @@ def _show_mutants(args: Namespace) -> int:
         report, is_named = try_mutant(mutant, args.seed)
         caught, named = caught + (report is not None), named + is_named
         print(f"{i}. {mutant.kind}: {mutant.about}")
-        print(_indented(report, 3) if report else "   NOT CAUGHT", end="\n\n")
+        print(textwrap.indent(str(report or "NOT CAUGHT"), "   "), end="\n\n")
     print(f"{len(mutants)} mistakes planted, {caught} caught, {named} named")
     return 0 if caught == len(mutants) else 1
-
-
-def _indented(report: Report, spaces: int) -> str:
-    return textwrap.indent(str(report), " " * spaces)
 
 
 def _many_seeds(args: Namespace) -> int:
@@ -174,15 +171,9 @@ def _exercises(paths: list[Path]) -> int:
         with tqdm.external_write_mode():
             print(f"{path}: {passed} of {len(reports)} right")
             for report in reports:
-                print(f"  {report.title}: ok" if report.ok else _indented(report, 2))
+                print(textwrap.indent(f"{report.title}: ok" if report.ok else str(report), "  "))
     print(f"{total} exercises, {right} right")
     return 0 if right == total else 1
-
-
-def _plot(path: Path) -> int:
-    drawing.steps(error_by_step(), path, "error of a numeric gradient against its step")
-    print(f"error against step size: {path}")
-    return 0
 
 
 if __name__ == "__main__":

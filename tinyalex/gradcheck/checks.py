@@ -4,13 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyalex.gradcheck.comparison import Comparison
+from tinyalex.gradcheck.comparison import compare
 from tinyalex.gradcheck.diagnosis import explain
 from tinyalex.gradcheck.manners import manners
 from tinyalex.gradcheck.numeric import H, Slopes, Subject
 from tinyalex.gradcheck.report import WRONG, Report
 from tinyalex.gradcheck.scene import Scene
-from tinyalex.gradcheck.subjects import ExchangeSubject, LayerSubject, LossSubject, NetworkSubject
+from tinyalex.gradcheck.subjects import (
+    ExchangeSubject,
+    LayerSubject,
+    NetworkSubject,
+    random_state_kept,
+)
 from tinyalex.layers import Layer, SoftmaxCrossEntropy
 from tinyalex.network import Exchange, Network
 
@@ -26,30 +31,25 @@ def check_layer(layer, x: np.ndarray, *, kind: str = "", title: str = "", seed: 
     layer is, or comes from. settings: a shipped layer with the same settings, for a class that has
     other names for them.
     """
-    state = np.random.get_state()
-    try:
-        subject = LayerSubject(layer, x, settings)
-        report = check_subject(subject, title or repr(layer), kind or kind_of(layer), seed, h,
-                               every)
-        if report.ok:
-            report.problems += manners(subject, seed)
-    finally:
-        np.random.set_state(state)
+    subject = LayerSubject(layer, x, settings)
+    report = check_subject(subject, title or repr(layer), kind or kind_of(layer), seed, h, every)
+    if report.ok:
+        report.problems += manners(subject, seed)
     return report
 
 
 def check_loss(loss: SoftmaxCrossEntropy, x: np.ndarray, labels: np.ndarray, *, seed: int = 0,
                h: float = H) -> Report:
     """Check the gradient of a loss with respect to the scores x (N, K), for labels (N,)."""
-    return check_subject(LossSubject(loss, x, labels), repr(loss), "SoftmaxCrossEntropy", seed, h)
+    subject = LayerSubject(loss, x, labels=labels)
+    return check_subject(subject, repr(loss), "SoftmaxCrossEntropy", seed, h)
 
 
 def check_exchange(exchange: Exchange, xs: Sequence[np.ndarray], *, seed: int = 0,
                    h: float = H) -> Report:
-    """Check an exchange at the maps xs of its towers."""
-    subject = ExchangeSubject(exchange, xs)
+    """Check an exchange at the maps xs of its two towers."""
     title = f"exchange before {getattr(exchange, 'name', '')}"
-    return check_subject(subject, title, "Exchange", seed, h)
+    return check_subject(ExchangeSubject(exchange, xs), title, "Exchange", seed, h)
 
 
 def check_network(network: Network, x: np.ndarray, *, seed: int = 0, h: float = H,
@@ -70,30 +70,26 @@ def kind_of(layer) -> str:
                  if c.__module__.startswith("tinyalex.layers.")), "")
 
 
+@random_state_kept()
 def check_subject(subject: Subject, title: str, kind: str = "", seed: int = 0, h: float = H,
                   every: int = EVERY) -> Report:
     """Compare all gradients of a subject with numeric slopes, for a random upstream gradient."""
     rng = np.random.default_rng(seed)
-    dys = [rng.standard_normal(y.shape) for y in subject.outputs()]
-    if kind == "SoftmaxCrossEntropy":
-        dys = [np.ones(())]
+    dys = [np.ones(()) if subject.labels is not None else rng.standard_normal(y.shape)
+           for y in subject.outputs()]
     before = {name: array.copy() for name, array in subject.arrays.items()}
     gradients = subject.gradients(dys)
     report = Report(title)
     for name, array in subject.arrays.items():
         if not np.array_equal(array, before[name]):
-            report.problems.append(f"changes its arguments: {name} is another after backward")
+            report.problems.append(f"changes its arguments: {name} is different after backward")
             array[...] = before[name]
     slopes = Slopes(subject, dys, h)
-    for name, array in subject.arrays.items():
-        comparison = Comparison(slopes, name, gradients[name], rng)
-        if array.size > every:
-            comparison.by_direction()
-        else:
-            comparison.by_number()
-        if comparison.finding.verdict == WRONG:
-            scene = Scene(name, subject.settings, before, dys, slopes.base,
-                          {name: comparison.numeric}, gradients[name], subject.labels)
-            comparison.finding.mistakes = explain(kind, scene)
-        report.findings.append(comparison.finding)
+    for name in subject.arrays:
+        finding, numeric = compare(slopes, name, gradients[name], rng, every)
+        if finding.verdict == WRONG:
+            scene = Scene(name, subject.settings, before, dys, slopes.base, numeric,
+                          gradients[name], subject.labels)
+            finding.mistakes = explain(kind, scene)
+        report.findings.append(finding)
     return report

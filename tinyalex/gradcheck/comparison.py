@@ -11,109 +11,104 @@ from tinyalex.gradcheck.numeric import (
     relative_error,
     tie_keeping_direction,
 )
-from tinyalex.gradcheck.report import KINK, OK, TOLERANCE, WRONG, Finding, pattern
+from tinyalex.gradcheck.report import KINK, OK, TOLERANCE, WRONG, Finding, pattern, place
 
 DIRECTIONS = 3
 RETRIES = 8  # directions drawn for each that may cross no kink
 
 
-class Comparison:
-    """Compares `analytic`, what backward says of the array `name`, number by number, or along
-    random directions. The result is `finding`, and `numeric`: the slopes, where all were taken."""
-
-    def __init__(self, slopes: Slopes, name: str, analytic: np.ndarray | None,
-                 rng: np.random.Generator):
-        self.slopes, self.name, self.rng = slopes, name, rng
-        self.array = slopes.subject.arrays[name]
-        self.finding = Finding(name)
-        self.numeric: np.ndarray | None = None
-        self.complaint = _no_gradient(analytic, self.array.shape)
-        self.analytic = np.zeros(0) if analytic is None else analytic
-        if self.complaint:
-            self.finding.verdict, self.finding.error = WRONG, float("inf")
-            self.finding.pattern = self.complaint
-
-    def by_number(self):
-        """The slope of every number; they are taken even where there is nothing to compare with,
-        for whoever wants to know what would have been right."""
-        slopes = [self.slopes.at(self.name, index) for index in np.ndindex(self.array.shape)]
-        self.numeric = np.array([slope.value for slope in slopes]).reshape(self.array.shape)
-        if self.complaint:
-            return
-        noise = np.array([slope.noise for slope in slopes]).reshape(self.array.shape)
-        error = relative_error(self.analytic, self.numeric, noise)
-        for index, slope in zip(np.ndindex(error.shape), slopes, strict=True):
-            if slope.kink:
-                error[index] = not _between(slope, self.analytic[index])
-        self._worst_number(np.where(np.isfinite(error), error, np.inf), self.numeric)
-        self.finding.kinks = sum(slope.kink for slope in slopes)
-        if self.finding.kinks and self.finding.verdict == OK:
-            self._at_ties()
-
-    def by_direction(self):
-        """The slope along random directions that cross no kink."""
-        if self.complaint:
-            return
-        # Drawn one at a time: fc6 of the paper has 19 million numbers in each tower.
-        self._along(random_direction(self.array.shape, self.rng)
-                    for _ in range(DIRECTIONS * RETRIES))
-        if not self.finding.checked:
-            self.finding.verdict = KINK
-            self.finding.checked = "every direction crosses a kink: try another seed"
-
-    def _worst_number(self, error: np.ndarray, numeric: np.ndarray):
-        finding, worst = self.finding, np.unravel_index(error.argmax(), error.shape)
-        finding.error, finding.checked = float(error[worst]), f"{error.size} numbers"
-        finding.worst = f"{self.name}[{', '.join(map(str, map(int, worst)))}]"
-        finding.says, finding.slope = float(self.analytic[worst]), float(numeric[worst])
-        if finding.error > TOLERANCE:
-            finding.verdict = WRONG
-            finding.pattern = pattern(self.analytic, numeric, error > TOLERANCE)
-
-    def _at_ties(self):
-        """Single numbers have no slope at a tie; all equal numbers moved together may have one."""
-        finding, error = self.finding, self.finding.error
-        self._along(tie_keeping_direction(self.array, self.rng) for _ in range(DIRECTIONS))
-        finding.error = max(error, finding.error)
-        finding.checked = f"{self.array.size} numbers"
-        if finding.kinks == self.array.size and finding.verdict == OK and not finding.worst:
-            finding.verdict = KINK
-
-    def _along(self, directions: Iterable[np.ndarray]):
-        finding, done = self.finding, 0
-        finding.worst, finding.error = "", 0.0
-        # A direction may happen to run along the level: compare with what it typically gives.
-        typical = float(np.sqrt((self.analytic * self.analytic).sum()))
-        for v in directions:
-            slope = self.slopes.along(self.name, v)
-            if slope.kink:
-                continue
-            says = float((self.analytic * v).sum())
-            error = float(relative_error(says, slope.value, max(slope.noise, 1e-8 * typical)))
-            if not finding.worst or not error <= finding.error:
-                finding.error = error if np.isfinite(error) else float("inf")
-                finding.worst, finding.says, finding.slope = "a random direction", says, slope.value
-            done += 1
-            if done == DIRECTIONS:
-                break
-        finding.checked = f"{done} directions" * bool(done)
-        if finding.error > TOLERANCE:
-            finding.verdict = WRONG
-            finding.pattern = f"wrong along {done} random directions of {self.array.size} numbers"
+def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generator,
+            every: int) -> tuple[Finding, np.ndarray]:
+    """Compare the gradient of the array `name`, number by number where there are not more than
+    `every`, else along random directions. Returns the slopes too, empty where not all were taken;
+    they are taken even with nothing to compare, for whoever wants to know what would have been
+    right."""
+    array = slopes.subject.arrays[name]
+    complaint = _no_gradient(gradient, array.shape)
+    one_by_one = array.size <= every
+    by_place = [slopes.at(name, i) for i in np.ndindex(array.shape)] if one_by_one else []
+    numeric = np.array([slope.value for slope in by_place])
+    numeric = numeric.reshape(array.shape) if one_by_one else numeric
+    if complaint or not isinstance(gradient, np.ndarray):
+        return Finding(name, np.inf, WRONG, pattern=complaint), numeric
+    finding = Finding(name)
+    if one_by_one:
+        _by_number(finding, by_place, numeric, gradient)
+    else:
+        _by_direction(finding, slopes, gradient, rng)
+    if finding.kinks and finding.verdict == OK:
+        _at_ties(finding, slopes, gradient, rng)
+    return finding, numeric
 
 
-def _no_gradient(analytic: object, shape: tuple[int, ...]) -> str:
+def _no_gradient(gradient: object, shape: tuple[int, ...]) -> str:
     """What stands in the way of a comparison."""
-    if analytic is None:
+    if gradient is None:
         return "backward gives no gradient (None, or nothing in grads)"
-    if not isinstance(analytic, np.ndarray):
-        return f"the gradient is a {type(analytic).__name__}, no array"
-    if analytic.shape != shape:
-        return f"the gradient has shape {analytic.shape}, the array {shape}"
-    return "" if analytic.dtype.kind == "f" else f"the gradient holds {analytic.dtype} numbers"
+    if not isinstance(gradient, np.ndarray):
+        return f"the gradient is a {type(gradient).__name__}, not an array"
+    if gradient.shape != shape:
+        return f"the gradient has shape {gradient.shape}, the array {shape}"
+    return "" if gradient.dtype.kind == "f" else f"the gradient holds {gradient.dtype} numbers"
+
+
+def _by_number(finding: Finding, slopes: list[Slope], numeric: np.ndarray, gradient: np.ndarray):
+    noise = np.array([slope.noise for slope in slopes]).reshape(numeric.shape)
+    error = relative_error(gradient, numeric, noise)
+    for index, slope in zip(np.ndindex(error.shape), slopes, strict=True):
+        if slope.kink:
+            error[index] = not _between(slope, float(gradient[index]))
+    error = np.where(np.isfinite(error), error, np.inf)
+    worst = np.unravel_index(error.argmax(), error.shape)
+    finding.measure(error[worst], finding.name + place(worst), gradient[worst], numeric[worst])
+    finding.checked, finding.kinks = f"{error.size} numbers", sum(slope.kink for slope in slopes)
+    if finding.verdict == WRONG:
+        finding.pattern = pattern(gradient, numeric, error > TOLERANCE)
 
 
 def _between(slope: Slope, value: float) -> bool:
     """Whether backward may say this at a kink."""
     room = 1e-6 * max(abs(slope.low), abs(slope.high))
-    return bool(slope.low - room <= value <= slope.high + room)
+    return slope.low - room <= value <= slope.high + room
+
+
+def _by_direction(finding: Finding, slopes: Slopes, gradient: np.ndarray,
+                  rng: np.random.Generator):
+    """The slope along random directions that cross no kink."""
+    # Drawn one at a time: fc6 of the paper has 19 million numbers in each tower.
+    _along((random_direction(gradient.shape, rng) for _ in range(DIRECTIONS * RETRIES)),
+           finding, slopes, gradient)
+    if not finding.checked:
+        finding.verdict = KINK
+        finding.checked = "every direction crosses a kink: try another seed"
+
+
+def _at_ties(finding: Finding, slopes: Slopes, gradient: np.ndarray, rng: np.random.Generator):
+    """Single numbers have no slope at a tie; all equal numbers moved together may have one."""
+    array, error = slopes.subject.arrays[finding.name], finding.error
+    _along((tie_keeping_direction(array, rng) for _ in range(DIRECTIONS)),
+           finding, slopes, gradient)
+    finding.error, finding.checked = max(error, finding.error), f"{array.size} numbers"
+    if finding.kinks == array.size and finding.verdict == OK and not finding.worst:
+        finding.verdict = KINK
+
+
+def _along(directions: Iterable[np.ndarray], finding: Finding, slopes: Slopes,
+           gradient: np.ndarray):
+    finding.worst, finding.error, done = "", 0.0, 0
+    # A direction may happen to run along the level: compare with what it typically gives.
+    typical = float(np.sqrt((gradient * gradient).sum()))
+    for v in directions:
+        slope = slopes.along(finding.name, v)
+        if slope.kink:
+            continue
+        says = float((gradient * v).sum())
+        error = float(relative_error(says, slope.value, max(slope.noise, 1e-8 * typical)))
+        if not finding.worst or not error <= finding.error:
+            finding.measure(error, "a random direction", says, slope.value)
+        done += 1
+        if done == DIRECTIONS:
+            break
+    finding.checked = f"{done} directions" * bool(done)
+    if finding.verdict == WRONG:
+        finding.pattern = f"wrong along {done} random directions of {gradient.size} numbers"

@@ -19,7 +19,7 @@ def explain(kind: str, scene: Scene) -> dict[str, str]:
         return {}
     special = [m for m in MISTAKES if m.kind == kind and m.array in (scene.name, "")]
     # What is special to the kind says more than what can happen to any.
-    return _that_give(special, scene) or (_that_give(ANY, scene) if scene.name != "y" else {})
+    return _that_give(special, scene) or (_that_give(ANY, scene) if scene.true.size else {})
 
 
 def _that_give(mistakes: list[Mistake], scene: Scene) -> dict[str, str]:

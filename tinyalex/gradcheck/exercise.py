@@ -9,7 +9,6 @@ does, the answer is a report: exceptions are shown with their line, and one that
 A function can be tried too, like="im2col" and so on: see functions.py.
 """
 
-import inspect
 import threading
 import traceback
 from collections.abc import Callable
@@ -21,9 +20,9 @@ from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
-from tinyalex.gradcheck.report import Report, wrong_output
+from tinyalex.gradcheck.report import Report, no_output, wrong_output
 from tinyalex.gradcheck.scene import Scene
-from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, to_float64
+from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, random_state_kept, to_float64
 from tinyalex.layers import Dropout, Layer
 from tinyalex.support.errors import UserError
 
@@ -46,14 +45,11 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     ])]
 
     def work():
-        state = np.random.get_state()
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), random_state_kept():
                 reports.append(_try(cls, name, like))
         except BaseException as error:  # even SystemExit: it is the learner's
             reports.append(Report(f"{name} (like {like})", problems=[explained(error)]))
-        finally:
-            np.random.set_state(state)
 
     thread = threading.Thread(target=work, daemon=True)
     try:
@@ -64,9 +60,10 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     return reports[-1]
 
 
-def _try(cls: Callable, name: str, like: str) -> Report:
+def _try(cls: Any, name: str, like: str) -> Report:
     if not callable(cls):
-        return Report(name, problems=["no class: give the class itself, as in check(MyConv2D, …)"])
+        return Report(name, problems=["not a class: give the class itself, as in "
+                                      "check(MyConv2D, …)"])
     passed = Report(f"{name} (like {like})")
     if like in FUNCTIONS:
         report = check_function(cls, like)
@@ -98,7 +95,7 @@ def try_case(cls: Callable, case: Case) -> Report:
     """Try a learner's layer in one case: its parts, its output, and then its gradients."""
     reference = case.make(SHIPPED[case.kind])
     to_float64(reference)
-    layer = _build(cls, case)
+    layer = case.make(cls)
     problem = _parts_missing(layer, reference) or _forward_problem(layer, reference, case)
     title = f"{case.kind}: {case.title}"
     if problem:
@@ -106,27 +103,17 @@ def try_case(cls: Callable, case: Case) -> Report:
     return check_layer(layer, case.x(), kind=case.kind, title=title, settings=reference)
 
 
-def _build(cls: Callable, case: Case):
-    """The learner's layer, without those of our arguments that it does not know."""
-    try:
-        known = inspect.signature(cls).parameters
-    except (TypeError, ValueError):
-        return case.make(cls)
-    anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    return case.make(lambda *args, **options: cls(
-        *args, **{k: v for k, v in options.items() if anything or k in known}))
-
-
 def _parts_missing(layer, reference: Layer) -> str:
     """Gives the layer the parameters of the reference; says what is in the way of that."""
     for method in ("forward", "backward"):
         if not callable(getattr(layer, method, None)):
             return f"no {method}: a layer has forward(x) and backward(dy)"
-    params: Any = getattr(layer, "params", None)
-    if reference.params and not isinstance(params, dict):
-        return 'no parameters: self.params has to be a dict with "W" and "b"'
+    params = getattr(layer, "params", None)
+    if not isinstance(params, dict):
+        return ('no parameters: self.params has to be a dict with "W" and "b"'
+                if reference.params else "")
     for key, value in reference.params.items():
-        mine = np.shape(params.get(key, value))
+        mine = np.shape(params[key]) if key in params else value.shape
         if mine != value.shape:
             return f"wrong shape: {key} is {mine} and should be {value.shape}"
         params[key] = value.copy()
@@ -138,14 +125,8 @@ def _forward_problem(layer, reference: Layer, case: Case) -> str:
     x = case.x()
     mine, theirs = LayerSubject(layer, x), LayerSubject(reference, x)
     y, right = mine.forward(x.copy()), theirs.outputs()[0]
-    if not isinstance(y, np.ndarray):
-        missing = ": is the return missing?" if y is None else ", where an array is due"
-        return f"no output: forward gives {'None' if y is None else type(y).__name__}{missing}"
-    if y.shape != right.shape:
-        return (f"wrong shape: forward gives {y.shape} for x of {x.shape} and should give "
-                f"{right.shape}")
-    if y.dtype.kind not in "fiu" or not np.isfinite(y).all():
-        return "not finite: forward gives NaN or infinity"
+    if problem := no_output(y, right, "forward", f"x is {x.shape}"):
+        return problem
     if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
         return "changes its parameters: forward only reads them"
     if not np.array_equal(y, mine.forward(x.copy())):
@@ -153,30 +134,21 @@ def _forward_problem(layer, reference: Layer, case: Case) -> str:
                 "come from a np.random.Generator in self, or from np.random, to be drawn again")
     y = y.astype(np.float64)
     if isinstance(reference, Dropout):
-        return _while_dropping(x, y, reference.keep) or _at_test_time(layer, x, reference.keep)
+        right = np.where(y != 0, x, 0)  # it draws its own mask
+        if not 0 < (y != 0).mean() < 1:
+            return "wrong output: all units are on, or all are off"
     if agrees(y, right):
-        return ""
+        return _at_test_time(layer, x, reference) if isinstance(reference, Dropout) else ""
     hints = explain(case.kind, Scene("y", reference, theirs.arrays, ys=[right], said=y))
-    hint = next((f". HINT: {hint}" for hint in hints.values()), "")
-    return f"{wrong_output('y', y, right)}{hint}"
+    return wrong_output("y", y, right, next(iter(hints.values()), ""))
 
 
-def _while_dropping(x: np.ndarray, y: np.ndarray, keep: float) -> str:
-    on = y != 0
-    if agrees(y, np.where(on, x / keep, 0)):
-        return ("wrong output: units that stay are divided by keep. HINT: that is the modern way; "
-                "the paper leaves them in training and multiplies by keep at test time")
-    if not agrees(y, np.where(on, x, 0)):
-        return "wrong output: in training every unit is x or 0"
-    return "" if 0 < on.mean() < 1 else "wrong output: all units are on, or all are off"
-
-
-def _at_test_time(layer, x: np.ndarray, keep: float) -> str:
+def _at_test_time(layer, x: np.ndarray, reference: Dropout) -> str:
     """What it does when it is not training; nothing to say of a forward(x) without `drop`."""
     if "drop" not in as_in_training(layer):
         return ""
     y = np.asarray(layer.forward(x.copy(), drop=False), np.float64)
-    if agrees(y, keep * x):
+    if agrees(y, reference.keep * x):
         return ""
     hint = ""
     if agrees(y, x):

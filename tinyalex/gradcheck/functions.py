@@ -1,4 +1,4 @@
-"""Functions that are no layers, for exercises: what each should give, and what mistakes give.
+"""Functions that are not layers, for exercises: what each should give, and what mistakes give.
 
     gradcheck.check(my_im2col, like="im2col")
 
@@ -6,8 +6,12 @@ There is no gradient to measure here, so a function is compared with the right o
 arguments; where the result is exactly what a classic mistake gives, its hint is shown.
 """
 
+import contextlib
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +19,7 @@ from tinyalex.data import augment
 from tinyalex.data.statistics import Statistics
 from tinyalex.gradcheck.diagnosis import agrees
 from tinyalex.gradcheck.mistakes import overwritten
-from tinyalex.gradcheck.report import Finding, Report, wrong_output
+from tinyalex.gradcheck.report import Finding, Report, no_output, wrong_output
 from tinyalex.kernels import loops, output_size
 
 Function = Callable[..., np.ndarray]
@@ -38,56 +42,34 @@ def check_function(function: Callable, like: str) -> Report:
     task, report = FUNCTIONS[like], Report("")
     for title, args in task.cases:
         right = np.asarray(task.right(*args), float)
-        copies = [arg.copy() if isinstance(arg, np.ndarray) else arg for arg in args]
+        copies = deepcopy(args)
         result = function(*copies)
-        problem = _no_result(result, right, task)
-        if not problem:
-            result = np.asarray(result, float)
-            problem = _wrong(result, right, task, args) or _changed(copies, args)
+        problem = _problem(result, right, task, args)
+        if not problem and not all(map(np.array_equal, copies, args)):
+            problem = "changes its arguments: they are different after the call"
         if problem:
             return Report(title, problems=[problem])
-        error = float(abs(result - right).max(initial=0))
+        error = float(abs(np.asarray(result, float) - right).max(initial=0))
         report.findings.append(Finding("result", error, checked=f"{right.size} numbers; {title}"))
     return report
 
 
-def _no_result(result: object, right: np.ndarray, task: Task) -> str:
-    if result is None:
-        return f"no output: the function gives None; is the return missing? {task.call}"
-    try:
-        result = np.asarray(result, float)
-    except (TypeError, ValueError):
-        return f"no output: the function gives {type(result).__name__}. {task.call}"
-    if result.shape != right.shape:
-        return (f"wrong shape: the function gives {result.shape} and should give {right.shape}. "
-                f"{task.call}")
-    return "" if np.isfinite(result).all() else "not finite: there is NaN or infinity in the result"
-
-
-def _wrong(result: np.ndarray, right: np.ndarray, task: Task, args: tuple) -> str:
-    if agrees(result, right):
-        return ""
-    hint = next((f". HINT: {hint}" for hint, mistaken in task.mistakes
-                 if agrees(np.asarray(mistaken(*args), float), result)), "")
-    return wrong_output("result", result, right) + hint
-
-
-def _changed(copies: list, args: tuple) -> str:
-    same = all(np.array_equal(a, b) for a, b in zip(copies, args, strict=True)
-               if isinstance(b, np.ndarray))
-    return "" if same else "changes its arguments: they are others after the call"
+def _problem(result: Any, right: np.ndarray, task: Task, args: tuple) -> str:
+    """What is wrong with what a function gave for these arguments."""
+    y = result
+    with contextlib.suppress(TypeError, ValueError):  # what holds no numbers stays what it is
+        y = None if result is None else np.asarray(result, float)
+    problem = no_output(y, right, "the function", task.call)
+    if problem or agrees(y, right):
+        return problem
+    hints = (hint for hint, mistaken in task.mistakes
+             if agrees(np.asarray(mistaken(*args), float), y))
+    return wrong_output("result", y, right, next(hints, ""))
 
 
 def _normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
 
-
-def _but(function: Function, **options) -> Function:
-    """The function, but with these options."""
-    return lambda *args: function(*args, **options)
-
-
-# Convolution.
 
 def _im2col(x, K, S, P, step=None, padding=None):
     """step, padding: those that are used, where the shape is that of S and P."""
@@ -98,24 +80,18 @@ def _im2col(x, K, S, P, step=None, padding=None):
     return cols
 
 
-def _reshaped_im2col(x, K, S, P):
-    cols = _im2col(x, K, S, P)
-    return cols.transpose(0, 1, 2, 5, 3, 4).reshape(cols.shape)
-
-
 IM2COL = Task(
     "im2col(x, K, S, P) takes x (N, H, W, C) and gives (N, OH, OW, K, K, C)", _im2col,
     (("3×3 with padding", (_normal(2, 4, 5, 2), 3, 1, 1)),
      ("stride 2", (_normal(2, 7, 9, 3), 3, 2, 0)),
      ("stride 3, pixels left over", (_normal(1, 8, 6, 2), 2, 3, 1))),
-    (("windows move by S: window oh begins at row oh·S.", _but(_im2col, step=1)),
-     ("the padding is missing before the first pixel.", _but(_im2col, padding=0)),
-     ("rows and columns of the window have changed places.",
-      lambda *args: _im2col(*args).swapaxes(3, 4)),
+    (("windows move by S: window oh begins at row oh·S.", partial(_im2col, step=1)),
+     ("the padding is missing before the first pixel.", partial(_im2col, padding=0)),
      ("the window is turned round; layers correlate, whatever they are called.",
       lambda *args: _im2col(*args)[:, :, :, ::-1, ::-1]),
      ("the numbers are right and in another order: give (N, OH, OW, C, K, K) other axes with "
-      "transpose, not with reshape.", _reshaped_im2col)))
+      "transpose, not with reshape.",
+      lambda *args: (cols := _im2col(*args)).transpose(0, 1, 2, 5, 3, 4).reshape(cols.shape))))
 
 
 def _col2im(cols, S, P, H, W, crop=True, step=None):
@@ -125,37 +101,30 @@ def _col2im(cols, S, P, H, W, crop=True, step=None):
     return dx[:, P:P + H, P:P + W] if crop else dx[:, :H, :W]
 
 
-def _overwriting(cols, S, P, H, W, last):
-    return overwritten(cols, S, (P, P), (len(cols), H, W, cols.shape[-1]), last)
-
-
 COL2IM = Task(
     "col2im(cols, S, P, H, W) takes cols (N, OH, OW, K, K, C) and gives (N, H, W, C)", _col2im,
     (("3×3 with padding", (_normal(2, 4, 5, 3, 3, 2), 1, 1, 4, 5)),
      ("stride 2", (_normal(2, 3, 4, 3, 3, 2), 2, 0, 7, 9)),
      ("stride 3, pixels left over", (_normal(1, 3, 3, 2, 2, 2), 3, 1, 8, 7))),
-    (("a pixel in several windows adds up what each sends: += and not =.",
-      _but(_overwriting, last="window")),
-     ("a pixel in several windows adds up what each sends: += and not =.",
-      _but(_overwriting, last="element")),
+    (*(("a pixel in several windows adds up what each sends: += and not =.",
+        lambda cols, S, P, H, W, last=last: overwritten(
+            cols, S, (P, P), (len(cols), H, W, cols.shape[-1]), last))
+       for last in ("window", "element")),
      ("cut off the P pixels that stand before the picture: dx[:, P:P+H, P:P+W].",
-      _but(_col2im, crop=False)),
-     ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", _but(_col2im, step=1)),
-     ("element (kh, kw) goes back to the pixel that it came from: no turning round.",
-      lambda cols, *args: _col2im(cols[:, :, :, ::-1, ::-1], *args))))
+      partial(_col2im, crop=False)),
+     ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", partial(_col2im, step=1))))
 
-
-# Slopes.
 
 def _cube(x):
     return float(np.sum(np.exp(2 * x)) + np.sum(x[0] * x[-1]))
 
 
-def _slope(f, x, h, above=1.0, below=1.0, divide=2.0, restore=True):
+def _slope(f, x, h, below=1, divide=2, restore=True):
+    """below: how many h from x to the lower end."""
     moved, slope = x.copy(), np.empty(x.shape)
     for i in np.ndindex(x.shape):
         kept = moved[i]
-        moved[i] = kept + above * h
+        moved[i] = kept + h
         up = f(moved)
         moved[i] = kept - below * h
         slope[i] = (up - f(moved)) / (divide * h)
@@ -168,37 +137,30 @@ NUMERIC_GRADIENT = Task(
     "numeric_gradient(f, x, h) gives an array like x", _slope,
     (("two rows", (_cube, _normal(2, 3), 1e-4)), ("one row", (_cube, _normal(1, 4), 1e-3))),
     (("that is one-sided: (f(x + h) − f(x)) / h. Move to both sides.",
-      _but(_slope, below=0, divide=1)),
-     ("that is one-sided: (f(x) − f(x − h)) / h. Move to both sides.",
-      _but(_slope, above=0, divide=1)),
-     ("from x − h to x + h it is 2h: divide by that.", _but(_slope, divide=1)),
+      partial(_slope, below=0, divide=1)),
+     ("from x − h to x + h it is 2h: divide by that.", partial(_slope, divide=1)),
      ("the other numbers have to stay where they are: put each back after its turn.",
-      _but(_slope, restore=False))))
+      partial(_slope, restore=False))))
 
 
-# A net of two full connections with a ReLU between them, softmax and loss.
-
-def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True, sign=1):
+def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True):
     hidden = x @ W1 + b1
     scores = np.maximum(hidden, 0) @ W2 + b2
     e = np.exp(scores - scores.max(axis=1, keepdims=True))
     d = e / e.sum(axis=1, keepdims=True) - onehot * np.eye(len(b2))[labels]
     dhidden = d @ W2.T * ((hidden > 0) if mask else 1)
-    return sign * x.T @ dhidden / (len(x) if mean else 1)
+    return x.T @ dhidden / (len(x) if mean else 1)
 
 
 NET_GRADIENT = Task(
     "net_gradient(x, W1, b1, W2, b2, labels) gives dW1, like W1", _net,
     (("six pictures", (_normal(6, 5), _normal(5, 8, seed=1), _normal(8, seed=2),
                        _normal(8, 3, seed=3), _normal(3, seed=4), np.array([0, 2, 1, 1, 0, 2]))),),
-    (("where the ReLU was off nothing flows back.", _but(_net, mask=False)),
+    (("where the ReLU was off nothing flows back.", partial(_net, mask=False)),
      ("the gradient of the scores is (p − onehot) / N: the one-hot is missing.",
-      _but(_net, onehot=0)),
-     ("the loss is a mean: divide by N, once.", _but(_net, mean=False)),
-     ("downhill is the optimiser's business: the gradient points up.", _but(_net, sign=-1))))
+      partial(_net, onehot=0)),
+     ("the loss is a mean: divide by N, once.", partial(_net, mean=False))))
 
-
-# Towers.
 
 def _crossing(N, maps, itemsize, copies=None):
     others = len(maps) - 1 if copies is None else copies
@@ -213,42 +175,38 @@ EXCHANGE_BYTES = Task(
      ("three towers", (4, [(100,), (100,), (100,)], 4))),
     (("every tower's maps go to every OTHER device: to one less than there are towers.",
       lambda N, maps, itemsize: _crossing(N, maps, itemsize, copies=len(maps))),
-     ("with three towers each one's maps are copied twice.", _but(_crossing, copies=1)),
+     ("with three towers each one's maps are copied twice.", partial(_crossing, copies=1)),
      ("a batch has N pictures.", lambda N, maps, itemsize: _crossing(1, maps, itemsize)),
      ("a number takes itemsize bytes.", lambda N, maps, itemsize: _crossing(N, maps, 1)),
      ("the gradients come back too, as many bytes.", lambda *args: _crossing(*args) * [1, 0])))
 
 
-# Pictures.
-
-def _ten_crops(picture, side, flip=True):
-    views = augment.ten_crops(*picture.shape[:2], side)
-    crops = [(picture[top:top + side, left:left + side], mirrored) for top, left, mirrored in views]
-    return np.stack([crop[:, ::-1] if mirrored and flip else crop for crop, mirrored in crops])
-
-
-def _of_mirrored(picture, side):
-    """The second five cut out of the mirrored picture: left and right have changed places."""
-    return np.concatenate([_ten_crops(picture, side)[:5], _ten_crops(picture[:, ::-1], side)[:5]])
+def _five_crops(picture, side):
+    """Those of the ten that are not mirrored."""
+    height, width, _ = picture.shape
+    return np.stack([picture[top:top + side, left:left + side]
+                     for top, left, mirrored in augment.ten_crops(height, width, side)
+                     if not mirrored])
 
 
-def _upside_down(picture, side):
-    five = _ten_crops(picture, side)[:5]
-    return np.concatenate([five, five[:, ::-1]])
+def _and(second_five: Function) -> Function:
+    """The five crops, and these after them: of (the five, the picture, side)."""
+    def ten(picture, side):
+        five = _five_crops(picture, side)
+        return np.concatenate([five, second_five(five, picture, side)])
 
-
-def _one_by_one(picture, side):
-    five = _ten_crops(picture, side)[:5]
-    return np.stack([five, five[:, :, ::-1]], axis=1).reshape(10, side, side, 3)
+    return ten
 
 
 TEN_CROPS = Task(
-    "ten_crops(picture, side) takes (H, W, 3) and gives (10, side, side, 3)", _ten_crops,
+    "ten_crops(picture, side) takes (H, W, 3) and gives (10, side, side, 3)",
+    _and(lambda five, picture, side: five[:, :, ::-1]),
     (("a square picture", (_normal(8, 8, 3), 6)), ("another", (_normal(7, 10, 3), 4))),
-    (("the last five are not mirrored.", _but(_ten_crops, flip=False)),
-     ("the last five are upside down: mirror left and right, along the width.", _upside_down),
-     ("mirror the crops, not the picture: the order of the corners has changed.", _of_mirrored),
-     ("first the five crops, then the five mirror images.", _one_by_one)))
+    (("the last five are not mirrored.", _and(lambda five, picture, side: five)),
+     ("the last five are upside down: mirror left and right, along the width.",
+      _and(lambda five, picture, side: five[:, ::-1])),
+     ("mirror the crops, not the picture: the order of the corners has changed.",
+      _and(lambda five, picture, side: _five_crops(picture[:, ::-1], side)))))
 
 
 def _colour_shift(covariance, alpha, power=1.0, unit=255.0, transposed=False):
@@ -271,18 +229,13 @@ COLOUR_SHIFT = Task(
     (("colours of one kind", (_covariance(1), np.array([0.1, -0.05, 0.2]))),
      ("of another", (_covariance(5), np.array([-0.1, 0.3, 0.02])))),
     (("eigenvectors are the COLUMNS of what np.linalg.eigh gives.",
-      _but(_colour_shift, transposed=True)),
-     ("the paper has λ, not √λ.", _but(_colour_shift, power=0.5)),
-     ("the paper has λ, not √λ.", _but(_colour_shift, power=0.5, unit=1.0)),
-     ("λ counts with pixels of 0 to 1: divide by 255, as above.", _but(_colour_shift, unit=1.0)),
-     ("λ is divided by 255², and the shift multiplied by 255: by 255 in all.",
-      _but(_colour_shift, unit=255.0**2)),
+      partial(_colour_shift, transposed=True)),
+     ("the paper has λ, not √λ.", partial(_colour_shift, power=0.5)),
+     ("λ counts with pixels of 0 to 1: divide by 255, as above.", partial(_colour_shift, unit=1.0)),
      ("α₁ belongs to the LARGEST eigenvalue; np.linalg.eigh gives the smallest first.",
       lambda covariance, alpha: _colour_shift(covariance, alpha[::-1])),
      ("turn each eigenvector so that its largest component is positive.", _any_sign)))
 
-
-# Initial weights.
 
 INITIAL_STD = Task(
     "initial_std(shape) gives one number, for W (KH, KW, C, F) or (inputs, outputs)",
@@ -294,9 +247,7 @@ INITIAL_STD = Task(
      ("a ReLU lets half of the power through: 2 / inputs, not 1 / inputs.",
       lambda shape: np.sqrt(1 / np.prod(shape[:-1]))),
      ("all axes of W but the last run over what a unit reads.",
-      lambda shape: np.sqrt(2 / shape[-2])),
-     ("all axes of W but the last run over what a unit reads.",
-      lambda shape: np.sqrt(2 / np.prod(shape)))))
+      lambda shape: np.sqrt(2 / shape[-2]))))
 
 FUNCTIONS: dict[str, Task] = {
     "im2col": IM2COL, "col2im": COL2IM, "numeric_gradient": NUMERIC_GRADIENT,

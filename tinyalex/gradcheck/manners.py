@@ -3,9 +3,10 @@ strides that only work by luck."""
 
 import numpy as np
 
-from tinyalex.gradcheck.subjects import LayerSubject
+from tinyalex.gradcheck.subjects import LayerSubject, random_state_kept
 
 
+@random_state_kept()
 def manners(subject: LayerSubject, seed: int = 0) -> list[str]:
     """What is wrong with how the layer behaves, a sentence each."""
     y = subject.forward(subject.arrays["x"].copy())
@@ -16,32 +17,31 @@ def manners(subject: LayerSubject, seed: int = 0) -> list[str]:
 
 def _arguments(subject: LayerSubject, dy: np.ndarray) -> list[str]:
     """What forward and backward write to that is not theirs."""
-    layer, x, upstream, problems = subject.layer, subject.arrays["x"].copy(), dy.copy(), []
+    layer, x, upstream = subject.layer, subject.arrays["x"].copy(), dy.copy()
     before = {key: value.copy() for key, value in subject.arrays.items()}
-    in_place = getattr(layer, "inplace", False)
     subject.forward(x)
-    if not in_place and not np.array_equal(x, before["x"]):
-        problems.append("forward writes into x")
-        x[...] = before["x"]
+    forward_wrote = not np.array_equal(x, before["x"])
+    x[...] = before["x"]
     layer.backward(upstream)
-    if not in_place and not np.array_equal(x, before["x"]):
-        problems.append("backward writes into x")
-    if not in_place and not np.array_equal(upstream, dy):
-        problems.append("backward writes into dy, which others still read")
-    if any(not np.array_equal(layer.params[key], before[key]) for key in before.keys() - {"x"}):
-        problems.append("parameters are others after backward; that is the optimiser's work")
-    return [f"changes its arguments: {problem}" for problem in problems]
+    changes = {
+        "forward writes into x": forward_wrote,
+        "backward writes into x": not np.array_equal(x, before["x"]),
+        "backward writes into dy, which others still read": not np.array_equal(upstream, dy)}
+    if getattr(layer, "inplace", False):
+        changes = {}
+    changes["parameters differ after backward; changing them is the optimiser's work"] = any(
+        not np.array_equal(layer.params[key], before[key]) for key in before.keys() - {"x"})
+    return [f"changes its arguments: {change}" for change, made in changes.items() if made]
 
 
 def _repeated(subject: LayerSubject, dy: np.ndarray) -> list[str]:
     """A second backward has to give what the first gave."""
-    problems, first, second = [], subject.gradients([dy]), subject.gradients([dy])
-    for key, gradient in first.items():
-        if not np.array_equal(gradient, second[key], equal_nan=True):
-            twice = ", twice the first" * np.allclose(second[key], 2 * gradient)
-            problems.append(f"gradients pile up: the second backward gives another d{key}{twice}; "
-                            "start from zeros, or write over the old one")
-    return problems
+    first, second = subject.gradients([dy]), subject.gradients([dy])
+    return [f"gradients pile up: the second backward gives another d{key}"
+            f"{', twice the first' * np.allclose(second[key], 2 * gradient)}; "
+            "start from zeros, or write over the old one"
+            for key, gradient in first.items()
+            if not np.array_equal(gradient, second[key], equal_nan=True)]
 
 
 def _strides(subject: LayerSubject, dy: np.ndarray) -> list[str]:

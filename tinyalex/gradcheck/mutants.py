@@ -11,18 +11,17 @@ that pile up, a dtype. Those few are written out below.
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tinyalex.gradcheck import update
 from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.exercise import try_case
-from tinyalex.gradcheck.mistakes import MISTAKES, SCALED, TURNED
+from tinyalex.gradcheck.mistakes import ANY, MISTAKES
 from tinyalex.gradcheck.report import Report
 from tinyalex.gradcheck.scene import Formula, Scene
-from tinyalex.gradcheck.update import MISTAKES as RULES
-from tinyalex.gradcheck.update import Rule
 from tinyalex.layers import Conv2D, Linear, ReLU
 from tinyalex.network import Exchange
 from tinyalex.optim import SGD
@@ -30,10 +29,10 @@ from tinyalex.optim import SGD
 
 @dataclass(frozen=True)
 class Mutant:
-    """kind: the shipped class it is a variant of. about: how it is wrong, in a sentence. says: what
-    the report should say, to name the mistake. cls: the class. array: what comes out wrong; where
-    that is the output "y", only exercise mode, which knows the right output, can name it. way:
-    which of the mistake's formulas it is planted from."""
+    """kind: the shipped class it is a variant of. about: how it is wrong. says: what the report
+    should say, to name the mistake. cls: the class. array: what comes out wrong; where that is the
+    output "y", only exercise mode, which knows the right output, can name it. way: which of the
+    mistake's formulas it is planted from."""
 
     kind: str
     about: str
@@ -50,7 +49,7 @@ def _planted_layer(kind: str, array: str, formula: Formula) -> type:
     """A layer, or the loss, in which one array is what the formula gives."""
     shipped: Any = SHIPPED[kind]
 
-    class Planted(shipped):  # type: ignore[valid-type, misc]
+    class Planted(shipped):
         @functools.wraps(shipped.forward)  # the checks look at its arguments
         def forward(self, x, *args, **options):
             arrays = {"x": np.array(x), **self.params}
@@ -60,10 +59,10 @@ def _planted_layer(kind: str, array: str, formula: Formula) -> type:
             return formula(self.scene).astype(x.dtype) if array == "y" else y
 
         def backward(self, *dy):
-            self.grads = {}  # else the layer would write over what the formula gave
+            self.grads: dict[str, np.ndarray] = {}  # else the layer would write over the formula's
             right = {"x": super().backward(*dy)} | self.grads
             if array != "y":
-                self.scene.dys, self.scene.true = dy or [np.ones(())], right
+                self.scene.dys, self.scene.true = dy or [np.ones(())], right[array]
                 right[array] = formula(self.scene).astype(right[array].dtype)
             self.grads = {key: right[key] for key in self.grads}
             return right["x"]
@@ -74,42 +73,35 @@ def _planted_layer(kind: str, array: str, formula: Formula) -> type:
 def _planted_exchange(formula: Formula) -> type:
     class Planted(Exchange):
         def forward(self, xs):
-            self.xs = dict(enumerate(xs))
+            self.xs = {f"x_{tower}": x for tower, x in zip("ab", xs, strict=True)}
             return super().forward(xs)
 
         def backward(self, dys):
-            return [formula(Scene(t, self, self.xs, dys)) for t in self.xs]
+            return [formula(Scene(name, self, self.xs, dys)) for name in self.xs]
 
     return Planted
 
 
-def _planted_update(rule: Rule) -> type:
+def _planted_update(rule: update.Rule) -> type:
     class Planted(SGD):
         def step(self):
             for p in self.network.parameters:
                 w, v = p.value, self.velocity[p.name]
-                w[...], v[...] = rule(w, v, p.grad, self.lr, self.momentum, self.weight_decay)
+                w[...], v[...] = rule(w, v, p.grad, self.lr)
 
     return Planted
 
 
 def _from_formulas() -> Iterator[Mutant]:
-    for m in MISTAKES:
+    anywhere = [replace(mistake, kind="Conv2D", array=array) for mistake in ANY
+                for array in ("W", "b")]
+    for m in [*MISTAKES, *anywhere]:
+        about = f"in forward: {m.hint}" if m.array == "y" else f"d{m.array or 'x'}: {m.name}"
         for way, formula in enumerate(m.ways):
             cls = (_planted_exchange(formula) if m.kind == "Exchange" else
                    _planted_layer(m.kind, m.array, formula))
             says = m.hint if m.array == "y" else f"{m.name}: {m.hint}"
-            yield Mutant(m.kind, m.about, says, cls, m.array, way)
-    for kind, array, anywhere in (("Conv2D", "W", SCALED), ("Tanh", "x", TURNED)):
-        for m in anywhere:
-            for way, formula in enumerate(m.ways):
-                yield Mutant(kind, f"d{array}: {m.about}", f"{m.name}: {m.hint}",
-                             _planted_layer(kind, array, formula), array, way)
-
-
-def _from_rules() -> Iterator[Mutant]:
-    for m in RULES:
-        yield Mutant("SGD", m.about, f"{m.name}: {m.hint}", _planted_update(m.rule))
+            yield Mutant(m.kind, about, says, cls, m.array, way)
 
 
 class PilesUp(Conv2D):
@@ -146,14 +138,13 @@ class MasksUpstream(ReLU):
         return dy
 
 
-def _behaviour(says: str, cls: type) -> Mutant:
-    return Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls)
-
-
 MUTANTS = sorted([
-    *_from_formulas(), *_from_rules(), _behaviour("gradients pile up", PilesUp),
-    _behaviour("wrong dtype", MakesFloat64), _behaviour("writes into dy", ScalesUpstream),
-    _behaviour("writes into dy", MasksUpstream),
+    *_from_formulas(),
+    *(Mutant("SGD", name, f"{name}: {hint}", _planted_update(rule))
+      for name, (hint, rule) in update.MISTAKES.items()),
+    *(Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls) for says, cls in (
+        ("gradients pile up", PilesUp), ("wrong dtype", MakesFloat64),
+        ("writes into dy", ScalesUpstream), ("writes into dy", MasksUpstream))),
 ], key=lambda mutant: list(SHIPPED).index(mutant.kind))
 
 

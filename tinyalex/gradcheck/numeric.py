@@ -6,7 +6,7 @@ Move one number of an array by h, up and down, and look how far the outputs go:
 
 Two errors pull at h. The difference cuts off the third derivative, an error that grows as h²; and
 y has 16 digits, of which the subtraction loses the leading ones, an error that grows as 1/h. In
-between, near 1e-5, about 11 digits are left. (In float32, with 7 digits to begin with, 3 or 4: too
+between, near 1e-5, about 11 digits are left. (In float32, with 7 digits to begin with, about 5: too
 few to tell a small mistake from rounding. So checks are done in float64.)
 
 At a kink (ReLU at 0, two equal largest pixels) the slopes to the left and to the right differ, and
@@ -73,15 +73,6 @@ class Slopes:
         weighed = [y * dy for y, dy in zip(self.base, dys, strict=True)]
         self.size = float(np.sqrt(sum((w * w).sum() for w in weighed)))
 
-    def step(self, name: str) -> float:
-        """How far the numbers of an array are moved: h times their root mean square."""
-        array = self.subject.arrays[name]
-        return self.h * (float(np.sqrt(np.mean(array * array))) or 1.0)
-
-    def noise(self, name: str) -> float:
-        """How far rounding alone can carry a slope with respect to this array."""
-        return EPS * self.size / self.step(name)
-
     def at(self, name: str, index: tuple[int, ...]) -> Slope:
         """With respect to one number."""
         return self._slope(name, index, 1.0)
@@ -91,7 +82,9 @@ class Slopes:
         return self._slope(name, ..., direction)
 
     def _slope(self, name, where, v) -> Slope:
-        step, noise = self.step(name), self.noise(name)
+        array = self.subject.arrays[name]
+        step = self.h * (float(np.sqrt(np.mean(array * array))) or 1.0)
+        noise = EPS * self.size / step  # how far rounding alone can carry a slope
         left, right, crossed = self._sides(name, where, v, step)
         if crossed is not None:  # the subject knows its kinks: no need to guess
             if crossed:

@@ -28,9 +28,20 @@ class Finding:
     pattern: str = ""
     mistakes: dict[str, str] = field(default_factory=dict)
 
+    def measure(self, error: float, worst: str, says: float, slope: float):
+        """Set the error, where it is, and both numbers there; above the tolerance it is wrong."""
+        self.error = float(error) if np.isfinite(error) else np.inf
+        self.worst, self.says, self.slope = worst, float(says), float(slope)
+        if self.error > TOLERANCE:
+            self.verdict = WRONG
+
+    @property
+    def extent(self) -> str:
+        """What was checked, in words."""
+        return self.checked + f", {self.kinks} at a kink" * bool(self.kinks)
+
     def lines(self) -> list[str]:
-        kinks = f", {self.kinks} at a kink" if self.kinks else ""
-        lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.checked}{kinks}"]
+        lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.extent}"]
         if self.verdict == WRONG:
             if self.worst:
                 lines.append(f"    worst at {self.worst}: backward says {self.says:.8g}, "
@@ -81,9 +92,8 @@ def pattern(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray) -> str
         words.append("backward says 0 everywhere")
     elif (factor := constant_factor(analytic, numeric)) is not None:
         words.append(f"all are {factor:.6g} times what they should be")
-    for axis in range(wrong.ndim):
-        rest = tuple(i for i in range(wrong.ndim) if i != axis)
-        hit = np.flatnonzero(wrong.any(axis=rest))
+    for axis, places in enumerate(np.nonzero(wrong)):
+        hit = np.unique(places)
         if 0 < hit.size < wrong.shape[axis]:
             where = ", ".join(map(str, hit[:6])) + ", …" * (hit.size > 6)
             words.append(f"only at {where} of axis {axis} (0 to {wrong.shape[axis] - 1})")
@@ -92,15 +102,32 @@ def pattern(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray) -> str
 
 def constant_factor(analytic: np.ndarray, numeric: np.ndarray) -> float | None:
     """The r for which analytic = r · numeric, where there is one other than 1."""
-    if analytic.shape != numeric.shape or not (numeric * numeric).sum() > 0:
+    if not numeric.any():
         return None
     r = float((analytic * numeric).sum() / (numeric * numeric).sum())
     off = abs(analytic - r * numeric).max()
     return r if off <= 1e-6 * abs(analytic).max() and abs(r - 1) > 1e-6 else None
 
 
-def wrong_output(name: str, y: np.ndarray, right: np.ndarray) -> str:
+def place(index: tuple[int | np.intp, ...]) -> str:
+    """An index as one writes it: "[0, 2, 1]"; "" in an array that is a single number."""
+    return f"[{', '.join(str(i) for i in index)}]" * bool(index)
+
+
+def no_output(y: object, right: np.ndarray, giver: str, usage: str) -> str:
+    """Why there is nothing in an output that could be compared with the right one."""
+    if y is None:
+        return f"no output: {giver} gives None: is the return missing? {usage}"
+    if not isinstance(y, np.ndarray):
+        return f"no output: {giver} gives {type(y).__name__}, where an array is due. {usage}"
+    if y.shape != right.shape:
+        return f"wrong shape: {giver} gives {y.shape} and should give {right.shape}. {usage}"
+    finite = y.dtype.kind in "fiu" and np.isfinite(y).all()
+    return "" if finite else f"not finite: {giver} gives NaN or infinity"
+
+
+def wrong_output(name: str, y: np.ndarray, right: np.ndarray, hint: str = "") -> str:
     """Where an output is farthest from the right one."""
     worst = np.unravel_index(abs(y - right).argmax(), right.shape)
-    place = f"[{', '.join(map(str, map(int, worst)))}]" * bool(worst)
-    return f"wrong output: {name}{place} is {y[worst]:.8g} and should be {right[worst]:.8g}"
+    return (f"wrong output: {name}{place(worst)} is {y[worst]:.8g} and should be "
+            f"{right[worst]:.8g}{f'. HINT: {hint}' * bool(hint)}")

@@ -1,6 +1,6 @@
 """A mistake, and the scene of a check: what its formulas are computed from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +13,16 @@ class Scene:
 
     name: that array, "x", "W" or "b"; "y" for the output of a forward pass. layer: what knows the
     settings (kernel, stride, …) of its kind. arrays: x and the parameters, by name. dys: upstream.
-    ys: the outputs. true: the right gradients, in full, or None for an array too large for that.
-    said: what backward says of this array. labels: those of a loss.
+    ys: the outputs. true: its right gradient, empty if that is not known in full. said: what
+    backward says of it. labels: those of a loss.
     """
 
     name: str
     layer: Any
-    arrays: dict[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
     dys: Sequence[np.ndarray] = ()
     ys: Sequence[np.ndarray] = ()
-    true: dict[str, np.ndarray | None] = field(default_factory=dict)
+    true: np.ndarray = field(default_factory=lambda: np.empty(0))
     said: np.ndarray | None = None
     labels: np.ndarray | None = None
 
@@ -50,28 +50,20 @@ class Mistake:
     kind: the class in which it is made, "" for any layer. array: what comes out wrong, as in
     `Scene.name`; "" for any. name, hint: for the learner. ways: formulas for the wrong array, one
     for each way to make the mistake; where it cannot be made, a formula gives an empty array.
-    about: how the first of them is made, for whoever sees it planted.
     """
 
     kind: str
     array: str
     name: str
     hint: str
-    about: str
     ways: tuple[Formula, ...]
 
 
 def forward(kind: str) -> Callable[..., Mistake]:
     """Builds mistakes in the output of `kind` from (hint, *ways): the hint says it all."""
-    def mistake(hint: str, *ways: Formula) -> Mistake:
-        return Mistake(kind, "y", hint, hint, f"in forward: {hint.rstrip('.')}", ways)
-
-    return mistake
+    return lambda hint, *ways: Mistake(kind, "y", hint, hint, ways)
 
 
 def backward(kind: str, array: str) -> Callable[..., Mistake]:
-    """Builds mistakes in one gradient of `kind` from (name, hint, about, *ways)."""
-    def mistake(name: str, hint: str, about: str, *ways: Formula) -> Mistake:
-        return Mistake(kind, array, name, hint, about, ways)
-
-    return mistake
+    """Builds mistakes in one gradient of `kind` from (name, hint, *ways)."""
+    return lambda name, hint, *ways: Mistake(kind, array, name, hint, ways)

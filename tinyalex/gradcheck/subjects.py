@@ -1,7 +1,8 @@
 """Layers, losses, exchanges and networks, each as a subject of the checks."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,18 @@ from tinyalex.network import Exchange, Network
 def to_float64(layer: Any) -> dict[str, np.ndarray]:
     """Turn a layer's parameters into float64, in which gradients are checked; returns them."""
     params = getattr(layer, "params", None) or {}
-    for key in params:
-        params[key] = np.array(params[key], np.float64)
+    params.update({key: np.array(value, np.float64) for key, value in params.items()})
     return params
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Whatever is drawn from np.random inside, the caller's next numbers are the same."""
+    state = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
 
 
 def rewinder(layer) -> Callable[[], None]:
@@ -44,45 +54,33 @@ def as_in_training(layer) -> dict[str, bool]:
 
 
 class LayerSubject(Subject):
-    """y = layer.forward(x), with respect to x and every parameter."""
+    """y = layer.forward(x), with respect to x and every parameter; or the number
+    loss.forward(x, labels), whose backward takes no upstream gradient: it is 1."""
 
-    def __init__(self, layer, x: np.ndarray, settings=None):
-        self.layer, self.settings = layer, settings or layer
+    def __init__(self, layer, x: np.ndarray, settings=None, labels: np.ndarray | None = None):
+        self.layer, self.settings, self.labels = layer, settings or layer, labels
         self.arrays = {"x": np.array(x, np.float64), **to_float64(layer)}
         self._rewind, self._in_training = rewinder(layer), as_in_training(layer)
 
     def forward(self, x):
         self._rewind()
-        return self.layer.forward(x, **self._in_training)
+        labels = () if self.labels is None else (self.labels,)
+        return self.layer.forward(x, *labels, **self._in_training)
 
     def outputs(self):
         return [np.array(self.forward(self.arrays["x"].copy()), np.float64)]
 
     def gradients(self, dys):
         self.forward(self.arrays["x"].copy())
-        dx = self.layer.backward(dys[0].copy())
-        grads = getattr(self.layer, "grads", None) or {}
-        return {"x": dx, **{key: _copy(grads.get(key)) for key in self.arrays if key != "x"}}
+        upstream = [dy.copy() for dy in dys] if self.labels is None else ()
+        dx = self.layer.backward(*upstream)
+        gradients = {**(getattr(self.layer, "grads", None) or {}), "x": dx}
+        return {key: _copy(gradients.get(key)) for key in self.arrays}
 
 
 def _copy(gradient):
     """Layers write over their gradients at the next backward."""
     return gradient.copy() if isinstance(gradient, np.ndarray) else gradient
-
-
-class LossSubject(Subject):
-    """The number loss.forward(x, labels), with respect to the scores x. Upstream is 1."""
-
-    def __init__(self, loss, x: np.ndarray, labels: np.ndarray):
-        self.loss, self.labels, self.arrays = loss, labels, {"x": np.array(x, np.float64)}
-
-    def outputs(self):
-        return [np.array(self.loss.forward(self.arrays["x"].copy(), self.labels,
-                                           **as_in_training(self.loss)))]
-
-    def gradients(self, dys):
-        self.outputs()
-        return {"x": self.loss.backward()}
 
 
 class ExchangeSubject(Subject):

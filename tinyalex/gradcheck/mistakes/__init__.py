@@ -9,13 +9,12 @@ Mistakes of the update have a form of their own, in update.py; what is wrong in 
 numbers (an argument written to, gradients that pile up) has no formula and stands in mutants.py.
 """
 
-from tinyalex.gradcheck.mistakes.around import EXCHANGE, LOSS, SCALED, TURNED
+from tinyalex.gradcheck.mistakes.around import ANY, EXCHANGE, LOSS
 from tinyalex.gradcheck.mistakes.maps import MAPS
 from tinyalex.gradcheck.mistakes.norms import NORMS
 from tinyalex.gradcheck.mistakes.weighted import WEIGHTED, overwritten
 from tinyalex.gradcheck.scene import Mistake
 
-__all__ = ["ANY", "MISTAKES", "SCALED", "TURNED", "overwritten"]
+__all__ = ["ANY", "MISTAKES", "overwritten"]
 
-MISTAKES: list[Mistake] = [*WEIGHTED, *MAPS, *NORMS, *LOSS, *EXCHANGE]
-ANY: list[Mistake] = [*SCALED, *TURNED]  # those that can be made in any layer
+MISTAKES: list[Mistake] = [*WEIGHTED, *MAPS, *NORMS, *LOSS, *EXCHANGE]  # ANY: of any layer

@@ -4,43 +4,32 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinyalex.gradcheck.scene import Formula, Mistake, Scene, backward, forward
+from tinyalex.gradcheck.scene import Formula, Scene, backward, forward
 from tinyalex.kernels import loops
 
 relu_y, relu_dx = forward("ReLU"), backward("ReLU", "x")
 
 RELU = [
-    relu_y("that is |x|.", lambda s: abs(s.x)),
     relu_y("nothing is cut off.", lambda s: s.x),
-    relu_y("the negative side is kept.", lambda s: np.minimum(s.x, 0)),
     relu_dx("mask of the gradient", "the mask is where x (or y) is positive, not where dy is.",
-            "dx = dy where dy > 0: the mask of the gradient instead of the input's",
             lambda s: s.dy * (s.dy > 0), lambda s: s.dy * ((s.dy > 0) & (s.x > 0))),
-    relu_dx("no mask", "where x was negative nothing flows back.",
-            "dx = dy", lambda s: s.dy),
-    relu_dx("mask inverted", "gradients pass where x is positive.",
-            "the gradient flows where x was negative", lambda s: s.dy * (s.x <= 0)),
+    relu_dx("no mask", "where x was negative nothing flows back.", lambda s: s.dy),
+    relu_dx("mask inverted", "gradients pass where x is positive.", lambda s: s.dy * (s.x <= 0)),
     relu_dx("multiplied by the value", "the slope is 1, not y: a mask.",
-            "dx = dy · y, as if y were its own slope", lambda s: s.dy * np.maximum(s.x, 0)),
-    relu_dx("leaks", "the slope of a ReLU is 0 where x is negative.",
-            "a hundredth of the gradient flows where x was negative",
-            lambda s: s.dy * np.where(s.x > 0, 1, 0.01)),
+            lambda s: s.dy * np.maximum(s.x, 0)),
 ]
 
 tanh_y, tanh_dx = forward("Tanh"), backward("Tanh", "x")
 
 TANH = [
     tanh_y("that is the sigmoid.", lambda s: 1 / (1 + np.exp(-s.x))),
-    tanh_dx("y not squared", "tanh' = 1 − tanh², squared.",
-            "dx = dy (1 − y)", lambda s: s.dy * (1 - s.y)),
+    tanh_dx("y not squared", "tanh' = 1 − tanh², squared.", lambda s: s.dy * (1 - s.y)),
     tanh_dx("input instead of output", "tanh' = 1 − y² with y = tanh(x), not x.",
-            "dx = dy (1 − x²): the layer kept x", lambda s: s.dy * (1 - s.x**2)),
-    tanh_dx("wrong sign within", "tanh' = 1 − y², minus.",
-            "dx = dy (1 + y²)", lambda s: s.dy * (1 + s.y**2)),
+            lambda s: s.dy * (1 - s.x**2)),
     tanh_dx("derivative of the sigmoid", "y (1 − y) belongs to the sigmoid.",
-            "dx = dy y (1 − y)", lambda s: s.dy * s.y * (1 - s.y)),
+            lambda s: s.dy * s.y * (1 - s.y)),
     tanh_dx("tanh applied twice", "y is tanh(x) already.",
-            "dx = dy (1 − tanh(y)²)", lambda s: s.dy * (1 - np.tanh(s.y) ** 2)),
+            lambda s: s.dy * (1 - np.tanh(s.y) ** 2)),
 ]
 
 flatten_y, flatten_dx = forward("Flatten"), backward("Flatten", "x")
@@ -50,44 +39,34 @@ FLATTEN = [
     flatten_y("the channels come first.",
               lambda s: s.x.transpose(0, 3, 1, 2).reshape(len(s.x), -1)),
     flatten_dx("wrong order", "forward and backward have to read the numbers in the same order.",
-               "backward fills the maps in another order than forward read them",
                lambda s: s.dy.reshape(s.x.shape, order="F"),
-               lambda s: np.moveaxis(s.dy.reshape(np.moveaxis(s.x, 3, 1).shape), 1, 3),
-               lambda s: s.dy.reshape(s.x.swapaxes(1, 2).shape).swapaxes(1, 2)),
+               lambda s: np.moveaxis(s.dy.reshape(np.moveaxis(s.x, 3, 1).shape), 1, 3)),
 ]
 
 
-def _other_units(s: Scene) -> np.ndarray:
-    """Which units backward lets dy through; where it has said nothing yet, others than forward."""
-    return (np.roll(s.y, 1, axis=-1) if s.said is None else s.said) != 0
+def _other_mask(s: Scene) -> np.ndarray:
+    """dy through the units that backward lets it through, if those are others than forward's;
+    where backward has said nothing yet, through units that are."""
+    on = (np.roll(s.y, 1, axis=-1) if s.said is None else s.said) != 0
+    other = on.shape == s.y.shape and (on & (s.y == 0)).any() and (on & (s.y != 0)).any()
+    return s.dy * on if other and not on.all() else np.empty(0)
 
 
-def _other_mask(rescale: Callable[[Scene], float]) -> Formula:
-    def formula(s: Scene) -> np.ndarray:
-        on = _other_units(s)
-        if on.shape != s.y.shape or on.all():  # no mask at all
-            return np.empty(0)
-        both_on, only_now = on & (s.y != 0), on & (s.y == 0)
-        return s.dy * on / rescale(s) if both_on.any() and only_now.any() else np.empty(0)
-
-    return formula
-
-
-dropout_dx = backward("Dropout", "x")
+dropout_y, dropout_dx = forward("Dropout"), backward("Dropout", "x")
 
 DROPOUT = [
-    dropout_dx("no mask", "the units that were off get no gradient.",
-               "backward lets everything through", lambda s: s.dy),
+    dropout_y("units that stay are divided by keep: that is the modern way; the paper leaves them "
+              "in training and multiplies by keep at test time.",
+              lambda s: s.x * ((s.y if s.said is None else s.said) != 0) / s.layer.keep),
+    dropout_dx("no mask", "the units that were off get no gradient.", lambda s: s.dy),
     dropout_dx("mask inverted", "the gradient goes to the units that were on.",
-               "backward switches off the units that were on", lambda s: s.dy * (s.y == 0)),
+               lambda s: s.dy * (s.y == 0)),
     dropout_dx("rescaled in backward",
                "forward does not divide by keep, so neither does backward: dy · m.",
-               "backward divides by keep, which forward did not",
                lambda s: s.dy * (s.y != 0) / s.layer.keep,
-               lambda s: s.dy * (s.y != 0) * s.layer.keep, lambda s: s.dy * s.layer.keep),
+               lambda s: s.dy * (s.y != 0) * s.layer.keep),
     dropout_dx("mask not reused", "backward needs the mask that forward drew, not a new one.",
-               "backward uses another mask than forward", _other_mask(lambda s: 1),
-               _other_mask(lambda s: s.layer.keep)),
+               _other_mask),
 ]
 
 Place = tuple[int, int, int, int]  # of a window (n, oh, ow, c), or of a pixel (n, h, w, c)
@@ -130,17 +109,13 @@ def _shared(shares: Shares, S: int | None = None, add: bool = True) -> Formula:
     return formula
 
 
-def _winner(pixel: Callable[[Row], int | np.intp]) -> Shares:
-    """All for one pixel."""
-    return lambda row, K: np.arange(len(row)) == pixel(row)
+def _to_winner(row: Row, K: tuple[int, int]) -> np.ndarray:
+    return np.arange(len(row)) == row.argmax()
 
 
-def _transposed(row: Row, K: tuple[int, int]) -> np.ndarray:
+def _to_transposed(row: Row, K: tuple[int, int]) -> np.ndarray:
     """All for the pixel whose row and column are the winner's column and row."""
-    winner = int(row.argmax())
-    if len(row) == K[0] * K[1]:
-        winner = winner % K[1] * K[1] + winner // K[1]
-    return np.arange(len(row)) == winner
+    return _to_winner(row.reshape(K).T.ravel() if len(row) == K[0] * K[1] else row, K)
 
 
 def _evenly(row: Row, K: tuple[int, int]) -> np.ndarray:
@@ -151,61 +126,39 @@ def _whole(row: Row, K: tuple[int, int]) -> np.ndarray:
     return np.ones(len(row))
 
 
-def _pool_forward(kind: str, right: str) -> list[Mistake]:
-    values = {"mean": lambda row, K: row.mean(), "maximum": lambda row, K: row.max(),
-              "minimum": lambda row, K: row.min(), "sum": lambda row, K: row.sum()}
-    return [forward(kind)(f"that is the {name} of each window.", _pooled(value))
-            for name, value in values.items() if name != right]
-
-
-max_dx = backward("MaxPool2D", "x")
+max_y, max_dx = forward("MaxPool2D"), backward("MaxPool2D", "x")
 
 MAX_POOL = [
-    *_pool_forward("MaxPool2D", right="maximum"),
+    max_y("that is the mean of each window.", _pooled(lambda row, K: row.mean())),
     max_dx("gradient to all ties", "of equal largest pixels one gets the gradient, not each.",
-           "every pixel that equals the maximum gets the whole gradient",
            _shared(lambda row, K: row == row.max())),
     max_dx("shared by all pixels", "only the largest pixel gets the gradient, not a share each.",
-           "every pixel of the window gets its share, as in average pooling",
            _shared(_evenly), _shared(_whole)),
     max_dx("overlaps overwritten", "a pixel that wins several windows adds up: += and not =.",
-           "a pixel that wins two windows keeps the gradient of the last",
-           _shared(_winner(np.argmax), add=False)),
+           _shared(_to_winner, add=False)),
     max_dx("wrong winner", "the gradient goes to the window's first pixel, whoever won.",
-           "the gradient goes to the corner of the window", _shared(_winner(lambda row: 0))),
+           _shared(lambda row, K: np.arange(len(row)) == 0)),
     max_dx("wrong winner", "the gradient goes to the smallest pixel.",
-           "backward looks for the smallest pixel", _shared(_winner(np.argmin))),
-    max_dx("wrong winner", "the gradient goes to the pixel after the winner.",
-           "the winner's place is counted from 1",
-           _shared(_winner(lambda row: (row.argmax() + 1) % len(row)))),
+           _shared(lambda row, K: np.arange(len(row)) == row.argmin())),
     max_dx("wrong winner", "the winner's row and column in the window are exchanged.",
-           "row and column of the winner are exchanged", _shared(_transposed)),
+           _shared(_to_transposed)),
     max_dx("stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).",
-           "the gradient is put back as if windows stood one pixel apart",
-           _shared(_winner(np.argmax), S=1)),
+           _shared(_to_winner, S=1)),
 ]
 
 average_y, average_dx = forward("AveragePool2D"), backward("AveragePool2D", "x")
 
 AVERAGE_POOL = [
-    *_pool_forward("AveragePool2D", right="mean"),
+    average_y("that is the sum of each window.", _pooled(lambda row, K: row.sum())),
     average_y("windows over the edge are divided by K·K.",
               _pooled(lambda row, K: row.sum() / (K[0] * K[1]))),
-    average_dx("not divided", "each pixel gets 1/(pixels in the window) of dy.",
-               "every pixel gets the whole gradient", _shared(_whole)),
+    average_dx("not divided", "each pixel gets 1/(pixels in the window) of dy.", _shared(_whole)),
     average_dx("divided by the whole window at the edge",
-               "over the edge a window has fewer pixels.",
-               "windows over the edge are divided by K·K, though fewer pixels are in them",
+               "over the edge a window has fewer pixels than K·K.",
                _shared(lambda row, K: np.full(len(row), 1 / (K[0] * K[1])))),
-    average_dx("divided twice", "once is enough.",
-               "the gradient is divided by the square of the number of pixels",
-               _shared(lambda row, K: np.full(len(row), 1 / len(row) ** 2))),
-    average_dx("divided by one side only", "K·K pixels share the gradient.",
-               "the gradient is divided by K", _shared(lambda row, K: np.full(len(row), 1 / K[0]))),
     average_dx("overlaps overwritten", "a pixel in several windows adds up: += and not =.",
-               "windows assign where they should add", _shared(_evenly, add=False)),
+               _shared(_evenly, add=False)),
     average_dx("stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).",
-               "the gradient is put back as if windows stood one pixel apart",
                _shared(_evenly, S=1)),
 ]
 
