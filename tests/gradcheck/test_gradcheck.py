@@ -217,3 +217,8 @@ def test_the_command_fails_when_a_shipped_gradient_is_wrong(capsys, monkeypatch)
 def test_the_plot_is_drawn(tmp_path):
     assert main(["--plot", str(tmp_path / "steps.png")]) == 0
     assert (tmp_path / "steps.png").stat().st_size > 5000
+
+
+def test_every_layer_has_cases():
+    """A new layer that nobody tries would pass as checked."""
+    assert {case.kind for case in CASES} == set(SHIPPED)

@@ -17,6 +17,7 @@ from tinyalex.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool2D,
+    OwnMaps,
     ReLU,
     SpatialResponseNorm,
     Tanh,
@@ -41,6 +42,7 @@ LAYERS = {
     "average pool": (lambda: AveragePool2D(3, 2, ceil=True), (2, 6, 7, 2)),
     "flatten": (lambda: Flatten(), (2, 3, 2, 2)),
     "dropout": (lambda: Dropout(0.5, seed=1), (4, 10)),
+    "own maps": (lambda: OwnMaps(2), (2, 3, 2, 6)),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
 

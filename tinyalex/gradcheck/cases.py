@@ -23,10 +23,10 @@ from tinyalex.gradcheck.update import check_update
 from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
-SHIPPED: dict[str, Callable[..., Any]] = {c.__name__: c for c in (
-    layers.Conv2D, layers.Linear, layers.ReLU, layers.Tanh, layers.LocalResponseNorm,
-    layers.SpatialResponseNorm, layers.MaxPool2D, layers.AveragePool2D, layers.Flatten,
-    layers.Dropout, layers.SoftmaxCrossEntropy, Exchange, SGD)}
+# What has a gradient, or is one's update: every layer, and what stands around them.
+SHIPPED: dict[str, Callable[..., Any]] = {
+    name: getattr(layers, name) for name in layers.__all__ if name not in ("Activation", "Layer")}
+SHIPPED |= {"Exchange": Exchange, "SGD": SGD}
 
 
 def spaced(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -112,6 +112,7 @@ CASES = [
     Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, {"ceil": True}),
     Case("Flatten", "maps of unequal sides", (), (3, 3, 2, 4)),
     Case("Dropout", "keep 0.7", (0.7,), (4, 10)),
+    Case("OwnMaps", "the first of two towers", (2,), (3, 2, 3, 6)),
     Case("SoftmaxCrossEntropy", "four pictures, three classes", (), (4, 3)),
     Case("SoftmaxCrossEntropy", "one picture", (), (1, 5)),
     Case("Exchange", "towers of unequal width", (3, 2), (2, 3, 3)),

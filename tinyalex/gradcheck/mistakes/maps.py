@@ -1,4 +1,4 @@
-"""Mistakes in layers without weights: activations, pooling, flatten, dropout."""
+"""Mistakes in layers without weights: activations, pooling, flatten, dropout, own maps."""
 
 from collections.abc import Callable, Iterator
 
@@ -41,6 +41,24 @@ FLATTEN = [
     flatten_dx("wrong order", "forward and backward have to read the numbers in the same order.",
                lambda s: s.dy.reshape(s.x.shape, order="F"),
                lambda s: np.moveaxis(s.dy.reshape(np.moveaxis(s.x, 3, 1).shape), 1, 3)),
+]
+
+
+own_y, own_dx = forward("OwnMaps"), backward("OwnMaps", "x")
+
+
+def _into_maps(s: Scene, first: int) -> np.ndarray:
+    dx = np.zeros_like(s.x)
+    dx[..., first : first + s.dy.shape[-1]] = s.dy
+    return dx
+
+
+OWN_MAPS = [
+    own_y("these are another tower's maps.", lambda s: s.x[..., s.x.shape[-1] // 2 :]),
+    own_dx("another tower's maps", "the gradient belongs to the maps that forward took.",
+           lambda s: _into_maps(s, s.dy.shape[-1])),
+    own_dx("maps not left alone", "maps that forward did not take get no gradient.",
+           lambda s: np.concatenate([s.dy, s.dy], axis=-1)),
 ]
 
 
@@ -162,4 +180,4 @@ AVERAGE_POOL = [
                _shared(_evenly, S=1)),
 ]
 
-MAPS = [*RELU, *TANH, *FLATTEN, *DROPOUT, *MAX_POOL, *AVERAGE_POOL]
+MAPS = [*RELU, *TANH, *FLATTEN, *OWN_MAPS, *DROPOUT, *MAX_POOL, *AVERAGE_POOL]
