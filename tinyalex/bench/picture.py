@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FULL = {FORWARD: "#0072B2", BACKWARD: "#D55E00"}
 PALE = {FORWARD: "#9CC9E3", BACKWARD: "#F3BE99"}
 THEIRS = "#A0A0A0"
+LINE = {"ecolor": "black", "elinewidth": 1, "capsize": 2}  # at the end of a bar
 COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#000000"}
 
 
@@ -74,23 +75,26 @@ def _layers(axes: Axes, result: Result, rows: list[str]):
 
 
 def _speeds(axes: Axes, result: Result):
-    """Of each contender two bars, training and inference."""
-    labels = [VARIANTS.get(who, who) for who in result.contenders]
+    """Of each contender two bars, training and inference, as long as the median, with a line from
+    the lowest to the highest."""
+    contenders = result.contenders
+    colours = [FULL[FORWARD] if who == OURS else THEIRS for who in contenders]
     for i, mode in enumerate(MODES):
-        for y, who in enumerate(result.contenders):
-            _bar(axes, y + 0.4 * i - 0.2, Spread.rate(result.seconds[who, mode]), mode,
-                 color=FULL[FORWARD] if who == OURS else THEIRS, alpha=0.55 if i else 1)
+        rates = [Spread.rate(result.seconds[who, mode]) for who in contenders]
+        bars = axes.barh([y + 0.4 * i - 0.2 for y in range(len(rates))],
+                         [rate.median for rate in rates], xerr=_errors(rates), error_kw=LINE,
+                         height=0.38, color=colours, alpha=0.55 if i else 1)
+        axes.bar_label(bars, [f"{mode} {rate.median:,.{0 if rate.median >= 100 else 1}f}"
+                              for rate in rates], padding=6, fontsize=8)
+    labels = [VARIANTS.get(who, who) for who in contenders]
     _lines(axes, [label.replace(", ", ",\n").replace(": ", ":\n") for label in labels], at_least=4)
     axes.set_xlim(0, 1.5 * max(axes.dataLim.x1, 1e-9))  # room for the numbers
     axes.set_xlabel("images/s: median, lowest and highest")
 
 
-def _bar(axes: Axes, y: float, rate: Spread, mode: str, **style):
-    """A bar as long as the median, with a line from the lowest to the highest."""
-    axes.barh(y, rate.median, xerr=[[rate.median - rate.low], [rate.high - rate.median]],
-              error_kw={"ecolor": "black", "elinewidth": 1, "capsize": 2}, height=0.38, **style)
-    axes.text(rate.high, y, f"  {mode} {rate.median:,.{0 if rate.median >= 100 else 1}f}",
-              va="center", fontsize=8)
+def _errors(rates: list[Spread]) -> list[list[float]]:
+    """How far the lowest and the highest lie from the median, as Matplotlib wants it."""
+    return [[rate.median - rate.low for rate in rates], [rate.high - rate.median for rate in rates]]
 
 
 def _lines(axes: Axes, labels: list[str], at_least: int = 0):
@@ -100,28 +104,25 @@ def _lines(axes: Axes, labels: list[str], at_least: int = 0):
     _tidy(axes, "x")
 
 
-def _tidy(axes: Axes, grid: Literal["x", "both"]):
+def _tidy(axes: Axes, grid: Literal["x", "y"]):
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
 
 
 def of_sweep(seconds: Seconds, title: str) -> Figure:
-    """Images/s of training and inference, a panel each, from point to point; bands from the lowest
-    to the highest. 1300 pixels wide."""
+    """Images/s of training and inference, a panel each, a bar a point as long as the median, with a
+    line from the lowest to the highest. 1300 pixels wide."""
     figure = _page(1300, 520, title)
     points = list(dict.fromkeys(point for point, _ in seconds))
     for axes, mode, colour in zip(figure.subplots(1, 2), MODES, FULL.values(), strict=True):
         rates = [Spread.rate(seconds[point, mode]) for point in points]
-        places = range(len(points))
-        axes.plot(places, [rate.median for rate in rates], "o-", color=colour, markersize=4)
-        axes.fill_between(places, [rate.low for rate in rates], [rate.high for rate in rates],
-                          color=colour, alpha=0.2, linewidth=0)
-        axes.set_xticks(places, [fill(point, 8) for point in points], fontsize=7)
+        axes.bar([fill(point, 8) for point in points], [rate.median for rate in rates],
+                 yerr=_errors(rates), error_kw=LINE, color=colour)
+        axes.tick_params(axis="x", labelsize=7)
         axes.set_title(mode)
         axes.set_ylabel("images/s")
-        axes.set_ylim(bottom=0)
-        _tidy(axes, "both")
+        _tidy(axes, "y")
     return figure
 
 

@@ -72,8 +72,8 @@ def text(result: Result) -> str:
     for mode in MODES:
         lines += ["", speed_table(result, mode)]
         if FLOOR in result.contenders:
-            above = with_spread(result.above_floor(mode), 2)
-            lines.append(f"{mode} takes {above} times its floor")
+            lines.append(f"{mode} takes {with_spread(result.ratio(OURS, FLOOR, mode), 2)} times "
+                         "its floor")
     return "\n".join(lines)
 
 
@@ -128,7 +128,7 @@ def speed_table(result: Result, mode: str) -> str:
     table = [(mode, "ms a batch", "images/s", "ours / theirs", *["memory"] * memory)]
     for who in result.contenders:
         speed = speed_cells(result.seconds[who, mode], result.workload.batch_size)
-        ratio = with_spread(result.speed_against(who, mode), 2) if who != OURS else ""
+        ratio = with_spread(result.ratio(who, OURS, mode), 2) if who != OURS else ""
         taken = result.memory.get(who)
         table.append((VARIANTS.get(who, who), *speed, ratio,
                       *[megabytes(taken["peak"]) if taken else ""] * memory))
@@ -143,7 +143,7 @@ def csv_rows(result: Result) -> list[Row]:
     for quantity, parts in {"time": result.parts, **result.floors}.items():
         rows += [row(*part, quantity, "ms", spread, 1000) for part, spread in parts.items()]
     rows += speed_rows(result.seconds)
-    rows += [row(who, mode, "our speed / theirs", "", result.speed_against(who, mode))
+    rows += [row(who, mode, "our speed / theirs", "", result.ratio(who, OURS, mode))
              for who, mode in result.seconds if who != OURS]
     for who, taken in result.memory.items():
         rows += [row(who, "training", f"memory {quantity}", "MB", size / 1e6)

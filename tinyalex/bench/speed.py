@@ -49,13 +49,9 @@ class Result:
     def contenders(self) -> list[str]:
         return list(dict.fromkeys(who for who, _ in self.seconds))
 
-    def speed_against(self, who: str, mode: str) -> Spread:
-        """Our speed divided by theirs, within each round: above 1 we are faster."""
-        return Spread.ratio(self.seconds[who, mode], self.seconds[OURS, mode])
-
-    def above_floor(self, mode: str) -> Spread:
-        """Our time divided by the floor's, within each round."""
-        return Spread.ratio(self.seconds[OURS, mode], self.seconds[FLOOR, mode])
+    def ratio(self, above: str, below: str, mode: str) -> Spread:
+        """The time of the one divided by the other's, within each round."""
+        return Spread.ratio(self.seconds[above, mode], self.seconds[below, mode])
 
     @cached_property
     def parts(self) -> dict[Part, Spread]:
@@ -103,7 +99,7 @@ def load_peer() -> ModuleType:
 
     Its threads spin while they wait for each other. Where other programs want the cores too, the
     thread that is waited for cannot run meanwhile, and a step takes ten times as long and more. So
-    they are told to sleep instead, unless OMP_WAIT_POLICY says otherwise.
+    they are set to sleep instead, unless OMP_WAIT_POLICY says otherwise.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is loaded
     try:
