@@ -361,12 +361,11 @@ def test_a_network_is_weighed_in_a_process_of_its_own():
 def test_what_the_sweeps_go_through(monkeypatch):
     monkeypatch.setattr(sweeps, "available_cores", lambda: 4)
 
-    def points(sweep, preset="tiny"):
-        return sweeps.points(sweep, preset, 8, [CpuDevice()])
+    def points(sweep):
+        return sweeps.points(sweep, "tiny", 8, [CpuDevice()])
 
     assert [p.batch_size for p in points("batch")] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
     assert [p.cores for p in points("threads")] == [(1,), (2,), (3,), (4,)]
-    assert [p.side for p in points("side", "paper")] == [112, 168, 224, 280, 336]
     assert [p.side for p in points("side")] == [42, 56, 70, 84]  # nothing is left of 28×28
     assert [(p.towers, p.cores) for p in points("towers")] == [
         (1, (1,)), (1, (4,)), (2, (1,)), (2, (4,)), (2, (2, 2))]

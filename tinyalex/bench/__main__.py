@@ -48,7 +48,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
         "cuda:0,cuda:1 or auto")
     add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
-    add("--csv", type=Path, metavar="FILE", help="write all figures there")
+    add("--csv", type=Path, metavar="FILE", help="write all figures there; on GPUs one file for "
+        "float32 and one for TF32")
     add("--out", type=Path, metavar="PNG", help="draw them there")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
