@@ -12,5 +12,5 @@
     memory.py     what a process has in memory
     report.py     what was measured as text and as CSV; picture.py: as pictures
     timeline.py   a command: the picture of one step
-    everything.py a command: all that wants measuring on a machine with a GPU
+    everything.py a command: everything worth measuring on a machine with a GPU
 """

@@ -1,10 +1,10 @@
-"""python -m tinyalex.bench.everything: all that wants measuring on a machine with a GPU, in one go.
+"""python -m tinyalex.bench.everything: everything worth measuring on a machine with a GPU.
 
 Runs, one after the other, and notes in a folder what each printed: `tinyalex.info`; the tests that
-need a GPU, where the tests are at hand; the speed of the preset `paper` at batch 128 in float32 and
-TF32, against PyTorch where that is installed with CUDA; the same on two devices; a short training
-run; and the speed of the preset `cifar` on the GPU and on the CPU. What fails or hangs is noted,
-and the next begins. The goals that the figures are held against stand at the end.
+need a GPU, where there are tests; the speed of the preset `paper` at batch 128 in float32 and TF32,
+against PyTorch where that is installed with CUDA; the same on two devices; a short training run;
+and the speed of the preset `cifar` on the GPU and on the CPU. What fails or hangs is noted, and the
+next begins. The goals that the figures are held against stand at the end.
 """
 
 import csv
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     machine = cuda.find()
     if machine.problem:
         raise UserError(f"nothing to measure: {machine.problem}", machine.hint)
-    if out.exists():  # nothing is to be judged by the figures of another day
+    if out.exists():  # figures of another day must not be judged
         raise UserError(f"--out {out}: is there already", "name a new folder.")
     out.mkdir(parents=True)
     for name, command in commands(out, len(machine.gpus)).items():

@@ -105,16 +105,16 @@ def load(folder: str | Path, split: str, side: int | None = None,
     """
     folder = Path(folder)
     record = about(folder)
-    if side not in (None, record["side"]):
-        raise UserError(f"{folder}: pictures of {record['side']}×{record['side']}; {side}×{side} are "
-                        "needed", f"prepare them again, into a new folder, with --side {side}.")
+    size = record["side"]
+    if side not in (None, size):
+        raise UserError(f"{folder}: pictures of {size}×{size}; {side}×{side} are needed",
+                        f"prepare them again, into a new folder, with --side {side}.")
     counts = record["shards"][split]
     if not sum(counts):
         raise UserError(f"{name or folder / split}: no pictures",
                         "training needs train/ and val/; without val/, two pictures of a class.")
     allow_open_files(len(counts))
-    shape = (record["side"], record["side"], 3)
-    images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, *shape))
+    images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, size, size, 3))
                      for i, count in enumerate(counts)])
     kept = numbers(folder)
     statistics = Statistics(kept["mean"], kept["covariance"]) if "mean" in kept else None
