@@ -91,8 +91,7 @@ def _place(workload: Workload) -> torch.device:
     if not workload.gpus:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise UserError("this PyTorch has no CUDA",
-                        "install one that has, see pytorch.org.")
+        raise UserError("this PyTorch has no CUDA", "install one that has, see pytorch.org.")
     tf32 = workload.precision == "TF32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True  # it tries, at the first step, what is fastest
