@@ -5,16 +5,14 @@ counted to the wrong device, a layer that is measured twice, a floor that lies a
 possible.
 """
 
-import csv
-import sys
 from math import prod
-from types import SimpleNamespace
 
 import pytest
 
 from tinyalex.architectures import alexnet
 from tinyalex.bench import __main__ as bench
-from tinyalex.bench import everything, gpu, spans, tables, timeline, work
+from tinyalex.bench import everything, gpu, report, spans, speed, timeline, work
+from tinyalex.bench.everything import figures
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, cuda
 from tinyalex.inside import costs
@@ -61,27 +59,25 @@ def test_the_least_bytes_of_a_layer_are_those_of_its_arrays():
 
 def test_bench_measures_both_precisions(gpus, quick, small_products, tmp_path, capsys):
     assert bench.main(["--preset", "tiny", "--batch-size", "2", "--rounds", "1", "--devices", gpus,
-                       "--csv", str(tmp_path / "all.csv"), "--out", str(tmp_path / "t.png")]) == 0
+                       "--csv", str(tmp_path / "t.csv"), "--out", str(tmp_path / "t.png")]) == 0
     said = capsys.readouterr().out
     assert "2 pictures, float32" in said and "2 pictures, TF32" in said
     assert "arithmetic ms  bytes ms" in said and "FLOP/s of a large product" in said
-    with open(tmp_path / "all.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert {row["precision"] for row in rows} == {"float32", "TF32"}
-    assert all(float(row["median"]) >= 0 for row in rows if row["name"] != work.REST)
-    memory = [float(row["median"]) for row in rows if row["quantity"] == "memory peak"]
-    assert memory[1] == pytest.approx(memory[0], rel=0.2)  # nothing is left of the first
-    times = [row for row in rows if row["quantity"] == "time" and row["precision"] == "TF32"]
-    assert {"conv1", "lrn2", "fc8", "update (SGD)"} <= {row["name"] for row in times}
-    assert (tmp_path / "t-float32.png").stat().st_size > 5000
-    assert (tmp_path / "t-tf32.png").exists()
+    first, second = (figures(tmp_path / f"t-{precision}.csv") for precision in ("float32", "tf32"))
+    memory = "tinyalex", "training", "memory peak"
+    assert second[memory] == pytest.approx(first[memory], rel=0.2)  # nothing is left of the first
+    assert all(value >= 0 for (name, _, _), value in second.items() if name != work.REST)
+    times = {name for name, _, quantity in second if quantity == "time"}
+    assert {"conv1", "lrn2", "fc8", "update (SGD)"} <= times
+    for precision in ("float32", "tf32"):
+        assert (tmp_path / f"t-{precision}.png").stat().st_size > 5000
 
 
 def test_batches_do_not_cross_while_a_gpu_is_measured(gpus, monkeypatch, quick, small_products):
     """PyTorch's do not either. The host's memory would be what is measured."""
     monkeypatch.setattr(cuda.CudaDevice, "_enlarge", lambda *args: pytest.fail("a batch crossed"))
     with Devices(gpus) as devices:
-        gpu.measure("tiny", devices, 2, "float32", 1)
+        speed.measure(Workload("tiny", devices, 2), rounds=1)
 
 
 def test_what_measures_the_cpu_is_refused_on_a_gpu(gpus):
@@ -98,56 +94,58 @@ def test_a_timeline_is_drawn_for_cpus_too(tmp_path, quick):
         timeline.main(["--out", str(tmp_path / "nowhere" / "t.png")])
 
 
-def test_everything_says_why_there_is_nothing_to_measure(monkeypatch, tmp_path):
-    monkeypatch.setattr(cuda, "find", lambda: cuda.Found(problem="no GPU", hint="buy one."))
-    with pytest.raises(UserError, match="no GPU"):
-        everything.main(["--out", str(tmp_path / "report")])
-    assert not (tmp_path / "report").exists()
+@pytest.mark.parametrize(("machine", "folder", "reason"), [
+    (cuda.Found(problem="no GPU", hint="buy one."), "new", "no GPU"),
+    (cuda.Found([cuda.Gpu(0, "a GPU", 1, (9, 0))]), "", "name a new folder")])
+def test_everything_says_why_it_measures_nothing(monkeypatch, tmp_path, machine, folder, reason):
+    """Into a folder that is there already it would mix figures of two days."""
+    monkeypatch.setattr(cuda, "find", lambda: machine)
+    with pytest.raises(UserError) as error:
+        everything.main(["--out", str(tmp_path / folder)])
+    assert reason in f"{error.value.args[0]} {error.value.hint}"
+    assert not any(tmp_path.iterdir())
 
 
 def test_everything_notes_what_the_commands_say_and_what_fails(tmp_path, monkeypatch):
-    for code, last in (("print('good')", "good\n"), ("print('bad'); exit(3)", "exit status 3\n")):
-        everything._note(tmp_path / "said.txt", [sys.executable, "-c", code])
-        assert (tmp_path / "said.txt").read_text().endswith(last)
-    monkeypatch.setattr(everything, "LIMIT", 0.3)
-    everything._note(tmp_path / "said.txt", [sys.executable, "-c", "import time; time.sleep(99)"])
-    assert (tmp_path / "said.txt").read_text() == "stopped after 0.3 seconds\n"
-    args = SimpleNamespace(out=tmp_path, batch_size=128, rounds=5)
-    assert "cuda:0,cuda:0" in everything.commands(args, gpus=1)["two-devices"]
-    assert "cuda:0,cuda:1" in everything.commands(args, gpus=2)["two-devices"]
+    monkeypatch.setattr(cuda, "find", lambda: cuda.Found([cuda.Gpu(0, "a GPU", 1, (9, 0))]))
+    monkeypatch.setattr(everything, "commands", lambda out, gpus: {
+        "good": ["platform"], "bad": ["no_such_module"], "hangs": ["timeit", "-n", "10000000000"]})
+    monkeypatch.setattr(everything, "LIMIT", 3)
+    assert everything.main(["--out", str(tmp_path / "report")]) == 0
+    noted = {path.stem: path.read_text() for path in (tmp_path / "report").iterdir()}
+    assert noted["bad"].endswith("exit status 1\n") and "exit status" not in noted["good"]
+    assert noted["hangs"].endswith("stopped after 3 seconds\n")
+    assert "against_torch: not measured (FileNotFoundError" in noted["goals"]
 
 
-def write(path, rows, precision=("float32",)):
-    tables.write_csv(path, [(*precision, name, "training", quantity, "", value, value, value)
-                            for name, quantity, value in rows],
-                     ("precision",) * len(precision) + tables.COLUMNS)
+@pytest.mark.parametrize(("gpus", "devices"), [(1, "cuda:0,cuda:0"), (2, "cuda:0,cuda:1")])
+def test_everything_measures_two_devices_on_as_many_gpus_as_there_are(tmp_path, gpus, devices):
+    assert devices in everything.commands(tmp_path, gpus)["two-devices"]
+
+
+def write(path, rows):
+    report.write_csv(path, [report.row(name, "training", quantity, "", value)
+                            for name, quantity, value in rows])
 
 
 def test_goals_are_judged_by_time_memory_and_the_cpu(tmp_path):
-    write(tmp_path / "one-gpu.csv", [
-        ("tinyalex", "time a picture", 9.0), ("channels_last", "time a picture", 10.0),
-        ("tinyalex", "memory peak", 3e3), ("channels_last", "memory peak", 2e3)])
-    time, memory = everything.judged(everything.against_torch, tmp_path)
-    assert time.startswith("met") and "time 0.90" in time
+    for precision in ("float32", "tf32"):
+        write(tmp_path / f"one-gpu-{precision}.csv", [
+            ("tinyalex", "time a picture", 9.0), ("channels_last", "time a picture", 10.0),
+            ("tinyalex", "memory peak", 3e3), ("channels_last", "memory peak", 2e3)])
+    write(tmp_path / "cifar-gpu-float32.csv", [("tinyalex", "speed", 3000.0)])
+    write(tmp_path / "cifar-cpu.csv", [("tinyalex", "speed", 100.0)])
+    time, memory, *_, times = everything.judged(tmp_path)
+    assert time.startswith("met") and "float32 training: time 0.90" in time
     assert memory.startswith("not met") and "memory 1.50" in memory
-    write(tmp_path / "cifar-gpu.csv", [("tinyalex", "speed", 3000.0)])
-    write(tmp_path / "cifar-cpu.csv", [("tinyalex", "speed", 100.0)], precision=())
-    (times,) = everything.judged(everything.times_the_cpu, tmp_path)
     assert times == ("met      cifar: 3,000 images/s on the GPU, 100 on the CPU, 30.0 times "
                      "(goal: 20)")
 
 
-def test_a_goal_that_cannot_be_judged_says_why(tmp_path):
-    (tmp_path / "one-gpu.csv").write_text("precision,name\nfloat32,")
-    assert everything.judged(everything.against_torch, tmp_path) == [
-        "against_torch: not measured (KeyError: 'pass')"]
-    (said,) = everything.judged(everything.times_the_cpu, tmp_path)
-    assert said.startswith("times_the_cpu: not measured (FileNotFoundError")
-
-
-def test_goals_are_not_judged_by_the_figures_of_another_day(tmp_path, monkeypatch):
-    monkeypatch.setattr(cuda, "find", lambda: cuda.Found([cuda.Gpu(0, "a GPU", 1, (9, 0))]))
-    monkeypatch.setattr(everything, "commands", lambda args, gpus: {})
-    write(tmp_path / "one-gpu.csv", [("tinyalex", "speed", 1.0)])
-    assert everything.main(["--out", str(tmp_path)]) == 0
-    assert "against_torch: not measured" in (tmp_path / "goals.txt").read_text()
+def test_a_goal_that_cannot_be_judged_says_why_and_the_others_are(tmp_path):
+    write(tmp_path / "one-gpu-float32.csv", [("tinyalex", "time a picture", 9.0)])
+    (tmp_path / "one-gpu-tf32.csv").write_text("name\nfloat32,")
+    first, *others = everything.judged(tmp_path)
+    assert first == "against PyTorch, float32: not measured (it is not here, or has no CUDA)"
+    assert others[0] == "against_torch: not measured (KeyError: 'pass')"
+    assert others[1].startswith("times_the_cpu: not measured (FileNotFoundError")

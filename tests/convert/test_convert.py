@@ -358,7 +358,7 @@ def test_what_does_not_fit_together_is_said(quick, tmp_path, capsys):
     assert "no mean picture of Caffe" in complaint([quick, out, "--mean", mean], capsys)
     assert "become a checkpoint" in complaint([quick, tmp_path / "out.onnx"], capsys)
     assert "nowhere.pth: no such file" in complaint([tmp_path / "nowhere.pth", out], capsys)
-    assert "what shall be read" in complaint([quick, quick], capsys)
+    assert "the file to be read" in complaint([quick, quick], capsys)
     main([str(quick), str(out)])
     capsys.readouterr()
     assert "has its own" in complaint([out, tmp_path / "a.npz", "--mean", mean], capsys)

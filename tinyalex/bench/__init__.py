@@ -6,11 +6,11 @@
     floor.py      the matrix products of a step and nothing else: no network on them can be faster
     spans.py      when what was at work on which device; where the time of a step goes
     peer.py       the same network in PyTorch
-    speed.py      all of these together; gpu.py: on GPUs, with their own floors, float32 and TF32
+    speed.py      all of these together; gpu.py: the floors of a GPU, float32 and TF32
     sweeps.py     the speed against batch size, cores, pictures' size, and number of towers
     measures.py   what each twist of the fast code gains
     memory.py     what a process has in memory
-    tables.py     figures as text and as CSV; report.py: those of `speed`; picture.py: pictures
+    report.py     what was measured as text and as CSV; picture.py: as pictures
     timeline.py   a command: the picture of one step
-    everything.py a command: all that wants measuring on a machine with a GPU
+    everything.py a command: everything worth measuring on a machine with a GPU
 """

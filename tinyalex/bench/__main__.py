@@ -1,20 +1,19 @@
 """python -m tinyalex.bench: measure the speed of a network; see --help."""
 
 import argparse
-import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tinyalex.bench import gpu, measures, memory, picture, report, speed, sweeps
-from tinyalex.bench.speed import OURS, VARIANTS
-from tinyalex.bench.tables import COLUMNS, row, speed_rows, with_spread, write_csv
+from tinyalex.bench.report import csv_rows, row, speed_rows, with_spread, write_csv
+from tinyalex.bench.speed import VARIANTS, Result
 from tinyalex.bench.timing import MODES
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import presets
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.progress import progress
 from tinyalex.support.text import megabytes
 
 
@@ -28,11 +27,13 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"{path}: there is no folder {path.parent}", "make it first.")
     if args.against:
         speed.load_peer()
-    if on_gpu and args.mode is not _measure:
-        raise UserError("--sweep, --measures, --memory and --memory-of measure the CPU",
+    modes = {"sweep": _sweep, "measures": _measures, "memory": _watch_memory}
+    mode = next((modes[name] for name in modes if getattr(args, name) is not None), None)
+    if on_gpu and mode:
+        raise UserError("--sweep, --measures and --memory measure the CPU",
                         "leave them out, or name --devices cpu,cpu.")
     with Devices(args.devices, towers) as devices:
-        (_measure_gpu if on_gpu else args.mode)(args, devices)
+        (mode or (_measure_gpu if on_gpu else _measure))(args, devices)
     return 0
 
 
@@ -47,75 +48,64 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
         "cuda:0,cuda:1 or auto")
     add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
-    add("--csv", type=Path, metavar="FILE", help="write all figures there")
+    add("--csv", type=Path, metavar="FILE", help="write all figures there; on GPUs one file for "
+        "float32 and one for TF32")
     add("--out", type=Path, metavar="PNG", help="draw them there")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
-    add("--sweep", choices=list(sweeps.ABOUT), help="measure against batch sizes 1 to "
+    add("--sweep", choices=sweeps.SWEEPS, help="measure against batch sizes 1 to "
         f"{sweeps.LARGEST_BATCH}, cores, sizes of the pictures, or numbers of towers")
     add("--measures", nargs="?", const="", metavar="TEXT", type=measures.named, help="take back, "
         "one after the other, what makes the code fast, and see what it gains: all of it, or what "
         "has this text in its name")
     add("--memory", type=number(int, 2), metavar="STEPS", help="take so many training steps and "
         "watch what the process has in memory")
-    add("--memory-of", choices=["ours", *VARIANTS], help="print, as JSON, what this one has "
-        "in memory in training; it has the process to itself")
-    args = parser.parse_args(argv)
-    modes = {"sweep": _sweep, "measures": _measures, "memory": _watch_memory,
-             "memory_of": _memory_of}
-    args.mode = next((modes[name] for name in modes if getattr(args, name) is not None), _measure)
-    return args
+    return parser.parse_args(argv)
 
 
-def _workload(args: argparse.Namespace, devices: Devices) -> Workload:
-    workload = Workload(args.preset, devices, args.batch_size)
+def _workload(args: argparse.Namespace, devices: Devices, precision: str = "float32") -> Workload:
+    workload = Workload(args.preset, devices, args.batch_size, precision=precision)
     print(report.settings(workload), flush=True)
     return workload
 
 
 def _measure(args: argparse.Namespace, devices: Devices):
-    workload = _workload(args, devices)
-    result = speed.measure(workload, args.rounds, VARIANTS if args.against else ())
-    weighed = [who for who in result.contenders if who in (OURS, *VARIANTS)]
-    for who in progress(weighed, "memory", unit="process"):
-        result.memory[who] = memory.of("ours" if who == OURS else who, args.preset,
-                                       args.batch_size, args.devices)
-    print(report.text(result))
-    write_csv(args.csv, report.csv_rows(result))
+    result = _measured(_workload(args, devices), args, VARIANTS)
+    write_csv(args.csv, csv_rows(result))
     if args.out:
-        title = f"{args.preset} on {', '.join(workload.places)}"
-        picture.save(picture.of_speed(result, title), args.out)
+        picture.save(picture.of_speed(result), args.out)
 
 
 def _measure_gpu(args: argparse.Namespace, devices: Devices):
-    rows = []
+    """In each precision, which has files of its own."""
     for precision in gpu.PRECISIONS:
-        result = gpu.measure(args.preset, devices, args.batch_size, precision, args.rounds,
-                             speed.ON_GPU if args.against else ())
-        print(report.text(result), end="\n\n", flush=True)
-        rows += [(precision, *row) for row in report.csv_rows(result)]
-        if args.out:
-            picture.save(picture.of_step(result.steps, result.workload),
-                         args.out.with_stem(f"{args.out.stem}-{precision.lower()}"))
+        with gpu.multiplying(precision):
+            result = _measured(_workload(args, devices, precision), args, speed.ON_GPU)
+        table, timeline = (path and path.with_stem(f"{path.stem}-{precision.lower()}")
+                           for path in (args.csv, args.out))
+        write_csv(table, csv_rows(result))
+        if timeline:
+            picture.save(picture.of_step(result.steps, result.workload), timeline)
         del result  # the next one needs its memory
-    write_csv(args.csv, rows, ("precision", *COLUMNS))
+
+
+def _measured(workload: Workload, args: argparse.Namespace, variants: Iterable[str]) -> Result:
+    result = speed.measure(workload, args.rounds, variants if args.against else ())
+    memory.weigh_all(result, args.devices)
+    print(report.text(result), flush=True)
+    return result
 
 
 def _sweep(args: argparse.Namespace, devices: Devices):
     _workload(args, devices)  # for its settings: the sweep needs the memory
-    wanted = sweeps.points(args.sweep, args.preset, args.batch_size, devices)
-    print(f"sweep    {args.sweep}: {'; '.join(point.label for point in wanted)}", flush=True)
-    points = [point for point in wanted if not point.side or sweeps.fits(args.preset, point)]
-    for point in wanted:
-        if point not in points:
-            print(f"{point.label}: not available (the network does not fit such pictures)")
+    points = sweeps.points(args.sweep, args.preset, args.batch_size, devices)
+    print(f"sweep    {args.sweep}: {'; '.join(point.label for point in points)}", flush=True)
     seconds = sweeps.measure(args.preset, points, args.rounds)
     for mode in MODES:
         print(f"\n{sweeps.table(seconds, mode)}")
     write_csv(args.csv, speed_rows(seconds))
     if args.out:
-        title = f"{args.preset}: images/s {sweeps.ABOUT[args.sweep]}"
-        picture.save(picture.of_sweep(args.sweep, points, seconds, title), args.out)
+        picture.save(picture.of_sweep(seconds, f"{args.preset}: --sweep {args.sweep}"), args.out)
 
 
 def _measures(args: argparse.Namespace, devices: Devices):
@@ -139,10 +129,6 @@ def _watch_memory(args: argparse.Namespace, devices: Devices):
     print(f"at the peak {megabytes(memory.peak())}")
     write_csv(args.csv, [row("in memory", "training", f"after step {i}", "MB", size / 1e6)
                          for i, size in enumerate(after, 1)])
-
-
-def _memory_of(args: argparse.Namespace, devices: Devices):
-    print(json.dumps(memory.weigh(args.memory_of, args.preset, args.batch_size, devices)))
 
 
 if __name__ == "__main__":

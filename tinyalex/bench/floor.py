@@ -13,6 +13,8 @@ used.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -38,19 +40,14 @@ class Room:
         return self.memory[:size].reshape(shape)
 
 
+@dataclass
 class Products:
-    """Those of one layer. forward, backward: (how many rows or columns there are to divide, what to
-    multiply for a piece of them, bytes of each), see `Device.over`."""
+    """Those of one layer."""
 
-    def __init__(self, layer: Layer, forward: tuple, backward: tuple):
-        self.name, self.device = layer.name, layer.device
-        self._forward, self._backward = forward, backward
-
-    def forward(self):
-        self.device.over(*self._forward)
-
-    def backward(self):
-        self.device.over(*self._backward)
+    name: str
+    device: Device
+    forward: Callable[[], None]
+    backward: Callable[[], None]
 
 
 def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
@@ -79,8 +76,9 @@ def conv_products(layer: Conv2D, shape: tuple[int, ...], N: int, read: Room,
             np.matmul(dy[rows], W.T, out=cols)
         free.append((all_cols, dW))
 
-    return Products(layer, (N, forward, bytes_each),
-                    (N, backward, bytes_each * device.chunk_bytes // device.sum_bytes))
+    return Products(
+        layer.name, device, partial(device.over, N, forward, bytes_each),
+        partial(device.over, N, backward, bytes_each * device.chunk_bytes // device.sum_bytes))
 
 
 def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,
@@ -99,7 +97,8 @@ def linear_products(layer: Linear, shape: tuple[int, ...], N: int, read: Room,
         np.matmul(x.T[rows], dy, out=dW[rows])
         np.matmul(dy, W.T[:, rows], out=dx[:, rows])
 
-    return Products(layer, (outputs, forward), (inputs, backward))
+    return Products(layer.name, device, partial(device.over, outputs, forward),
+                    partial(device.over, inputs, backward))
 
 
 PRODUCTS: dict[type[Layer], Callable[..., Products]] = {
@@ -123,11 +122,11 @@ class Floor:
 
     def forward(self):
         for stage in self.stages:
-            self._side_by_side(stage, lambda tower: [layer.forward() for layer in tower])
+            self._side_by_side(stage, "forward")
 
     def backward(self):
         for stage in reversed(self.stages):
-            self._side_by_side(stage, lambda tower: [layer.backward() for layer in tower[::-1]])
+            self._side_by_side([layers[::-1] for layers in stage], "backward")
 
     def train(self):
         """The products of a training step."""
@@ -139,8 +138,12 @@ class Floor:
     def wait(self):
         """Nothing is left to wait for."""
 
-    def _side_by_side(self, stage: list[list[Products]], work: Callable):
-        running = [device.run(work, tower)
-                   for device, tower in zip(self.network.devices, stage, strict=True)]
+    def _side_by_side(self, stage: list[list[Products]], part: str):
+        def work(layers: list[Products]):
+            for layer in layers:
+                getattr(layer, part)()
+
+        running = [device.run(work, layers)
+                   for device, layers in zip(self.network.devices, stage, strict=True)]
         for tower in running:
             tower.result()

@@ -1,8 +1,8 @@
-"""What a process has in memory, as Linux tells it.
+"""What a process has in memory, as Linux reports it.
 
 What several networks take cannot be told apart inside one process, nor given back completely when
-one of them is gone. So each is measured in a process of its own: `of` starts one and reads the line
-that it prints.
+one of them is gone. So each is measured in a process of its own: `of` starts one, which runs this
+module and prints what it has measured.
 """
 
 import contextlib
@@ -11,9 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tinyalex.bench.speed import load_peer
+from tinyalex.bench.speed import FLOOR, OURS, Result, load_peer
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices
+from tinyalex.run import presets
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 
@@ -49,30 +50,49 @@ def watch(workload: Workload, steps: int) -> list[int]:
     return after
 
 
-def of(who: str, preset: str, batch_size: int, devices: str) -> dict[str, int]:
-    """What `weigh` gives for `who`, in a process of its own; empty where it could not be measured.
-    """
-    command = [sys.executable, "-m", "tinyalex.bench", "--memory-of", who, "--preset", preset,
-               "--batch-size", str(batch_size), "--devices", devices]
-    done = subprocess.run(command, capture_output=True, text=True)
+def weigh_all(result: Result, placement: str) -> None:
+    """Note in the result what we and the peers take to train: on GPUs of their pools, else in a
+    process of its own each."""
+    workload = result.workload
+    for who in progress(result.contenders, "memory", unit="network"):
+        if who == FLOOR:
+            continue
+        if not workload.gpus:
+            result.memory[who] = of(who, workload.preset, str(workload.batch_size), placement)
+        elif who == OURS:
+            pools = {device.index: device.pool.peak for device in workload.gpus}
+            result.memory[who] = {"peak": sum(pools.values())}
+        else:
+            result.memory[who] = {"peak": load_peer().gpu_memory(who, workload)}
+
+
+def of(*arguments: str) -> dict[str, int]:
+    """What `weigh` returns, in a process of its own; empty where it could not be measured."""
+    done = subprocess.run([sys.executable, "-m", "tinyalex.bench.memory", *arguments],
+                          capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
 
 
-def weigh(who: str, preset: str, batch_size: int, devices: Devices) -> dict[str, int]:
-    """What `who` ("ours", or one of `speed.VARIANTS`) takes to train, in a process of its own.
+def weigh(who: str, preset: str, batch_size: str, placement: str) -> dict[str, int]:
+    """What `who`, `OURS` or one of `speed.VARIANTS`, takes to train; for a process of its own.
 
     Returns bytes: "peak", the most it had in memory during some steps; "before", what it had before
     it built the network: Python and the libraries; "pools", what our devices hold of it.
     """
-    peer = None if who == "ours" else load_peer()
-    before = now()
-    runner = workload = Workload(preset, devices, batch_size)
-    if peer:
-        runner = peer.Peer(who, workload)
-        del workload
-    with contextlib.suppress(OSError):  # let the peak begin anew, where the system allows it
-        Path("/proc/self/clear_refs").write_text("5")
-    for _ in range(STEPS):
-        runner.train()
-    pools = sum(device.pool.peak for device in devices)
-    return {"peak": peak(), "before": before, "pools": pools}
+    peer = None if who == OURS else load_peer()
+    with Devices(placement, presets.get(preset).towers) as devices:
+        before = now()
+        runner = workload = Workload(preset, devices, int(batch_size))
+        if peer:
+            runner = peer.Peer(who, workload)
+            del workload
+        with contextlib.suppress(OSError):  # let the peak begin anew, where the system allows it
+            Path("/proc/self/clear_refs").write_text("5")
+        for _ in range(STEPS):
+            runner.train()
+        return {"peak": peak(), "before": before,
+                "pools": sum(device.pool.peak for device in devices)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(weigh(*sys.argv[1:])))

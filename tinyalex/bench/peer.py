@@ -13,6 +13,7 @@ import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 from torch import nn
@@ -26,13 +27,9 @@ from tinyalex.network import Network
 from tinyalex.support.errors import UserError
 
 
-class NotAvailable(UserError):
-    """A variant that this installation of PyTorch cannot run, and why."""
-
-
 class Peer:
     """A variant of PyTorch (see `speed.VARIANTS`) with the workload's network, weights, batch and
-    recipe, on as many cores or on the same GPU. NotAvailable where it cannot run here."""
+    recipe, on as many cores or on the same GPU. UserError where it cannot run here."""
 
     def __init__(self, variant: str, workload: Workload):
         torch.set_num_threads(sum(device.cores for device in workload.devices))
@@ -40,16 +37,17 @@ class Peer:
         self.batch_size = workload.batch_size
         layout = torch.contiguous_format if variant == "eager" else torch.channels_last
         module = translate(workload.network, own_lrn="tuned" in variant)
-        module = module.to(self.where, memory_format=layout)
+        module.to(self.where, memory_format=layout)  # type: ignore[call-overload]  # not in its stub
         self.x = torch.from_numpy(workload.x).permute(0, 3, 1, 2).to(
             self.where, memory_format=layout)
         self.labels = torch.from_numpy(workload.labels).to(self.where)
         self.optimiser = torch.optim.SGD(
             module.parameters(), optimiser.lr, optimiser.momentum,
             weight_decay=optimiser.weight_decay, fused=True)
-        self.loss, self.module = nn.CrossEntropyLoss(), module
+        self.loss = nn.CrossEntropyLoss()
+        self.module: nn.Module = module
         if "compile" in variant:
-            self.module = torch.compile(module)
+            self.module = cast(nn.Module, torch.compile(module))
             self._compile()
 
     def _compile(self):
@@ -62,9 +60,8 @@ class Peer:
                 self.infer()
         except Exception as error:  # a compiler that is missing shows in many ways
             lines = str(error).strip().splitlines() or [""]
-            raise NotAvailable(
-                f"torch.compile failed: {type(error).__name__}: {lines[0][:80]}",
-                "it needs a C++ compiler, such as g++.") from None
+            raise UserError(f"torch.compile failed: {type(error).__name__}: {lines[0][:80]}",
+                            "it needs a C++ compiler, such as g++.") from None
         finally:
             logging.disable(logging.NOTSET)
 
@@ -94,8 +91,7 @@ def _place(workload: Workload) -> torch.device:
     if not workload.gpus:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise UserError("--against torch: this PyTorch has no CUDA",
-                        "install one that has, see pytorch.org.")
+        raise UserError("this PyTorch has no CUDA", "install one that has, see pytorch.org.")
     tf32 = workload.precision == "TF32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True  # it tries, at the first step, what is fastest
@@ -121,12 +117,10 @@ def translate(network: Network, own_lrn: bool = False) -> nn.Sequential:
     """The network as a module for (N, C, H, W), with its weights. UserError for a layer that has no
     counterpart."""
     module = nn.Sequential(*_modules(network, own_lrn))
-    weighted = [part for part in module if hasattr(part, "weight")]
-    with torch.no_grad():
-        for part, whole in zip(weighted, wholes(network, scale=1.0), strict=True):
-            W, b = whole.join()
-            part.weight.copy_(torch.from_numpy(W))
-            part.bias.copy_(torch.from_numpy(b))
+    weighted = [part for part in module if isinstance(part, nn.Conv2d | nn.Linear)]
+    for part, whole in zip(weighted, wholes(network, scale=1.0), strict=True):
+        W, b = map(torch.from_numpy, whole.join())
+        part.load_state_dict({"weight": W, "bias": b})
     return module
 
 
@@ -166,8 +160,7 @@ def _counterparts(layer: Layer, groups: int, towers: int) -> list[nn.Module]:
             return [nn.Flatten()]
         case layers.Dropout():
             return [nn.Dropout(1 - layer.keep)]
-    raise UserError(f"--against torch: there is no translation of {layer!r}",
-                    "compare another preset.")
+    raise UserError(f"there is no translation of {layer!r}", "compare another preset.")
 
 
 class Apply(nn.Module):
@@ -196,6 +189,8 @@ def spatial_norm(layer: layers.SpatialResponseNorm) -> nn.Module:
 class OwnLRN(nn.Module):
     """The same numbers sooner, since PyTorch's own is slow: the sums over the channels around are a
     1×1 convolution whose kernels are ones near the diagonal, and s**-0.75 is made of two roots."""
+
+    band: torch.Tensor
 
     def __init__(self, layer: layers.LocalResponseNorm, groups: int, C: int):
         super().__init__()

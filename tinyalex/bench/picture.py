@@ -1,48 +1,57 @@
 """What was measured, as pictures."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Literal
 
 from tinyalex.bench import spans, work
 from tinyalex.bench.spans import COPIES, Span
 from tinyalex.bench.speed import OURS, VARIANTS, Result
-from tinyalex.bench.sweeps import Point
-from tinyalex.bench.tables import rate
 from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
 from tinyalex.bench.workload import Workload
 from tinyalex.drawing import QUIET, page
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 # A pass has a colour: full for the products, pale for all else in the layer.
 FULL = {FORWARD: "#0072B2", BACKWARD: "#D55E00"}
 PALE = {FORWARD: "#9CC9E3", BACKWARD: "#F3BE99"}
 THEIRS = "#A0A0A0"
+LINE = {"ecolor": "black", "elinewidth": 1, "capsize": 2}  # at the end of a bar
 COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#000000"}
-AXES = {"batch": "pictures in a batch", "threads": "cores", "side": "pixels along one side"}
 
 
-def save(figure, path: Path):
+def save(figure: Figure, path: Path):
+    """The picture as a PNG, and a line that says so."""
     page.save(figure, path)
     print(f"as a picture: {path}")
 
 
-def _page(width: int, height: int, title: str):
+def _page(width: int, height: int, title: str) -> Figure:
     figure = page.figure(width, height, layout="constrained")
     figure.suptitle(title, parse_math=False)
     return figure
 
 
-def of_speed(result: Result, title: str):
+def of_speed(result: Result) -> Figure:
     """Bars of milliseconds a layer, forward and backward, the floor's part of each in full colour;
     beside them images/s of us, of the floor, and of the peers. 1500 pixels wide."""
-    rows = work.rows(result.workload.network)[:-1]
-    figure = _page(1500, 250 + 25 * len(rows), title)
+    workload = result.workload
+    rows = work.rows(workload.network)[:-1]
+    figure = _page(1500, 250 + 25 * len(rows),
+                   f"{workload.preset} on {', '.join(workload.places)}")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _layers(left, result, rows)
     _speeds(right, result)
     return figure
 
 
-def _layers(axes, result: Result, rows: list[str]):
+def _layers(axes: Axes, result: Result, rows: list[str]):
     for y, row in enumerate(rows):
         start = 0.0
         for part in PASSES:
@@ -65,74 +74,59 @@ def _layers(axes, result: Result, rows: list[str]):
     _lines(axes, rows)
 
 
-def _speeds(axes, result: Result):
-    """Of each contender two bars, training and inference."""
-    labels = [VARIANTS.get(who, who) for who in result.contenders]
+def _speeds(axes: Axes, result: Result):
+    """Of each contender two bars, training and inference, as long as the median, with a line from
+    the lowest to the highest."""
+    contenders = result.contenders
+    colours = [FULL[FORWARD] if who == OURS else THEIRS for who in contenders]
     for i, mode in enumerate(MODES):
-        for y, who in enumerate(result.contenders):
-            _bar(axes, y + 0.4 * i - 0.2, rate(result.seconds[who, mode]), f"{mode} ", height=0.38,
-                 color=FULL[FORWARD] if who == OURS else THEIRS, alpha=0.55 if i else 1)
+        rates = [Spread.rate(result.seconds[who, mode]) for who in contenders]
+        bars = axes.barh([y + 0.4 * i - 0.2 for y in range(len(rates))],
+                         [rate.median for rate in rates], xerr=_errors(rates), error_kw=LINE,
+                         height=0.38, color=colours, alpha=0.55 if i else 1)
+        axes.bar_label(bars, [f"{mode} {rate.median:,.{0 if rate.median >= 100 else 1}f}"
+                              for rate in rates], padding=6, fontsize=8)
+    labels = [VARIANTS.get(who, who) for who in contenders]
     _lines(axes, [label.replace(", ", ",\n").replace(": ", ":\n") for label in labels], at_least=4)
     axes.set_xlim(0, 1.5 * max(axes.dataLim.x1, 1e-9))  # room for the numbers
     axes.set_xlabel("images/s: median, lowest and highest")
 
 
-def _bar(axes, y: float, rate: Spread, label: str = "", **kwargs):
-    """A bar as long as the median, with a line from the lowest to the highest."""
-    axes.barh(y, rate.median, xerr=[[rate.median - rate.low], [rate.high - rate.median]],
-              error_kw={"ecolor": "black", "elinewidth": 1, "capsize": 2}, **kwargs)
-    axes.text(rate.high, y, f"  {label}{rate.median:,.{0 if rate.median >= 100 else 1}f}",
-              va="center", fontsize=8)
+def _errors(rates: list[Spread]) -> list[list[float]]:
+    """How far the lowest and the highest lie from the median, as Matplotlib wants it."""
+    return [[rate.median - rate.low for rate in rates], [rate.high - rate.median for rate in rates]]
 
 
-def _lines(axes, labels: list[str], at_least: int = 0):
+def _lines(axes: Axes, labels: list[str], at_least: int = 0):
     """A line of the picture for each label, from the top; fewer need not fill all of it."""
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_ylim(max(len(labels), at_least) - 0.4, -0.6)
     _tidy(axes, "x")
 
 
-def _tidy(axes, grid: str):
+def _tidy(axes: Axes, grid: Literal["x", "y"]):
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
 
 
-def of_sweep(sweep: str, points: list[Point], seconds: Seconds, title: str):
-    """Images/s of training and inference, a panel each, against what the sweep changes; bands from
-    the lowest to the highest. 1300 pixels wide."""
+def of_sweep(seconds: Seconds, title: str) -> Figure:
+    """Images/s of training and inference, a panel each, a bar a point as long as the median, with a
+    line from the lowest to the highest. 1300 pixels wide."""
     figure = _page(1300, 520, title)
+    points = list(dict.fromkeys(point for point, _ in seconds))
     for axes, mode, colour in zip(figure.subplots(1, 2), MODES, FULL.values(), strict=True):
-        rates = [rate(seconds[point.label, mode]) for point in points]
+        rates = [Spread.rate(seconds[point, mode]) for point in points]
+        axes.bar([fill(point, 8) for point in points], [rate.median for rate in rates],
+                 yerr=_errors(rates), error_kw=LINE, color=colour)
+        axes.tick_params(axis="x", labelsize=7)
         axes.set_title(mode)
-        if sweep == "towers":
-            for y, speed in enumerate(rates):
-                _bar(axes, y, speed, height=0.6, color=colour)
-            _lines(axes, [point.label for point in points])
-            axes.set_xlim(0, 1.25 * axes.dataLim.x1)
-            axes.set_xlabel("images/s")
-        else:
-            _curve(axes, sweep, [point.value for point in points], rates, colour)
-    if sweep == "towers":
-        axes.tick_params(labelleft=False)  # the same as on the left
+        axes.set_ylabel("images/s")
+        _tidy(axes, "y")
     return figure
 
 
-def _curve(axes, sweep: str, values: list[float], rates: list[Spread], colour: str):
-    axes.plot(values, [rate.median for rate in rates], "o-", color=colour, markersize=4)
-    axes.fill_between(values, [rate.low for rate in rates], [rate.high for rate in rates],
-                      color=colour, alpha=0.2, linewidth=0)
-    if sweep == "batch":
-        axes.set_xscale("log", base=2)
-    axes.set_xticks(values, [f"{value:g}" for value in values])
-    axes.minorticks_off()
-    axes.set_xlabel(AXES[sweep])
-    axes.set_ylabel("images/s")
-    axes.set_ylim(bottom=0)
-    _tidy(axes, "both")
-
-
-def of_step(steps: list[list[Span]], workload: Workload):
+def of_step(steps: list[list[Span]], workload: Workload) -> Figure:
     """The timeline of a typical step, a lane a device: forward, backward, update in their colours,
     and exchanges; below them the copies that the device received. 1600 pixels wide."""
     from matplotlib.patches import Patch
@@ -152,7 +146,7 @@ def of_step(steps: list[list[Span]], workload: Workload):
     return figure
 
 
-def _span(axes, span: Span, whole: float):
+def _span(axes: Axes, span: Span, whole: float):
     special = span.name in COLOURS
     top, height = (0.36, 0.1) if span.name == COPIES else (-0.35, 0.66)
     width = max(span.end - span.start, 0.002 * whole)  # what is shorter would not be seen

@@ -1,7 +1,8 @@
-"""What was measured of a network's speed, as tables and as rows of a CSV."""
+"""What was measured, as text and as CSV."""
 
-import os
+import csv
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,33 @@ from threadpoolctl import threadpool_info
 from tinyalex.bench import work
 from tinyalex.bench.spans import COPIES
 from tinyalex.bench.speed import FLOOR, OURS, VARIANTS, Result
-from tinyalex.bench.tables import Row, milliseconds, row, speed_cells, speed_rows, with_spread
-from tinyalex.bench.timing import MODES, Spread
+from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import available_cores
 from tinyalex.inside import costs
+from tinyalex.support.files import replacing
 from tinyalex.support.text import align, megabytes
+
+COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
+Row = tuple[str | float, ...]  # of COLUMNS
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.{1 if seconds >= 0.01 else 2}f}"
+
+
+def with_spread(spread: Spread, digits: int | None = None) -> str:
+    """ "16.2 (15.1–17.0)": the median, the lowest and the highest."""
+    if digits is None:
+        digits = 0 if spread.median >= 1000 else 1
+    return "{:,.{d}f} ({:,.{d}f}–{:,.{d}f})".format(
+        spread.median, spread.low, spread.high, d=digits)
+
+
+def speed_cells(seconds: list[float], pictures: int = 1) -> tuple[str, str]:
+    """Milliseconds that so many pictures take, and pictures a second."""
+    return (milliseconds(pictures * Spread.of(seconds).median), with_spread(Spread.rate(seconds)))
 
 
 def settings(workload: Workload) -> str:
@@ -30,20 +51,11 @@ def settings(workload: Workload) -> str:
                    f"{total['parameters']:,} parameters, "
                    f"{total['multiply_adds']:,} multiply-adds a picture",
         "machine": f"{_processor()}, {available_cores()} cores, {platform.system()}",
-        "busy": _load(),
         "numpy": f"{np.__version__}; BLAS: {'; '.join(blas) or 'not known'}",
         "devices": ", ".join(workload.places),
         "batch": f"{workload.batch_size} pictures, {workload.precision}",
     }
-    return "\n".join(f"{name:<8} {text}" for name, text in lines.items() if text)
-
-
-def _load() -> str:
-    """How much else the machine was doing, where the system tells; nothing if it was little."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
-    if load < 0.25 * available_cores():
-        return ""
-    return f"in the last minute {load:.1f} threads wanted a core: times will vary, and be too long"
+    return "\n".join(f"{name:<8} {text}" for name, text in lines.items())
 
 
 def _processor() -> str:
@@ -60,8 +72,8 @@ def text(result: Result) -> str:
     for mode in MODES:
         lines += ["", speed_table(result, mode)]
         if FLOOR in result.contenders:
-            above = with_spread(result.above_floor(mode), 2)
-            lines.append(f"{mode} takes {above} times its floor")
+            lines.append(f"{mode} takes {with_spread(result.ratio(OURS, FLOOR, mode), 2)} times "
+                         "its floor")
     return "\n".join(lines)
 
 
@@ -116,7 +128,7 @@ def speed_table(result: Result, mode: str) -> str:
     table = [(mode, "ms a batch", "images/s", "ours / theirs", *["memory"] * memory)]
     for who in result.contenders:
         speed = speed_cells(result.seconds[who, mode], result.workload.batch_size)
-        ratio = with_spread(result.speed_against(who, mode), 2) if who != OURS else ""
+        ratio = with_spread(result.ratio(who, OURS, mode), 2) if who != OURS else ""
         taken = result.memory.get(who)
         table.append((VARIANTS.get(who, who), *speed, ratio,
                       *[megabytes(taken["peak"]) if taken else ""] * memory))
@@ -131,9 +143,38 @@ def csv_rows(result: Result) -> list[Row]:
     for quantity, parts in {"time": result.parts, **result.floors}.items():
         rows += [row(*part, quantity, "ms", spread, 1000) for part, spread in parts.items()]
     rows += speed_rows(result.seconds)
-    rows += [row(who, mode, "our speed / theirs", "", result.speed_against(who, mode))
+    rows += [row(who, mode, "our speed / theirs", "", result.ratio(who, OURS, mode))
              for who, mode in result.seconds if who != OURS]
     for who, taken in result.memory.items():
         rows += [row(who, "training", f"memory {quantity}", "MB", size / 1e6)
                  for quantity, size in taken.items()]
     return rows + [row("limit", "", name, "", speed) for name, speed in result.limits.items()]
+
+
+def speed_rows(seconds: Seconds) -> list[Row]:
+    """How long each contender takes, and how fast it is."""
+    rows = [row(*key, "time a picture", "ms", Spread.of(spent), 1000)
+            for key, spent in seconds.items()]
+    return rows + [row(*key, "speed", "images/s", Spread.rate(spent))
+                   for key, spent in seconds.items()]
+
+
+def row(name: str, part: str, quantity: str, unit: str, spread: Spread | float,
+        times: float = 1) -> Row:
+    """A row of the CSV: all of it multiplied by `times`."""
+    if not isinstance(spread, Spread):
+        spread = Spread.of([spread])
+    figures = (spread.median, spread.low, spread.high)
+    return name, part, quantity, unit, *(times * figure for figure in figures)
+
+
+def write_csv(path: Path | None, rows: Iterable[Row]):
+    """The rows as CSV, numbers to six digits, and a line that says so; nothing without a path."""
+    if path is None:
+        return
+    with replacing(path) as part, open(part, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row]
+                          for row in rows])
+    print(f"all figures: {path}")

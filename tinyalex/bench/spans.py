@@ -15,12 +15,14 @@ rows always add up to the step.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
+from unittest.mock import patch
 
 from tinyalex.bench import work
 from tinyalex.bench.floor import Floor
-from tinyalex.bench.timing import Spread, warm_up
+from tinyalex.bench.timing import warm_up
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP, Part, row, rows
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Device
@@ -33,12 +35,11 @@ COPIES = "copies"  # they happen inside of exchanges: no row
 
 @dataclass(frozen=True)
 class Span:
-    """device: its index. name: of the layer, as "conv1a", or what else it was; row: as "conv1".
-    part: "forward", "backward". start, end: seconds from the beginning of the step."""
+    """device: its index. name: of the layer, as "conv1a", or what else it was. part: "forward",
+    "backward". start, end: seconds from the beginning of the step."""
 
     device: int
     name: str
-    row: str
     part: str
     start: float
     end: float
@@ -46,33 +47,33 @@ class Span:
 
 class Watch:
     """Notes spans while `call` runs. Nothing in the network changes: methods of its objects are
-    wrapped from outside, and `stop` gives them back."""
+    wrapped from outside, until `stop`."""
 
     def __init__(self, call: Callable[[], object], devices: Sequence[Device]):
         self.call, self.devices = call, list(dict.fromkeys(devices))
         self._notes: list[tuple] = []
-        self._wrapped: list[tuple[object, str]] = []
+        self._wrapped = ExitStack()
+        self.stop = self._wrapped.close
 
     def add(self, thing: object, method: str, name: str, part: str,
-            row: str = "", devices: Sequence[Device] = ()):
+            devices: Sequence[Device] = ()):
         """From now on note each call of thing.method, which keeps these devices busy (or all)."""
         inner, busy = getattr(thing, method), devices or self.devices
 
         def noted(*args, **kwargs):
             starts = [_mark(device) for device in busy]
             result = inner(*args, **kwargs)
-            self._notes.extend((device, name, row or name, part, start, _mark(device))
+            self._notes.extend((device, name, part, start, _mark(device))
                                for device, start in zip(busy, starts, strict=True))
             return result
 
-        setattr(thing, method, noted)  # on the instance, where it hides the method of the class
-        self._wrapped.append((thing, method))
+        self._wrapped.enter_context(patch.object(thing, method, noted))
 
-    def add_layers(self, network: Network, stages: list):
-        """Both passes of all that stands in these stages, in place of the network's layers."""
+    def add_layers(self, stages: list):
+        """Both passes of each layer, or of what stands in its place."""
         for layer in (layer for stage in stages for tower in stage for layer in tower):
             for part in PASSES:
-                self.add(layer, part, layer.name, part, row(network, layer.name), [layer.device])
+                self.add(layer, part, layer.name, part, [layer.device])
 
     def step(self) -> list[Span]:
         """Call it once. Returns its spans."""
@@ -83,14 +84,9 @@ class Watch:
         self.call()
         for device in self.devices:
             device.synchronize()
-        return [Span(self.devices.index(device), name, row, part,
+        return [Span(self.devices.index(device), name, part,
                      _between(device, zero[device], start), _between(device, zero[device], end))
-                for device, name, row, part, start, end in self._notes]
-
-    def stop(self):
-        for thing, method in self._wrapped:
-            delattr(thing, method)
-        self._wrapped.clear()
+                for device, name, part, start, end in self._notes]
 
 
 def _mark(device: Device):
@@ -112,7 +108,7 @@ def watch_step(workload: Workload) -> Watch:
     """Of a training step: layers, exchanges and the copies in them, loss, update."""
     network = workload.network
     watch = Watch(workload.train, workload.devices)
-    watch.add_layers(network, network.stages)
+    watch.add_layers(network.stages)
     for part in PASSES:
         watch.add(network.loss, part, work.LOSS, part, devices=[network.loss.device])
         for exchange in network.exchanges:
@@ -126,7 +122,7 @@ def watch_step(workload: Workload) -> Watch:
 def watch_floor(floor: Floor) -> Watch:
     """Of the products of a training step: layers, and each pass as a whole."""
     watch = Watch(floor.train, floor.network.devices)
-    watch.add_layers(floor.network, floor.stages)
+    watch.add_layers(floor.stages)
     for part in PASSES:
         watch.add(floor, part, STEP, part)
     return watch
@@ -144,13 +140,14 @@ def watched_steps(watches: dict[str, Watch], rounds: int) -> dict[str, list[list
     return steps
 
 
-def seconds_by_row(spans: list[Span]) -> dict[Part, float]:
+def seconds_by_row(network: Network, spans: list[Span]) -> dict[Part, float]:
     """The mean over the devices of the time that each spent on a row, by row and pass."""
+    row_of = {layer.name: row(network, layer.name) for layer in network.shapes}
     devices = 1 + max(span.device for span in spans)
     spent: dict[Part, float] = defaultdict(float)
     for span in spans:
         if span.name != COPIES:
-            spent[span.row, span.part] += (span.end - span.start) / devices
+            spent[row_of.get(span.name, span.name), span.part] += (span.end - span.start) / devices
     return spent
 
 
@@ -158,7 +155,7 @@ def breakdown(network: Network, spans: list[Span]) -> dict[Part, float]:
     """Seconds of one training step by row and pass, in the order of the network; they add up to
     `STEP`. Update and the loss's own backward are counted as backward: forward is the way to the
     loss, backward the way from there to new weights."""
-    spent = seconds_by_row(spans)
+    spent = seconds_by_row(network, spans)
     parts = {(row, part): spent[row, part] for row in rows(network) for part in PASSES}
     turn = max(span.end for span in spans if (span.name, span.part) == (work.LOSS, FORWARD))
     for part, whole in zip(PASSES, (turn, length(spans) - turn), strict=True):
@@ -175,8 +172,3 @@ def length(spans: list[Span]) -> float:
 def typical(steps: list[list[Span]]) -> list[Span]:
     """Of some steps the one of median length: an average would blur who waits for whom."""
     return sorted(steps, key=length)[len(steps) // 2]
-
-
-def spreads(steps: list[dict[Part, float]]) -> dict[Part, Spread]:
-    """Over the steps, by row and pass."""
-    return {part: Spread.of(step[part] for step in steps) for part in steps[0]}

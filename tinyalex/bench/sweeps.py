@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tinyalex.bench.tables import speed_cells
+from tinyalex.bench.report import speed_cells
 from tinyalex.bench.timing import Seconds, Spread, in_turn
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice, Devices, available_cores
@@ -13,46 +13,42 @@ from tinyalex.run import presets
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import align
 
+SWEEPS = ("batch", "threads", "side", "towers")
 LARGEST_BATCH = 256
 SIDES = (0.5, 0.75, 1, 1.25, 1.5)  # of the preset's
 
 
 @dataclass(frozen=True)
 class Point:
-    """One thing to measure. label: how it is called. value: where it stands on the axis.
-    cores: of each device. towers, side: None for the preset's."""
+    """What is measured for one line of the table. cores: of each device. towers, side: None for the
+    preset's."""
 
     label: str
-    value: float
     cores: tuple[int, ...]
     batch_size: int
     towers: int | None = None
     side: int | None = None
 
 
-ABOUT = {"batch": "against the batch size", "threads": "against the cores of one device",
-         "side": "against the size of the pictures", "towers": "with one tower and two"}
-
-
 def points(sweep: str, preset: str, batch_size: int, devices: Devices) -> list[Point]:
-    """What a sweep goes through; what it does not change is as given."""
+    """What a sweep goes through; what it does not change is as given. Pictures that are too small
+    for the network are left out."""
     as_placed, n = tuple(device.cores for device in devices), available_cores()
     if sweep == "batch":
         sizes = [2**i for i in range(LARGEST_BATCH.bit_length())]
-        return [Point(f"batch {size}", size, as_placed, size) for size in sizes]
+        return [Point(f"batch {size}", as_placed, size) for size in sizes]
     if sweep == "threads":
-        return [Point(f"cpu, {cores} core{'s' * (cores > 1)}", cores, (cores,), batch_size)
+        return [Point(f"cpu, {cores} core{'s' * (cores > 1)}", (cores,), batch_size)
                 for cores in range(1, n + 1)]
     if sweep == "side":
-        recipe = presets.get(preset)
-        usual = recipe.network(towers=recipe.towers).input_shape[0]
+        usual = presets.get(preset).network().input_shape[0]
         sides = [round(usual * times) for times in SIDES]
-        return [Point(f"{side}×{side}", side, as_placed, batch_size, side=side) for side in sides]
+        return [Point(f"{side}×{side}", as_placed, batch_size, side=side) for side in sides
+                if _fits(preset, side)]
     towers = [("one tower, 1 core", (1,), 1), (f"one tower, {n} cores", (n,), 1),
               ("two towers, 1 core", (1,), 2), (f"two towers, one device, {n} cores", (n,), 2),
               (f"two towers, two devices, {n} cores", (max(1, n // 2),) * 2, 2)]
-    return [Point(label, i, cores, batch_size, count)
-            for i, (label, cores, count) in enumerate(towers)]
+    return [Point(label, cores, batch_size, count) for label, cores, count in towers]
 
 
 def measure(preset: str, points: list[Point], rounds: int) -> Seconds:
@@ -73,11 +69,10 @@ def _visit(preset: str, point: Point) -> Iterator[Workload]:
             device.close()
 
 
-def fits(preset: str, point: Point) -> bool:
+def _fits(preset: str, side: int) -> bool:
     """Whether there is such a network: some are too deep for small pictures."""
-    recipe = presets.get(preset)
     try:
-        recipe.network(towers=recipe.towers, side=point.side)
+        presets.get(preset).network(side=side)
     except UserError:
         return False
     return True

@@ -47,6 +47,11 @@ class Spread:
         return cls(median(values), min(values), max(values))
 
     @classmethod
+    def rate(cls, seconds: Iterable[float]) -> "Spread":
+        """Of pictures a second, where one takes so long."""
+        return cls.of(1 / spent for spent in seconds)
+
+    @classmethod
     def ratio(cls, above: Sequence[float], below: Sequence[float]) -> "Spread":
         """Of above / below, each divided within its own round."""
         return cls.of(a / b for a, b in zip(above, below, strict=True))

@@ -39,9 +39,8 @@ class Workload:
                  towers: int | None = None, side: int | None = None, precision: str = "float32"):
         recipe = presets.get(preset)
         self.preset, self.batch_size, self.precision = preset, batch_size, precision
-        self.network = recipe.network(
-            devices=list(devices), towers=towers or recipe.towers, side=side,
-            keep=1 - recipe.dropout, init=recipe.init)
+        self.network = recipe.network(devices=list(devices), towers=towers or recipe.towers,
+                                      side=side)
         self.devices = list(dict.fromkeys(self.network.devices))
         self.gpus = [device for device in self.devices if isinstance(device, CudaDevice)]
         self.optimiser = SGD(self.network, RATE, recipe.momentum, recipe.weight_decay)

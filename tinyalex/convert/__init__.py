@@ -9,5 +9,5 @@
     onnx_graph.py    a network as an ONNX graph
     __main__.py      the command
 
-docs/weights.md tells how to use them.
+docs/weights.md explains how to use them.
 """

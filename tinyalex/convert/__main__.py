@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
-        raise UserError(f"{args.out}: is what shall be read", "name another file to write.")
+        raise UserError(f"{args.out}: that is the file to be read", "name another file to write.")
     if _is_ours(source):
         return _export(source, args)
     return _read(source, args)
@@ -37,7 +37,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet and "
                     "cifar10_quick, torchvision's alexnet), or a checkpoint into a file for "
                     "PyTorch (.safetensors, .npz) or ONNX (.onnx).",
-        epilog="docs/weights.md tells where the files are and what becomes of the numbers.")
+        epilog="docs/weights.md says where the files are and what becomes of the numbers.")
     add = parser.add_argument
     add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "
         "or a run folder or checkpoint")

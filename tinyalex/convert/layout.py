@@ -27,10 +27,10 @@ class Whole:
     """One layer of all towers.
 
     name: without the letter of a tower. parts: the layer in each tower. maps: (H, W, C) of each
-    tower's maps, where the layer reads them in a row. factor: what its weights here have to be
-    multiplied with to be right there: the share of units that the dropout before it keeps (others
-    divide by it in training, where here the test multiplies with it, section 4.2), or the scale
-    that the pictures have here.
+    tower's maps, where the layer reads them in a row. factor: what its weights have to be
+    multiplied by to be right there: the share of units that the dropout before it keeps (others
+    divide by it in training, we multiply by it at test time, section 4.2), or the scale that the
+    pictures have here.
     """
 
     name: str

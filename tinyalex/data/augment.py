@@ -72,7 +72,7 @@ class ColourNoise:
 
         √λ is a standard deviation and has the unit of a pixel: noise of a tenth of the variation
         that there is, about ±12 of 255 along the first principal colour. Pictures are not divided
-        in tests, nor in training once the noise is off; the authors set `until` to 66.
+        at test time, nor in training once the noise is off; the authors set `until` to 66.
         """
         values, vectors = statistics.principal_colours()
         return cls(vectors * (0.1 * np.sqrt(values)), divisor=1.1, until=until)

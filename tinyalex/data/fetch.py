@@ -1,6 +1,6 @@
-"""Bringing CIFAR-10 from its author's page: all of it, checked, or nothing.
+"""Fetching CIFAR-10 from its author's page: all of it, checked, or nothing.
 
-The archive is downloaded and unpacked in a temporary folder beside the place where it shall be.
+The archive is downloaded and unpacked in a temporary folder next to the place where it belongs.
 Only when every check has passed does one rename put the finished folder there, so whoever finds
 `cifar-10-batches-bin` finds all of it.
 """
@@ -32,7 +32,7 @@ _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on
 def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS) -> Path:
     """Download CIFAR-10, check it, and unpack it into `folder`; returns the new folder in there.
 
-    To be called where `present` says that there is none yet.
+    For a folder in which `present` has found none.
 
     checksums: which MD5 sums are good, and what the folder in that archive is called. So `url`
         may be a mirror of either version.

@@ -238,7 +238,7 @@ def _read(folder: Path, max_pixels: int, picture: Picture, image: np.ndarray) ->
 
 
 def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None:
-    """What belongs to the whole: statistics, labels, report; and prepared.json, the last."""
+    """The files of the dataset as a whole: statistics, labels, report; prepared.json last."""
     total, labels = Sums(), {split: [np.empty(0, np.int64)] for split in listing.splits}
     counts: dict[str, list[int]] = {split: [] for split in listing.splits}
     for shard in shards:

@@ -152,7 +152,7 @@ def make(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load(split: str) -> Dataset:
-    """The pictures to learn from ("train") or to be examined on ("val").
+    """The pictures to learn from ("train") or to be tested on ("val").
 
     They are drawn on first use, which takes some seconds, and kept in the cache folder. Raises
     UserError for another split, OSError where the folder can't be written.

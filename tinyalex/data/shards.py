@@ -69,11 +69,11 @@ def about(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{folder}: prepared only in part", AGAIN)
     try:
-        said = json.loads(path.read_text())
-        if said["format"] != FORMAT:
-            raise UserError(f"{path}: format {said['format']}; this version reads {FORMAT}",
+        record = json.loads(path.read_text())
+        if record["format"] != FORMAT:
+            raise UserError(f"{path}: format {record['format']}; this version reads {FORMAT}",
                             "prepare the pictures again, into a new folder.")
-        return said
+        return record
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error!r})", AGAIN) from None
 
@@ -104,21 +104,21 @@ def load(folder: str | Path, split: str, side: int | None = None,
     UserError where the side is different, and for files that are missing, cut short or damaged.
     """
     folder = Path(folder)
-    said = about(folder)
-    if side not in (None, said["side"]):
-        raise UserError(f"{folder}: pictures of {said['side']}×{said['side']}; {side}×{side} are "
-                        "needed", f"prepare them again, into a new folder, with --side {side}.")
-    counts = said["shards"][split]
+    record = about(folder)
+    size = record["side"]
+    if side not in (None, size):
+        raise UserError(f"{folder}: pictures of {size}×{size}; {side}×{side} are needed",
+                        f"prepare them again, into a new folder, with --side {side}.")
+    counts = record["shards"][split]
     if not sum(counts):
         raise UserError(f"{name or folder / split}: no pictures",
                         "training needs train/ and val/; without val/, two pictures of a class.")
     allow_open_files(len(counts))
-    shape = (said["side"], said["side"], 3)
-    images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, *shape))
+    images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, size, size, 3))
                      for i, count in enumerate(counts)])
     kept = numbers(folder)
     statistics = Statistics(kept["mean"], kept["covariance"]) if "mean" in kept else None
-    return Dataset(images, kept[split], tuple(said["classes"]), name or str(folder / split),
+    return Dataset(images, kept[split], tuple(record["classes"]), name or str(folder / split),
                    statistics)
 
 

@@ -174,6 +174,7 @@ class CudaDevice(Device):
     fills the GPU, and a small part of the memory that is free at the start.
     """
 
+    pool: Memory
     kernels = cupy_kernels
     cores = 1
     steps_ahead = 4
