@@ -139,14 +139,6 @@ def test_batches_that_come_up_while_the_gpu_computes_arrive_whole(gpu, sizes):
         np.testing.assert_array_equal(device.get(there), batch)
 
 
-def test_a_number_is_waited_for_where_it_is_wanted(gpu):
-    device = CudaDevice(0)
-    x = device.put(np.arange(100_000, dtype=np.float32))
-    mean = device.run(lambda: x.mean()).result()
-    assert float(mean) == pytest.approx(49_999.5)
-    assert device.fetch(mean).result() == pytest.approx(49_999.5)
-
-
 def test_numbers_are_fetched_without_a_look_at_them_in_between(gpu):
     device = CudaDevice(0)
     fetched = []
