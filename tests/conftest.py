@@ -1,20 +1,17 @@
 """What the tests share."""
 
-import contextlib
 import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cuda_as_cpp
 import pytest
-import simulated_cupy
+from gpus import machines, on
 from PIL import Image
 from runs import patches  # noqa: F401 (a fixture)
 from threadpoolctl import threadpool_limits
 
 from tinyalex import train
-from tinyalex.devices import cuda
 from tinyalex.drawing import page
 from tinyalex.support.cli import run
 
@@ -35,15 +32,6 @@ def data_folder(tmp_path, monkeypatch):
     return folder
 
 
-def machines(*placements: str) -> list:
-    """Parameters: each placement on simulated GPUs and, marked gpu or multi_gpu, on real ones."""
-    found = [pytest.param(("simulated", one), id=f"simulated {one}") for one in placements]
-    for one in placements:
-        marks = [pytest.mark.gpu] + [pytest.mark.multi_gpu] * ("cuda:1" in one)
-        found.append(pytest.param(("real", one), id=one, marks=marks))
-    return found
-
-
 @pytest.fixture(params=machines("cuda:0"))
 def gpu(request) -> Iterator[str]:
     """ "cuda:0", a simulated GPU or a real one."""
@@ -56,22 +44,6 @@ def gpus(request) -> Iterator[str]:
     """A placement on one GPU or two, simulated or real."""
     with on(*request.param):
         yield request.param[1]
-
-
-@contextlib.contextmanager
-def on(kind: str, placement: str) -> Iterator[None]:
-    if kind == "simulated":
-        if cuda_as_cpp.COMPILER is None:
-            pytest.skip("no C++ compiler (c++, g++ or clang++) was found")
-        with simulated_cupy.installed(gpus=2):
-            yield
-        return
-    found = cuda.find()
-    if found.problem:
-        pytest.skip(found.problem)
-    if len(found.gpus) < 2 and "cuda:1" in placement:
-        pytest.skip("there is only one GPU here")
-    yield
 
 
 BLOBS = '''

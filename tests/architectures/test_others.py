@@ -12,7 +12,6 @@ from tinyalex.architectures import ablations, others
 from tinyalex.gradcheck import check_layer, check_network
 from tinyalex.inside import costs
 from tinyalex.layers import OwnMaps
-from tinyalex.optim import SGD
 from tinyalex.run import presets
 from tinyalex.support.errors import UserError
 
@@ -88,24 +87,8 @@ def test_the_gradients_of_cifar10_quick_are_those_of_the_numbers():
     assert report.ok, report
 
 
-def test_a_step_of_caffes_alexnet_crosses_the_towers_and_comes_back():
-    """Every parameter of both towers gets a gradient, through both of the LRNs between them."""
-    network = others.caffe(classes=2, init="he")
-    x = np.random.default_rng(0).standard_normal((1, 227, 227, 3), np.float32)
-    scores = network.forward(x, remember=True, drop=True)
-    _, dscores = network.loss_and_gradient(scores, np.array([1]))
-    network.backward(dscores)
-    assert all(abs(p.grad).max() > 0 for p in network.parameters)
-    SGD(network).step()
-
-
 def test_an_experiment_that_caffes_towers_cannot_do_is_named():
     with pytest.raises(UserError, match="lrn1 of this preset reads the maps of all towers"):
         others.caffe(classes=2, edit=ablations.edit(lrn="before"))
     without = others.caffe(classes=2, edit=ablations.edit(without="conv2", lrn="none"))
     assert "conv2" not in names(without)
-
-
-def test_an_initialisation_that_there_is_not_is_named():
-    with pytest.raises(UserError, match="--init nonsense"):
-        others.cifar10_quick(init="nonsense")

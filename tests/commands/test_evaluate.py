@@ -91,7 +91,7 @@ def test_ten_patches_are_the_average_of_ten_views(in_blobs, capsys):
 
 
 def test_several_networks_are_averaged(in_blobs, tmp_path, capsys):
-    other = checkpoint.load("run/checkpoint.npz")
+    other = checkpoint.load(in_blobs / "run/checkpoint.npz")
     other.values["conv1a.W"] *= 1.5
     other.save(tmp_path / "other.npz")
     assert evaluate.main(["run", str(tmp_path / "other.npz"), "--ten-crop"]) == 0
@@ -115,7 +115,7 @@ def test_what_was_said_of_other_pictures_is_not_averaged(in_blobs, tmp_path, mon
         return Dataset(dataset.images[::-1], dataset.labels[::-1], dataset.classes, "backwards")
 
     monkeypatch.setattr(blobs, "backwards", backwards, raising=False)
-    saved = checkpoint.load("run/checkpoint.npz")
+    saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
     saved.about["settings"]["data"] = "blobs:backwards"
     saved.save(tmp_path / "other.npz")
     error = refused(evaluate.main, ["run", str(tmp_path / "other.npz")])

@@ -23,7 +23,6 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Devices
 from tinyalex.run import assembly, checkpoint, presets
 from tinyalex.run.recipe import Recipe
-from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
 TORCHVISION = {
@@ -281,15 +280,6 @@ def test_without_torch_a_pth_says_what_to_do(tmp_path, monkeypatch):
     assert "safetensors" in caught.value.hint
 
 
-def complaint(argv, capsys) -> str:
-    """The one line that a command says; there has to be a hint, and no traceback."""
-    assert run(lambda: main([*map(str, argv)])) == 2
-    out, err = capsys.readouterr()
-    first, second = err.splitlines()
-    assert out == "" and first.startswith("error: ") and second.startswith("HINT: ")
-    return first
-
-
 def changed(**shapes):
     return model("net", weights({**QUICK, **shapes}))
 
@@ -314,10 +304,10 @@ def changed(**shapes):
     ("a.npz", b"PK\x03\x04 and no more", "not an .npz file of plain arrays"),
     ("a.txt", b"text", "not a file that can be read here by its name"),
 ])
-def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_path, capsys):
+def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_path, refused):
     (tmp_path / name).write_bytes(content)
-    line = complaint([tmp_path / name, tmp_path / "out.npz"], capsys)
-    assert name in line and said in line
+    error = refused(main, [str(tmp_path / name), str(tmp_path / "out.npz")])
+    assert name in error and said in error
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -340,29 +330,32 @@ def test_a_safetensors_header_that_lies_is_damage(about, tmp_path):
         safetensors.load(path)
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path, capsys):
+def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
     numbers = weights(QUICK)
     numbers["conv2"][0][3, 2, 1, 0] = np.inf
     (tmp_path / "a.caffemodel").write_bytes(model("quick", numbers))
-    line = complaint([tmp_path / "a.caffemodel", tmp_path / "out.npz"], capsys)
-    assert "conv2.W holds numbers that are not finite" in line
+    error = refused(main, [str(tmp_path / "a.caffemodel"), str(tmp_path / "out.npz")])
+    assert "conv2.W holds numbers that are not finite" in error
 
 
-def test_what_does_not_fit_together_is_said(quick, tmp_path, capsys):
-    mean, out = tmp_path / "mean.binaryproto", tmp_path / "out.npz"
-    mean.write_bytes(blob(np.ones((1, 3, 16, 16)), old=True))
-    assert "16×16 pixels" in complaint([quick, out, "--mean", mean], capsys)
-    mean.write_bytes(blob(np.ones((1, 1, 32, 32)), old=True))
-    assert "no picture in colour" in complaint([quick, out, "--mean", mean], capsys)
-    mean.write_bytes(b"P6 32 32")
-    assert "no mean picture of Caffe" in complaint([quick, out, "--mean", mean], capsys)
-    assert "become a checkpoint" in complaint([quick, tmp_path / "out.onnx"], capsys)
-    assert "nowhere.pth: no such file" in complaint([tmp_path / "nowhere.pth", out], capsys)
-    assert "what shall be read" in complaint([quick, quick], capsys)
-    main([str(quick), str(out)])
-    capsys.readouterr()
-    assert "has its own" in complaint([out, tmp_path / "a.npz", "--mean", mean], capsys)
-    assert "written here" in complaint([out, tmp_path / "a.h5"], capsys)
+@pytest.mark.parametrize(("words", "mean", "said"), [
+    ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 3, 16, 16)), old=True), "16×16 pixels"),
+    ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 1, 32, 32)), old=True),
+     "no picture in colour"),
+    ("q.caffemodel out.npz --mean mean", b"P6 32 32", "no mean picture of Caffe"),
+    ("q.caffemodel out.onnx", b"", "become a checkpoint"),
+    ("nowhere.pth out.npz", b"", "nowhere.pth: no such file"),
+    ("q.caffemodel q.caffemodel", b"", "what shall be read"),
+    ("q.npz out.npz --mean mean", b"", "has its own"),
+    ("q.npz out.h5", b"", "written here"),
+])
+def test_what_does_not_fit_together_is_said(words, mean, said, tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.caffemodel").write_bytes(changed())
+    if "q.npz" in words:
+        main(["q.caffemodel", "q.npz"])
+    (tmp_path / "mean").write_bytes(mean)
+    assert said in refused(main, words.split())
 
 
 def test_a_real_process_converts(quick, tmp_path):

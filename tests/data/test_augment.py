@@ -117,15 +117,6 @@ def test_the_page_shows_what_is_in_its_frames_and_what_it_says(monkeypatch, few,
     assert len(means[0]) == 4
 
 
-def test_a_frame_is_two_pixels_wide_and_lies_within_the_crop():
-    red = (255, 0, 0)
-    tile = augment_page.Tile(np.zeros((8, 8, 3), np.uint8), frames=((2, 1, 5, red),))
-    expected = np.zeros((24, 24), np.uint8)
-    expected[6:21, 3:18] = 255
-    expected[8:19, 5:16] = 0
-    np.testing.assert_array_equal(augment_page._enlarged(tile, 3.0)[..., 0], expected)
-
-
 def test_the_page_is_a_picture(few, tmp_path):
     path = tmp_path / "page.png"
     assert data_command(["augment", "--out", str(path), "--seed", "3"]) == 0

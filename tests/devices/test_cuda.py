@@ -303,6 +303,13 @@ def test_a_gpu_that_is_not_there_is_named():
         assert "cuda:0" in caught.value.hint
 
 
+def _raise(error):
+    def function(*args):
+        raise error
+
+    return function
+
+
 def test_without_cupy_or_a_driver_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setattr(cuda, "load", _raise(ModuleNotFoundError("no", name="cupy")))
     with pytest.raises(UserError, match="CuPy is not installed") as caught:
@@ -322,13 +329,3 @@ def test_without_cupy_or_a_driver_it_is_said_what_to_install(monkeypatch):
     with pytest.raises(UserError, match="InsufficientDriver") as caught:
         parse_placement("cuda:0")
     assert "nvidia-smi" in caught.value.hint
-
-
-
-
-
-def _raise(error):
-    def function(*args):
-        raise error
-
-    return function
