@@ -137,7 +137,7 @@ def test_the_planned_memory_is_what_training_takes():
     parameters = 2 * sum(p.value.nbytes for p in network.parameters)
     planned = costs.training_bytes(network, N) - parameters - 2 * x.nbytes  # x is the caller's
     taken = sum(device.pool.peak for device in devices)
-    working = sum(8 * device.chunk_bytes for device in devices)
+    working = sum(3 * device.sum_bytes for device in devices)
     assert 0.8 * planned < taken < 1.05 * planned + working
 
 

@@ -106,6 +106,7 @@ def test_an_error_in_a_layer_shows_its_own_line_and_little_else():
     assert len(frames) <= 8
 
 
+@pytest.mark.slow
 def test_a_whole_run_needs_no_threads(one_core, no_threads, in_blobs, tmp_path, capsys):
     """Loader, devices, progress bar and pictures: as in WebAssembly, where there are none."""
     assert recipe.loader_threads() == 0, "the default of this machine"

@@ -24,6 +24,7 @@ def outputs(network):
     return {layer.name: out for layer, (_, out) in network.shapes.items()}
 
 
+@pytest.mark.slow
 def test_caffes_alexnet_has_the_papers_parameters_and_227_pixels():
     network = presets.get("caffe").network()
     assert costs.totals(network) == {"parameters": 60_965_224, "multiply_adds": 724_406_816}
@@ -36,7 +37,7 @@ def test_caffes_alexnet_has_the_papers_parameters_and_227_pixels():
     assert state["fc6a.W"].std() == pytest.approx(0.005, rel=0.01)
 
 
-def test_caffes_normalisation_reads_the_maps_of_both_towers():
+def test_caffes_normalisation_reads_the_maps_of_both_towers(undrawn_weights):
     """On ones the last map of tower a has a full window, 1 + 0.0001/5 · 5, in front of conv2."""
     network = others.caffe(classes=2)
     lrn, own = network.stages[1][0][:2]
@@ -46,7 +47,7 @@ def test_caffes_normalisation_reads_the_maps_of_both_towers():
     assert y[0, 0, 0, 0] == pytest.approx(1.00006**-0.75, rel=1e-12)
 
 
-def test_torchvisions_alexnet_has_its_parameters_and_drops_before_the_layers():
+def test_torchvisions_alexnet_has_its_parameters_and_drops_before_the_layers(undrawn_weights):
     network = presets.get("torchvision").network()
     assert costs.totals(network)["parameters"] == 61_100_840
     assert names(network)[-9:] == [
@@ -87,7 +88,7 @@ def test_the_gradients_of_cifar10_quick_are_those_of_the_numbers():
     assert report.ok, report
 
 
-def test_an_experiment_that_caffes_towers_cannot_do_is_named():
+def test_an_experiment_that_caffes_towers_cannot_do_is_named(undrawn_weights):
     with pytest.raises(UserError, match="lrn1 of this preset reads the maps of all towers"):
         others.caffe(classes=2, edit=ablations.edit(lrn="before"))
     without = others.caffe(classes=2, edit=ablations.edit(without="conv2", lrn="none"))

@@ -7,12 +7,14 @@ import importlib
 import numpy as np
 import pytest
 
+from tinyalex.data import shapes
 from tinyalex.run import checkpoint
 
 
 @pytest.fixture
-def mess(in_blobs, tmp_path):
+def mess(in_blobs, tmp_path, monkeypatch):
     """A folder of things that are not what their names say, and broken/log.csv in a run."""
+    monkeypatch.setattr(shapes, "SPLITS", {"train": (10, 1), "val": (10, 2)})
     for folder in ("empty", "folder", "broken"):
         (tmp_path / folder).mkdir()
     for name in ("text.jpg", "folder/text.jpg", "text.npz"):

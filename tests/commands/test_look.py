@@ -26,6 +26,7 @@ from tinyalex.run import opened
 from tinyalex.support.errors import UserError
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_pages_and_says_what_the_network_says(in_blobs, capsys, tmp_path):
     out = tmp_path / "l.png"
     assert look.main(["run", "val/rose/02.png", "--out", str(out), "--unit", "conv1b:3"]) == 0

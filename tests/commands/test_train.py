@@ -64,10 +64,11 @@ def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
     assert (folder / "confusion.png").exists()
 
 
+@pytest.mark.slow
 def test_an_experiment_is_kept_with_the_run_and_measured_as_the_same_network(
         patches, tmp_path, capsys):
     changes = ["--towers", "1", "--activation", "tanh", "--lrn", "before", "--pool", "2/2",
-               "--without", "conv4,fc7", "--colour", "original", "--epochs", "1"]
+               "--without", "conv4,fc7", "--colour", "original", "--epochs", "1", "--limit", "32"]
     assert train.main(settings(patches, "--out", "made", *changes)) == 0
     printed = capsys.readouterr().out
     assert "1 tower," in printed and "activation tanh, lrn before, pool 2/2" in printed
@@ -77,52 +78,52 @@ def test_an_experiment_is_kept_with_the_run_and_measured_as_the_same_network(
     assert evaluate.main(["made"]) == 0
 
 
-def test_colour_noise_changes_what_is_learned_and_nothing_about_the_order(patches, tmp_path):
+@pytest.mark.slow
+def test_colour_noise_changes_what_is_learned(patches, tmp_path):
     for colour in ("none", "paper", "original"):
-        train.main(settings(patches, "--out", colour, "--epochs", "1", "--colour", colour))
+        train.main(settings(patches, "--out", colour, "--epochs", "1", "--limit", "16",
+                            "--colour", colour))
     first = [weights(tmp_path / colour)["conv1a.W"] for colour in ("none", "paper", "original")]
     assert abs(first[0] - first[1]).max() > 0 and abs(first[1] - first[2]).max() > 0
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_bit(patches, tmp_path):
     for workers in ("1", "3"):
-        train.main(settings(patches, "--out", workers, "--epochs", "1", "--workers", workers))
+        train.main(settings(patches, "--out", workers, "--epochs", "1", "--limit", "32",
+                            "--workers", workers))
     assert_same_bits(weights(tmp_path / "1"), weights(tmp_path / "3"))
 
 
 def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_ends(
         patches, tmp_path):
-    """The rate drops after epoch 2, where the second part begins: velocities scale once."""
-    train.main(settings(patches, "--out", "whole"))
-    train.main(settings(patches, "--out", "parts", "--epochs", "2"))
-    train.main(["--resume", "parts", "--epochs", "3"])
+    """The rate drops after epoch 1, where the second part begins: velocities scale once."""
+    short = settings(patches, "--limit", "32", "--epochs", "2", "--schedule", "1")
+    train.main([*short, "--out", "whole"])
+    train.main([*short, "--out", "parts", "--epochs", "1"])
+    train.main(["--resume", "parts", "--epochs", "2"])
     assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
-def test_ctrl_c_saves_in_the_middle_of_an_epoch_and_resume_goes_on_there(patches, tmp_path):
+@pytest.mark.slow
+def test_a_run_that_is_stopped_in_the_middle_of_an_epoch_ends_where_the_unbroken_one_ends(
+        patches, tmp_path):
+    """Ctrl-C saves before it stops; one that was killed goes on from its last checkpoint."""
     long = settings(patches, "--epochs", "12", "--schedule", "8")
     train.main([*long, "--out", "whole"])
-    process = start(*long, "--out", "parts")
-    wait_for_step(tmp_path / "parts", process, 6)
-    process.send_signal(signal.SIGINT)
-    printed = process.communicate(timeout=60)[0]
-    assert process.returncode == 130, printed
-    assert "--resume parts" in printed and "Traceback" not in printed
-    assert train.main(["--resume", "parts"]) == 0
-    assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-    steps = [row["step"] for row in log_rows(tmp_path / "parts")]
-    assert steps == [str(6 * epoch) for epoch in range(1, 13)]
-
-
-def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(patches, tmp_path):
-    long = settings(patches, "--epochs", "12", "--schedule", "8")
-    train.main([*long, "--out", "whole"])
-    process = start(*long, "--out", "parts")
-    wait_for_step(tmp_path / "parts", process, 12)
-    process.kill()
-    process.communicate()
-    assert train.main(["--resume", "parts"]) == 0
-    assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    for name, stop, status in (("stopped", signal.SIGINT, 130),
+                               ("killed", signal.SIGKILL, -signal.SIGKILL)):
+        process = start(*long, "--out", name)
+        wait_for_step(tmp_path / name, process, 12)
+        process.send_signal(stop)
+        printed = process.communicate(timeout=60)[0]
+        assert process.returncode == status, printed
+        assert ("--resume stopped" in printed) == (name == "stopped")
+        assert "Traceback" not in printed
+        assert train.main(["--resume", name]) == 0
+        assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / name))
+        steps = [row["step"] for row in log_rows(tmp_path / name)]
+        assert steps == [str(6 * epoch) for epoch in range(1, 13)]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(trained):

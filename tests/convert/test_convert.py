@@ -103,6 +103,7 @@ def caffe_alexnet(torch, numbers, x):
     return functional.linear(x, W["fc8"], b["fc8"]).numpy()
 
 
+@pytest.mark.slow
 def test_caffes_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     numbers = weights(ALEXNET)
     mean = np.random.default_rng(2).uniform(90, 140, (3, 256, 256)).astype(np.float32)  # B, G, R
@@ -141,6 +142,7 @@ def state(shapes, seed=0):
             for kind, array in zip(("weight", "bias"), arrays, strict=True)}
 
 
+@pytest.mark.slow
 def test_torchvisions_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     numbers = state(TORCHVISION)
     safetensors.save(folder / "alexnet.safetensors", numbers, {})
@@ -166,6 +168,7 @@ def cifar10_quick(torch, numbers, x):
     return functional.linear(x, W["ip2"], b["ip2"]).numpy()
 
 
+@pytest.mark.slow
 def test_cifar10_quick_says_what_it_says_in_torch(quick, tmp_path, torch):
     mean = np.random.default_rng(2).uniform(90, 140, (3, 32, 32)).astype(np.float32)
     (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
@@ -248,6 +251,7 @@ def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
     expect_state(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
     state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
              for name, array in STATE.items()}

@@ -179,6 +179,7 @@ def wait_for(path, process):
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(pets, tmp_path):
     prepare(folder.listing(pets), tmp_path / "whole", 8)
     out, moment = tmp_path / "killed", random.Random(0)
@@ -195,10 +196,11 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(pets, tmp_path):
     assert digests(out) == digests(tmp_path / "whole"), "and nothing is left lying about"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT to send")
 def test_ctrl_c_ends_it_soon_and_says_how_to_go_on(pets, tmp_path):
     with command(pets, tmp_path / "out") as process:
-        wait_for(tmp_path / "out" / "train-00001.npz", process)
+        wait_for(tmp_path / "out" / "train-00000.npz", process)
         process.send_signal(signal.SIGINT)
         printed, complained = process.communicate(timeout=20)
     assert process.returncode == 130 and "Traceback" not in complained

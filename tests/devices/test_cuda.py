@@ -82,11 +82,12 @@ def test_a_network_trains_on_gpus_as_on_the_cpu(gpus):
         np.testing.assert_allclose(their_velocities[name], velocities[name], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_bits_and_so_do_one_device_and_two(gpus):
     results = []
     for placement in (gpus, gpus, "cuda:0"):
         with Devices(placement) as devices:
-            results.append(train(devices))
+            results.append(train(devices, steps=3))
     for losses, weights, velocities in results[1:]:
         assert losses == results[0][0]
         for name in weights:

@@ -103,6 +103,7 @@ def test_a_flag_that_is_not_there_is_noticed(stopped):
         understood("tinyalex.train", ["--epoch", "3"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_cheap_commands_run(module, in_blobs, monkeypatch, capsys):
     mine = [arguments for _, other, arguments in FOUND if other == module]

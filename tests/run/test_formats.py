@@ -1,6 +1,6 @@
 """What was written once is read for ever, and means what it meant.
 
-The run in format1/ is real: version 0.1.0 trained it for one epoch on the `patches` of runs.py,
+The run in format1/ is real: version 0.1.0 trained it for one epoch on the pictures of patches.py,
 
     python -m tinyalex.train --preset cifar --data patches:load --towers 1 --batch-size 16
         --without conv3,conv4,conv5,fc6,fc7 --lr 0.01 --schedule 2 --epochs 1
@@ -59,6 +59,7 @@ def test_an_old_checkpoint_evaluates_as_it_did(old, other_presets):
     assert (result.loss, result.error) == (pytest.approx(LOSS, rel=1e-4), pytest.approx(ERROR))
 
 
+@pytest.mark.slow
 def test_an_old_run_goes_on_as_it_would_have_gone_on(old, other_presets):
     assert train.main(["--resume", str(old), "--epochs", "2"]) == 0
     assert float(log_rows(old)[-1]["val_loss"]) == pytest.approx(NEXT_LOSS, rel=1e-3)
@@ -68,6 +69,7 @@ def test_an_old_run_goes_on_as_it_would_have_gone_on(old, other_presets):
         assert file["tinyalex"] == formats.FORMAT, "what is written now is whole"
 
 
+@pytest.mark.slow
 def test_a_run_of_today_needs_no_preset_either(patches, tmp_path, monkeypatch):
     """Its recipe is no preset's: what the files did not hold could not be guessed."""
     recipe = replace(
@@ -77,7 +79,6 @@ def test_a_run_of_today_needs_no_preset_either(patches, tmp_path, monkeypatch):
     assert train.main(["--out", "made", "--seed", "3"]) == 0
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(presets, "PRESETS", {})
     saved = checkpoint.load(tmp_path / "made" / "checkpoint.npz")
     for kept in (Run.open(tmp_path / "made").recipe, Recipe.of(saved.about["settings"], tmp_path)):
@@ -117,6 +118,7 @@ def test_a_damaged_config_is_named(old, refused, text):
     assert "config.json: " in refused(train.main, ["--resume", str(old)])
 
 
+@pytest.mark.slow
 def test_a_new_run_beside_an_old_one_learns_the_same(old, tmp_path):
     """The same flags today give the weights that 0.1.0 wrote, up to the rounding of another BLAS.
     """
