@@ -102,12 +102,6 @@ def test_the_papers_net_without_conv3_has_the_counts_of_the_others(undrawn_weigh
     assert counts == 60_965_224 - 885_120 + 2 * 9 * (256 - 192) * 192
 
 
-def test_several_changes_at_once():
-    network = changed(activation="tanh", lrn="none", pool="2/2", without="conv3,conv4")
-    assert names(network)[:2] == [["conv1", "tanh1", "pool1", "conv2", "tanh2", "pool2"],
-                                  ["conv5", "tanh5", "pool5", "flatten"]]
-
-
 @pytest.mark.parametrize(("choice", "named"), [
     ({"activation": "sigmoid"}, "--activation sigmoid"), ({"lrn": "both"}, "--lrn both"),
     ({"pool": "4/4"}, "--pool 4/4"), ({"without": "conv1"}, "--without conv1"),

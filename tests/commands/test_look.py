@@ -197,15 +197,6 @@ def test_the_html_needs_nothing_but_itself_and_has_every_picture(tmp_path):
     assert "width: 50.00%" in text and "width: 25.00%" in text
 
 
-def test_the_old_page_stays_if_writing_fails(tmp_path, monkeypatch):
-    path = tmp_path / "p.html"
-    path.write_text("old")
-    monkeypatch.setattr(drawing.html, "_section", lambda section: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        drawing.write_html("new", SECTIONS, path)
-    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
-
-
 def test_networks_of_other_than_square_pictures_are_refused(in_blobs):
     with opened.open_network(in_blobs / "run", "cpu") as net, \
             pytest.raises(UserError, match="trained on pictures of 5×4"):

@@ -15,14 +15,12 @@ import numpy as np
 import pytest
 from caffe_writer import ALEXNET, QUICK, blob, field, layer_2013, layer_2014, model, weights
 
-from tinyalex import evaluate
 from tinyalex.convert import caffe, published, safetensors, statedict
 from tinyalex.convert.__main__ import main
 from tinyalex.data import cifar10
 from tinyalex.data.dataset import Dataset
-from tinyalex.devices import Devices
-from tinyalex.run import assembly, checkpoint, presets
-from tinyalex.run.recipe import Recipe
+from tinyalex.run import checkpoint, presets
+from tinyalex.run.opened import open_network
 from tinyalex.support.errors import UserError
 
 TORCHVISION = {
@@ -47,16 +45,10 @@ def quick(tmp_path):
 
 def scores(path, images):
     """What the checkpoint says of pictures (N, S, S, 3) uint8, the way `evaluate` asks it."""
-    saved = checkpoint.load(path)
-    recipe = Recipe.of(saved.about["settings"], path)
-    labels = np.zeros(len(images), int)
-    dataset = Dataset(images, labels, tuple(saved.about["classes"]), "pictures")
-    with Devices("cpu", recipe.towers) as devices:
-        network = recipe.network(len(dataset.classes), list(devices))
-        network.load_state(saved.values)
-        loader = assembly.test_loader(recipe, dataset, network.input_shape[0], saved.mean)
-        (x, _), = loader.epoch()
-        return network.forward(x)
+    with open_network(path, "cpu") as net:
+        dataset = Dataset(images, np.zeros(len(images), int), tuple(net.classes), "pictures")
+        (x, _), = net.loader(dataset).epoch()
+        return net.network.forward(x)
 
 
 def pictures(side, seed=1):
@@ -198,20 +190,6 @@ def test_a_blob_may_be_of_doubles_or_in_pieces(tmp_path):
         (tmp_path / "a").write_bytes(field(100, field(1, "a") + field(7, data)))
         (read,), = caffe.model(tmp_path / "a").blobs.values()
         np.testing.assert_array_equal(read.read(), array)
-
-
-def test_a_converted_network_is_evaluated_as_any_other(quick, tmp_path, capsys, monkeypatch):
-    main([str(quick), str(tmp_path / "q.npz")])
-    (tmp_path / "own.py").write_text(
-        "import numpy as np\nfrom tinyalex.data import cifar10\n"
-        "from tinyalex.data.dataset import Dataset\n"
-        "def load(split):\n"
-        "    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3))\n"
-        "    return Dataset(images.astype(np.uint8), np.arange(20) % 10, cifar10.CLASSES, 'own')\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert evaluate.main([str(tmp_path / "q.npz"), "--data", "own:load", "--ten-crop"]) == 0
-    assert "ten patches" in capsys.readouterr().out
-    sys.modules.pop("own")
 
 
 def test_without_a_mean_picture_the_published_mean_is_subtracted(quick, tmp_path):

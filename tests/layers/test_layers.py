@@ -140,16 +140,6 @@ def test_a_view_with_gaps_in_memory_gives_what_its_copy_gives(name):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("layer", "inputs"), [
-    (Conv2D(20, 50, 3, std=lambda layer: 1 / layer.inputs), 180),
-    (Linear(200, 50, std=lambda layer: 1 / layer.inputs), 200)])
-def test_std_may_be_a_function_of_how_much_a_unit_reads(layer, inputs):
-    """KH·KW·C numbers of a convolution: without the kernel's size it would be 1/20."""
-    layer.initialise(np.random.default_rng(0))
-    assert layer.params["W"].std() == pytest.approx(1 / inputs, rel=0.03)
-    assert layer.params["W"].dtype == np.float32
-
-
 def test_a_layer_can_be_fitted_to_what_it_reads():
     """Without conv4 its reader conv5 sees conv3's maps; N(0, 1/n²) has to follow."""
     conv = Conv2D(3, 40, 3, pad=1, std=lambda layer: 1 / layer.inputs)
