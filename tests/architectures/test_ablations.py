@@ -70,7 +70,7 @@ def test_pooling_side_by_side_keeps_the_papers_maps(undrawn_weights):
     assert plain == beside
 
 
-def test_pooling_side_by_side_in_small_lets_fc6_read_what_is_there():
+def test_pooling_side_by_side_on_a_small_scale_lets_fc6_read_what_is_there():
     beside = changed(pool="2/2")  # 28 → 14 → 7 → 3, where 3/2 gives 13 → 6 → 2
     assert outputs(beside)["pool5a"] == (3, 3, 48)
     assert beside.forward(np.zeros((1, 28, 28, 3), np.float32)).shape == (1, 10)

@@ -284,7 +284,7 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
     ("full", "no space left"),
 ])
 def test_a_fetch_that_fails_says_why_and_leaves_nothing(
-        case, complaint, server, archive, target, monkeypatch, capsys):
+        case, complaint, server, archive, target, monkeypatch, refused):
     monkeypatch.setitem(fetch.CHECKSUMS, md5(archive), "cifar-10-batches-bin")
     url = {
         "changed": server.url("/changed", archive[:-1] + b"x"),
@@ -299,9 +299,8 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(
         monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
     if case == "full":
         monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space left")))
-    assert command("fetch", "cifar10", "--folder", target, "--url", url) == 2
-    first, second = capsys.readouterr().err.splitlines()
-    assert complaint in first and second.startswith("HINT: ") and str(target) in first + second
+    error = refused(main, ["fetch", "cifar10", "--folder", str(target), "--url", url])
+    assert complaint in error and str(target) in error
     assert os.listdir(target) == []
 
 
@@ -347,10 +346,10 @@ def test_a_link_in_the_place_of_a_batch_is_refused(server, target, tmp_path):
     assert os.listdir(target) == []
 
 
-def test_a_broken_copy_is_left_to_the_user(server, target, capsys):
+def test_a_broken_copy_is_left_to_the_user(server, target, refused):
     folder = write_folder(target, "bin")
     (folder / "data_batch_5.bin").write_bytes(b"half")
-    assert command("fetch", "cifar10", "--folder", target, "--url", server.url("/never")) == 2
-    first, second = capsys.readouterr().err.splitlines()
+    argv = ["fetch", "cifar10", "--folder", str(target), "--url", server.url("/never")]
+    first, second = refused(main, argv).splitlines()
     assert "data_batch_5.bin: 4 bytes" in first and f"delete {folder}" in second
     assert (folder / "data_batch_5.bin").read_bytes() == b"half" and server.asked == []

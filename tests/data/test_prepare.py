@@ -157,7 +157,8 @@ def test_what_is_done_is_not_done_again(pets, tmp_path):
 
 def command(pets, out):
     """The command in a process of its own, with small shards and pictures that take their time."""
-    code = ("import sys, time\n"
+    code = ("import signal, sys, time\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs\n"
             "from tinyalex.data import preparation\n"
             "from tinyalex.support.cli import run\n"
             "from tinyalex.prepare import main\n"

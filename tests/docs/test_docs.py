@@ -38,9 +38,9 @@ def test_links_that_lead_nowhere_and_names_of_nothing_are_noticed(tmp_path):
 
 
 def test_the_map_of_the_paper_names_many_functions_and_tests():
-    found = pages.links((ROOT / "docs/paper.md").read_text(encoding="utf-8"))
-    assert sum("tinyalex/" in target and text.startswith("`") for text, target in found) > 40
-    assert sum("/test_" in target for _, target in found) > 40
+    targets = pages.links((ROOT / "docs/paper.md").read_text(encoding="utf-8"))
+    assert sum("tinyalex/" in target and text.startswith("`") for text, target in targets) > 40
+    assert sum("/test_" in target for _, target in targets) > 40
 
 
 def test_every_page_stands_in_the_index():

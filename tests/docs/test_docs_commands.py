@@ -58,10 +58,10 @@ class Parsed(Exception):
 
 
 def main_of(module):
-    found = importlib.import_module(module)
-    if hasattr(found, "__path__"):
-        found = importlib.import_module(f"{module}.__main__")
-    return found.main
+    command = importlib.import_module(module)
+    if hasattr(command, "__path__"):
+        command = importlib.import_module(f"{module}.__main__")
+    return command.main
 
 
 @pytest.fixture

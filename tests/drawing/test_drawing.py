@@ -145,15 +145,13 @@ def test_curves_show_what_was_measured_where_it_was_measured(tmp_path, figures):
     assert error["best 50.0 %, epoch 2 (last 55.0 %)"] == ([2], [50])
 
 
-def test_top_5_is_left_out_where_five_guesses_hit_half_of_the_classes(tmp_path, figures):
-    drawing.curves(RUN, tmp_path / "c.png", classes=10)
-    assert "validation" in lines(figures[0].axes[1])
-    assert "validation, top 5" not in lines(figures[0].axes[1])
-
-
-def test_the_level_of_chance_is_drawn_only_where_the_classes_are_known(tmp_path, figures):
+def test_chance_and_top_5_are_drawn_only_where_they_mean_something(tmp_path, figures):
+    """Chance where the classes are known; five guesses where they do not hit half of them."""
     drawing.curves(RUN, tmp_path / "c.png")
+    drawing.curves(RUN, tmp_path / "c.png", classes=10)
     assert set(lines(figures[0].axes[0])) == {"training", "validation"}
+    assert "validation" in lines(figures[1].axes[1])
+    assert "validation, top 5" not in lines(figures[1].axes[1])
 
 
 def test_what_was_not_measured_or_not_finite_is_not_drawn(tmp_path, figures):

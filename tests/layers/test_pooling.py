@@ -11,7 +11,7 @@ over, the average divides by pixels that are not there. A check with random inpu
 they have to be made. And it must not be run where two pixels are nearly equal: one step and the
 winner is another, and what looks like a mistake is a kink.
 
-The authors' own programme made the second of these mistakes, and who wants its numbers has to make
+The authors' own program made the second of these mistakes, and who wants its numbers has to make
 it as well: ties="all".
 """
 
@@ -124,7 +124,7 @@ def test_a_relu_in_place_behind_it_may_overwrite_y():
 
 
 def test_a_network_that_hands_all_ties_the_gradient_is_checked_like_any_other():
-    """The check has to know which pixel won: told by numbers that change with every step, it would
+    """The check has to know which pixel won: by numbers that change with every step it would
     take each step for one across a kink."""
     tower = [[Conv2D(3, 4, 3, std=0.3, name="conv1"), ReLU("relu1"),
               MaxPool2D(3, 2, name="pool1", ties="all"), Flatten("flatten"),
