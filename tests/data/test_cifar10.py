@@ -284,7 +284,7 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
     ("full", "no space left"),
 ])
 def test_a_fetch_that_fails_says_why_and_leaves_nothing(
-        case, complaint, server, archive, target, monkeypatch, refused):
+        case, complaint, server, archive, target, monkeypatch, capsys):
     monkeypatch.setitem(fetch.CHECKSUMS, md5(archive), "cifar-10-batches-bin")
     url = {
         "changed": server.url("/changed", archive[:-1] + b"x"),
@@ -299,8 +299,9 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(
         monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
     if case == "full":
         monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space left")))
-    error = refused(main, ["fetch", "cifar10", "--folder", str(target), "--url", url])
-    assert complaint in error and str(target) in error
+    assert command("fetch", "cifar10", "--folder", target, "--url", url) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert complaint in first and second.startswith("HINT: ") and str(target) in first + second
     assert os.listdir(target) == []
 
 

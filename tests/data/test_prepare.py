@@ -156,9 +156,10 @@ def test_what_is_done_is_not_done_again(pets, tmp_path):
 
 
 def command(pets, out):
-    """The command in a process of its own, with small shards and pictures that take their time."""
+    """The command in a process of its own, with small shards and pictures that take their time, and
+    with the Ctrl-C that a shell's background jobs have not."""
     code = ("import signal, sys, time\n"
-            "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "from tinyalex.data import preparation\n"
             "from tinyalex.support.cli import run\n"
             "from tinyalex.prepare import main\n"
