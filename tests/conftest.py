@@ -1,21 +1,19 @@
 """What the tests share."""
 
-import contextlib
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cuda_as_cpp
+import numpy as np
 import pytest
-import simulated_cupy
+from blobs import load
+from gpus import machines, on
 from PIL import Image
 from runs import patches  # noqa: F401 (a fixture)
 from threadpoolctl import threadpool_limits
 
 from tinyalex import train
-from tinyalex.devices import cuda
 from tinyalex.drawing import page
+from tinyalex.layers.base import Weighted
 from tinyalex.support.cli import run
 
 
@@ -28,20 +26,23 @@ def one_thread_for_blas() -> Iterator[None]:
 
 
 @pytest.fixture
+def undrawn_weights(monkeypatch):
+    """Networks with any numbers for weights: drawing them takes long, and some tests ask only what
+    the shapes say."""
+    def initialise(layer, rng, dtype=np.float32):
+        shapes = {"W": layer.W_shape, "b": layer.W_shape[-1:]}
+        layer.params = {key: np.empty(shape, dtype) for key, shape in shapes.items()}
+        return layer
+
+    monkeypatch.setattr(Weighted, "initialise", initialise)
+
+
+@pytest.fixture
 def data_folder(tmp_path, monkeypatch):
     """An empty folder for made and downloaded data, so that no test meets the user's own."""
     folder = tmp_path / "data"
     monkeypatch.setenv("TINYALEX_DATA", str(folder))
     return folder
-
-
-def machines(*placements: str) -> list:
-    """Parameters: each placement on simulated GPUs and, marked gpu or multi_gpu, on real ones."""
-    found = [pytest.param(("simulated", one), id=f"simulated {one}") for one in placements]
-    for one in placements:
-        marks = [pytest.mark.gpu] + [pytest.mark.multi_gpu] * ("cuda:1" in one)
-        found.append(pytest.param(("real", one), id=one, marks=marks))
-    return found
 
 
 @pytest.fixture(params=machines("cuda:0"))
@@ -58,63 +59,28 @@ def gpus(request) -> Iterator[str]:
         yield request.param[1]
 
 
-@contextlib.contextmanager
-def on(kind: str, placement: str) -> Iterator[None]:
-    if kind == "simulated":
-        if cuda_as_cpp.COMPILER is None:
-            pytest.skip("no C++ compiler (c++, g++ or clang++) was found")
-        with simulated_cupy.installed(gpus=2):
-            yield
-        return
-    found = cuda.find()
-    if found.problem:
-        pytest.skip(found.problem)
-    if len(found.gpus) < 2 and "cuda:1" in placement:
-        pytest.skip("there is only one GPU here")
-    yield
-
-
-BLOBS = '''
-import numpy as np
-from tinyalex.data.dataset import Dataset
-
-def load(split):
-    """Noise with a patch in the colour of the class: 40 pictures of 3 classes."""
-    rng = np.random.default_rng(split == "val")
-    images = rng.integers(60, 190, (40, 32, 32, 3)).astype(np.uint8)
-    labels = np.arange(40) % 3
-    for i, (image, label) in enumerate(zip(images, labels)):
-        image[i % 5 + 6 : i % 5 + 20, 8:22, label] = 255
-    return Dataset(images, labels, ("blue sky", "grass", "rose"), f"blobs ({split})")
-'''
-
-
 @pytest.fixture(scope="session")
-def blobs(tmp_path_factory) -> Iterator[Path]:
+def blobs(tmp_path_factory) -> Path:
     """A folder with a small trained network in run/ (two towers, "blobs:load" as its data), and the
     pictures that it was validated with in val/<class>/<number>.png."""
     folder = tmp_path_factory.mktemp("blobs")
-    (folder / "blobs.py").write_text(BLOBS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYALEX_DATA", str(folder / "cache"))
-        patch.syspath_prepend(folder)
         patch.chdir(folder)
         train.main(["--preset", "cifar", "--data", "blobs:load", "--batch-size", "8",
                     "--epochs", "3", "--out", "run"])
-        dataset = importlib.import_module("blobs").load("val")
+        dataset = load("val")
         for i, (image, label) in enumerate(zip(dataset.images, dataset.labels, strict=True)):
             place = folder / "val" / dataset.classes[label]
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place / f"{i:02}.png")
-    yield folder
-    sys.modules.pop("blobs", None)
+    return folder
 
 
 @pytest.fixture
 def in_blobs(blobs, monkeypatch) -> Path:
     """The folder of `blobs`, as the current one."""
     monkeypatch.setenv("TINYALEX_DATA", str(blobs / "cache"))
-    monkeypatch.syspath_prepend(blobs)
     monkeypatch.chdir(blobs)
     return blobs
 

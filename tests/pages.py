@@ -22,8 +22,8 @@ def prose(text: str) -> str:
 
 def links(text: str) -> list[tuple[str, str]]:
     """(text, target) of each link and picture, but not of those that are shown as code."""
-    return [(found[1], found[2]) for found in LINK.finditer(prose(text))
-            if prose(text)[:found.start()].rpartition("\n")[2].count("`") % 2 == 0]
+    return [(link[1], link[2]) for link in LINK.finditer(prose(text))
+            if prose(text)[:link.start()].rpartition("\n")[2].count("`") % 2 == 0]
 
 
 def anchors(text: str) -> set[str]:
@@ -39,21 +39,21 @@ def anchors(text: str) -> set[str]:
 
 def broken_links(page: Path) -> list[str]:
     """The relative links that lead to no file, or to no heading of it."""
-    found = []
+    broken = []
     for _, target in links(page.read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
         to = (page.parent / name).resolve() if name else page
         if target.startswith(("http://", "https://")):
             continue
         if not to.exists() or (anchor and anchor not in anchors(to.read_text(encoding="utf-8"))):
-            found.append(target)
-    return found
+            broken.append(target)
+    return broken
 
 
 def unknown_names(page: Path) -> list[str]:
     """What a link to a Python file calls by a name, in code, or in words if it is a test, and the
     file does not define."""
-    found = []
+    unknown = []
     for text, target in links(page.read_text(encoding="utf-8")):
         to = (page.parent / target).resolve()
         if to.suffix != ".py" or text.strip("`").endswith(".py") or target.startswith("http"):
@@ -65,8 +65,8 @@ def unknown_names(page: Path) -> list[str]:
         else:
             continue
         if name not in defined(to):
-            found.append(name)
-    return found
+            unknown.append(name)
+    return unknown
 
 
 @cache
@@ -95,16 +95,16 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
 
     A line that begins with … repeats the command above it, with more arguments.
     """
-    found = [(f"tinyalex.{module}", shlex.split(rest))
+    shown = [(f"tinyalex.{module}", shlex.split(rest))
              for module, rest in INLINE.findall(prose(text)) if "…" not in rest]
     for language, block in FENCE.findall(text):
         if language != "sh":
             continue
         for line in block.replace("\\\n", " ").splitlines():
             for part in line.split("&&"):
-                if one := COMMAND.fullmatch(part.strip()):
-                    found.append((one[1], shlex.split(one[2], comments=True)))
+                if command := COMMAND.fullmatch(part.strip()):
+                    shown.append((command[1], shlex.split(command[2], comments=True)))
                 elif part.startswith("… "):
-                    module, arguments = found[-1]
-                    found.append((module, arguments + shlex.split(part[2:], comments=True)))
-    return found
+                    module, arguments = shown[-1]
+                    shown.append((module, arguments + shlex.split(part[2:], comments=True)))
+    return shown

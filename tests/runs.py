@@ -1,7 +1,6 @@
 """Small training runs, as the tests make them and read what they leave."""
 
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,30 +8,13 @@ import pytest
 
 from tinyalex.run import checkpoint
 
-PATCHES = '''
-import numpy as np
-from tinyalex.data.dataset import Dataset
-
-def load(split):
-    """Noise with a coloured patch that tells the class: quick to make, quick to learn."""
-    rng = np.random.default_rng(split == "val")
-    images = rng.integers(0, 256, (96, 32, 32, 3)).astype(np.uint8)
-    labels = np.arange(96) % 3
-    for image, label in zip(images, labels):
-        image[8:24, 8:24, label] = 255
-    return Dataset(images, labels, ("red", "green", "blue"), f"patches ({split})")
-'''
-
 
 @pytest.fixture
 def patches(tmp_path, monkeypatch):
     """--data for a dataset of the user's own; the working folder is an empty one."""
-    (tmp_path / "patches.py").write_text(PATCHES)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.chdir(tmp_path)
-    yield "patches:load"
-    sys.modules.pop("patches", None)
+    return "patches:load"
 
 
 def settings(data: str, *more: str) -> list[str]:

@@ -66,9 +66,8 @@ class Simulator:
         self.gpus, self.broken_peers = gpus, broken_peers
         self.host, self.numbers = Clock(), itertools.count(1)
         self.device, self.streams, self.blocking = [0], {}, {}
-        self.free, self.blocks, self.launches = {}, {}, 0
+        self.free, self.blocks = {}, {}
         self.copied_from_host = []  # (moment, memory, its bytes)
-        self.waits = 0  # times that the host waited for a GPU
 
     @property
     def stream(self):
@@ -77,7 +76,6 @@ class Simulator:
     def work(self, reads=(), writes=(), stream=None):
         """An operation: check that all it touches is here, and that nobody else is at it."""
         stream = stream or self.stream
-        self.launches += 1
         clock = stream.clock
         clock.learn(self.host.seen)
         others = self.blocking.get(stream.device, [])
@@ -101,7 +99,6 @@ class Simulator:
 
     def host_waits(self, seen: dict):
         self.host.learn(seen)
-        self.waits += 1
         for _, memory, was in [c for c in self.copied_from_host if self.host.knows(c[0])]:
             if memory.tobytes() != was:
                 raise Race("the host changed pinned memory while it was copied")

@@ -145,6 +145,7 @@ def test_ten_steps_of_the_papers_update_follow_the_same_curve(golden):
         assert_agrees(value, golden[f"net.end.{name}"], name)
 
 
+@pytest.mark.slow
 def test_the_stored_values_are_what_pytorch_computes_today(golden, monkeypatch):
     pytest.importorskip("torch", reason="torch is not installed; the stored values are used as is")
     monkeypatch.syspath_prepend(FOLDER)

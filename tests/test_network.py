@@ -76,14 +76,6 @@ def test_an_exchange_joins_along_the_channels_and_adds_up_what_the_readers_hand_
     assert exchange.crossed == {"forward": a.nbytes + b.nbytes, "backward": a.nbytes + b.nbytes}
 
 
-def test_with_one_device_nothing_crosses():
-    device = CpuDevice("cpu0")
-    exchange = Exchange("x", [device, device])
-    a = np.ones((1, 2, 2, 3))
-    exchange.backward(exchange.forward([a, a]))
-    assert exchange.crossed == {"forward": 0, "backward": 0}
-
-
 def train_a_little(devices, steps=3):
     network = small_network(devices, np.float32)
     optimiser, (x, labels) = SGD(network), batch(8, dtype=np.float32)

@@ -65,19 +65,15 @@ def assert_every_layer_is_entered(network: Network):
             assert (layer, method) in entered, f"{layer}: {method} ran somewhere else"
 
 
-def test_a_debugger_arrives_in_every_layer_on_the_host():
-    assert_every_layer_is_entered(alexnet.tiny(devices=[HOST]))
+@pytest.mark.parametrize("device", [HOST, cpu.CpuDevice(cores=3)], ids=["host", "several cores"])
+def test_a_debugger_arrives_in_every_layer(device):
+    """With several cores the calling thread does its share."""
+    assert_every_layer_is_entered(alexnet.tiny(devices=[device]))
 
 
 def test_a_debugger_arrives_in_every_layer_on_one_device(one_core):
     with Devices("cpu") as devices:
         assert_every_layer_is_entered(alexnet.tiny(devices=list(devices)))
-
-
-def test_with_several_cores_the_calling_thread_does_its_share():
-    device = cpu.CpuDevice(cores=3)
-    assert_every_layer_is_entered(alexnet.tiny(devices=[device]))
-    device.close()
 
 
 def test_two_towers_are_stepped_through_where_that_is_asked_for(monkeypatch):
@@ -110,6 +106,7 @@ def test_an_error_in_a_layer_shows_its_own_line_and_little_else():
     assert len(frames) <= 8
 
 
+@pytest.mark.slow
 def test_a_whole_run_needs_no_threads(one_core, no_threads, in_blobs, tmp_path, capsys):
     """Loader, devices, progress bar and pictures: as in WebAssembly, where there are none."""
     assert recipe.loader_threads() == 0, "the default of this machine"

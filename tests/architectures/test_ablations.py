@@ -40,7 +40,7 @@ def test_tanh_stands_where_each_relu_stood():
     assert "Tanh" in kinds and "ReLU" not in kinds
 
 
-def test_without_lrn_everything_else_stays():
+def test_without_lrn_everything_else_stays(undrawn_weights):
     none = changed(lrn="none")
     assert names(none)[0] == ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2"]
     assert costs.totals(none) == costs.totals(alexnet.cifar())
@@ -48,7 +48,7 @@ def test_without_lrn_everything_else_stays():
         "conv1", "pool1", "relu1", "conv2", "relu2", "pool2"]
 
 
-def test_lrn_moves_before_the_unit_and_behind_it_again():
+def test_lrn_moves_before_the_unit_and_behind_it_again(undrawn_weights):
     before = changed(lrn="before")
     assert names(before)[0] == [
         "conv1", "lrn1", "relu1", "pool1", "conv2", "lrn2", "relu2", "pool2"]
@@ -64,13 +64,13 @@ def test_the_order_of_lrn_and_relu_matters_to_what_comes_out():
     assert abs(plain - before).max() > 1e-4 * abs(plain).max()
 
 
-def test_pooling_side_by_side_keeps_the_papers_maps():
+def test_pooling_side_by_side_keeps_the_papers_maps(undrawn_weights):
     """55 → 27 → 13 → 6, with windows 3/2 and 2/2 alike: only what a window sees changes."""
     plain, beside = outputs(alexnet.paper()), outputs(changed(alexnet.paper, pool="2/2"))
     assert plain == beside
 
 
-def test_pooling_side_by_side_in_small_lets_fc6_read_what_is_there():
+def test_pooling_side_by_side_on_a_small_scale_lets_fc6_read_what_is_there():
     beside = changed(pool="2/2")  # 28 → 14 → 7 → 3, where 3/2 gives 13 → 6 → 2
     assert outputs(beside)["pool5a"] == (3, 3, 48)
     assert beside.forward(np.zeros((1, 28, 28, 3), np.float32)).shape == (1, 10)
@@ -96,16 +96,10 @@ def test_a_layer_taken_out_takes_its_unit_along_and_the_next_one_reads_what_it_r
             np.testing.assert_array_equal(p.value, kept[p.name].value, err_msg=p.name)
 
 
-def test_the_papers_net_without_conv3_has_the_counts_of_the_others():
+def test_the_papers_net_without_conv3_has_the_counts_of_the_others(undrawn_weights):
     counts = costs.totals(changed(alexnet.paper, without="conv3"))["parameters"]
     # conv4 reads both towers' 2·128 maps now, not the 192 of its own conv3.
     assert counts == 60_965_224 - 885_120 + 2 * 9 * (256 - 192) * 192
-
-
-def test_several_changes_at_once():
-    network = changed(activation="tanh", lrn="none", pool="2/2", without="conv3,conv4")
-    assert names(network)[:2] == [["conv1", "tanh1", "pool1", "conv2", "tanh2", "pool2"],
-                                  ["conv5", "tanh5", "pool5", "flatten"]]
 
 
 @pytest.mark.parametrize(("choice", "named"), [

@@ -69,14 +69,14 @@ def test_the_224_picture_is_seen_as_227_with_zeros_right_and_below():
     np.testing.assert_allclose(y[0, 54, 54], corner, rtol=1e-3, atol=1e-4)
 
 
-def test_the_one_gpu_control_has_the_papers_numbers():
+def test_the_one_gpu_control_has_the_papers_numbers(undrawn_weights):
     network = alexnet.paper(towers=1)
     assert costs.totals(network) == {"parameters": 59_798_312, "multiply_adds": 391_514_384}
     assert network.parameters[0].name == "conv1.W"
 
 
-@pytest.fixture(scope="module")
-def original():
+@pytest.fixture
+def original(undrawn_weights):
     return alexnet.original()
 
 
@@ -100,14 +100,15 @@ def test_the_original_divides_the_sums_of_its_normalisations_by_the_window(origi
         assert y[0, 4, 4, 4] == pytest.approx(expected**-0.75, rel=1e-9)
 
 
-def test_the_original_draws_larger_weights_for_its_middle_layers(original):
-    for name, value in original.state().items():
+@pytest.mark.slow
+def test_the_original_draws_larger_weights_for_its_middle_layers():
+    for name, value in alexnet.original().state().items():
         if name.endswith("W"):
             wide = name.startswith(("conv3", "conv4", "conv5"))
             assert value.std() == pytest.approx(0.03 if wide else 0.01, rel=0.05), name
 
 
-def test_half_the_pixels_give_the_papers_maps():
+def test_half_the_pixels_give_the_papers_maps(undrawn_weights):
     half, paper = (
         {layer.name: out[:2] for layer, (_, out) in network.shapes.items() if len(out) == 3}
         for network in (alexnet.half(), alexnet.paper(10)))
@@ -132,15 +133,16 @@ def test_the_small_networks_start_with_a_loss_of_ln_10(build, side):
     assert value == pytest.approx(math.log(10), abs=0.1)
 
 
-@pytest.mark.parametrize(("build", "side"), [(alexnet.tiny, 56), (alexnet.cifar, 28)])
+@pytest.mark.parametrize(("build", "side"), [
+    pytest.param(alexnet.tiny, 56, marks=pytest.mark.slow), (alexnet.cifar, 28)])
 def test_a_handful_of_pictures_can_be_learned_by_heart(build, side):
     """With random labels there is nothing to understand, so only steps that work get it right."""
     network = build(keep=1.0)
     optimiser = SGD(network, lr=0.02, weight_decay=0)
-    images, _ = shapes.make(16, seed=0)
+    images, _ = shapes.make(6, seed=0)
     step = 64 // side  # every second pixel of the 64×64 for the smaller net
     x = (images[:, ::step, ::step][:, :side, :side].astype(np.float32) - 128) / 64
-    labels = np.random.default_rng(0).integers(0, 10, 16)
+    labels = np.random.default_rng(0).integers(0, 10, 6)
     for _ in range(60):
         scores = network.forward(x, remember=True, drop=True)
         value, dscores = network.loss_and_gradient(scores, labels)

@@ -12,7 +12,6 @@ from tinyalex.architectures import ablations, others
 from tinyalex.gradcheck import check_layer, check_network
 from tinyalex.inside import costs
 from tinyalex.layers import OwnMaps
-from tinyalex.optim import SGD
 from tinyalex.run import presets
 from tinyalex.support.errors import UserError
 
@@ -25,6 +24,7 @@ def outputs(network):
     return {layer.name: out for layer, (_, out) in network.shapes.items()}
 
 
+@pytest.mark.slow
 def test_caffes_alexnet_has_the_papers_parameters_and_227_pixels():
     network = presets.get("caffe").network()
     assert costs.totals(network) == {"parameters": 60_965_224, "multiply_adds": 724_406_816}
@@ -37,7 +37,7 @@ def test_caffes_alexnet_has_the_papers_parameters_and_227_pixels():
     assert state["fc6a.W"].std() == pytest.approx(0.005, rel=0.01)
 
 
-def test_caffes_normalisation_reads_the_maps_of_both_towers():
+def test_caffes_normalisation_reads_the_maps_of_both_towers(undrawn_weights):
     """On ones the last map of tower a has a full window, 1 + 0.0001/5 · 5, in front of conv2."""
     network = others.caffe(classes=2)
     lrn, own = network.stages[1][0][:2]
@@ -47,7 +47,7 @@ def test_caffes_normalisation_reads_the_maps_of_both_towers():
     assert y[0, 0, 0, 0] == pytest.approx(1.00006**-0.75, rel=1e-12)
 
 
-def test_torchvisions_alexnet_has_its_parameters_and_drops_before_the_layers():
+def test_torchvisions_alexnet_has_its_parameters_and_drops_before_the_layers(undrawn_weights):
     network = presets.get("torchvision").network()
     assert costs.totals(network)["parameters"] == 61_100_840
     assert names(network)[-9:] == [
@@ -88,24 +88,8 @@ def test_the_gradients_of_cifar10_quick_are_those_of_the_numbers():
     assert report.ok, report
 
 
-def test_a_step_of_caffes_alexnet_crosses_the_towers_and_comes_back():
-    """Every parameter of both towers gets a gradient, through both of the LRNs between them."""
-    network = others.caffe(classes=2, init="he")
-    x = np.random.default_rng(0).standard_normal((1, 227, 227, 3), np.float32)
-    scores = network.forward(x, remember=True, drop=True)
-    _, dscores = network.loss_and_gradient(scores, np.array([1]))
-    network.backward(dscores)
-    assert all(abs(p.grad).max() > 0 for p in network.parameters)
-    SGD(network).step()
-
-
-def test_an_experiment_that_caffes_towers_cannot_do_is_named():
+def test_an_experiment_that_caffes_towers_cannot_do_is_named(undrawn_weights):
     with pytest.raises(UserError, match="lrn1 of this preset reads the maps of all towers"):
         others.caffe(classes=2, edit=ablations.edit(lrn="before"))
     without = others.caffe(classes=2, edit=ablations.edit(without="conv2", lrn="none"))
     assert "conv2" not in names(without)
-
-
-def test_an_initialisation_that_there_is_not_is_named():
-    with pytest.raises(UserError, match="--init nonsense"):
-        others.cifar10_quick(init="nonsense")

@@ -7,32 +7,34 @@ import importlib
 import numpy as np
 import pytest
 
+from tinyalex.data import shapes
 from tinyalex.run import checkpoint
 
 
-@pytest.fixture
-def mess(in_blobs, tmp_path):
+@pytest.fixture(scope="module")
+def mess(blobs, tmp_path_factory):
     """A folder of things that are not what their names say, and broken/log.csv in a run."""
-    for folder in ("empty", "folder", "broken"):
-        (tmp_path / folder).mkdir()
+    folder = tmp_path_factory.mktemp("mess")
+    for name in ("empty", "folder", "broken"):
+        (folder / name).mkdir()
     for name in ("text.jpg", "folder/text.jpg", "text.npz"):
-        (tmp_path / name).write_text("hello")
+        (folder / name).write_text("hello")
     about = np.array('{"preset": "tiny", "settings": {}}')
-    np.savez(tmp_path / "pickles.npz", tinyalex=np.array(1), about=np.array([{}], dtype=object),
+    np.savez(folder / "pickles.npz", tinyalex=np.array(1), about=np.array([{}], dtype=object),
              features=np.array([{}], dtype=object))
-    np.savez(tmp_path / "classless.npz", tinyalex=np.array(1), about=about)
-    np.savez(tmp_path / "foreign.npz", a=1)
-    np.savez(tmp_path / "odd.npz", features=np.zeros((3, 4)), names=np.array(["a"]),
+    np.savez(folder / "classless.npz", tinyalex=np.array(1), about=about)
+    np.savez(folder / "foreign.npz", a=1)
+    np.savez(folder / "odd.npz", features=np.zeros((3, 4)), names=np.array(["a"]),
              true=np.array(["a"]), network="", pictures="")
-    (tmp_path / "cut.npz").write_bytes((in_blobs / "run/checkpoint.npz").read_bytes()[:90_000])
+    (folder / "cut.npz").write_bytes((blobs / "run/checkpoint.npz").read_bytes()[:90_000])
     for name, change in (("old", lambda settings: settings.pop("towers")),
                          ("half", lambda settings: settings.update(architecture="half"))):
-        saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+        saved = checkpoint.load(blobs / "run/checkpoint.npz")
         change(saved.about["settings"])
-        saved.save(tmp_path / f"{name}.npz")
-    (tmp_path / "broken/config.json").write_text((in_blobs / "run/config.json").read_text())
-    (tmp_path / "broken/log.csv").write_text("epoch,step\n1,x\n")
-    return tmp_path
+        saved.save(folder / f"{name}.npz")
+    (folder / "broken/config.json").write_text((blobs / "run/config.json").read_text())
+    (folder / "broken/log.csv").write_text("epoch,step\n1,x\n")
+    return folder
 
 
 DAMAGED, NO_FEATURES = ".npz: not a checkpoint, or a damaged one", "not a file of features"
@@ -79,7 +81,9 @@ LOOK = "look run val/rose/02.png --unit"
     ("summary --batch-size 0", "--batch-size"),
     ("summary --devices cuda:0", "cuda:0"),
 ])
-def test_it_is_named_in_one_line_and_nothing_is_drawn(mess, in_blobs, refused, command, said):
+def test_it_is_named_in_one_line_and_nothing_is_drawn(
+        mess, in_blobs, monkeypatch, refused, command, said):
+    monkeypatch.setattr(shapes, "SPLITS", {"train": (10, 1), "val": (10, 2)})
     name, *argv = command.replace("MESS", str(mess)).split()
     before = set(in_blobs.glob("run/*"))
     error = refused(importlib.import_module(f"tinyalex.{name}").main, argv)

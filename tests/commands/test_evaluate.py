@@ -6,35 +6,15 @@ counts as right; ten patches of which some are the same; labels of another order
 network.
 """
 
-import importlib
-import sys
-
+import blobs
 import numpy as np
 import pytest
 
-from tinyalex import evaluate, metrics, train
+from tinyalex import evaluate, metrics
 from tinyalex.data.augment import CENTRE, ten_crops
+from tinyalex.data.dataset import Dataset
 from tinyalex.devices import HOST
 from tinyalex.run import checkpoint, opened
-
-MODULE = '''
-import numpy as np
-from tinyalex.data.dataset import Dataset
-
-def load(split):
-    """Noise in which a patch at some corner has the colour of the class."""
-    rng = np.random.default_rng(split == "val")
-    images = rng.integers(0, 256, (60, 32, 32, 3)).astype(np.uint8)
-    labels = np.arange(60) % 3
-    for i, (image, label) in enumerate(zip(images, labels)):
-        top, left = 20 * (i % 2), 20 * (i // 2 % 2)
-        image[top : top + 12, left : left + 12, label] = 255
-    return Dataset(images, labels, ("red", "green", "blue"), f"corners ({split})")
-
-def other(split):
-    dataset = load(split)
-    return Dataset(dataset.images[::-1], dataset.labels[::-1], dataset.classes, "the other way")
-'''
 
 
 def log_softmax(scores):
@@ -81,33 +61,18 @@ def test_what_is_nearly_impossible_does_not_become_infinitely_bad():
     assert metrics.average(sure, axis=0)[1] == pytest.approx(-1000 - np.log(2))
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Two networks, which differ by their seed."""
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "corners.py").write_text(MODULE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        patch.chdir(folder)
-        for seed in "12":
-            train.main(["--preset", "cifar", "--data", "corners:load", "--batch-size", "12",
-                        "--epochs", "4", "--seed", seed, "--out", f"net{seed}"])
-        yield folder
-        sys.modules.pop("corners", None)
-
-
 def rows(printed):
     """The lines of the table by what they are about, each as its last five columns."""
     return {line[: line.index("  ")]: line.split()[-5:] for line in printed.splitlines()
             if "patch" in line}
 
 
-def test_ten_patches_are_the_average_of_ten_views(runs, capsys):
-    assert evaluate.main(["net1", "--ten-crop", "--batch-size", "20"]) == 0
+def test_ten_patches_are_the_average_of_ten_views(in_blobs, capsys):
+    assert evaluate.main(["run", "--ten-crop", "--batch-size", "20"]) == 0
     printed = capsys.readouterr().out
-    val = importlib.import_module("corners").load("val")
-    with opened.open_network(runs / "net1", "cpu") as net:
-        p = np.zeros((60, 3))
+    val = blobs.load("val")
+    with opened.open_network(in_blobs / "run", "cpu") as net:
+        p = np.zeros((40, 3))
         for view, (top, left, mirrored) in enumerate(ten_crops(32, 32, 28)):
             here = slice(top, top + 28), slice(left, left + 28)
             x = (val.images[:, here[0], here[1]] - net.mean[here]) / 64
@@ -118,29 +83,36 @@ def test_ten_patches_are_the_average_of_ten_views(runs, capsys):
             if view == CENTRE:
                 centre = (said.argmax(axis=1) == val.labels).mean()
     right = (p.argmax(axis=1) == val.labels).mean()
-    loss = -np.log(p[np.arange(60), val.labels]).mean()
+    loss = -np.log(p[np.arange(40), val.labels]).mean()
     assert rows(printed)["ten patches"][0] == f"{right:.2%}"
     assert float(rows(printed)["ten patches"][-1]) == pytest.approx(loss, abs=1e-4)
     assert rows(printed)["centre patch"][0] == f"{centre:.2%}"
 
 
-def test_several_networks_are_averaged(runs, capsys):
-    assert evaluate.main(["net1", "net2", "--ten-crop"]) == 0
+def test_several_networks_are_averaged(in_blobs, tmp_path, capsys):
+    other = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    other.values["conv1a.W"] = -other.values["conv1a.W"]
+    other.save(tmp_path / "other.npz")
+    assert evaluate.main(["run", str(tmp_path / "other.npz"), "--ten-crop", "--limit", "12"]) == 0
     table = rows(capsys.readouterr().out)
-    assert [*table] == ["network 1, centre patch", "network 1, ten patches",
-                        "network 2, centre patch", "network 2, ten patches",
-                        "2 networks, centre patch", "2 networks, ten patches"]
-    one, two, both = (float(table[f"{who}, ten patches"][-1])
-                      for who in ("network 1", "network 2", "2 networks"))
+    who = ("network 1", "network 2", "2 networks")
+    assert [*table] == [f"{name}, {patches}" for name in who
+                        for patches in ("centre patch", "ten patches")]
+    one, two, both = (float(table[f"{name}, ten patches"][-1]) for name in who)
     assert both < (one + two) / 2, "the loss of an average is below the average loss"
-    assert evaluate.main(["net1", "net1"]) == 0
+    assert evaluate.main(["run", "run"]) == 0
     table = rows(capsys.readouterr().out)
     assert table["2 networks, centre patch"] == table["network 1, centre patch"]
 
 
-def test_what_was_said_of_other_pictures_is_not_averaged(runs, refused):
-    saved = checkpoint.load(runs / "net2/checkpoint.npz")
-    saved.about["settings"]["data"] = "corners:other"
-    saved.save(runs / "other.npz")
-    error = refused(evaluate.main, ["net1", "other.npz"])
-    assert "other.npz: was measured on other pictures than net1" in error
+def test_what_was_said_of_other_pictures_is_not_averaged(in_blobs, tmp_path, monkeypatch, refused):
+    def backwards(split):
+        dataset = blobs.load(split)
+        return Dataset(dataset.images[::-1], dataset.labels[::-1], dataset.classes, "backwards")
+
+    monkeypatch.setattr(blobs, "backwards", backwards, raising=False)
+    saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    saved.about["settings"]["data"] = "blobs:backwards"
+    saved.save(tmp_path / "other.npz")
+    error = refused(evaluate.main, ["run", str(tmp_path / "other.npz")])
+    assert "other.npz: was measured on other pictures than run" in error

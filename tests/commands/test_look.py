@@ -26,6 +26,7 @@ from tinyalex.run import opened
 from tinyalex.support.errors import UserError
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_pages_and_says_what_the_network_says(in_blobs, capsys, tmp_path):
     out = tmp_path / "l.png"
     assert look.main(["run", "val/rose/02.png", "--out", str(out), "--unit", "conv1b:3"]) == 0
@@ -194,15 +195,6 @@ def test_the_html_needs_nothing_but_itself_and_has_every_picture(tmp_path):
     assert not re.search(r"<script|https?:|@import|url\(", text)
     assert "First & <second>" in page.texts and "rock & <roll>" in page.texts
     assert "width: 50.00%" in text and "width: 25.00%" in text
-
-
-def test_the_old_page_stays_if_writing_fails(tmp_path, monkeypatch):
-    path = tmp_path / "p.html"
-    path.write_text("old")
-    monkeypatch.setattr(drawing.html, "_section", lambda section: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        drawing.write_html("new", SECTIONS, path)
-    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
 
 
 def test_networks_of_other_than_square_pictures_are_refused(in_blobs):

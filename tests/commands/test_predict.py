@@ -92,15 +92,15 @@ def test_bars_are_as_long_as_probabilities_and_red_where_the_class_is_true(tmp_p
     picture = pixels(tmp_path / "p.png")
     wide = 32 * 8  # of a cell of 300 pixels, 16 at each side are margin: 8 times 32 fit
     bottom = page.MARGIN + wide + page.LINE
-    found = {}
+    widths = {}
     for cell, (first, second) in enumerate([("cat", "dog"), ("emu", "yak")]):
         x = 300 * cell + (300 - wide) // 2
         assert (picture[page.MARGIN : page.MARGIN + wide, x : x + wide] == 99).all()
         for n, name in enumerate((first, second)):
             row = picture[bottom + n * (sheets.BAR + 2), x : x + wide]  # the topmost line: no text
-            found[name] = ((row == sheets.TRUE).all(axis=1).sum(),
+            widths[name] = ((row == sheets.TRUE).all(axis=1).sum(),
                            (row == sheets.OTHER).all(axis=1).sum())
-    assert found == {"cat": (192, 0), "dog": (0, 64), "emu": (0, 256), "yak": (0, 0)}
+    assert widths == {"cat": (192, 0), "dog": (0, 64), "emu": (0, 256), "yak": (0, 0)}
 
 
 def test_pictures_stand_row_by_row(tmp_path):

@@ -51,11 +51,11 @@ def test_the_nearest_are_those_of_brute_force():
 
 def test_a_picture_is_not_its_own_neighbour():
     among = features.Features(np.arange(5.0)[:, None], list("abcde"), [""] * 5, "", "")
-    found = features.neighbours("c", np.array([2.0]), among, 3)
-    assert [among.names[i] for i, _ in found] == ["b", "d", "a"]
-    assert [d for _, d in found] == [1, 1, 2]
-    found = features.neighbours("other", np.array([2.0]), among, 3)
-    assert [among.names[i] for i, _ in found] == ["c", "b", "d"]
+    nearest = features.neighbours("c", np.array([2.0]), among, 3)
+    assert [among.names[i] for i, _ in nearest] == ["b", "d", "a"]
+    assert [d for _, d in nearest] == [1, 1, 2]
+    nearest = features.neighbours("other", np.array([2.0]), among, 3)
+    assert [among.names[i] for i, _ in nearest] == ["c", "b", "d"]
 
 
 def test_features_are_extracted_once_and_anew_for_another_picture(net, tmp_path, monkeypatch):
@@ -84,9 +84,9 @@ def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
     ask = ["run", "val/rose/02.png", "blobs:load/val/0", "--count", "3", "--out", out]
     assert similar.main([*ask, "--among", "val", "--save", kept]) == 0
     printed = capsys.readouterr().out
-    found = re.findall(r"^ +([\d.]+)  (.+?)  (.+)$", printed, re.MULTILINE)
-    assert len(found) == 6 and not any("/rose/02.png" in name for _, _, name in found[:3])
-    distances = [float(d) for d, _, _ in found]
+    lines = re.findall(r"^ +([\d.]+)  (.+?)  (.+)$", printed, re.MULTILINE)
+    assert len(lines) == 6 and not any("/rose/02.png" in name for _, _, name in lines[:3])
+    distances = [float(d) for d, _, _ in lines]
     assert distances[:3] == sorted(distances[:3]) and distances[3] == 0, "0 is in val as a file"
     assert "/val/blue sky/00.png" in printed
     with np.load(kept) as file:
@@ -105,8 +105,8 @@ def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsy
 
 
 def test_features_of_another_network_are_refused(net, refused, tmp_path):
-    found = similar.cached(net, gallery.gather(["val"], net.side))
-    features.Features(found.values, found.names, found.true, "other", "").save(tmp_path / "f.npz")
+    val = similar.cached(net, gallery.gather(["val"], net.side))
+    features.Features(val.values, val.names, val.true, "other", "").save(tmp_path / "f.npz")
     error = refused(similar.main, ["run", "val", "--among", str(tmp_path / "f.npz")])
     assert "f.npz: features of another network than run" in error
 

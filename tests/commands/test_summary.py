@@ -9,7 +9,7 @@ from tinyalex.layers import Conv2D, Flatten, MaxPool2D, ReLU, SpatialResponseNor
 from tinyalex.network import Network
 
 
-def test_the_paper_at_one_glance(capsys):
+def test_the_paper_at_one_glance(undrawn_weights, capsys):
     assert summary.main(["--preset", "paper"]) == 0
     total = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("total"))
     assert total.split()[1:3] == ["60,965,224", "724,406,816"]

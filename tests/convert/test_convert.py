@@ -15,15 +15,12 @@ import numpy as np
 import pytest
 from caffe_writer import ALEXNET, QUICK, blob, field, layer_2013, layer_2014, model, weights
 
-from tinyalex import evaluate
 from tinyalex.convert import caffe, published, safetensors, statedict
 from tinyalex.convert.__main__ import main
 from tinyalex.data import cifar10
 from tinyalex.data.dataset import Dataset
-from tinyalex.devices import Devices
-from tinyalex.run import assembly, checkpoint, presets
-from tinyalex.run.recipe import Recipe
-from tinyalex.support.cli import run
+from tinyalex.run import checkpoint, presets
+from tinyalex.run.opened import open_network
 from tinyalex.support.errors import UserError
 
 TORCHVISION = {
@@ -48,16 +45,10 @@ def quick(tmp_path):
 
 def scores(path, images):
     """What the checkpoint says of pictures (N, S, S, 3) uint8, the way `evaluate` asks it."""
-    saved = checkpoint.load(path)
-    recipe = Recipe.of(saved.about["settings"], path)
-    labels = np.zeros(len(images), int)
-    dataset = Dataset(images, labels, tuple(saved.about["classes"]), "pictures")
-    with Devices("cpu", recipe.towers) as devices:
-        network = recipe.network(len(dataset.classes), list(devices))
-        network.load_state(saved.values)
-        loader = assembly.test_loader(recipe, dataset, network.input_shape[0], saved.mean)
-        (x, _), = loader.epoch()
-        return network.forward(x)
+    with open_network(path, "cpu") as net:
+        dataset = Dataset(images, np.zeros(len(images), int), tuple(net.classes), "pictures")
+        (x, _), = net.loader(dataset).epoch()
+        return net.network.forward(x)
 
 
 def pictures(side, seed=1):
@@ -104,6 +95,7 @@ def caffe_alexnet(torch, numbers, x):
     return functional.linear(x, W["fc8"], b["fc8"]).numpy()
 
 
+@pytest.mark.slow
 def test_caffes_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     numbers = weights(ALEXNET)
     mean = np.random.default_rng(2).uniform(90, 140, (3, 256, 256)).astype(np.float32)  # B, G, R
@@ -142,6 +134,7 @@ def state(shapes, seed=0):
             for kind, array in zip(("weight", "bias"), arrays, strict=True)}
 
 
+@pytest.mark.slow
 def test_torchvisions_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     numbers = state(TORCHVISION)
     safetensors.save(folder / "alexnet.safetensors", numbers, {})
@@ -167,6 +160,7 @@ def cifar10_quick(torch, numbers, x):
     return functional.linear(x, W["ip2"], b["ip2"]).numpy()
 
 
+@pytest.mark.slow
 def test_cifar10_quick_says_what_it_says_in_torch(quick, tmp_path, torch):
     mean = np.random.default_rng(2).uniform(90, 140, (3, 32, 32)).astype(np.float32)
     (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
@@ -196,20 +190,6 @@ def test_a_blob_may_be_of_doubles_or_in_pieces(tmp_path):
         (tmp_path / "a").write_bytes(field(100, field(1, "a") + field(7, data)))
         (read,), = caffe.model(tmp_path / "a").blobs.values()
         np.testing.assert_array_equal(read.read(), array)
-
-
-def test_a_converted_network_is_evaluated_as_any_other(quick, tmp_path, capsys, monkeypatch):
-    main([str(quick), str(tmp_path / "q.npz")])
-    (tmp_path / "own.py").write_text(
-        "import numpy as np\nfrom tinyalex.data import cifar10\n"
-        "from tinyalex.data.dataset import Dataset\n"
-        "def load(split):\n"
-        "    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3))\n"
-        "    return Dataset(images.astype(np.uint8), np.arange(20) % 10, cifar10.CLASSES, 'own')\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert evaluate.main([str(tmp_path / "q.npz"), "--data", "own:load", "--ten-crop"]) == 0
-    assert "ten patches" in capsys.readouterr().out
-    sys.modules.pop("own")
 
 
 def test_without_a_mean_picture_the_published_mean_is_subtracted(quick, tmp_path):
@@ -249,6 +229,7 @@ def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
     expect_state(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
     state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
              for name, array in STATE.items()}
@@ -281,15 +262,6 @@ def test_without_torch_a_pth_says_what_to_do(tmp_path, monkeypatch):
     assert "safetensors" in caught.value.hint
 
 
-def complaint(argv, capsys) -> str:
-    """The one line that a command says; there has to be a hint, and no traceback."""
-    assert run(lambda: main([*map(str, argv)])) == 2
-    out, err = capsys.readouterr()
-    first, second = err.splitlines()
-    assert out == "" and first.startswith("error: ") and second.startswith("HINT: ")
-    return first
-
-
 def changed(**shapes):
     return model("net", weights({**QUICK, **shapes}))
 
@@ -314,10 +286,10 @@ def changed(**shapes):
     ("a.npz", b"PK\x03\x04 and no more", "not an .npz file of plain arrays"),
     ("a.txt", b"text", "not a file that can be read here by its name"),
 ])
-def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_path, capsys):
+def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_path, refused):
     (tmp_path / name).write_bytes(content)
-    line = complaint([tmp_path / name, tmp_path / "out.npz"], capsys)
-    assert name in line and said in line
+    error = refused(main, [str(tmp_path / name), str(tmp_path / "out.npz")])
+    assert name in error and said in error
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -340,29 +312,32 @@ def test_a_safetensors_header_that_lies_is_damage(about, tmp_path):
         safetensors.load(path)
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path, capsys):
+def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
     numbers = weights(QUICK)
     numbers["conv2"][0][3, 2, 1, 0] = np.inf
     (tmp_path / "a.caffemodel").write_bytes(model("quick", numbers))
-    line = complaint([tmp_path / "a.caffemodel", tmp_path / "out.npz"], capsys)
-    assert "conv2.W holds numbers that are not finite" in line
+    error = refused(main, [str(tmp_path / "a.caffemodel"), str(tmp_path / "out.npz")])
+    assert "conv2.W holds numbers that are not finite" in error
 
 
-def test_what_does_not_fit_together_is_said(quick, tmp_path, capsys):
-    mean, out = tmp_path / "mean.binaryproto", tmp_path / "out.npz"
-    mean.write_bytes(blob(np.ones((1, 3, 16, 16)), old=True))
-    assert "16×16 pixels" in complaint([quick, out, "--mean", mean], capsys)
-    mean.write_bytes(blob(np.ones((1, 1, 32, 32)), old=True))
-    assert "no picture in colour" in complaint([quick, out, "--mean", mean], capsys)
-    mean.write_bytes(b"P6 32 32")
-    assert "no mean picture of Caffe" in complaint([quick, out, "--mean", mean], capsys)
-    assert "become a checkpoint" in complaint([quick, tmp_path / "out.onnx"], capsys)
-    assert "nowhere.pth: no such file" in complaint([tmp_path / "nowhere.pth", out], capsys)
-    assert "the file to be read" in complaint([quick, quick], capsys)
-    main([str(quick), str(out)])
-    capsys.readouterr()
-    assert "has its own" in complaint([out, tmp_path / "a.npz", "--mean", mean], capsys)
-    assert "written here" in complaint([out, tmp_path / "a.h5"], capsys)
+@pytest.mark.parametrize(("words", "mean", "said"), [
+    ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 3, 16, 16)), old=True), "16×16 pixels"),
+    ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 1, 32, 32)), old=True),
+     "no picture in colour"),
+    ("q.caffemodel out.npz --mean mean", b"P6 32 32", "no mean picture of Caffe"),
+    ("q.caffemodel out.onnx", b"", "become a checkpoint"),
+    ("nowhere.pth out.npz", b"", "nowhere.pth: no such file"),
+    ("q.caffemodel q.caffemodel", b"", "the file to be read"),
+    ("q.npz out.npz --mean mean", b"", "has its own"),
+    ("q.npz out.h5", b"", "written here"),
+])
+def test_what_does_not_fit_together_is_said(words, mean, said, tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.caffemodel").write_bytes(changed())
+    if "q.npz" in words:
+        main(["q.caffemodel", "q.npz"])
+    (tmp_path / "mean").write_bytes(mean)
+    assert said in refused(main, words.split())
 
 
 def test_a_real_process_converts(quick, tmp_path):

@@ -67,6 +67,7 @@ def printed_definition() -> dict:
     return names
 
 
+@pytest.mark.slow
 def test_the_printed_definition_says_what_we_say(tmp_path):
     names = printed_definition()
     network, mean = saved(tmp_path / "half.npz", "half")
@@ -77,7 +78,8 @@ def test_the_printed_definition_says_what_we_say(tmp_path):
     same(theirs, ours(network, mean, x, 1 / 64))
 
 
-def test_the_printed_definition_has_the_sizes_of_the_paper():
+@pytest.mark.slow
+def test_the_printed_definition_has_the_sizes_of_the_paper(undrawn_weights):
     names = printed_definition()
     with names["torch"].device("meta"):
         shapes = {name: tuple(tensor.shape)

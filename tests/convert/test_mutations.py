@@ -11,8 +11,10 @@ from pathlib import Path
 
 import mutations
 import numpy as np
+import pytest
 
 
+@pytest.mark.slow
 def test_a_thousand_damaged_files_end_in_two_lines_each():
     done = subprocess.run([sys.executable, Path(__file__).with_name("mutations.py"), "1000"],
                           capture_output=True, text=True, timeout=300)

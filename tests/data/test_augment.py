@@ -13,7 +13,6 @@ from PIL import Image
 from tinyalex.data import augment_page, shapes, speed
 from tinyalex.data.__main__ import main as data_command
 from tinyalex.data.augment import CENTRE, NOISES, ColourNoise, add_colour, crop_places, ten_crops
-from tinyalex.data.dataset import Dataset
 from tinyalex.data.statistics import Statistics
 from tinyalex.support.errors import UserError
 
@@ -39,11 +38,6 @@ def test_all_2178_crops_of_the_paper_come_equally_often():
     assert counts.min() > 55 and counts.max() < 150, "100 of each, give or take 10"
 
 
-def test_a_tall_picture_is_cropped_over_its_whole_height():
-    places = crop_places(np.random.default_rng(1), 500, 9, 7, 6)
-    assert places.max(axis=0).tolist() == [3, 1, 1]
-
-
 def test_ten_crops_are_four_corners_and_the_centre_and_the_same_mirrored():
     corners = [[0, 0, 0], [0, 32, 0], [32, 0, 0], [32, 32, 0]]
     views = ten_crops(256, 256, 224).tolist()
@@ -65,15 +59,6 @@ def test_noise_has_the_covariance_that_its_formula_says(form, deviations):
     along = COLOURS.T @ along @ COLOURS / np.outer(deviations, deviations)
     np.testing.assert_allclose(along, np.eye(3), atol=0.02)
     assert abs(shifts.mean(axis=0) / shifts.std(axis=0)).max() < 0.02
-
-
-def test_noise_of_the_original_is_a_tenth_of_the_pixels_own_variation():
-    images, labels = shapes.make(50, seed=3)
-    statistics = Dataset(images, labels, shapes.CLASSES, "shapes").measure()
-    shifts = ColourNoise.original(statistics).shifts(1, 1, 100_000)
-    scale = np.sqrt(np.outer(*2 * [np.diag(statistics.covariance)]))
-    np.testing.assert_allclose(np.cov(shifts.T) / scale, 0.01 * statistics.covariance / scale,
-                               atol=0.0002)
 
 
 def test_every_picture_and_every_epoch_draws_anew():
@@ -132,15 +117,6 @@ def test_the_page_shows_what_is_in_its_frames_and_what_it_says(monkeypatch, few,
     assert len(means[0]) == 4
 
 
-def test_a_frame_is_two_pixels_wide_and_lies_within_the_crop():
-    red = (255, 0, 0)
-    tile = augment_page.Tile(np.zeros((8, 8, 3), np.uint8), frames=((2, 1, 5, red),))
-    expected = np.zeros((24, 24), np.uint8)
-    expected[6:21, 3:18] = 255
-    expected[8:19, 5:16] = 0
-    np.testing.assert_array_equal(augment_page._enlarged(tile, 3.0)[..., 0], expected)
-
-
 def test_the_page_is_a_picture(few, tmp_path):
     path = tmp_path / "page.png"
     assert data_command(["augment", "--out", str(path), "--seed", "3"]) == 0
@@ -179,9 +155,3 @@ def test_the_average_takes_half_of_the_pictures_mirrored_and_no_reading():
 def test_what_cannot_be_shown_or_measured_is_said(words, said, few):
     with pytest.raises(UserError, match=said):
         data_command(words)
-
-
-def test_a_page_that_cannot_be_written_leaves_nothing(few, tmp_path):
-    with pytest.raises(OSError, match="nowhere"):
-        data_command(["augment", "--out", str(tmp_path / "nowhere" / "page.png")])
-    assert list(tmp_path.glob("**/*.png")) == []

@@ -347,10 +347,10 @@ def test_a_link_in_the_place_of_a_batch_is_refused(server, target, tmp_path):
     assert os.listdir(target) == []
 
 
-def test_a_broken_copy_is_left_to_the_user(server, target, capsys):
+def test_a_broken_copy_is_left_to_the_user(server, target, refused):
     folder = write_folder(target, "bin")
     (folder / "data_batch_5.bin").write_bytes(b"half")
-    assert command("fetch", "cifar10", "--folder", target, "--url", server.url("/never")) == 2
-    first, second = capsys.readouterr().err.splitlines()
+    argv = ["fetch", "cifar10", "--folder", str(target), "--url", server.url("/never")]
+    first, second = refused(main, argv).splitlines()
     assert "data_batch_5.bin: 4 bytes" in first and f"delete {folder}" in second
     assert (folder / "data_batch_5.bin").read_bytes() == b"half" and server.asked == []

@@ -156,8 +156,10 @@ def test_what_is_done_is_not_done_again(pets, tmp_path):
 
 
 def command(pets, out):
-    """The command in a process of its own, with small shards and pictures that take their time."""
-    code = ("import sys, time\n"
+    """The command in a process of its own, with small shards and pictures that take their time, and
+    with the Ctrl-C that a shell's background jobs have not."""
+    code = ("import signal, sys, time\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "from tinyalex.data import preparation\n"
             "from tinyalex.support.cli import run\n"
             "from tinyalex.prepare import main\n"
@@ -179,6 +181,7 @@ def wait_for(path, process):
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(pets, tmp_path):
     prepare(folder.listing(pets), tmp_path / "whole", 8)
     out, moment = tmp_path / "killed", random.Random(0)
@@ -195,10 +198,11 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(pets, tmp_path):
     assert digests(out) == digests(tmp_path / "whole"), "and nothing is left lying about"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT to send")
 def test_ctrl_c_ends_it_soon_and_says_how_to_go_on(pets, tmp_path):
     with command(pets, tmp_path / "out") as process:
-        wait_for(tmp_path / "out" / "train-00001.npz", process)
+        wait_for(tmp_path / "out" / "train-00000.npz", process)
         process.send_signal(signal.SIGINT)
         printed, complained = process.communicate(timeout=20)
     assert process.returncode == 130 and "Traceback" not in complained

@@ -81,6 +81,7 @@ def test_a_larger_picture_is_the_same_picture_but_sharper():
         assert np.abs(blocks[0] - blocks[1]).mean() < 1.6, "of 255; the grain alone makes up to 1.3"
 
 
+@pytest.mark.slow
 def test_a_classifier_that_only_weighs_pixels_stays_under_half(pictures):
     blocks, labels = pictures
     x = blocks.reshape(len(labels), -1)
@@ -101,6 +102,7 @@ def _softmax_weights(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return W
 
 
+@pytest.mark.slow
 def test_the_mean_colour_does_not_give_the_class_away(pictures):
     blocks, labels = pictures
     colours = blocks.mean((1, 2))

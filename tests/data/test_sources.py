@@ -68,17 +68,6 @@ def test_a_folder_with_train_and_val_is_read_as_pictures_of_the_side_asked_for(t
     assert val.images.shape == (2, 6, 6, 3) and val.classes == ("cat", "dog")
 
 
-def test_a_folder_with_one_of_the_two_says_that_the_other_is_missing(tmp_path):
-    pets = write_pictures(tmp_path / "pets")
-    (pets / "val").rename(tmp_path / "elsewhere")
-    assert len(sources.load(str(pets), "train", side=6)) == 2
-    with pytest.raises(UserError, match="val: no pictures"):
-        sources.load(str(pets), "val", side=6)
-    (tmp_path / "elsewhere").rename(pets / "val")
-    (pets / "train").rename(tmp_path / "elsewhere")
-    assert len(sources.load(str(pets), "val", side=6)) == 2, "pictures to evaluate on are enough"
-
-
 @pytest.mark.parametrize("kind", ["shapes", "cifar10", "pictures", "own"])
 def test_a_limit_holds_for_every_kind(kind, data_folder, tmp_path, monkeypatch):
     write_cifar(data_folder / "cifar-10-batches-bin")

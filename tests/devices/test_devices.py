@@ -34,14 +34,6 @@ def test_the_pool_asks_for_no_new_memory_in_the_steady_state():
     assert pool.held == 0
 
 
-def test_pool_arrays_are_ordinary_arrays():
-    x = MemoryPool().empty((3, 50_000), np.float64)
-    x[...] = 2
-    assert x.shape == (3, 50_000)
-    assert x.flags.c_contiguous and x.flags.writeable
-    assert x.sum() == 300_000
-
-
 def test_memory_starts_at_a_cache_line():
     """A vector that lies across two lines takes twice as long to read, and nothing shows it."""
     pool = MemoryPool()

@@ -61,9 +61,9 @@ def test_python_that_a_page_shows_imports_what_is_there(page):
 
 
 def test_the_map_of_the_paper_names_many_functions_and_tests():
-    found = pages.links((ROOT / "docs/paper.md").read_text(encoding="utf-8"))
-    assert sum("tinyalex/" in target and text.startswith("`") for text, target in found) > 40
-    assert sum("/test_" in target for _, target in found) > 40
+    targets = pages.links((ROOT / "docs/paper.md").read_text(encoding="utf-8"))
+    assert sum("tinyalex/" in target and text.startswith("`") for text, target in targets) > 40
+    assert sum("/test_" in target for _, target in targets) > 40
 
 
 def test_every_page_stands_in_the_index():

@@ -58,10 +58,10 @@ class Parsed(Exception):
 
 
 def main_of(module):
-    found = importlib.import_module(module)
-    if hasattr(found, "__path__"):
-        found = importlib.import_module(f"{module}.__main__")
-    return found.main
+    command = importlib.import_module(module)
+    if hasattr(command, "__path__"):
+        command = importlib.import_module(f"{module}.__main__")
+    return command.main
 
 
 @pytest.fixture
@@ -103,6 +103,7 @@ def test_a_flag_that_is_not_there_is_noticed(stopped):
         understood("tinyalex.train", ["--epoch", "3"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_cheap_commands_run(module, in_blobs, monkeypatch, capsys):
     mine = [arguments for _, other, arguments in FOUND if other == module]

@@ -38,6 +38,7 @@ def kernel_environment(tmp_path_factory):
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the packages that run notebooks
 @pytest.mark.parametrize("path", LESSONS, ids=name)
 def test_every_notebook_runs_from_top_to_bottom(path, kernel_environment):

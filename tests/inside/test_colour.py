@@ -9,10 +9,9 @@ its checkpoint holds.
 import numpy as np
 import pytest
 
-from tinyalex.inside.colour import NOISE, colour_specificity, first_kernels, tower_specificity
+from tinyalex.inside.colour import NOISE, colour_specificity, tower_specificity
 from tinyalex.run import checkpoint
 from tinyalex.run.folder import Run
-from tinyalex.run.opened import open_network
 
 
 def kernel(red, green, blue):
@@ -61,11 +60,3 @@ def test_the_log_says_of_each_tower_what_its_checkpoint_holds(in_blobs):
         assert rows[-1][f"colour_{letter}"] == pytest.approx(last, abs=1e-6)
         assert all(row[f"colour_{letter}"] is not None for row in rows)
     assert rows[0]["colour_a"] != rows[-1]["colour_a"], "the first row is of the weights then"
-
-
-def test_the_first_kernels_go_by_tower(in_blobs):
-    with open_network(in_blobs / "run", "cpu") as net:
-        kernels = first_kernels(net.network)
-        assert {name: array.shape for name, array in kernels.items()} == \
-            {"a": (5, 5, 3, 16), "b": (5, 5, 3, 16)}
-        np.testing.assert_array_equal(kernels["b"], net.network.state()["conv1b.W"])

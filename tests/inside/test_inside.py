@@ -197,14 +197,14 @@ def test_shares_say_from_which_tower_the_sums_come(net, x):
     fc4a = layer(net, "fc4a").params["W"]
     fc4a[:125] = 0
     seen = activities(net, x)
-    found = crossings(net, seen)
-    assert [crossing.layer for crossing in found] == ["conv3", "fc4", "fc5"]
-    assert [crossing.numbers for crossing in found] == [7 * 7 * 3, 125, 6]
-    assert found[0].shares == [[1, 0], [0, 1]] and found[1].shares[0] == [0, 1]
+    crossed = crossings(net, seen)
+    assert [crossing.layer for crossing in crossed] == ["conv3", "fc4", "fc5"]
+    assert [crossing.numbers for crossing in crossed] == [7 * 7 * 3, 125, 6]
+    assert crossed[0].shares == [[1, 0], [0, 1]] and crossed[1].shares[0] == [0, 1]
     W = layer(net, "fc4b").params["W"]
     parts = [np.abs(seen[layer(net, f"flatten{t}")] @ rows).mean()
              for t, rows in (("a", W[:125]), ("b", W[125:]))]
-    assert found[1].shares[1] == pytest.approx(parts / np.sum(parts))
+    assert crossed[1].shares[1] == pytest.approx(parts / np.sum(parts))
 
 
 def test_with_one_tower_nothing_crosses():

@@ -1,9 +1,11 @@
-"""The fast kernels compute what the plain loops define.
+"""The fast kernels compute what the plain loops define, on the CPU and on GPUs.
 
 `loops.py` says in scalars what each kernel does; `numpy.py` does it with strides, shifted views and
-matrix products. Where those go wrong it is at the edges: strides that leave pixels over, padding on
-one side only, windows that hang over the border, more or fewer channels than a window. So shapes
-are drawn at random, with many edges among them.
+matrix products, `cupy.py` with a thread for each number. Where those go wrong it is at the edges:
+strides that leave pixels over, padding on one side only, windows that hang over the border, more or
+fewer channels than a window. So shapes are drawn at random, with many edges among them. Without a
+GPU the bodies of the CUDA kernels are compiled as C++ and run over all their elements one after the
+other, with whole numbers of 32 and of 64 bits, which large maps need.
 """
 
 import inspect
@@ -11,35 +13,77 @@ import re
 
 import numpy as np
 import pytest
+from gpus import machines, on
 
 from tinyalex import kernels
 from tinyalex.kernels import cupy, loops, numpy, output_size
 
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
-def draw_shape(rng):
+
+@pytest.fixture(params=["numpy", *machines("cuda:0")])
+def check(request, monkeypatch):
+    """Calls a kernel of loops.py and the fast one with the same arguments, in float32 and float64;
+    afterwards all their arrays are the same, those that were read and those that were written."""
+    def check_on_cpu(name, *args):
+        for dtype in TOLERANCE:
+            assert_same(called(loops, name, args, dtype), called(numpy, name, args, dtype), dtype)
+
+    def check_on_gpu(name, *args):
+        for dtype in TOLERANCE:
+            slow = called(loops, name, args, dtype)
+            for large in (1 << 31, 0):  # an Index of 32 bits, and of 64
+                monkeypatch.setattr(cupy, "LARGE", large)
+                assert_same(slow, called(cupy, name, args, dtype, on_gpu), dtype)
+
+    if request.param == "numpy":
+        yield check_on_cpu
+    else:
+        with on(*request.param):
+            yield check_on_gpu
+
+
+def called(module, name, args, dtype, put=lambda array: array) -> list[np.ndarray]:
+    """The arrays among the arguments, after the call."""
+    args = [put(a.astype(dtype if a.dtype == float else a.dtype))
+            if isinstance(a, np.ndarray) else a for a in args]
+    getattr(module, name)(*args)
+    return [a.get() if hasattr(a, "get") else a for a in args if hasattr(a, "shape")]
+
+
+def assert_same(slow, fast, dtype):
+    for ours, theirs in zip(fast, slow, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def on_gpu(array):
+    import cupy  # the simulated one, or the real one
+
+    return cupy.array(array)
+
+
+def nothing(*shape, dtype=float):
+    return np.full(shape, 77, dtype)
+
+
+def draw_shape(rng, padded=True):
+    """padded: the picture may be smaller than the kernel."""
     K, S = (int(rng.integers(1, 5)), int(rng.integers(1, 5))), int(rng.integers(1, 5))
     P = (int(rng.integers(0, 3)), int(rng.integers(0, 4)))
     N, C = int(rng.integers(1, 3)), int(rng.integers(1, 8))
-    H, W = (int(rng.integers(k, k + 6)) for k in K)
+    H, W = (int(rng.integers(max(1, k - padded * sum(P)), k + 6)) for k in K)
     return N, H, W, C, K, S, P
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_im2col_and_col2im_do_what_the_loops_say(seed):
+@pytest.mark.parametrize("seed", range(30))
+def test_im2col_and_col2im_do_what_the_loops_say(seed, check):
     rng = np.random.default_rng(seed)
     N, H, W, C, K, S, P = draw_shape(rng)
-    x = rng.standard_normal((N, H, W, C))
+    C = C if seed % 3 else 4  # with 4 channels im2col copies 16 bytes at a time on a GPU
     shape = N, output_size(H, K[0], S, P), output_size(W, K[1], S, P), *K, C
-    fast, slow = np.full(shape, np.nan), np.full(shape, np.nan)
-    numpy.im2col(x, K, S, P, fast)
-    loops.im2col(x, K, S, P, slow)
-    np.testing.assert_array_equal(fast, slow)
-
-    cols = rng.standard_normal(shape)
-    fast, slow = np.full_like(x, np.nan), np.full_like(x, np.nan)
-    numpy.col2im(cols, S, P, fast)
-    loops.col2im(cols, S, P, slow)
-    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+    check("im2col", rng.standard_normal((N, H, W, C)), K, S, P, nothing(*shape))
+    check("col2im", rng.standard_normal(shape), S, P, nothing(N, H, W, C))
 
 
 def test_col2im_is_the_transpose_of_im2col():
@@ -55,62 +99,94 @@ def test_col2im_is_the_transpose_of_im2col():
 
 
 @pytest.mark.parametrize("ceil", [False, True])
-@pytest.mark.parametrize("seed", range(20))
-def test_pooling_does_what_the_loops_say(seed, ceil):
+@pytest.mark.parametrize("seed", range(12))
+def test_pooling_does_what_the_loops_say(seed, ceil, check):
     rng = np.random.default_rng(seed)
-    N, H, W, C, K, S, _ = draw_shape(rng)
+    N, H, W, C, K, S, _ = draw_shape(rng, padded=False)
     # Few different values, so that there are many ties to break in the same way.
     x = rng.integers(-2, 3, (N, H, W, C)).astype(float)
     shape = N, output_size(H, K[0], S, ceil=ceil), output_size(W, K[1], S, ceil=ceil), C
-    results = {}
-    for backend in (numpy, loops):
-        y, where, average = np.empty(shape), np.empty(shape, np.uint8), np.empty(shape)
-        backend.max_pool(x, K, S, y, where)
-        backend.average_pool(x, K, S, average)
-        dy = np.random.default_rng(seed).standard_normal(shape)
-        dx, every, share = (np.empty_like(x) for _ in range(3))
-        backend.max_pool_backward(dy, where, K, S, dx)
-        backend.max_pool_backward_ties(dy, x, y, K, S, every)
-        backend.average_pool_backward(dy, K, S, share)
-        results[backend] = y, where, average, dx, every, share
-    for fast, slow in zip(results[numpy], results[loops], strict=True):
-        np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+    y, where, dy = nothing(*shape), nothing(*shape, dtype=np.uint8), rng.standard_normal(shape)
+    check("max_pool", x, K, S, y, where)
+    check("average_pool", x, K, S, y)
+    loops.max_pool(x, K, S, y, where)
+    check("max_pool_backward", dy, where, K, S, nothing(*x.shape))
+    check("max_pool_backward_ties", dy, x, y, K, S, nothing(*x.shape))
+    check("average_pool_backward", dy, K, S, nothing(*x.shape))
 
 
-def test_max_pool_without_where_gives_the_same():
+def test_max_pool_without_where_gives_the_same(check):
     x = np.random.default_rng(0).standard_normal((2, 7, 7, 3))
-    (y, again), where = np.empty((2, 2, 3, 3, 3)), np.empty((2, 3, 3, 3), np.uint8)
-    numpy.max_pool(x, (3, 3), 2, y)
-    numpy.max_pool(x, (3, 3), 2, again, where)
-    np.testing.assert_array_equal(y, again)
+    check("max_pool", x, (3, 3), 2, nothing(2, 3, 3, 3), None)
 
 
 @pytest.mark.parametrize("C", [1, 2, 4, 5, 6, 11, 16, 17, 40])  # numpy.py goes by blocks of 16
 @pytest.mark.parametrize("n", [1, 3, 5])
-def test_window_sum_is_clipped_at_the_first_and_the_last_channel(C, n):
+def test_window_sum_is_clipped_at_the_first_and_the_last_channel(C, n, check):
     x = np.random.default_rng(C).standard_normal((2, 3, 2, C))
-    fast, slow = np.empty_like(x), np.empty_like(x)
-    numpy.window_sum(x, n, fast)
-    loops.window_sum(x, n, slow)
-    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+    check("window_sum", x, n, nothing(*x.shape))
 
 
 @pytest.mark.parametrize("side", [(1, 1), (2, 5), (4, 3), (7, 9)])
 @pytest.mark.parametrize("n", [1, 3, 5])
-def test_box_sum_is_clipped_at_the_edges_of_the_map(side, n):
+def test_box_sum_is_clipped_at_the_edges_of_the_map(side, n, check):
     x = np.random.default_rng(n).standard_normal((2, *side, 3))
-    fast, slow = np.full_like(x, np.nan), np.empty_like(x)
-    numpy.box_sum(x, n, fast)
-    loops.box_sum(x, n, slow)
-    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-12)
+    check("box_sum", x, n, nothing(*x.shape))
 
 
-def test_sgd_update_does_what_the_loops_say():
-    w, v, g = np.random.default_rng(0).standard_normal((3, 7))
-    w2, v2 = w.copy(), v.copy()
-    numpy.sgd_update(w, v, g, 0.1, 0.9, 0.5)
-    loops.sgd_update(w2, v2, g, 0.1, 0.9, 0.5)
-    np.testing.assert_allclose([w, v], [w2, v2], rtol=1e-14)
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+@pytest.mark.parametrize("kind", ["lrn", "spatial_norm"])
+@pytest.mark.parametrize(("C", "n"), [(1, 5), (3, 5), (11, 5), (7, 3)])
+def test_response_normalisation_does_what_the_loops_say(kind, C, n, beta, check):
+    """With alpha = 0.3: at the paper's 1e-4 one could leave out the sum and pass."""
+    x, dy = np.random.default_rng(C).standard_normal((2, 2, 4, 3, C))
+    y, s = nothing(*x.shape), nothing(*x.shape)
+    check(kind, x, n, 2.0, 0.3, beta, y, s)
+    getattr(loops, kind)(x, n, 2.0, 0.3, beta, y, s)
+    check(f"{kind}_backward", dy, x, s, n, 0.3, beta, nothing(*x.shape))
+
+
+def test_relu_and_max_pool_let_what_is_no_number_through(check):
+    """A network that diverged must not look sound behind them."""
+    x, dy = np.random.default_rng(3).standard_normal((2, 1, 3, 5, 2))
+    x[0, 0, 0], x[0, 1, 1], x[0, 2, 2] = np.nan, 0, np.inf
+    check("relu", x, nothing(*x.shape))
+    check("relu_backward", dy, x, nothing(*x.shape))
+    check("max_pool", x, (3, 3), 1, nothing(1, 1, 3, 2), None)
+    y = np.zeros((1, 1, 3, 2))
+    loops.max_pool(x, (3, 3), 1, y)
+    assert np.isnan(y).any()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 127, 128, 129, 40_000])
+def test_sums_of_rows(rows, check):
+    """Of more rows than one thread of a GPU adds up, and than two levels of threads do."""
+    check("sum_rows", np.random.default_rng(rows).integers(-9, 9, (rows, 2)) * 1.0, nothing(2))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 30])
+def test_dropout_reads_a_bit_for_each_unit_on_a_gpu(size, gpu):
+    rng = np.random.default_rng(size)
+    x, mask = rng.standard_normal((3, size)), rng.random((3, size)) < 0.5
+    slow, fast = np.empty_like(x), on_gpu(nothing(3, size))
+    loops.dropout(x, mask, slow)
+    packed = np.packbits(mask)
+    cupy.dropout(on_gpu(x), on_gpu(packed), fast)
+    np.testing.assert_array_equal(fast.get(), slow)
+    assert packed.nbytes == -(-x.size // 8)
+
+
+def test_sgd_update_does_what_the_loops_say(check):
+    w, v, g = np.random.default_rng(0).standard_normal((3, 50))
+    check("sgd_update", w, v, g, 0.1, 0.9, 0.5)
+
+
+def test_crops_are_finished_with_their_own_part_of_the_mean(check):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, 4, 4, 3), np.uint8)
+    places = np.array([[0, 2, 0, 0], [1, 0, 1, 1], [2, 2, 0, 1]], np.int32)
+    mean, shifts = rng.random((6, 6, 3)) * 255, rng.standard_normal((3, 3))
+    check("finish_crops", pixels, places, mean, shifts, 1 / 64, nothing(3, 4, 4, 3))
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride", "pad", "ceil", "windows"), [
@@ -124,46 +200,6 @@ def test_sgd_update_does_what_the_loops_say():
 ])
 def test_output_size_counts_windows(size, kernel, stride, pad, ceil, windows):
     assert output_size(size, kernel, stride, pad, ceil) == windows
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_relu_lets_what_is_no_number_through_and_rows_are_summed(dtype):
-    x = np.random.default_rng(3).standard_normal((9, 5)).astype(dtype)
-    x[0, 0], x[1, 1], x[2, 2] = np.nan, 0, np.inf
-    fast, slow = x.copy(), x.copy()
-    numpy.relu(x, fast)
-    loops.relu(x, slow)
-    np.testing.assert_array_equal(fast, slow)
-    fast, slow = np.full(5, np.nan, dtype), np.full(5, np.nan, dtype)
-    numpy.sum_rows(x[3:], fast)
-    loops.sum_rows(x[3:], slow)
-    np.testing.assert_allclose(fast, slow, rtol=1e-5)
-
-
-@pytest.mark.parametrize("beta", [0.75, 0.5])
-@pytest.mark.parametrize("kind", ["lrn", "spatial_norm"])
-@pytest.mark.parametrize(("C", "n"), [(1, 5), (3, 5), (11, 5), (7, 3)])
-def test_response_normalisation_does_what_the_loops_say(kind, C, n, beta):
-    """With alpha = 0.3: at the paper's 1e-4 one could leave out the sum and pass."""
-    x, dy = np.random.default_rng(C).standard_normal((2, 2, 4, 3, C))
-    results = []
-    for backend in (numpy, loops):
-        y, s, dx = (np.full_like(x, np.nan) for _ in range(3))
-        getattr(backend, kind)(x, n, 2.0, 0.3, beta, y, s)
-        getattr(backend, f"{kind}_backward")(dy, x, s, n, 0.3, beta, dx)
-        results.append((y, s, dx))
-    np.testing.assert_allclose(*results, rtol=1e-12, atol=1e-14)
-
-
-def test_crops_are_finished_with_their_own_part_of_the_mean():
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (3, 4, 4, 3), np.uint8)
-    places = np.array([[0, 2, 0, 0], [1, 0, 1, 1], [2, 2, 0, 1]], np.int32)
-    mean, shifts = rng.random((6, 6, 3)) * 255, rng.standard_normal((3, 3))
-    fast, slow = np.full((3, 4, 4, 3), np.nan), np.full((3, 4, 4, 3), np.nan)
-    numpy.finish_crops(pixels, places, mean, shifts, 1 / 64, fast)
-    loops.finish_crops(pixels, places, mean, shifts, 1 / 64, slow)
-    np.testing.assert_allclose(fast, slow, rtol=1e-12)
 
 
 def test_every_backend_has_every_kernel_of_the_contract_with_the_same_arguments():

@@ -48,7 +48,7 @@ def test_nvidias_compiler_takes_the_kernel(name):
             kind = cuda_as_cpp.C_TYPES.get(kind, kind)
             kind = f"CArray<{kind}, 1, true, true>" if raw else kind
             arguments.append(f"{const}{kind} {called}")
-    given = options()
+    flags = options()
     for T in ["float", "double"] + ["complex<double>"] * (name == "im2col"):
         for index in cuda_as_cpp.INDEX:
             constants = "".join(f"const Index {one} = 3; "
@@ -56,6 +56,6 @@ def test_nvidias_compiler_takes_the_kernel(name):
             source = KERNEL % {"T": T, "index": index, "name": name, "constants": constants,
                                "arguments": ", ".join(arguments), "code": kernel.code}
             try:
-                compiler._NVRTCProgram(source, f"{name}.cu").compile(given)
+                compiler._NVRTCProgram(source, f"{name}.cu").compile(flags)
             except compiler.CompileException as error:
                 pytest.fail(f"{T}, {index}: {error}")

@@ -142,37 +142,6 @@ def test_a_view_with_gaps_in_memory_gives_what_its_copy_gives(name):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-@every_layer
-def test_a_batch_of_one_picture_is_like_any_other(name):
-    make, shape = LAYERS[name]
-    if name == "dropout":
-        pytest.skip("its masks are drawn for the batch")
-    x = np.random.default_rng(0).standard_normal(shape)
-    both, alone = in_float64(make()), in_float64(make())
-    y = both.forward(x, remember=True)
-    dx = both.backward(np.cos(y))
-    one = alone.forward(x[:1], remember=True)
-    np.testing.assert_allclose(one, y[:1], rtol=1e-12)
-    np.testing.assert_allclose(alone.backward(np.cos(one)), dx[:1], rtol=1e-12)
-
-
-@pytest.mark.parametrize(("layer", "inputs"), [
-    (Conv2D(20, 50, 3, std=lambda layer: 1 / layer.inputs), 180),
-    (Linear(200, 50, std=lambda layer: 1 / layer.inputs), 200)])
-def test_std_may_be_a_function_of_how_much_a_unit_reads(layer, inputs):
-    """KH·KW·C numbers of a convolution: without the kernel's size it would be 1/20."""
-    layer.initialise(np.random.default_rng(0))
-    assert layer.params["W"].std() == pytest.approx(1 / inputs, rel=0.03)
-    assert layer.params["W"].dtype == np.float32
-
-
-def test_a_function_and_its_number_draw_the_same_weights():
-    for cls, sizes in ((Conv2D, (3, 4, 5)), (Linear, (75, 4))):
-        one, other = (cls(*sizes, std=std, rng=1) for std in (
-            lambda layer: 2 / layer.inputs, 2 / 75))
-        np.testing.assert_array_equal(one.params["W"], other.params["W"])
-
-
 def test_a_layer_can_be_fitted_to_what_it_reads():
     """Without conv4 its reader conv5 sees conv3's maps; N(0, 1/n²) has to follow."""
     conv = Conv2D(3, 40, 3, pad=1, std=lambda layer: 1 / layer.inputs)

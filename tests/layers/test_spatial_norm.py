@@ -62,14 +62,6 @@ def test_a_pixel_hands_something_back_to_its_neighbours_and_to_no_other():
     assert all(dx[place] < 0 for place in places)  # larger neighbours make y smaller
 
 
-def test_with_a_window_of_one_pixel_and_by_hand():
-    """size = 1, k = 0, α = 1, β = ½: y = x / |x|, the sign, whose slope is 0 where it has one."""
-    layer = SpatialResponseNorm(1, 0, 1.0, 0.5)
-    x = np.array([2.0, -3.0]).reshape(1, 1, 2, 1)
-    np.testing.assert_allclose(layer.forward(x, remember=True).ravel(), [1, -1])
-    np.testing.assert_allclose(layer.backward(np.ones_like(x)), 0, atol=1e-15)
-
-
 def test_many_pictures_give_what_each_gives_alone():
     """The work is done a few pictures at a time: no window may reach into the next picture."""
     layer = SpatialResponseNorm(5, 1, 3.0, 0.75)
@@ -83,8 +75,3 @@ def test_many_pictures_give_what_each_gives_alone():
         np.testing.assert_allclose(one[0], y[n])
         np.testing.assert_allclose(layer.backward(np.cos(one))[0], dx[n])
     layer.device.close()
-
-
-def test_the_defaults_are_those_of_the_authors_network():
-    norm = SpatialResponseNorm()
-    assert (norm.n, norm.k, norm.alpha, norm.beta) == (5, 1, 0.001, 0.75)

@@ -33,15 +33,17 @@ def begin(folder, resume=False):
     return begun, devices
 
 
-@pytest.fixture
-def whole(patches, tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
     """A run of one epoch of 48 batches, done."""
-    begun, devices = begin(tmp_path / "whole")
+    folder = tmp_path_factory.mktemp("whole")
+    begun, devices = begin(folder)
     with devices:
         begun.train(lambda row: None)
-    return tmp_path / "whole"
+    return folder
 
 
+@pytest.mark.slow
 def test_an_epoch_leaves_twenty_rows_of_the_pictures_since_the_row_before_and_one_of_all(whole):
     rows = log_rows(whole)
     assert [int(row["step"]) for row in rows] == [48 * i // 20 for i in range(1, 21)]
@@ -52,6 +54,7 @@ def test_an_epoch_leaves_twenty_rows_of_the_pictures_since_the_row_before_and_on
     assert 0 < last < 3
 
 
+@pytest.mark.slow
 def test_a_crash_in_a_long_epoch_costs_the_steps_since_the_last_checkpoint(
         whole, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "SAVE_EVERY", 0)
@@ -77,7 +80,7 @@ def test_a_crash_in_a_long_epoch_costs_the_steps_since_the_last_checkpoint(
     assert ours[-1]["train_loss"] == theirs[-1]["train_loss"]
 
 
-def test_the_training_pictures_are_measured_once_a_start(patches, tmp_path, monkeypatch):
+def test_the_training_pictures_are_measured_once_a_start(tmp_path, monkeypatch):
     """On ImageNet that takes minutes."""
     measure, calls = Dataset.measure, []
     monkeypatch.setattr(Dataset, "measure", lambda self: calls.append(self) or measure(self))

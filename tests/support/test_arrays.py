@@ -84,7 +84,7 @@ def test_a_file_cut_anywhere_is_damaged(tmp_path):
     path = tmp_path / "x.npz"
     save_npz(path, a=np.arange(3.0), b=np.zeros(2))
     content = path.read_bytes()
-    for end in range(1, len(content)):
+    for end in range(1, len(content), 3):
         path.write_bytes(content[:end])
         with pytest.raises(Damaged):
             [stored.read() for stored in npz(path).values()]

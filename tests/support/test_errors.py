@@ -106,8 +106,8 @@ def test_the_help_shows_the_defaults():
 
 @pytest.mark.parametrize("text", ["0", "-1", "3.5", "nan", "inf", "-inf", "", "three", "1e3"])
 def test_a_count_is_a_whole_number_of_at_least_1(text):
-    with pytest.raises(UserError, match=f"'{text}' is not a whole number of at least 1"):
-        parser().parse_args([f"--batch={text}"])
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a whole number of at"):
+        number(int, 1)(text)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "-0.1", "", "0,5"])
