@@ -349,6 +349,7 @@ def test_memory_is_read_in_bytes_and_watched_step_by_step(capsys, tmp_path):
 
 
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="memory is read from /proc")
+@pytest.mark.slow
 def test_a_network_is_weighed_in_a_process_of_its_own():
     small, large = (memory.of(OURS, "tiny", size, "cpu") for size in ("2", "64"))
     assert large["peak"] - small["peak"] > 0.5 * (large["pools"] - small["pools"]) > 5e6

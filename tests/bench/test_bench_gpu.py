@@ -18,6 +18,8 @@ from tinyalex.devices import Devices, cuda
 from tinyalex.inside import costs
 from tinyalex.support.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_products(monkeypatch):

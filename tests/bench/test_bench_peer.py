@@ -20,6 +20,8 @@ from tinyalex.layers import AveragePool2D, Flatten, Linear, LocalResponseNorm
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason='PyTorch is not installed: pip install -e ".[peers]"')
 peer = speed.load_peer()
 
