@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import shown
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -85,13 +86,8 @@ def run(command: Callable[[], int | None]) -> int:
 
 
 def _complain(message: str, hint: str) -> int:
-    print(f"error: {_one_line(message)}\nHINT: {_one_line(hint)}", file=sys.stderr)
+    print(f"error: {shown(message)}\nHINT: {shown(hint)}", file=sys.stderr)
     return 2
-
-
-def _one_line(text: str) -> str:
-    """What comes from a damaged file may have ends of lines in it, or turn a terminal red."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _os_hint(error: OSError) -> str:

@@ -8,6 +8,12 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
+def shown(text: str) -> str:
+    """A text that others wrote (a file's name, a class in a file), as one line that is safe to
+    print: what would end the line, or turn a terminal red, is replaced."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
     """Rows of texts below each other, the first of them the head, the last the total if there is
     one; the first `left` columns at their left edge, the others at their right."""
