@@ -60,6 +60,17 @@ def test_the_command_says_and_draws_them(in_blobs, capsys, tmp_path):
     assert pixels(out).shape[1] == 1200
 
 
+def test_a_broken_picture_is_named_and_the_others_are_answered(in_blobs, capsys, tmp_path):
+    shutil.copytree("val/rose", tmp_path / "rose")
+    (tmp_path / "rose" / "00.png").write_text("<html>")
+    out = tmp_path / "p.png"
+    assert predict.main(["run", str(tmp_path / "rose"), "--out", str(out)]) == 1
+    printed, complained = capsys.readouterr()
+    assert f"skipped {tmp_path}/rose/00.png: not a picture that can be read" in complained
+    assert "00.png" not in printed and "among the first five: 13 of 13" in printed
+    assert "rose/02.png (rose)" in printed.split("\n\n")[0] and pixels(out).shape[1] == 1200
+
+
 def test_without_a_true_class_nothing_is_counted(in_blobs, capsys, tmp_path):
     shutil.copy(in_blobs / "val" / "rose" / "02.png", tmp_path / "mine.png")
     predict.main(["run", str(tmp_path / "mine.png"), "--out", str(tmp_path / "p.png")])
