@@ -56,6 +56,7 @@ PETS = ("cat", "dog", "dog house", "Kätzchen", "house")
 @pytest.mark.parametrize(("text", "names", "expected"), [
     ("v1.jpg dog\nv2.jpg dog house\n", "v1.jpg v2.jpg", [1, 2]),
     ("my cat 1.jpg dog house\nmy cat 2.jpg 0 0 9 9", ["my cat 1.jpg", "my cat 2.jpg"], "line 2"),
+    ("my cat 1.jpg 5\nmy cat 2.jpg 0", ["my cat 1.jpg", "my cat 2.jpg"], "line 1: 5; 5 classes"),
     ("my cat 1.jpg 2\nmy cat 2.jpg 0", ["my cat 1.jpg", "my cat 2.jpg"], [2, 0]),
     ('"a, b.jpg",dog\nc.jpg,cat', ["a, b.jpg", "c.jpg"], [1, 0]),
     ("img.1 cat\nimg.2 dog", "img.1.jpg img.2.jpg", [0, 1]),
@@ -86,6 +87,11 @@ def test_where_classes_are_called_by_numbers_a_number_is_a_name(tmp_path):
     assert labels.read(written(tmp_path, "1\n10\n2"), names, ("1", "10", "2")) == [0, 1, 2]
     with pytest.raises(UserError, match="line 3: there is no class '2' in train"):
         labels.read(path, names, ("1", "10", "3"))
+
+
+def test_a_line_without_an_end_is_no_endless_work(tmp_path):
+    path = written(tmp_path, "a.jpg cat\n" + "no list, " * 100_000)
+    assert labels.read(path, ["a.jpg"], PETS) == [0]
 
 
 def element(kind, content):

@@ -259,6 +259,6 @@ def _in_turn(by_class: list[list[Picture]]) -> list[Picture]:
 
 
 def _pictures(folder: Path, names: list[str], label: int) -> list[Picture]:
-    stats = [os.stat(folder / name) for name in names]
+    stats = [os.stat(os.path.join(folder, name)) for name in names]  # a Path each takes longer
     return [Picture(name, label, stat.st_size, stat.st_mtime_ns)
             for name, stat in zip(names, stats, strict=True)]

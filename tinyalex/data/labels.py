@@ -19,7 +19,7 @@ import re
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ PLACES = (".", "ILSVRC2012_devkit_t12/data", "data")
 ILSVRC_CLASSES = 1000
 _CUT = re.compile(r"\s*,\s*|\s+")
 _BOXES = re.compile(r"(\S+)(?:\s+\d+){4}(?:\s+\S+(?:\s+\d+){4})*")  # a class, and where it is seen
+_PATH = 4096  # letters; no picture's name is longer
 _OTHER_LIST = "use the list that belongs to these classes."
 
 
@@ -76,15 +77,24 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
     if not rows:
         return _by_order(path, [Row(*line) for line in lines], len(names), known)
     numbers = known.are_numbers(path, list(rows.values()))
-    for number, line in lines if numbers else []:  # does one, of any picture, count from 1?
-        words = _CUT.split(line)
-        if len(words) == 2 and words[1].isdecimal() and int(words[1]) >= len(classes):
-            raise UserError(f"{path}, line {number}: {words[1]}; {len(classes)} classes have the "
+    for number, text in _counted(rows, lines) if numbers else []:
+        if int(text) >= len(classes):
+            raise UserError(f"{path}, line {number}: {text}; {len(classes)} classes have the "
                             f"numbers 0 to {len(classes) - 1}", _OTHER_LIST)
     if missing := [name for name in names if name not in rows]:
         raise UserError(f"{path}: does not name {missing[0]}, nor {len(missing) - 1} others",
                         "use the list of these pictures.")
     return [int(rows[name].text) if numbers else known.index[rows[name].text] for name in names]
+
+
+def _counted(rows: dict[str, Row], lines: list[tuple[int, str]]) -> Iterator[Row]:
+    """The numbers of classes in a list; those of pictures that are not here may tell as well that
+    it counts from 1."""
+    yield from rows.values()
+    for number, line in lines:
+        words = _CUT.split(line, 2)
+        if len(words) == 2 and words[1].isdecimal():
+            yield Row(number, words[1])
 
 
 class _Classes:
@@ -130,7 +140,7 @@ def _cut(path: Path, lines: list[tuple[int, str]], pictures: Callable[[str], lis
     be several, or a line can be cut in several ways; and for a picture with two classes."""
     rows: dict[str, Row] = {}
     for number, line in lines:
-        ways = [(name, _class(line[cut.end() :], classes)) for cut in _CUT.finditer(line)
+        ways = [(name, _class(line[cut.end() :], classes)) for cut in _CUT.finditer(line, 0, _PATH)
                 if pictures(name := line[: cut.start()].strip('"').rpartition("/")[2])]
         ways = [way for way in ways if way[1] in classes] or ways[:1]
         if not ways:  # a headline, or a picture that is not here
