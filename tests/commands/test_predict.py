@@ -19,7 +19,7 @@ from tinyalex.data import gallery
 from tinyalex.data.augment import ten_crops
 from tinyalex.drawing import page, sheets
 from tinyalex.inside.guesses import Guess
-from tinyalex.run import opened
+from tinyalex.run import flags, opened
 
 
 def probabilities(net, picture, places):
@@ -92,6 +92,11 @@ def test_classes_get_the_names_of_a_list(in_blobs, capsys, tmp_path):
                   str(tmp_path / "names.txt")])
     printed = capsys.readouterr().out
     assert "(Rosa canina)" in printed and "Poa" in printed and "blue sky" in printed
+
+
+def test_a_list_of_names_may_write_umlauts_as_macos_does(tmp_path):
+    (tmp_path / "names.txt").write_text("Ka\u0308tzchen kitten\n", "utf-8")
+    assert flags.spoken_names(tmp_path / "names.txt") == {"K\u00e4tzchen": "kitten"}
 
 
 # The figure

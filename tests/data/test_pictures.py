@@ -130,7 +130,7 @@ def write_tiff(path, values, kind):
     unsigned, 2 signed, 3 floats."""
     data, (high, wide) = values.tobytes(), values.shape
     tags = {256: wide, 257: high, 258: 8 * values.itemsize, 259: 1, 262: 1, 273: 8, 277: 1,
-            278: high, 279: len(data), 339: kind}
+            278: high, 279: len(data)} | ({339: kind} if kind > 1 else {})  # 1 is the default
     table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     path.write_bytes(struct.pack("<4sI", b"II*\0", 8 + len(data)) + data
                      + struct.pack("<H", len(tags)) + table + bytes(4))

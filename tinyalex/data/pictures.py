@@ -13,7 +13,7 @@ ENDINGS = {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".
            ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 # No others are tried, whatever a file is called: some of Pillow's readers start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "TGA")
-SAMPLE_FORMAT, UNSIGNED = 339, 1  # TIFF's tag for the kind of its numbers, and what it mostly says
+SAMPLE_FORMAT, UNSIGNED = 339, 1  # TIFF's tag for the kind of its numbers; if missing, this one
 MAX_PIXELS = 64_000_000  # 200 MB once unpacked; a file of some kilobytes can claim far more
 
 
@@ -29,8 +29,9 @@ def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> n
     """A picture as (side, side, 3) uint8 RGB: shorter side scaled to `side`, centre taken.
 
     It is turned the way the camera was held, what is transparent is shown on white, and grey of
-    more than 8 bits is scaled by its values, see `_eight_bits`. Raises
-    BrokenPicture where the file is at fault, and for more than `max_pixels`, before they are
+    more than 8 bits is scaled by its values, see `_eight_bits`.
+
+    Raises BrokenPicture where the file is at fault, and for more than `max_pixels`, before they are
     unpacked; OSError where the disk is.
     """
     try:
@@ -105,7 +106,8 @@ def _eight_bits(picture: Image.Image) -> np.ndarray:
     there are others, the smallest value is black, and the largest is white.
     """
     values = np.asarray(picture)
-    if picture.mode == "I" and _tag(picture, SAMPLE_FORMAT) == UNSIGNED:
+    tags = getattr(picture, "tag_v2", None)  # a TIFF has some
+    if picture.mode == "I" and tags and tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,):
         values = values.view(np.uint32)  # Pillow hands them over as if they were signed
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
@@ -117,8 +119,3 @@ def _eight_bits(picture: Image.Image) -> np.ndarray:
     grey -= low
     grey *= 255 / (high - low or 1)
     return np.rint(grey, out=grey).astype(np.uint8)
-
-
-def _tag(picture: Image.Image, number: int) -> int | None:
-    """The first value of a tag, of a TIFF that has it."""
-    return getattr(picture, "tag_v2", {}).get(number, (None,))[0]
