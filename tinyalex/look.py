@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         classes = [names.get(name, name) for name in net.classes]
         (true,) = shown.labels(net.classes)
         (x,) = net.batches(shown, "reading")
+        shown.good()  # or an error
         logp = log_probabilities(net.network, x)[0]
         said = answer(gallery.readable(shown.names[0]), logp, true, classes)
         picture, side = shown[0], net.network.input_shape[0]

@@ -21,6 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
+    good = shown.good()
+    some_broken, shown, logp = len(good) < len(shown), shown.only(good), logp[good]
     labels = shown.labels(net.classes)
     classes = [names.get(name, name) for name in net.classes]
     answers = [answer(gallery.readable(name), p, label, classes)
@@ -34,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
                         [said.guesses for said in drawn], out, f"{net.name}, {patches}")
     first = f" (the first {DRAWN} of them)" if len(shown) > DRAWN else ""
     print(f"as a picture{first}: {out}")
-    return 0
+    return int(some_broken)
 
 
 def _parse(argv):

@@ -17,6 +17,7 @@ from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import shown
 
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     listing = folder.listing(args.source, args.val_labels, args.val_share, args.seed)
     print(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
+    if listing.left_out:
+        print(folder.left_out(listing.left_out))
     print(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
           f"{args.side}×{args.side} pictures", flush=True)
     start = time.perf_counter()
@@ -33,8 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     seconds = time.perf_counter() - start
     print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
           else "read     nothing: all was done already")
-    _farewell(args.out)
-    return 0
+    return _farewell(args.out)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -67,14 +69,17 @@ def _counts(splits: Mapping[str, Sized]) -> str:
     return ", ".join(f"{len(pictures):,} {words[split]}" for split, pictures in splits.items())
 
 
-def _farewell(out: Path) -> None:
-    """What is there now, and what to try next."""
+def _farewell(out: Path) -> int:
+    """Say what is there now, and what to try next. Returns the exit status: 1 where pictures were
+    skipped."""
     about, labels = shards.about(out), shards.numbers(out)
     classes = about["classes"]
     print(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
     print(f"pictures {_counts({split: labels[split] for split in about['shards']})}")
     if about["skipped"]:
-        print(f"skipped  {about['skipped']:,}: see {out / SKIPPED}")
+        lines = (out / SKIPPED).read_text("utf-8", "surrogateescape").splitlines()
+        print(f"skipped  {about['skipped']:,}: see {out / SKIPPED}\n         "
+              + "; ".join(map(shown, lines[:3])) + "; …" * (len(lines) > 3))
     print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")
     sets = [shards.load(out, split) for split, counts in about["shards"].items() if sum(counts)]
     if not sets:
@@ -85,6 +90,7 @@ def _farewell(out: Path) -> None:
         print("one of the splits is empty: training needs both (two pictures of a class do)")
     else:
         print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
+    return int(about["skipped"] > 0)
 
 
 def _look(dataset: Dataset, path: Path) -> None:

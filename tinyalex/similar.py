@@ -28,8 +28,11 @@ def main(argv: list[str] | None = None) -> int:
     names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gather(args.queries, net.side, args.limit)
-        among = _among(net, args.among, args.batch_size)
+        among, complete = _among(net, args.among, args.batch_size)
         vectors = features.extract(net.network, net.batches(queries, "features", args.batch_size))
+    good = queries.good()
+    complete &= len(good) == len(queries)
+    queries, vectors = queries.only(good), vectors[good]
     if args.save:
         among.save(args.save)
     near = [features.neighbours(name, vector, among, args.count)
@@ -45,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"features of {len(among.names):,} pictures: {args.save}")
     first = f" (of the first {DRAWN})" if len(near) > DRAWN else ""
     print(f"as a picture{first}: {out}")
-    return 0
+    return int(not complete)
 
 
 def _parse(argv):
@@ -63,16 +66,19 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-def _among(net: OpenedNetwork, wanted: list[str], batch_size: int) -> Features:
-    """The features of the pictures to look among. UserError where they are another network's."""
+def _among(net: OpenedNetwork, wanted: list[str], batch_size: int) -> tuple[Features, bool]:
+    """The features of the pictures to look among, and whether all of them could be read. UserError
+    where they are another network's."""
     path = Path(wanted[0])
     if len(wanted) > 1 or path.suffix != ".npz":
-        return cached(net, gather(wanted, net.side), batch_size)
+        pictures = gather(wanted, net.side)
+        among = cached(net, pictures, batch_size)
+        return among, len(among.names) == len(pictures)
     saved = features.load(path)
     if saved.network != fingerprint(net):
         raise UserError(f"{path}: features of another network than {net.path}",
                         "use those that this network gives: --among FOLDER.")
-    return saved
+    return saved, True
 
 
 def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) -> Features:
@@ -84,10 +90,17 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     with contextlib.suppress(UserError):  # a damaged one is made anew
-        return features.load(path)
+        kept = features.load(path)
+        names = set(kept.names)
+        for i in [i for i, name in enumerate(shown.names) if name not in names]:
+            shown[i]  # a broken one: it says again what is the matter
+        shown.good()
+        return kept
     values = features.extract(net.network, net.batches(shown, "features", batch_size))
-    fresh = Features(values, shown.names, [picture.true for picture in shown.pictures], network,
-                     pictures)
+    good = shown.good()
+    shown = shown.only(good)
+    fresh = Features(values[good], shown.names, [picture.true for picture in shown.pictures],
+                     network, pictures)
     path.parent.mkdir(exist_ok=True)
     fresh.save(path)
     return fresh

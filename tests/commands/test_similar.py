@@ -95,6 +95,21 @@ def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
     assert capsys.readouterr().out == printed.replace(f"features of 40 pictures: {kept}\n", "")
 
 
+def test_a_broken_picture_is_named_each_time_and_the_others_are_compared(
+        in_blobs, capsys, tmp_path):
+    photos = shutil.copytree("val", tmp_path / "photos")
+    (photos / "rose" / "bad.png").write_text("<html>")
+    ask = ["run", "--out", str(tmp_path / "s.png"), "--count", "1", "--among", str(photos)]
+    for _ in ("first computed", "then kept"):
+        assert similar.main([*ask, "--", f"{photos}/rose/02.png"]) == 1
+        printed, complained = capsys.readouterr()
+        assert f"skipped {photos}/rose/bad.png: not a picture" in complained
+        assert "bad.png" not in printed and len(re.findall(r"^ +[\d.]+  ", printed, re.M)) == 1
+    assert similar.main([*ask[:-1], "val", "--", str(photos / "rose")]) == 1
+    printed, complained = capsys.readouterr()
+    assert "bad.png" in complained and printed.count(f"{photos}/rose/") == 13
+
+
 def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsys, tmp_path):
     shutil.copy("val/rose/02.png", tmp_path / "mine.png")
     ask = ["run", str(tmp_path / "mine.png"), "--among", "val", "--out", str(tmp_path / "s.png")]

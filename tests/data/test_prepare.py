@@ -115,8 +115,9 @@ def spoil(pets):
 
 def test_broken_pictures_are_reported_and_the_labels_of_the_others_stay(pets, tmp_path, capsys):
     bad, out = spoil(pets), tmp_path / "out"
-    assert main([str(pets), str(out), "--side", "8", "--max-broken", "0.2", "--workers", "1"]) == 0
-    assert "skipped  4: see" in capsys.readouterr().out
+    assert main([str(pets), str(out), "--side", "8", "--max-broken", "0.2", "--workers", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "skipped  4: see" in said and "train/cat/01.png: not a picture" in said
     lines = (out / "skipped.txt").read_text().splitlines()
     assert [line.split(": ")[0] for line in lines] == bad
     assert "12000×12000 is more than 64,000,000 pixels" in lines[2]
@@ -125,6 +126,25 @@ def test_broken_pictures_are_reported_and_the_labels_of_the_others_stay(pets, tm
     assert shades(val) == expected("val")[1:]
     pixels = np.asarray(train.images).reshape(-1, 3)
     np.testing.assert_allclose(train.statistics.mean[0, 0], pixels.mean(axis=0), rtol=1e-6)
+
+
+def test_a_single_broken_picture_of_few_does_not_keep_the_others(pets, tmp_path):
+    shutil.rmtree(pets / "val")
+    for i in range(5, 10):
+        (pets / "train" / "cat" / f"{i:02}.png").unlink()
+    (pets / "train" / "cat" / "01.png").write_text("<html>")
+    command = [str(pets), str(tmp_path / "out"), "--side", "8"]
+    assert main(command) == main(command) == 1, "the second time as well"
+    assert len(shards.load(tmp_path / "out", "train")) == 9
+    with pytest.raises(UserError, match=r"1 of 12 pictures .* more than 0.0%"):
+        main([*command[:1], str(tmp_path / "other"), *command[2:], "--max-broken", "0"])
+
+
+def test_what_is_no_picture_of_a_class_is_said(pets, tmp_path, capsys):
+    put(pets / "test" / "1.png", 9)
+    main([str(pets), str(tmp_path / "out"), "--side", "8"])
+    sources.load(str(pets), "val", 8)
+    assert capsys.readouterr().out.count("\nleft out: pictures in test/: 1 (test/1.png)\n") == 2
 
 
 def test_too_many_broken_pictures_end_it_with_count_names_and_report(pets, tmp_path):

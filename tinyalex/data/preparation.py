@@ -177,8 +177,8 @@ def _check_disk(out: Path, pictures: int, side: int) -> None:
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
-    """UserError, and the report, where too many are broken."""
-    if len(skipped) <= max_broken * total:
+    """UserError, and the report, where too many are broken; a single one is not, of however few."""
+    if len(skipped) <= max(max_broken * total, max_broken > 0):
         return
     _report(out, skipped)
     raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
@@ -188,7 +188,8 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) 
 
 def _report(out: Path, skipped: list[str]) -> None:
     with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{line}\n" for line in skipped), errors="surrogateescape")
+        part.write_text("".join(f"{line}\n" for line in skipped), "utf-8",
+                        "surrogateescape")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from tinyalex.data import cifar10, folder, shapes, shards
@@ -17,6 +18,15 @@ KINDS = (
     "or module:function for a function of your own"
 )
 
+BUILT_IN = {"shapes": shapes.load, "cifar10": cifar10.load}
+
+
+@lru_cache
+def say_if_there(name: str) -> None:
+    """Say, once, that a built-in dataset is meant, where there is a folder of its name as well."""
+    if Path(name).exists():
+        print(f"{name} is the built-in dataset; ./{name} would be what lies here", flush=True)
+
 
 def load(source: str, split: str, side: int | None = 256, limit: int | None = None) -> Dataset:
     """The split ("train" or "val") of the dataset that `source` names; see KINDS.
@@ -28,14 +38,12 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
     Raises UserError where there is no such dataset, or it is broken.
     """
     path = Path(source)
-    if source == "shapes":
-        dataset = shapes.load(split)
-    elif source == "cifar10":
-        dataset = cifar10.load(split)
+    if source in BUILT_IN:
+        say_if_there(source)
+        dataset = BUILT_IN[source](split)
     elif path.is_dir() and shards.is_prepared(path):
         dataset = shards.load(path, split, side)
-    elif path.is_dir() and (any((path / s).is_dir() for s in ("train", "val"))
-                            or folder.class_names(path)):
+    elif path.is_dir() and folder.has_pictures(path):
         dataset = _photographs(path, split, side or 256, limit)
     elif path.is_dir() and cifar10.find(path) is None:
         raise UserError(f"--data {source}: neither folders with pictures in this folder, nor the "
@@ -57,6 +65,8 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     if not is_finished(out):
         print(f"preparing {len(listing):,} pictures, once, in {out}: "
               f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB", flush=True)
+        if listing.left_out:
+            print(folder.left_out(listing.left_out), flush=True)
         prepare(listing, out, side)
         if skipped := shards.about(out)["skipped"]:
             print(f"{skipped} pictures were skipped: see {out / SKIPPED}")

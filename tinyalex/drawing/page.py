@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from tinyalex.drawing.fonts import families
 from tinyalex.support.files import replacing
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
     from matplotlib.transforms import IdentityTransform
 
     return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
-                       transform=IdentityTransform(), **kwargs)
+                       transform=IdentityTransform(), family=families(text), **kwargs)
 
 
 def caption(figure: Figure, text: str, x: float, y: float, width: float, **kwargs) -> None:
@@ -114,5 +115,9 @@ def caption(figure: Figure, text: str, x: float, y: float, width: float, **kwarg
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write the page as a PNG, in one move."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # those of axes and legends as well
+        text.set_fontfamily(families(text.get_text()))
     with replacing(path, suffix=".png") as part:
         figure.savefig(part, dpi=DPI)

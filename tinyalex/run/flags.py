@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tinyalex.support.cli import ArgumentParser, number, png_path
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import composed
 
 
 def parser(command: str, description: str) -> ArgumentParser:
@@ -31,7 +32,7 @@ def spoken_names(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = [line.split(None, 1) for line in path.read_text("utf-8-sig").splitlines()
+        lines = [line.split(None, 1) for line in composed(path.read_text("utf-8-sig")).splitlines()
                  if line.strip()]
         return {name: words.split(",")[0].strip() for name, words in lines}
     except ValueError as error:

@@ -61,8 +61,8 @@ def png_path(text: str) -> Path:
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and turn what went wrong into an exit status.
 
-    0: done; 2: a UserError, an OSError or too little memory, printed as two lines; 130:
-    interrupted.
+    0: done; 1: done, but for broken pictures; 2: a UserError, an OSError or too little memory,
+    printed as two lines; 130: interrupted.
     """
     try:
         status = command() or 0

@@ -1,5 +1,6 @@
 """Figures and tables as text."""
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -12,6 +13,11 @@ def shown(text: str) -> str:
     """A text that others wrote (a file's name, a class in a file), as one line that is safe to
     print: what would end the line, or turn a terminal red, is replaced."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def composed(name: str) -> str:
+    """A name with each accented letter as one character: macOS writes two, and means the same."""
+    return unicodedata.normalize("NFC", name)
 
 
 def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
