@@ -198,6 +198,9 @@ class Network:
 
         Returns what the first layers hand back, tower by tower: None where nobody wants it.
         """
+        if dscores.shape[1:] != (self.classes,):
+            raise UserError(f"the network gives {self.classes} scores a picture, and dscores has "
+                            f"the shape {dscores.shape}", "dscores is the gradient of the scores.")
         first, dys = self.devices[0], []
         for device, part in zip(self.devices, self._score_columns(), strict=True):
             dys.append(device.run(copy, dscores[:, part], first, device).result()[0])
