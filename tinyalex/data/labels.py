@@ -32,8 +32,8 @@ def find(folder: Path) -> Path:
             if (folder / place / name).is_file():
                 return folder / place / name
     raise UserError(f"{folder / 'val'}: no class folders in it, and no list of the classes",
-                    f"name the list with --val-labels FILE; {', '.join(NAMES)} in {folder} "
-                    "are found without.")
+                    f"{', '.join(NAMES)} in {folder} are found; python -m tinyalex.prepare takes "
+                    "others with --val-labels.")
 
 
 def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
@@ -45,7 +45,7 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
         lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no list of classes ({getattr(error, 'strerror', '') or error})",
-                        "--val-labels needs a text file.") from None
+                        "the classes of val/ stand in a text file, a line a picture.") from None
     index = {name: label for label, name in enumerate(classes)}
     rows: list[Row] = [(number, *(("", line) if line in index else _row(line)))
                        for number, line in enumerate(lines, 1) if line]
