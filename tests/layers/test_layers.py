@@ -162,7 +162,7 @@ def test_a_dy_that_is_not_like_y_is_refused_by_the_layer_and_uses_nothing_up(nam
     "pad of floats": (lambda: Conv2D(1, 2, 3, pad=(3 - 1) / 2), "conv: pad=1.0"),
     "pad of four": (lambda: Conv2D(1, 2, 3, pad=(0, 1, 0, 1)), r"conv: pad=\(0, 1, 0, 1\)"),
     "inputs as text": (lambda: Linear("6", 2), "fc: inputs='6'"),
-    "no outputs": (lambda: Linear(6, 0), "fc: outputs=0"),
+    "outputs below 0": (lambda: Linear(6, -1), "fc: outputs=-1"),
     "pooling in place": (lambda: MaxPool2D(2, 0), "pool: stride=0"),
     "pooling by floats": (lambda: AveragePool2D(2, 2.0), "pool: stride=2.0"),
     "more places than a byte counts": (lambda: MaxPool2D(17, 1), "pool: a window of 17×17"),

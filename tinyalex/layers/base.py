@@ -162,7 +162,7 @@ def expect_floats(layer: Layer, name: str, array: Array):
         raise UserError(f"{layer.name}: {name} has to be an array of floats, and is a "
                         f"{type(array).__name__} of {dtype}",
                         f"convert it: np.asarray({name}, np.float32).")
-    if array.ndim == 0 or array.size == 0:
+    if array.ndim == 0 or len(array) == 0:
         raise UserError(f"{layer.name}: {name} has the shape {array.shape}: there is no picture in "
                         "it", "a batch has one picture or more.")
 

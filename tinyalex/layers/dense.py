@@ -43,7 +43,9 @@ class Linear(Weighted):
 
     def __init__(self, inputs: int, outputs: int, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "fc", rng=None):
-        super().__init__(tuple(whole(name, inputs=inputs, outputs=outputs)), std, bias, name, rng)
+        # Of one class and two towers, one tower gives no score.
+        shape = *whole(name, inputs=inputs), *whole(name, 0, outputs=outputs)
+        super().__init__(shape, std, bias, name, rng)
 
     def fit_to(self, shape):
         """Fit the weights to pictures of this shape (inputs,), before the layer has any."""
