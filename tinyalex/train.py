@@ -100,8 +100,8 @@ def _ablation_flags(add: Callable):
 
 
 def _new(flags: dict) -> Recipe:
-    """The preset's recipe, with what the flags say in its place. UserError if they clash, and for one
-    of which no value could change anything."""
+    """The preset's recipe, with what the flags say in its place. UserError if they clash, and for a
+    flag of which no value could change anything."""
     preset = presets.get(flags.get("preset", "tiny"))
     recipe = replace(preset, **flags)
     for name, value in flags.items():
