@@ -161,6 +161,7 @@ def test_a_dy_that_is_not_like_y_is_refused_by_the_layer_and_uses_nothing_up(nam
     "pad below 0": (lambda: Conv2D(1, 2, 3, pad=-1, name="conv2"), "conv2: pad=-1"),
     "pad of floats": (lambda: Conv2D(1, 2, 3, pad=(3 - 1) / 2), "conv: pad=1.0"),
     "pad of four": (lambda: Conv2D(1, 2, 3, pad=(0, 1, 0, 1)), r"conv: pad=\(0, 1, 0, 1\)"),
+    "pad as an array": (lambda: Conv2D(1, 2, 3, pad=np.array([0, 1])), r"conv: pad=array"),
     "inputs as text": (lambda: Linear("6", 2), "fc: inputs='6'"),
     "outputs below 0": (lambda: Linear(6, -1), "fc: outputs=-1"),
     "pooling in place": (lambda: MaxPool2D(2, 0), "pool: stride=0"),

@@ -78,7 +78,7 @@ KERNELS = {
     """),
 
     # y[n, oh, ow, c] = the largest x[n, oh·S + kh, ow·S + kw, c]; where = kh·KW + kw, the first.
-    # What is not a number is larger than all numbers, and of several of them the last one counts.
+    # NaN is larger than all numbers, and of several NaN the last one counts.
     "max_pool": Kernel("raw T x", "raw T y, raw uint8 where", """
         Index q = i, c = q % C, ow = q / C % OW, oh = q / (C * OW) % OH, n = q / (C * OW * OH);
         Index h0 = oh * S, w0 = ow * S, place = 0;

@@ -37,8 +37,8 @@ def _window(oh, ow, K, S, H, W):
 
 def max_pool(x, K, S, y, where=None):
     """y = the largest pixel of each window; where = its place in the window, counted row by row.
-    Of equal pixels the first one counts. What is not a number is larger than all numbers, and of
-    several of them the last one counts."""
+    Of equal pixels the first one counts. NaN is larger than all numbers, and of several NaN the
+    last one counts."""
     N, H, W, C = x.shape
     for n, oh, ow, c in np.ndindex(y.shape):
         best = None

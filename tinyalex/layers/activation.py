@@ -12,8 +12,8 @@ class Activation(Layer):
 class ReLU(Activation):
     """Rectified linear unit: y = max(0, x) (paper, section 3.1).
 
-    Backward: dx = 0 where y ≤ 0, else dy. (At exactly 0 there is no derivative; 0 it is.) What is
-    not a number, y, stays so, and lets dy through: a network that diverged does not look sound.
+    Backward: dx = 0 where y ≤ 0, else dy. (At exactly 0 there is no derivative; 0 it is.) NaN stays
+    NaN, and lets dy through: a network that diverged must not look sound.
 
     Any shape. Kept: y. With inplace=True y takes the memory of x, and dx that of dy: right after a
     convolution nobody else wants them, and the largest maps of the net need not be there twice.

@@ -170,11 +170,16 @@ def expect_floats(layer: Layer, name: str, array: Array):
 def whole(layer: str, least: int = 1, **sizes) -> list[int]:
     """The sizes that a layer of this name is built with, as ints: whole(name, kernel=kernel).
     UserError for what is no whole number, or less than `least`."""
+    numbers = []
     for size, value in sizes.items():
-        if not hasattr(value, "__index__") or value < least:
+        try:
+            numbers.append(operator.index(value))
+        except TypeError:
+            numbers.append(least - 1)
+        if numbers[-1] < least:
             raise UserError(f"{layer}: {size}={value!r} is no whole number of at least {least}",
                             "a size is counted; // divides without a remainder.")
-    return [operator.index(value) for value in sizes.values()]
+    return numbers
 
 
 def expect_maps(layer: Layer, shape: tuple[int, ...], channels: int | None = None):

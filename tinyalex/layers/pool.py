@@ -36,13 +36,13 @@ class MaxPool2D(Pool2D):
 
     Backward. y follows that one pixel and no other: it receives dy, and a pixel that was the
     largest of several windows the sum of theirs. Of equal pixels the first, row by row, counts.
-    What is not a number is larger than all numbers, and of several of them the last one counts.
+    NaN is larger than all numbers, and of several NaN the last one counts.
 
     ties="all": every pixel that equals the largest receives all of dy, as in the authors' own
     program, whose backward compares x with y. That is no derivative: where two pixels are equal,
     moving both by h moves y by h, and this says by 2h. After a ReLU it hardly matters: nearly all
     ties are between zeros that it made, and to those it lets no gradient through. What is left are
-    flat areas of a picture. What is not a number equals nothing, and receives nothing.
+    flat areas of a picture. NaN equals nothing, and receives nothing.
 
     x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: where in its window each largest pixel was,
     one byte each, so that windows have at most 16×16; with ties="all" x and y.
