@@ -15,6 +15,7 @@ from tinyalex.data import folder, labels, shards
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
+from tinyalex.run.presets import PRESETS
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import shown
@@ -88,8 +89,13 @@ def _farewell(out: Path) -> int:
     _look(sets[0].first(LOOK), out / "look.png")
     if len(sets) < 2:
         print("one of the splits is empty: training needs both (two pictures of a class do)")
+        return int(about["skipped"] > 0)
+    sides = {preset.recipe.picture: name for name, preset in reversed(PRESETS.items())}
+    if about["side"] in sides:
+        print(f"next:\n    python -m tinyalex.train --preset {sides[about['side']]} --data {out}")
     else:
-        print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
+        read = ", ".join(map(str, sorted(sides)))
+        print(f"no preset reads pictures of this side: they want {read}")
     return int(about["skipped"] > 0)
 
 

@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
+    if args.resume and args.out:
+        raise UserError(f"--out {args.out}: a run that is resumed stays in its folder",
+                        "leave --out out, or copy the folder.")
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
     with Devices(this.recipe.devices, this.recipe.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
@@ -97,8 +100,16 @@ def _ablation_flags(add: Callable):
 
 
 def _new(flags: dict) -> Recipe:
-    """The preset's recipe, with what the flags say in its place. UserError if they clash."""
-    recipe = replace(presets.get(flags.get("preset", "tiny")), **flags)
+    """The preset's recipe, with what the flags say in its place. UserError if they clash, and for a
+    flag of which no value could change anything."""
+    preset = presets.get(flags.get("preset", "tiny"))
+    recipe = replace(preset, **flags)
+    for name, value in flags.items():
+        usual, choices = getattr(preset, name), CHOICES.get(name, [value])
+        if value != usual and not replace(recipe, **{name: usual}).differs(name, *choices):
+            raise UserError(f"--{name.replace('_', '-')} {value}: with --preset {recipe.preset} "
+                            "and the other flags there is nothing that it could change",
+                            "leave it out; python -m tinyalex.summary lists a preset's layers.")
     parse_placement(recipe.devices)
     if not recipe.data:
         raise UserError(f"--preset {recipe.preset} needs to know the data",
@@ -159,7 +170,8 @@ def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: D
                   f"dropout {recipe.dropout:g}, {recipe.epochs} epochs, seed {recipe.seed}",
         "pictures": _augmentation(recipe),
         "changed": ", ".join(f"{name} {value}" for name in (
-            "activation", "lrn", "pool", "without") if (value := getattr(recipe, name))),
+            "activation", "lrn", "pool", "without")
+            if (value := getattr(recipe, name)) and recipe.differs(name, None)),
         "run": str(trainer.run.folder),
     }
     for name, text in lines.items():

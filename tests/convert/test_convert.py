@@ -204,7 +204,7 @@ def test_classes_get_the_names_in_a_file(tmp_path):
     lines = tmp_path / "words.txt"
     lines.write_text("n01440764 tench, Tinca tinca\n\nn01443537 goldfish\nnew york\n")
     assert published.class_names(lines, 3) == ("n01440764", "n01443537", "new york")
-    for text, said in (("a\nb\n", "2 different names for 3"), ("a\nb\nb\n", "2 different names")):
+    for text, said in (("a\nb\n", "2 names for 3"), ("a\nb\nb\n", "two classes are called 'b'")):
         lines.write_text(text)
         with pytest.raises(UserError, match=said):
             published.class_names(lines, 3)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ import tinyalex
 from tinyalex.data import folder, preparation, shards, sources
 from tinyalex.data.preparation import prepare
 from tinyalex.prepare import main
+from tinyalex.run import presets
 from tinyalex.support.errors import UserError
 
 SHARD = 4
@@ -304,9 +306,19 @@ def test_it_leaves_a_look_and_says_what_to_do_next(pets, tmp_path, capsys):
     red = train.statistics.mean[..., 0].mean(dtype=float)
     assert f"mean     {red:.2f}, {255 - red:.2f}, " in printed
     assert "17 to train on, 6 to validate with" in printed
-    assert f"python -m tinyalex.train --preset paper --data {out}" in printed
+    assert "no preset reads pictures of this side: they want 32, 64, 128, 256" in printed
     with Image.open(out / "look.png") as look:
         assert look.width == 1200, "17 pictures and their mean: two rows, the first one full"
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256])
+def test_what_it_says_to_do_next_can_be_done(side, pets, tmp_path, capsys):
+    """It named --preset paper, whose pictures are of 256×256, whatever had been prepared."""
+    main([str(pets), str(tmp_path / "out"), "--side", str(side)])
+    preset, data = re.search(r"tinyalex\.train --preset (\S+) --data (\S+)",
+                             capsys.readouterr().out).groups()
+    assert presets.get(preset).picture == side
+    assert len(sources.load(data, "train", side))
 
 
 def test_data_reads_a_raw_folder_through_the_cache(pets, data_folder, capsys):

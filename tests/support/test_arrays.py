@@ -41,6 +41,43 @@ def test_arrays_come_back_as_np_load_reads_them(tmp_path):
             assert read[name].dtype == array.dtype and npz(path)[name].shape == array.shape
 
 
+def headed(header: bytes, version=1):
+    """The numbers 0 to 5 in two rows, under this header."""
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header + np.arange(6.0).tobytes()
+
+
+PLAIN = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }"
+
+
+@pytest.mark.parametrize("content", [
+    headed(PLAIN), headed(PLAIN + b" " * 9_900 + b"\n"), headed(PLAIN, 2), headed(PLAIN, 3),
+    headed(b"{'shape': (2, 3), 'fortran_order': False, 'descr': '<f8'}\n"),
+    headed(b'{"descr":"<f8","fortran_order":False,"shape":(2,3)}'),
+    headed(b"{\t'descr' :'f8' ,\n'shape':( 2 , 3 , ) ,'fortran_order': False , }"),
+    headed(b"{'descr': '=f8', 'fortran_order': False, 'shape': (2L, 3L), }"),
+    headed(b"{'descr': 'float64', 'fortran_order': False, 'shape': (2, 3), }")])
+@pytest.mark.filterwarnings("ignore:Reading")  # of 2L, which Python 2 wrote
+def test_headers_that_numpy_reads_are_read(content, tmp_path):
+    """Other programs write them in their own way, and so did NumPy years ago."""
+    stored = npz(zipped(tmp_path / "x.npz", content))["x"]
+    np.testing.assert_array_equal(stored.read(), np.load(io.BytesIO(content)))
+    assert stored.shape == (2, 3)
+
+
+@pytest.mark.parametrize("header", [
+    b"{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), 'shape': (2, 3)}",
+    b"{'descr': '<f8', 'shape': (2, 3), 'shape': (2, 3)}", b"{'descr': '<f8', 'shape': (2, 3)}",
+    b"{'descr': '<f8', 'fortran_order': 0, 'shape': (2, 3)}",
+    b"{'descr': '<f8', 'fortran_order': False, 'shape': (2, -3)}",
+    b"{'descr': '<f8', 'fortran_order': False, 'shape': (1 + 1, 3)}",
+    b"{'descr': '<f8' 'fortran_order': False 'shape': (2, 3)}", PLAIN[:-1], PLAIN + b"0",
+    PLAIN + b" " * 10_000])
+def test_headers_that_are_none_are_refused(header, tmp_path):
+    with pytest.raises(Damaged, match="no header that can be read"):
+        npz(zipped(tmp_path / "x.npz", headed(header)))
+
+
 def test_pickles_are_refused_unread(tmp_path):
     class Trap:
         def __reduce__(self):

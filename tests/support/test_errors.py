@@ -43,7 +43,7 @@ def test_a_command_that_ends_well_decides_its_own_status(returned, status, capsy
     (OSError(errno.EIO, "Broken", "log.csv"), "log.csv: Broken", "disk"),
     (OSError("cannot identify image file"), "cannot identify image file", "check the path"),
     (MemoryError("Unable to allocate 56.1 GiB"),
-     "there is not enough memory (Unable to allocate 56.1 GiB)", "--batch-size"),
+     "there is not enough memory (Unable to allocate 56.1 GiB)", "smaller"),
 ], ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "")
 def test_what_goes_wrong_is_two_lines_and_status_2(error, said, advice, refused):
     first, second = refused(lambda argv: failing(error)(), []).splitlines()

@@ -1,6 +1,7 @@
 """The published networks whose weights can be read, and what is special about each."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -199,7 +200,10 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise UserError(f"--classes {path}: no text ({error})", "name a text file.") from None
     names = [re.sub(r"^(n\d{8})\s.*", r"\1", line) for line in lines]
-    if len(names) != count or len(set(names)) != count:
-        raise UserError(f"--classes {path}: {len(set(names)):,} different names for {count:,} "
-                        "classes", "a line for each class, in the order of the network's scores.")
+    if len(names) != count:
+        raise UserError(f"--classes {path}: {len(names):,} names for {count:,} classes",
+                        "a line for each class, in the order of the network's scores.")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"--classes {path}: two classes are called {twice[0]!r}",
+                        "names have to be different: they say which is which.")
     return tuple(names)

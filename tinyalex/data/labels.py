@@ -54,8 +54,8 @@ def find(folder: Path, val: str = "val") -> Path:
             if (place / name).is_file():
                 return place / name
     raise UserError(f"{folder / val}: no class folders in it, and no list of the classes",
-                    f"name the list with --val-labels FILE; {', '.join(NAMES)} in {folder} "
-                    "are found without.")
+                    f"{', '.join(NAMES)} in {folder} are found; python -m tinyalex.prepare takes "
+                    "others with --val-labels.")
 
 
 def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
@@ -68,7 +68,7 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
         text = composed(path.read_text("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no list of classes ({getattr(error, 'strerror', '') or error})",
-                        "--val-labels needs a text file.") from None
+                        "the classes of val/ stand in a text file, a line a picture.") from None
     known = _Classes(classes)
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line]

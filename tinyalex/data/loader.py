@@ -42,7 +42,7 @@ class Loader:
         if min(height, width) < side:
             raise UserError(
                 f"{dataset.name}: the pictures have {width}×{height} pixels and the network reads "
-                f"{side}×{side}", "choose another --preset, or larger pictures.")
+                f"{side}×{side}", "take larger pictures, or a network that reads smaller ones.")
         if augment and ten_crops:
             raise ValueError("augment takes one crop at random, ten_crops all ten: choose one")
         if mean_crop not in ("same", "centre"):

@@ -173,7 +173,7 @@ def _check_disk(out: Path, pictures: int, side: int) -> None:
     if needed > free:
         raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
                         f"{needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
-                        "free some space, name a folder on another disk, or a smaller --side.")
+                        "free some space, name a folder on another disk, or take smaller sides.")
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
@@ -183,7 +183,8 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) 
     _report(out, skipped)
     raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
                     f"{max_broken:.1%}: {'; '.join(skipped[:3])}{'; …' * (len(skipped) > 3)}",
-                    f"{out / SKIPPED} lists them; mend them, or allow more: --max-broken.")
+                    f"{out / SKIPPED} lists them; mend them, or allow more: python -m "
+                    "tinyalex.prepare --max-broken.")
 
 
 def _report(out: Path, skipped: list[str]) -> None:

@@ -108,7 +108,8 @@ def load(folder: str | Path, split: str, side: int | None = None,
     size = record["side"]
     if side not in (None, size):
         raise UserError(f"{folder}: pictures of {size}×{size}; {side}×{side} are needed",
-                        f"prepare them again, into a new folder, with --side {side}.")
+                        "prepare them again, into a new folder, with python -m tinyalex.prepare "
+                        f"--side {side}.")
     counts = record["shards"][split]
     if not sum(counts):
         raise UserError(f"{name or folder / split}: no pictures",

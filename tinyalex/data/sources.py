@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,11 +51,17 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
                         "batch files of CIFAR-10", f"use {KINDS}.")
     elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
-    elif ":" in source:
+    elif is_code(source):
         dataset = _own(source, split)
     else:
         raise UserError(f"--data {source}: no such dataset, file or folder", f"use {KINDS}.")
     return dataset if limit is None else dataset.first(limit)
+
+
+def is_code(source: str) -> bool:
+    """Whether this is the name of a function in a module, as no path and no address is."""
+    module, _, function = source.partition(":")
+    return all(map(str.isidentifier, [*module.split("."), function]))
 
 
 def _photographs(path: Path, split: str, side: int, limit: int | None) -> Dataset:
@@ -75,6 +82,8 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
 
 def _own(source: str, split: str) -> Dataset:
     module, _, function = source.partition(":")
+    if os.getcwd() not in sys.path:  # where `python -m` looks first, and the command tinyalex not
+        sys.path.insert(0, os.getcwd())
     try:
         load = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, TypeError, ValueError) as error:

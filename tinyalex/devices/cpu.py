@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices.base import Device, Ready, Result, total
+from tinyalex.devices.blas import one_blas_thread
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.kernels import numpy as numpy_kernels
 
@@ -101,9 +102,10 @@ class CpuDevice(Device):
             starts = range(first, max(last, first + 1), step)  # of no pictures: one empty piece
             return (slice(start, min(start + step, last)) for start in starts)
 
-        others = [self._helpers.submit(_quietly, work, pieces(first))
-                  for first in range(share, count, share)]
-        return [work(pieces(0)), *(other.result() for other in others)]
+        with one_blas_thread():
+            others = [self._helpers.submit(_quietly, work, pieces(first))
+                      for first in range(share, count, share)]
+            return [work(pieces(0)), *(other.result() for other in others)]
 
     def synchronize(self):
         self.run(lambda: None).result()
@@ -118,7 +120,7 @@ class CpuDevice(Device):
 def _quietly(work: Callable, *args):
     """Training looks at the loss after every step; NumPy's warnings of overflow would only come on
     top."""
-    with np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         return work(*args)
 
 

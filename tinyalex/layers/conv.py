@@ -3,7 +3,8 @@
 import numpy as np
 
 from tinyalex.kernels import output_size
-from tinyalex.layers.base import Spread, Weighted, expect_maps, too_small
+from tinyalex.layers.base import Spread, Weighted, expect_maps, too_small, whole
+from tinyalex.support.errors import UserError
 
 
 class Conv2D(Weighted):
@@ -33,9 +34,10 @@ class Conv2D(Weighted):
     def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1,
                  pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  input_gradient: bool = True, name: str = "conv", rng=None):
+        kernel, stride, channels, filters = whole(
+            name, kernel=kernel, stride=stride, channels=channels, filters=filters)
         super().__init__((kernel, kernel, channels, filters), std, bias, name, rng)
-        self.K, self.S = (kernel, kernel), stride
-        self.P = (pad, pad) if isinstance(pad, int) else pad
+        self.K, self.S, self.P = (kernel, kernel), stride, _both_sides(name, pad)
         self.input_gradient = input_gradient
 
     def fit_to(self, shape):
@@ -68,8 +70,8 @@ class Conv2D(Weighted):
 
     def forward(self, x, remember=False):
         W, b = self._weights()
-        OH, OW, F = self.output_shape(x.shape[1:])
-        y = self.device.empty((len(x), OH, OW, F), x.dtype)
+        y = self._output(x)
+        _, OH, OW, F = y.shape
 
         def convolve(pictures):
             out = y[pictures].reshape(-1, F)
@@ -81,7 +83,7 @@ class Conv2D(Weighted):
         return y
 
     def backward(self, dy):
-        (x,) = self._recall()
+        (x,) = self._recall(dy)
         W, (_, OH, OW, F) = self.params["W"].reshape(self.inputs, -1), dy.shape
         dx = self.device.empty(x.shape, x.dtype) if self.input_gradient else None
 
@@ -98,3 +100,13 @@ class Conv2D(Weighted):
         dW, db = self.device.sum_over(len(x), gradients, self._column_bytes(OH, OW, x.dtype))
         self.grads["W"], self.grads["b"] = dW.reshape(self.W_shape), db
         return dx
+
+
+def _both_sides(name: str, pad: int | tuple[int, int]) -> tuple[int, int]:
+    """The zeros before the picture and after it."""
+    sides = pad if isinstance(pad, tuple | list) else (pad, pad)
+    if len(sides) != 2:
+        raise UserError(f"{name}: pad={pad!r} is neither one number of zeros nor two",
+                        "give (before, after): at top and left, at bottom and right.")
+    before, after = (whole(name, 0, pad=side)[0] for side in sides)
+    return before, after

@@ -58,10 +58,15 @@ def save_npz(path: Path, **arrays: np.ndarray) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
 
 
-# What NumPy writes at the top of an array: a dict in Python's notation, read here without eval.
-_HEADER = re.compile(rb"\{'descr': '([<>|][a-zA-Z]\d*)', 'fortran_order': (True|False), "
-                     rb"'shape': \(([\d, ]*)\), \} *\n")
-_TOP = 10  # bytes before it: \x93NUMPY, the version, the header's length
+# What stands at the top of an array: a dict in Python's notation, its fields in any order, which
+# is read without eval. Before it: \x93NUMPY, the version, the header's length in so many bytes.
+_HEADER = re.compile(rb"""
+    \{ (?: \s* ['"] (?: descr ['"] \s* : \s* ['"] ([<>|=]? [a-zA-Z?] \w*) ['"]
+                      | fortran_order ['"] \s* : \s* (True | False)
+                      | shape ['"] \s* : \s* \( ([\d,L\s]*) \) )
+           \s* (?: , | (?= \} ) ) ){3} \s* \} \s*""", re.VERBOSE)
+_LENGTH = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}
+_LONGEST = 10_000  # NumPy reads no longer ones
 
 
 def npz(path: Path) -> dict[str, Stored]:
@@ -78,21 +83,22 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Damaged(f"{name} is packed in a way that NumPy does not use")
     with file.open(info) as member:
-        top = member.read(_TOP)
-        if top[:8] != b"\x93NUMPY\x01\x00" or len(top) < _TOP:
+        top = member.read(8)
+        digits = _LENGTH.get(top[6:], 0)
+        length = member.read(digits)
+        if top[:6] != b"\x93NUMPY" or not 0 < digits == len(length):
             raise Damaged(f"{name} is no array")
-        length = int.from_bytes(top[8:], "little")
-        header = member.read(length)
+        header = member.read(min(int.from_bytes(length, "little"), _LONGEST + 1))
     match = _HEADER.fullmatch(header)
-    if not match:
+    if len(header) > _LONGEST or not match or None in match.groups():
         raise Damaged(f"{name} has no header that can be read")
     kind, columns, sizes = (part.decode() for part in match.groups())
-    if kind[1] not in "biufSU":
-        raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
-                      if kind[1] == "O" else f"{name} holds numbers of the kind {kind}")
     dtype = np.dtype(kind)
-    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
-    start = _TOP + length
+    if dtype.kind not in "biufSU":
+        raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
+                      if dtype.kind == "O" else f"{name} holds numbers of the kind {kind}")
+    shape = tuple(int(size.strip("L \n")) for size in sizes.split(",") if size.strip())
+    start = len(top) + digits + len(header)
     if prod(shape) * dtype.itemsize != info.file_size - start:
         raise Damaged(f"{name} announces {prod(shape):,} numbers of {dtype.itemsize} bytes in "
                       f"{info.file_size - start:,} bytes")

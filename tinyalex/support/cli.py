@@ -76,7 +76,7 @@ def run(command: Callable[[], int | None]) -> int:
         return 0
     except MemoryError as error:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
-                         "try a smaller --batch-size, or another --preset.")
+                         "take fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", _os_hint(error))
