@@ -22,24 +22,24 @@ from tinyalex import train
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="needs a shell")]
 
 BROKEN_NAME = os.fsdecode(b"caf\xe9")  # latin-1
-RUN = f"run {BROKEN_NAME}"
-PICTURE = f"pictures/val/{BROKEN_NAME}/{BROKEN_NAME}-0.png"
+RUN, PICTURES = f"run {BROKEN_NAME}", f"pictures {BROKEN_NAME}"
+PICTURE = f"{PICTURES}/val/{BROKEN_NAME}/{BROKEN_NAME}-0.png"
 COMMANDS = {
     "help": ["train", "--help"],
     "refusal": ["train", "--data", BROKEN_NAME],
-    "train": ["train", *settings("pictures", "--epochs", "1", "--out", "OUT")],
+    "train": ["train", *settings(PICTURES, "--epochs", "1", "--out", "OUT")],
     "resume": ["train", "--resume", RUN, "--epochs", "1"],
     "evaluate": ["evaluate", RUN],
     "predict": ["predict", RUN, PICTURE],
-    "similar": ["similar", RUN, PICTURE, "--among", "pictures/val"],
+    "similar": ["similar", RUN, PICTURE, "--among", f"{PICTURES}/val/0-9", "--save", "OUT.npz"],
     "look": ["look", RUN, PICTURE],
     "filters": ["filters", RUN],
     "plot": ["plot", RUN],
     "summary": ["summary", "--preset", "tiny"],
     "data list": ["data", "list"],
-    "data show": ["data", "show", "pictures", "--count", "4"],
-    "data augment": ["data", "augment", "--data", "pictures"],
-    "prepare": ["prepare", "pictures", "OUT", "--side", "32"],
+    "data show": ["data", "show", PICTURES, "--count", "4"],
+    "data augment": ["data", "augment", "--data", PICTURES],
+    "prepare": ["prepare", PICTURES, "OUT", "--side", "32"],
     "gradcheck": ["gradcheck", "--layer", "ReLU"],
     "convert": ["convert", f"{RUN}/checkpoint.npz", "OUT.safetensors"],
     "info": ["info"],
@@ -52,7 +52,8 @@ ENVIRONMENTS = {  # what a shell does before it starts the command
     "latin-1": "export PYTHONIOENCODING=latin-1",
     "UTF-8": "export PYTHONIOENCODING=utf-8",
     "C locale": "export LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0",
-    "unnamed encodings": "export PYTHONWARNDEFAULTENCODING=1",
+    "unnamed encodings": "export PYTHONWARNDEFAULTENCODING=1 "
+                         "PYTHONPATH=$PWD/unnamed:$PYTHONPATH",
     "no home": "unset HOME; export PYTHONPATH=$PWD/homeless:$PYTHONPATH",
     "a home that is not there": "export HOME=/nonexistent/home",
     "relative caches": "export XDG_CACHE_HOME=here XDG_CONFIG_HOME=here",
@@ -80,12 +81,12 @@ if "TINYALEX_CAMPAIGN" in os.environ:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with pictures/, and with a run on them."""
+    """A folder with PICTURES, and with a run on them."""
     folder = tmp_path_factory.mktemp("environments")
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 5)):
         for k, name in enumerate(("plain", BROKEN_NAME)):
-            (to := folder / "pictures" / split / name).mkdir(parents=True)
+            (to := folder / PICTURES / split / name).mkdir(parents=True)
             for i in range(count):
                 noise = rng.integers(60, 190, (32, 32, 3)).astype(np.uint8)
                 noise[..., k] = 255
@@ -96,6 +97,9 @@ def place(tmp_path_factory) -> Path:
             "import _thread", "def start(*args, **kwargs):",
             "    raise RuntimeError(\"can't start new thread\")",
             "_thread.start_new_thread = _thread.start_joinable_thread = start"],
+        "unnamed/sitecustomize.py": [
+            "import warnings", "warnings.simplefilter('ignore', EncodingWarning)",
+            "warnings.filterwarnings('error', '', EncodingWarning, 'tinyalex|__main__')"],
         "styled/matplotlibrc": ["text.usetex: True", "font.family: Font Of Nobody",
                                 "savefig.bbox: tight", "savefig.format: pdf"],
     }.items():
@@ -104,7 +108,7 @@ def place(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYALEX_DATA", str(folder / "cache"))
         patch.chdir(folder)
-        train.main([*settings("pictures", "--epochs", "1", "--out", RUN)])
+        train.main([*settings(PICTURES, "--epochs", "1", "--out", RUN)])
     return folder
 
 
@@ -113,7 +117,7 @@ def started(place: Path, environment: str, arguments: list[str]) -> subprocess.C
     return subprocess.run(
         ["sh", "-c", f'{environment}; exec "$@"', "sh", sys.executable, "-m",
          f"tinyalex.{arguments[0]}", *arguments[1:]], cwd=place, env=env, capture_output=True,
-        timeout=60, check=False)
+        timeout=120, check=False)
 
 
 @pytest.mark.parametrize(("environment", "command"), CASES)

@@ -316,6 +316,7 @@ def test_the_users_own_style_is_for_their_own_figures(tmp_path, caplog, settings
         drawing.samples(np.zeros((2, 8, 8, 3), np.uint8), ["a", "b"], tmp_path / f"sheet-{name}")
         return [pixels(tmp_path / name), pixels(tmp_path / f"sheet-{name}")]
 
+    caplog.set_level("WARNING", "matplotlib")
     plain = draw("plain.png")
     with matplotlib.rc_context(settings):
         styled = matplotlib.rcParams.copy()

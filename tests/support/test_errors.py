@@ -55,6 +55,15 @@ def test_ctrl_c_is_status_130_and_no_traceback(capsys):
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
+def test_ctrl_c_while_a_command_is_imported_is_no_traceback_either(tmp_path):
+    """`tinyalex train` imports NumPy, which takes longest, when it can tell what happened."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    code = (f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+            "from tinyalex.__main__ import main; sys.exit(main())")
+    done = subprocess.run([sys.executable, "-c", code, "train"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+
+
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_a_mistake_of_ours_is_not_blamed_on_the_user(monkeypatch, capsys, debug):
     """One line, where to report it, and status 70; whoever mends it wants the traceback."""

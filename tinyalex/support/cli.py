@@ -98,8 +98,8 @@ def run(command: Callable[[], int | None]) -> int:
 def _move_in() -> None:
     """Make the process fit for a command, whatever it was started from."""
     streams.prepare()
-    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be installed here, and ends the import
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its cache, for example
+    os.environ.pop("MPLBACKEND", None)  # a notebook's, maybe, which is not installed here
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a cache that it cannot keep, …
 
 
 def _complain(message: str, hint: str) -> int:
