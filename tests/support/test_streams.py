@@ -46,8 +46,8 @@ def started(command: str, shell: str) -> tuple[int, bytes]:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 @pytest.mark.parametrize(("command", "shell", "status", "said"), [
-    ("print('done')", "exec >&-", 0, b""),
-    ("print('done')", "exec 2>&-", 0, b""),
+    ("print('\\udce9')", "exec >&-", 0, b""),
+    ("print('\\udce9', file=sys.stderr)", "exec 2>&-", 0, b""),
     (UNHEARD, "exec >&- 2>&-", 0, b""),
     ("print('done')", "exec >/dev/full", 2, b"error: No space left"),
     ("ArgumentParser().parse_args(['--help'])", "exec >/dev/full", 2, b"error: No space left"),
