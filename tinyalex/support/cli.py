@@ -99,7 +99,7 @@ def _move_in() -> None:
     """Make the process fit for a command, whatever it was started from."""
     streams.prepare()
     os.environ.pop("MPLBACKEND", None)  # a notebook's, maybe, which is not installed here
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a cache that it cannot keep, …
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home
 
 
 def _complain(message: str, hint: str) -> int:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-PLAIN = {"×": "x", "·": "*", "÷": "/", "−": "-", "–": "-", "─": "-", "…": "...", "→": "->",
-         "←": "<-", "√": "sqrt ", "λ": "lambda", "±": "+-", "²": "^2"}
+PLAIN = {"×": "x", "·": "*", "÷": "/", "−": "-", "–": "-", "─": "-", "±": "+-", "…": "...",
+         "→": "->", "←": "<-", "√": "sqrt ", "²": "^2", "₁": "1", "α": "alpha", "λ": "lambda",
+         "µ": "u"}
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
