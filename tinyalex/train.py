@@ -17,11 +17,13 @@ from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.streams import unheard
 from tinyalex.support.text import megabytes
 
 RESUMABLE = {"epochs", "devices", "data", "workers"}  # what may change when a run is resumed
 
 
+@unheard()
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.train`; argv without the program's name."""
     args = parse(argv)

@@ -5,11 +5,22 @@ import threading
 
 import numpy as np
 import pytest
+from runs import assert_same_bits
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from tinyalex.devices import CpuDevice, Devices, MemoryPool, copy, parse_placement
+from tinyalex.architectures import alexnet
+from tinyalex.devices import (
+    CpuDevice,
+    Devices,
+    MemoryPool,
+    copy,
+    parse_placement,
+    placement,
+)
 from tinyalex.devices.checking import CheckingDevice, DeviceError
+from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
+from tinyalex.training import train_step
 
 
 def test_memory_comes_back_when_the_last_view_of_an_array_dies():
@@ -72,6 +83,23 @@ def test_sums_do_not_depend_on_who_is_faster():
         sums.add(float(total[0]))
         device.close()
     assert len(sums) == 1
+
+
+def test_a_run_has_the_same_bits_wherever_its_devices_have_as_many_cores(monkeypatch):
+    """What is promised of CPUs: on a machine of two cores `cpu,cpu` gives what it gives on one of
+    three, or of one, where the towers take turns. `cpu` would have another share for each core."""
+    states = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(placement, "available_cores", lambda cores=cores: cores)
+        with Devices("cpu,cpu") as devices:
+            network, rng = alexnet.tiny(devices=list(devices)), np.random.default_rng(0)
+            optimiser = SGD(network)
+            for _ in range(3):
+                x = rng.random((5, *network.input_shape), np.float32)
+                train_step(network, optimiser, x, np.arange(5))
+            states.append(network.state())
+    for other in states[1:]:
+        assert_same_bits(states[0], other)
 
 
 def test_over_uses_all_cores_at_the_same_time():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder, replacing
 
 
@@ -89,3 +90,25 @@ def test_an_error_that_names_no_file_is_told_which_one_it_was(tmp_path):
     with pytest.raises(OSError) as caught, replacing(tmp_path / "checkpoint.npz"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename.endswith("checkpoint.npz")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, tmp_path):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.setenv("TINYALEX_DATA", str(tmp_path / "data"))
+    assert cache_folder() == tmp_path / "data"
+    monkeypatch.delenv("TINYALEX_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # does not count, as its specification has it
+    with pytest.raises(UserError, match="no home") as caught:
+        cache_folder()
+    assert "TINYALEX_DATA" in caught.value.hint
+
+
+def test_a_place_where_no_folder_can_be_made_is_named(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TINYALEX_DATA", str(tmp_path / "file" / "data"))
+    with pytest.raises(UserError, match="file/data: cannot be made") as caught:
+        cache_folder()
+    assert "TINYALEX_DATA" in caught.value.hint

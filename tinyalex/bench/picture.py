@@ -38,6 +38,7 @@ def _page(width: int, height: int, title: str) -> Figure:
     return figure
 
 
+@page.our_style()
 def of_speed(result: Result) -> Figure:
     """Bars of milliseconds a layer, forward and backward, the floor's part of each in full colour;
     beside them images/s of us, of the floor, and of the peers. 1500 pixels wide."""
@@ -110,6 +111,7 @@ def _tidy(axes: Axes, grid: Literal["x", "y"]):
     axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
 
 
+@page.our_style()
 def of_sweep(seconds: Seconds, title: str) -> Figure:
     """Images/s of training and inference, a panel each, a bar a point as long as the median, with a
     line from the lowest to the highest. 1300 pixels wide."""
@@ -126,6 +128,7 @@ def of_sweep(seconds: Seconds, title: str) -> Figure:
     return figure
 
 
+@page.our_style()
 def of_step(steps: list[list[Span]], workload: Workload) -> Figure:
     """The timeline of a typical step, a lane a device: forward, backward, update in their colours,
     and exchanges; below them the copies that the device received. 1600 pixels wide."""

@@ -60,7 +60,7 @@ def settings(workload: Workload) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -172,7 +172,7 @@ def write_csv(path: Path | None, rows: Iterable[Row]):
     """The rows as CSV, numbers to six digits, and a line that says so; nothing without a path."""
     if path is None:
         return
-    with replacing(path) as part, open(part, "w", newline="") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row]

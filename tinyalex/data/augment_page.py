@@ -152,6 +152,7 @@ def _ten(sample: Dataset, side: int) -> list[list[Tile]]:
             [Tile(picture[:, ::-1], "mirrored", mirrored), *crops[5:]]]
 
 
+@page.our_style()
 def _page(sections: dict[str, list[list[Tile]]], scale: float, path: str | Path) -> None:
     rows = [row for section in sections.values() for row in section]
     tall = len(sections) * (LINE + GAP) + sum(_height(row, scale) for row in rows)

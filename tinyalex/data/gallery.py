@@ -119,7 +119,7 @@ def _digest(source: Path | Dataset) -> str | tuple[int, int]:
     if isinstance(source, Path):
         stat = source.stat()
         return stat.st_size, stat.st_mtime_ns
-    sha = hashlib.sha256(source.name.encode() + np.asarray(source.labels).tobytes())
+    sha = hashlib.sha256(os.fsencode(source.name) + np.asarray(source.labels).tobytes())
     for i in np.linspace(0, len(source) - 1, 64).astype(int).tolist():
         sha.update(np.ascontiguousarray(source.images[i]).tobytes())
     return sha.hexdigest()

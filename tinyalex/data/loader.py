@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from tinyalex.data import augment as augmentation
 from tinyalex.data.augment import CENTRE, ColourNoise
 from tinyalex.data.dataset import Dataset
-from tinyalex.devices import Batch, Mean, MemoryPool
-from tinyalex.devices.cpu import CallingThread
+from tinyalex.devices import Batch, Mean, MemoryPool, Threads
 from tinyalex.support.errors import UserError
 
 
@@ -72,7 +70,7 @@ class Loader:
         stops early, the background threads end too.
         """
         order, places, shifts, factor = self._plan(number)
-        threads = ThreadPoolExecutor(self.workers, "loader") if self.workers else CallingThread()
+        threads = Threads(self.workers, "loader")
         shares = max(1, self.workers)
 
         def begin(batch):

@@ -12,7 +12,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from tinyalex.data.folder import Listing, Picture
 from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
 from tinyalex.data.shards import ABOUT, FORMAT, NUMBERS, PLAN, open_shard, read_npz, stem
 from tinyalex.data.statistics import Sums
-from tinyalex.devices import available_cores
+from tinyalex.devices import Threads, available_cores
 from tinyalex.support.arrays import save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import remove_leftovers, replacing
@@ -122,7 +121,7 @@ def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
     path = out / PLAN
     if path.exists():
         try:
-            before = dict(json.loads(path.read_text()))
+            before = dict(json.loads(path.read_text("utf-8")))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}: damaged ({error})",
                             f"remove {out}, and begin anew.") from None
@@ -136,7 +135,7 @@ def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
                         "name a new folder.")
     _check_disk(out, len(listing), side)
     with replacing(path) as part:
-        part.write_text(json.dumps(plan, indent=2) + "\n")
+        part.write_text(json.dumps(plan, indent=2) + "\n", "utf-8")
 
 
 def _difference(before: dict, now: dict) -> str:
@@ -149,7 +148,7 @@ def _difference(before: dict, now: dict) -> str:
 @contextlib.contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Two runs in one folder would take each other's unfinished files for leftovers."""
-    with open(out / ".lock", "w") as lock:
+    with open(out / ".lock", "w", encoding="utf-8") as lock:
         try:
             import fcntl
 
@@ -189,23 +188,22 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) 
 
 def _report(out: Path, skipped: list[str]) -> None:
     with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{line}\n" for line in skipped), "utf-8",
-                        "surrogateescape")
+        part.write_text("".join(f"{line}\n" for line in skipped), "utf-8", "surrogateescape")
 
 
 @contextlib.contextmanager
 def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
     """Like `map`, but with the work shared out to so many threads, which stop after a picture each
     when the block is left early. One worker is the calling thread."""
-    pool = ThreadPoolExecutor(workers, "prepare")  # which starts none before it has work
+    threads = Threads(workers if workers > 1 else 0, "prepare")
     # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
     # all cores are taken: a product of matrices in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
-            yield map if workers == 1 else pool.map
+            yield threads.map
         finally:
-            pool.shutdown(cancel_futures=True)
+            threads.shutdown()
 
 
 def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
@@ -261,4 +259,4 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None
     about = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
              "skipped": len(skipped), "split": listing.split}
     with replacing(out / ABOUT) as part:
-        part.write_text(json.dumps(about, indent=1) + "\n")
+        part.write_text(json.dumps(about, indent=1) + "\n", "utf-8")

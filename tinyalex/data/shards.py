@@ -69,7 +69,7 @@ def about(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{folder}: prepared only in part", AGAIN)
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text("utf-8"))
         if record["format"] != FORMAT:
             raise UserError(f"{path}: format {record['format']}; this version reads {FORMAT}",
                             "prepare the pictures again, into a new folder.")

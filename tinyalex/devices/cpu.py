@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,8 @@ import numpy as np
 from tinyalex.devices.base import Device, Ready, Result, total
 from tinyalex.devices.blas import one_blas_thread
 from tinyalex.devices.memory import MemoryPool
+from tinyalex.devices.threads import Threads
 from tinyalex.kernels import numpy as numpy_kernels
-
-
-class CallingThread:
-    """Stands where a pool of threads could: what is submitted is done at once, by the caller."""
-
-    def submit(self, work: Callable, *args) -> Ready:
-        return Ready(work(*args))
-
-    def shutdown(self):
-        pass
 
 
 class CpuDevice(Device):
@@ -47,9 +37,8 @@ class CpuDevice(Device):
                  helpers: bool = True):
         self.name, self.cores = name, cores
         self.pool: MemoryPool = MemoryPool()
-        self._driver = ThreadPoolExecutor(1, name) if own_thread else None
-        self._helpers = (ThreadPoolExecutor(cores - 1, f"{name}-helper") if helpers and cores > 1
-                         else CallingThread())
+        self._driver = Threads(1, name) if own_thread else None
+        self._helpers = Threads(cores - 1 if helpers else 0, f"{name}-helper")
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.cores} core{'s' * (self.cores > 1)}>"

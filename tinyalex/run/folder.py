@@ -51,7 +51,7 @@ class Run:
             raise UserError(f"{folder}: no run in this folder (there is no config.json)",
                             "name a folder that tinyalex.train made, such as runs/tiny-1.")
         try:
-            config = json.loads(path.read_text())
+            config = json.loads(path.read_text("utf-8"))
             number = config.get("format", 1)
             formats.expect_known(number, path)
             settings = formats.whole(dict(config["settings"]), number)
@@ -72,7 +72,7 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(self.folder / "config.json") as part:
-                part.write_text(json.dumps(config, indent=2) + "\n")
+                part.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
                             "name a folder of your own with --out.") from None
@@ -80,7 +80,7 @@ class Run:
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""
         new = not self.log.exists()
-        with open(self.log, "a", newline="") as file:
+        with open(self.log, "a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             if new:
                 writer.writeheader()
@@ -97,14 +97,14 @@ class Run:
     def _text_rows(self) -> list[dict[str, str]]:
         if not self.log.exists():
             return []
-        with open(self.log, newline="") as file:
+        with open(self.log, encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
     def forget_after(self, step: int):
         """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
         rows = [text for text, row in zip(self._text_rows(), self.rows(), strict=True)
                 if row["step"] is not None and row["step"] <= step]
-        with replacing(self.log) as part, open(part, "w", newline="") as file:
+        with replacing(self.log) as part, open(part, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

@@ -2,11 +2,14 @@
 
 import argparse
 import errno
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from tinyalex.support import streams
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import shown
 
@@ -26,6 +29,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise UserError(message, f"{self.prog} --help lists what there is.")
+
+    def print_help(self, file=None):
+        print(self.format_help(), end="", file=file, flush=True)  # argparse swallows errors
 
 
 def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
@@ -62,8 +68,11 @@ def run(command: Callable[[], int | None]) -> int:
     """Run a command and turn what went wrong into an exit status.
 
     0: done; 1: done, but for broken pictures; 2: a UserError, an OSError or too little memory,
-    printed as two lines; 130: interrupted.
+    printed as two lines; 70: a mistake of ours, likewise, and its traceback if TINYALEX_DEBUG=1;
+    130: interrupted; 141: the reader of what is printed left early (| head), as shells have it of
+    programs that SIGPIPE ends.
     """
+    _move_in()
     try:
         status = command() or 0
         sys.stdout.flush()
@@ -71,9 +80,7 @@ def run(command: Callable[[], int | None]) -> int:
     except UserError as error:
         return _complain(error.args[0], error.hint)
     except BrokenPipeError:
-        # The reader of our output left (| head). What is still to be flushed at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141
     except MemoryError as error:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
                          "take fewer or smaller pictures at a time, or a smaller network.")
@@ -81,13 +88,39 @@ def run(command: Callable[[], int | None]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", _os_hint(error))
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        _say("\ninterrupted")
         return 130
+    except Exception as error:
+        return _confess(error)
+    finally:
+        streams.finish()
+
+
+def _move_in() -> None:
+    """Make the process fit for a command, whatever it was started from."""
+    streams.prepare()
+    os.environ.pop("MPLBACKEND", None)  # a notebook's, maybe, which is not installed here
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home
 
 
 def _complain(message: str, hint: str) -> int:
-    print(f"error: {shown(message)}\nHINT: {shown(hint)}", file=sys.stderr)
+    _say(f"error: {shown(message)}\nHINT: {shown(hint)}")
     return 2
+
+
+def _confess(error: Exception) -> int:
+    """What should not have happened."""
+    if os.environ.get("TINYALEX_DEBUG") == "1":
+        _say("".join(traceback.format_exception(error)))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _complain(f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
+              "this is a mistake in the program: please report it with the command line; "
+              "TINYALEX_DEBUG=1 shows the traceback.")
+    return 70
+
+
+def _say(text: str) -> None:
+    print(text, file=streams.Unheard(sys.stderr))
 
 
 def _os_hint(error: OSError) -> str:

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyalex.support.errors import UserError
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
@@ -41,8 +43,23 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where made and downloaded data live: $TINYALEX_DATA, else ~/.cache/tinyalex. Created."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyalex"
-    folder = Path(os.environ.get("TINYALEX_DATA") or default)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Where made and downloaded data live: $TINYALEX_DATA, else ~/.cache/tinyalex. Created.
+
+    UserError where there is no such place: no home, or one that cannot be written to.
+    """
+    hint = "set TINYALEX_DATA to a folder for made and downloaded data."
+    folder = Path(os.environ.get("TINYALEX_DATA") or _user_cache(hint) / "tinyalex")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror})", hint) from None
     return folder
+
+
+def _user_cache(hint: str) -> Path:
+    if os.path.isabs(cache := os.environ.get("XDG_CACHE_HOME", "")):  # others do not count, it says
+        return Path(cache)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        raise UserError("there is no home folder to keep data in", hint) from None
