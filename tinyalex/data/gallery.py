@@ -9,7 +9,6 @@
 
 import glob
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
@@ -26,7 +25,6 @@ from tinyalex.support.errors import UserError
 
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")
-BUILT_IN = ("shapes", "cifar10")
 _OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d+)(?:-(\d+))?)?/?")
 
 
@@ -88,9 +86,10 @@ class Gallery:
         return [index.get(shown.true) for shown in self.pictures]
 
 
-def readable(name: str) -> str:
-    """A file's name to be printed, whatever bytes it has."""
-    return os.fsencode(name).decode(errors="replace")
+def built_in(names: Iterable[str]) -> list[str]:
+    """The splits of built-in datasets that these names of pictures come from."""
+    matches = filter(None, map(_OF_A_DATASET.fullmatch, names))
+    return sorted({f"{match[1]}/{match[2]}" for match in matches if match[1] in sources.BUILT_IN})
 
 
 def _digest(source: Path | Dataset) -> str | tuple[int, int]:
@@ -127,9 +126,9 @@ def _named(wanted: str, load: Callable[[str, str], Dataset]) -> list[Shown]:
         return [_file(file) for file in files]
     if match := _OF_A_DATASET.fullmatch(wanted):
         source = match[1]
-        if source in BUILT_IN or ":" in source or Path(source).exists():
+        if source in sources.BUILT_IN or ":" in source or Path(source).exists():
             return _numbered(source, match[2], load(source, match[2]), match[3], match[4])
-    if wanted in BUILT_IN:
+    if wanted in sources.BUILT_IN:
         raise UserError(f"{wanted}: a dataset has two splits", f"name {wanted}/train or "
                         f"{wanted}/val, or pictures by number, {wanted}/val/0-9.")
     raise UserError(f"{wanted}: no such picture, folder or dataset", f"name {KINDS}.")

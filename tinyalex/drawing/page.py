@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tinyalex.support.files import replacing
+from tinyalex.support.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +103,7 @@ def write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
     """Write a line with its top at y; x and y in pixels from the figure's upper left corner."""
     from matplotlib.transforms import IdentityTransform
 
-    return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
+    return figure.text(x, figure.bbox.height - y, shown(text), va="top", parse_math=False,
                        transform=IdentityTransform(), **kwargs)
 
 
