@@ -12,16 +12,18 @@ from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
 from tinyalex.metrics import Result, average, predictions, score
 from tinyalex.run import checkpoint, opened
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
+from tinyalex.support.text import say, shown
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.evaluate`; argv without the program's name."""
     args = _parse(argv)
     paths = [opened.find(path) for path in args.checkpoints]
-    classes = checkpoint.load(paths[0]).about["classes"]
+    known = [checkpoint.load(path).about["classes"] for path in paths]  # so they are all there
+    classes = known[0]
     said = []
     for path in paths:  # one network after the other: only one of them is in memory
         said.append(_predict(path, args, classes))
@@ -32,11 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     results = _results([predicted.logp for predicted in said], labels)
     _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
     how, result = [*results.items()][-1]
-    _by_class(result.confusion, classes)
-    picture = paths[0].parent / "confusion.png"
+    _by_class(result.confusion, [*map(shown, classes)])
     who = " + ".join(path.parent.name for path in paths)
-    drawing.confusion(result.confusion, classes, picture, f"{who} on {data}, {how}")
-    print(f"\nas a picture: {picture}")
+    add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
+        result.confusion, classes, path, f"{who} on {data}, {how}"))
     return 0
 
 
@@ -56,6 +57,8 @@ def _parse(argv):
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--batch-size", type=number(int, 1), default=128)
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures")
+    add("--out", type=output(".png"), metavar="PNG", help="where to draw which class is taken for "
+        "which; confusion.png beside the first checkpoint if not given")
     return parser.parse_args(argv)
 
 
@@ -73,7 +76,8 @@ def _predict(path: Path, args, classes: list[str]) -> Predictions:
     """Show the data to one network. UserError where the two do not fit together."""
     with opened.open_network(path, args.devices) as net:
         picture = net.recipe.picture
-        val_set = sources.load(args.data or net.recipe.data, args.split, picture, args.limit)
+        source = args.data or sources.from_file(net.recipe.data, path)
+        val_set = sources.load(source, args.split, picture, args.limit)
         for known in (net.classes, classes):
             if list(val_set.classes) != known:
                 raise UserError(
@@ -114,7 +118,8 @@ def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[
 
 def _table(results: dict[str, Result], title: str) -> None:
     width = max(map(len, results))
-    print(f"{title}\n\n{'':<{width}}  top-1 right   wrong  top-5 right   wrong    loss")
+    say(title)
+    print(f"\n{'':<{width}}  top-1 right   wrong  top-5 right   wrong    loss")
     for name, result in results.items():
         print(f"{name:<{width}} {1 - result.error:>12.2%} {result.error:>7.2%} "
               f"{1 - result.top5_error:>12.2%} {result.top5_error:>7.2%} {result.loss:>7.4f}")
@@ -136,6 +141,7 @@ def _by_class(confusion: np.ndarray, classes: list[str]) -> None:
         print(f"{classes[label]:<{width}} {counts[label]:>8} {right[label]:>7.1%}   {most}")
     if len(classes) > 30:
         print(f"(the 30 worst of {len(classes)} classes)")
+    print()
 
 
 if __name__ == "__main__":

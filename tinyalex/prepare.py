@@ -16,9 +16,9 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
 from tinyalex.run.presets import PRESETS
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import shown
+from tinyalex.support.text import say
 
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
@@ -27,11 +27,11 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     args = _parse(argv)
     listing = folder.listing(args.source, args.val_labels, args.val_share, args.seed)
-    print(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
+    say(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
     if listing.left_out:
-        print(folder.left_out(listing.left_out))
-    print(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
-          f"{args.side}×{args.side} pictures", flush=True)
+        say(folder.left_out(listing.left_out))
+    say(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
+        f"{args.side}×{args.side} pictures")
     start = time.perf_counter()
     done = prepare(listing, args.out, args.side, args.max_pixels, args.max_broken, args.workers)
     seconds = time.perf_counter() - start
@@ -75,12 +75,12 @@ def _farewell(out: Path) -> int:
     skipped."""
     about, labels = shards.about(out), shards.numbers(out)
     classes = about["classes"]
-    print(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
+    say(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
     print(f"pictures {_counts({split: labels[split] for split in about['shards']})}")
     if about["skipped"]:
-        lines = (out / SKIPPED).read_text("utf-8", "surrogateescape").splitlines()
-        print(f"skipped  {about['skipped']:,}: see {out / SKIPPED}\n         "
-              + "; ".join(map(shown, lines[:3])) + "; …" * (len(lines) > 3))
+        lines = (out / SKIPPED).read_text("utf-8").splitlines()
+        say(f"skipped  {about['skipped']:,}: see {out / SKIPPED}",
+            " " * 9 + "; ".join(lines[:3]) + "; …" * (len(lines) > 3))
     print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")
     sets = [shards.load(out, split) for split, counts in about["shards"].items() if sum(counts)]
     if not sets:
@@ -110,8 +110,8 @@ def _look(dataset: Dataset, path: Path) -> None:
               .format(*np.sqrt(statistics.principal_colours()[0])))
         images.append(statistics.mean.round().astype(np.uint8))
         captions.append("mean picture")
-    drawing.samples(np.stack(images), captions, path)
-    print(f"a look   {path}")
+    add_picture(None, path, lambda path: drawing.samples(np.stack(images), captions, path),
+                "a look   ")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
-from tinyalex.support.text import megabytes
+from tinyalex.support.text import megabytes, say
 
 RESUMABLE = {"epochs", "devices", "data", "workers"}  # what may change when a run is resumed
 
@@ -127,6 +127,8 @@ def _resumed(folder: Path, flags: dict) -> Run:
             raise UserError(
                 f"{folder} was started with {name} {kept}, and cannot go on with {flags[name]}",
                 "leave the flag out, or start a new run.")
+    if "data" not in flags:
+        sources.from_file(recipe.data, folder / "config.json")
     return Run(folder, replace(recipe, **flags))
 
 
@@ -178,7 +180,7 @@ def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: D
     }
     for name, text in lines.items():
         if text:
-            print(f"{name:<8} {text}")
+            say(f"{name:<8} {text}")
     if trainer.progress.step:
         print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
     print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited"

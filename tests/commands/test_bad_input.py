@@ -55,7 +55,7 @@ LOOK = "look run val/rose/02.png --unit"
     ("predict run MESS/empty", "empty: no pictures in this folder"),
     ("look run MESS/text.jpg", "text.jpg: not a picture that can be read"),
     ("predict run val --out MESS/p.jpg", "p.jpg' does not end in .png"),
-    ("predict run val --out nowhere/p.png", "'nowhere/p.png' is no place for a file"),
+    ("predict run val --out nowhere/p.png", "nowhere/p.png: no place for a file"),
     ("predict run val --names MESS/text.jpg", "text.jpg: not a list of names"),
     ("predict run val --limit 0", "--limit"),
     ("predict run", "PICTURE"),

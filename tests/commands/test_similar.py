@@ -91,8 +91,10 @@ def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
     assert "/val/blue sky/00.png" in printed
     with np.load(kept) as file:
         assert file["features"].shape == (40, 256) and len(file["names"]) == 40
-    assert similar.main([*ask, "--among", kept]) == 0
-    assert capsys.readouterr().out == printed.replace(f"features of 40 pictures: {kept}\n", "")
+    again = f"to look among them again: --among {kept} val\n"
+    assert similar.main([*ask, "--among", kept, "val"]) == 0
+    assert capsys.readouterr().out == printed.replace(
+        f"features of 40 pictures: {kept}\n{again}", "")
 
 
 def test_a_broken_picture_is_named_each_time_and_the_others_are_compared(

@@ -57,7 +57,7 @@ def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "cifar: 2 towers" in printed and "--resume made" in printed
 
-    assert evaluate.main(["made"]) == 0
+    assert evaluate.main(["made", "--data", patches]) == 0
     printed = capsys.readouterr().out
     right = f"{1 - float(rows[-1]['val_error']):.2%}"
     assert any(line.split()[:3] == ["centre", "patch", right] for line in printed.splitlines())
@@ -74,8 +74,8 @@ def test_an_experiment_is_kept_with_the_run_and_measured_as_the_same_network(
     assert "1 tower," in printed and "activation tanh, lrn before, pool 2/2" in printed
     kept = weights(tmp_path / "made")
     assert "conv1.W" in kept and "conv4.W" not in kept and "fc7.W" not in kept
-    assert train.main(["--resume", "made", "--epochs", "2"]) == 0
-    assert evaluate.main(["made"]) == 0
+    assert train.main(["--resume", "made", "--data", patches, "--epochs", "2"]) == 0
+    assert evaluate.main(["made", "--data", patches]) == 0
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_en
     short = settings(patches, "--limit", "32", "--epochs", "2", "--schedule", "1")
     train.main([*short, "--out", "whole"])
     train.main([*short, "--out", "parts", "--epochs", "1"])
-    train.main(["--resume", "parts", "--epochs", "2"])
+    train.main(["--resume", "parts", "--data", patches, "--epochs", "2"])
     assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_is_stopped_in_the_middle_of_an_epoch_ends_where_the_unbroken
         assert process.returncode == status, printed
         assert ("--resume stopped" in printed) == (name == "stopped")
         assert "Traceback" not in printed
-        assert train.main(["--resume", name]) == 0
+        assert train.main(["--resume", name, "--data", patches]) == 0
         assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / name))
         steps = [row["step"] for row in log_rows(tmp_path / name)]
         assert steps == [str(6 * epoch) for epoch in range(1, 13)]
@@ -135,7 +135,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     saved.about["schedule"]["lr"] = 1e30
     saved.save(trained / "checkpoint.npz")
     with np.errstate(all="ignore"), pytest.raises(UserError, match="training stops here") as caught:
-        train.main(["--resume", str(trained), "--epochs", "5"])
+        train.main(["--resume", str(trained), "--data", "blobs:load", "--epochs", "5"])
     assert "smaller --lr" in caught.value.hint and "checkpoint.npz" in caught.value.hint
     assert_same_bits(before, weights(trained))
 
@@ -201,6 +201,6 @@ def test_a_checkpoint_that_no_run_can_go_on_from_is_named(trained, refused, miss
         saved.about.pop(missing, None)
     if missing != "file":
         saved.save(trained / "checkpoint.npz")
-    error = refused(train.main, ["--resume", str(trained), "--epochs", "5"])
+    error = refused(train.main, ["--resume", str(trained), "--data", "blobs:load", "--epochs", "5"])
     assert "checkpoint.npz: " in error
     assert missing == "file" or "does not say where its run was" in error

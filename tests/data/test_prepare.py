@@ -147,6 +147,23 @@ def test_what_is_no_picture_of_a_class_is_said(pets, tmp_path, capsys):
     main([str(pets), str(tmp_path / "out"), "--side", "8"])
     sources.load(str(pets), "val", 8)
     assert capsys.readouterr().out.count("\nleft out: pictures in test/: 1 (test/1.png)\n") == 2
+def test_a_name_forges_no_line_of_the_report(pets, tmp_path):
+    name = "a\ntrain\x1b[31m.png"
+    (pets / "train" / "cat" / name).write_text("<html>")
+    prepare(folder.listing(pets), tmp_path / "out", 8)
+    (line,) = (tmp_path / "out" / "skipped.txt").read_text("utf-8").splitlines()
+    assert line == ("train/cat/a\ufffdtrain\ufffd[31m.png: not a picture that can be read")
+
+
+def test_shards_that_could_not_be_opened_in_the_end_are_not_made(pets, tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (38, 38))
+    with pytest.raises(UserError, match="7 shards need 39 open files, and the limit is 38"):
+        prepare(folder.listing(pets), tmp_path / "out", 8)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (39, 39))
+    prepare(folder.listing(pets), tmp_path / "out", 8)
+    assert len(shards.load(tmp_path / "out", "train")) == 17
 
 
 def test_too_many_broken_pictures_end_it_with_count_names_and_report(pets, tmp_path):

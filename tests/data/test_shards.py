@@ -132,6 +132,24 @@ def test_a_folder_of_a_later_version_is_refused(prepared):
         shards.load(prepared, "train")
 
 
+@pytest.mark.parametrize(("soft", "hard", "count", "lifted"), [
+    (1024, 4096, 1300, 3112), (1024, 2048, 1300, 2048), (512, 512, 400, 512),
+    (4096, 4096, 1300, 4096), (256, None, 300, 1112), (None, None, 5000, None),
+    (512, 512, 481, "481 shards need 513 open files, and the limit is 512")])
+def test_the_limit_of_open_files_is_lifted_as_far_as_it_may_be(
+        soft, hard, count, lifted, monkeypatch):
+    resource = pytest.importorskip("resource")
+    limits = [tuple(resource.RLIM_INFINITY if n is None else n for n in (soft, hard))]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, pair: limits.append(pair))
+    if isinstance(lifted, str):
+        with pytest.raises(UserError, match=lifted):
+            shards.allow_open_files(count)
+    else:
+        shards.allow_open_files(count)
+        assert limits[-1][0] == (resource.RLIM_INFINITY if lifted is None else lifted)
+
+
 def test_more_shards_than_open_files_are_no_obstacle(tmp_path):
     """Each mapped file counts as open; a process may open 1,024 by default, on some systems 256."""
     resource = pytest.importorskip("resource")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import cache_folder, replacing
+from tinyalex.support.files import cache_folder, expect_place, replacing
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
@@ -56,6 +56,67 @@ def test_the_file_has_the_permissions_that_the_umask_gives(umask, tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are a thing of POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o444, 0o640, 0o755], ids=oct)
+def test_a_file_that_is_replaced_keeps_its_permissions_and_is_never_more_open(mode, tmp_path):
+    path = tmp_path / "checkpoint"
+    path.touch()
+    path.chmod(mode)
+    with replacing(path) as part:
+        assert part.stat().st_mode & 0o077 & ~mode == 0
+        part.write_text("new")
+    assert path.read_text() == "new" and path.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["file", "nothing"])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(there, tmp_path):
+    link, target = tmp_path / "here" / "link", tmp_path / "there" / "target"
+    for path in (link, target):
+        path.parent.mkdir()
+    link.symlink_to("../there/target")
+    if there:
+        target.write_text("old")
+    expect_place(link)
+    with replacing(link) as part:
+        part.write_text("new")
+        assert part.parent == target.parent, "a rename across disks would be a copy"
+    assert link.is_symlink() and target.read_text() == "new" and not target.is_symlink()
+    assert os.listdir(target.parent) == ["target"] and os.listdir(link.parent) == ["link"]
+
+
+def make(kind, path):
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "circle":
+        path.symlink_to(path.name)
+    else:
+        path.symlink_to("/dev/null")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices are things of POSIX")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "circle", "link to a device"])
+def test_only_files_are_replaced(kind, tmp_path):
+    path = tmp_path / "out.csv"
+    make(kind, path)
+    before = os.lstat(path)
+    with pytest.raises(UserError, match=r"out.csv: no place for a file \((a folder|a device)"):
+        expect_place(path)
+    with pytest.raises(UserError, match="no place for a file"), replacing(path):
+        pytest.fail("work for nothing")
+    assert os.path.samestat(os.lstat(path), before) and os.listdir(tmp_path) == ["out.csv"]
+
+
+def test_a_place_is_refused_before_the_work(tmp_path, monkeypatch):
+    expect_place(tmp_path / "new.png")
+    with pytest.raises(UserError, match=r"nowhere/x\.png: no place for a file \(there is"):
+        expect_place(tmp_path / "nowhere" / "x.png")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(UserError, match="cannot be written to"):
+        expect_place(tmp_path / "new.png")
 
 
 def test_two_writers_of_one_file_do_not_mix(tmp_path):

@@ -13,6 +13,7 @@ from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
 from tinyalex.bench.workload import Workload
 from tinyalex.drawing import QUIET, page
+from tinyalex.support.text import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#0
 def save(figure: Figure, path: Path):
     """The picture as a PNG, and a line that says so."""
     page.save(figure, path)
-    print(f"as a picture: {path}")
+    say(f"as a picture: {path}")
 
 
 def _page(width: int, height: int, title: str) -> Figure:

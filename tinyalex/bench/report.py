@@ -17,7 +17,7 @@ from tinyalex.bench.workload import Workload
 from tinyalex.devices import available_cores
 from tinyalex.inside import costs
 from tinyalex.support.files import replacing
-from tinyalex.support.text import align, megabytes
+from tinyalex.support.text import align, megabytes, say
 
 COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
 Row = tuple[str | float, ...]  # of COLUMNS
@@ -177,4 +177,4 @@ def write_csv(path: Path | None, rows: Iterable[Row]):
         writer.writerow(COLUMNS)
         writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row]
                           for row in rows])
-    print(f"all figures: {path}")
+    say(f"all figures: {path}")

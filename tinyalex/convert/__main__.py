@@ -13,8 +13,9 @@ from tinyalex.inside import costs
 from tinyalex.network import Network
 from tinyalex.run import opened, presets
 from tinyalex.support import arrays
-from tinyalex.support.cli import ArgumentParser, run
+from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import say
 
 THEIRS = (".caffemodel", *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
@@ -41,7 +42,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "
         "or a run folder or checkpoint")
-    add("out", type=Path, metavar="OUT", help="the checkpoint to write (.npz), or from a "
+    add("out", type=output(), metavar="OUT", help="the checkpoint to write (.npz), or from a "
         f"checkpoint the file to write ({', '.join(OUTS)})")
     add("--mean", type=Path, metavar="FILE",
         help="the mean picture that belongs to a model of Caffe (.binaryproto)")
@@ -78,7 +79,7 @@ def _read(source: Path, args: argparse.Namespace) -> int:
                 "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*known.mean),
         "classes": f"{len(names):,}, {by}", "wrote": str(args.out)})
     data = "" if preset.data else " --data FOLDER"
-    print(f"next:\n    python -m tinyalex.evaluate {args.out}{data}")
+    say("next:", f"    python -m tinyalex.evaluate {args.out}{data}")
     return 0
 
 
@@ -116,7 +117,7 @@ def _about(network: Network, preset: str) -> str:
 
 def _print(lines: dict[str, str]) -> None:
     for name, text in lines.items():
-        print(f"{name:<8} {text}")
+        say(f"{name:<8} {text}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from tinyalex.data.folder import LeftOut, class_of
 from tinyalex.data.pictures import BrokenPicture, read_picture, resized
 from tinyalex.data.shards import is_prepared
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import composed, shown
+from tinyalex.support.text import composed, say, shown
 
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")
@@ -110,9 +110,10 @@ class Gallery:
         return [index.get(picture.true) for picture in self.pictures]
 
 
-def readable(name: str) -> str:
-    """A file's name to be printed, whatever bytes it has."""
-    return os.fsencode(name).decode(errors="replace")
+def built_in(names: Iterable[str]) -> list[str]:
+    """The splits of built-in datasets that these names of pictures come from."""
+    matches = filter(None, map(_OF_A_DATASET.fullmatch, names))
+    return sorted({f"{match[1]}/{match[2]}" for match in matches if match[1] in sources.BUILT_IN})
 
 
 def _digest(source: Path | Dataset) -> str | tuple[int, int]:
@@ -135,7 +136,7 @@ def gather(wanted: Sequence[str], side: int, limit: int | None = None) -> Galler
     load = partial(lru_cache(None)(sources.load), side=None)
     pictures = [picture for name in wanted for picture in _named(name, load, left_out)]
     if left_out:
-        print(folder.left_out(left_out), flush=True)
+        say(folder.left_out(left_out))
     return Gallery(pictures[:limit], side)
 
 

@@ -21,13 +21,23 @@ from threadpoolctl import threadpool_limits
 
 from tinyalex.data.folder import Listing, Picture
 from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
-from tinyalex.data.shards import ABOUT, FORMAT, NUMBERS, PLAN, open_shard, read_npz, stem
+from tinyalex.data.shards import (
+    ABOUT,
+    FORMAT,
+    NUMBERS,
+    PLAN,
+    allow_open_files,
+    open_shard,
+    read_npz,
+    stem,
+)
 from tinyalex.data.statistics import Sums
 from tinyalex.devices import Threads, available_cores
 from tinyalex.support.arrays import save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import remove_leftovers, replacing
 from tinyalex.support.progress import progress
+from tinyalex.support.text import shown
 
 SHARD = 1024  # pictures in a file: 200 MB of 256×256
 GROUP = 16  # pictures that are added up at a time
@@ -74,9 +84,10 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
     is too small; for too many broken pictures. After a KeyboardInterrupt all threads have ended,
     and it has said how to go on.
     """
+    shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
+    allow_open_files(len(shards))  # or it could not be opened in the end
     _begin(listing, out, side, max_pixels)
     with _alone(out):
-        shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
@@ -188,7 +199,7 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) 
 
 def _report(out: Path, skipped: list[str]) -> None:
     with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{line}\n" for line in skipped), "utf-8", "surrogateescape")
+        part.write_text("".join(f"{shown(line)}\n" for line in skipped), "utf-8")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from tinyalex.support import arrays
 from tinyalex.support.errors import UserError
 
 FORMAT = 1
+OTHERS = 32  # files that a program has open besides shards
 PLAN, ABOUT, NUMBERS = "plan.json", "prepared.json", "prepared.npz"
 AGAIN = ("run the tinyalex.prepare that made this folder again: it makes what is missing. If "
          "--data made it, remove the folder.")
@@ -114,7 +115,7 @@ def load(folder: str | Path, split: str, side: int | None = None,
     if not sum(counts):
         raise UserError(f"{name or folder / split}: no pictures",
                         "training needs train/ and val/; without val/, two pictures of a class.")
-    allow_open_files(len(counts))
+    allow_open_files(sum(map(len, record["shards"].values())))
     images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, size, size, 3))
                      for i, count in enumerate(counts)])
     kept = numbers(folder)
@@ -144,16 +145,18 @@ def open_shard(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 def allow_open_files(count: int) -> None:
     """A mapped file counts as an open one, and 1,024 are the usual limit: all of ImageNet has 1,300
-    shards. A program may lift that itself, up to a second limit."""
+    shards. A program may lift that itself, up to a second limit; UserError where that is too low.
+    """
     try:
         import resource
     except ImportError:  # Windows, which has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * count + 512  # both splits, and whatever else is open
-    if soft == resource.RLIM_INFINITY or needed <= soft:
-        return
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise UserError(f"{count} shards need {needed} open files, and the limit is {hard}",
-                        f"lift it (ulimit -Hn {needed}), or ask who runs this machine.")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    needed, wanted = count + OTHERS, 2 * count + 512  # other datasets may be opened as well
+    if hard != resource.RLIM_INFINITY:
+        if needed > hard:
+            raise UserError(f"{count} shards need {needed} open files, and the limit is {hard}",
+                            f"lift it (ulimit -Hn {needed}), or ask who runs this machine.")
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+import shlex
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
+from tinyalex.support.text import say
 
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "
@@ -59,9 +61,26 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
 
 
 def is_code(source: str) -> bool:
-    """Whether this is the name of a function in a module, as no path and no address is."""
+    """Whether `load` would import a module and call a function of it: no path and no address is
+    called so. Only a command line may ask for that, never a file."""
     module, _, function = source.partition(":")
     return all(map(str.isidentifier, [*module.split("."), function]))
+
+
+def from_file(source: str, path: Path) -> str:
+    """The dataset that the file `path` says it is of, to be loaded without anybody naming it.
+
+    UserError where it is neither built in nor on the disk: a function of the user's own is called
+    only if the command line says so, now.
+    """
+    if source in BUILT_IN or (source and (Path(source).is_dir() or Path(source).is_file())):
+        return source
+    again = f"--data {shlex.quote(source)}"
+    if is_code(source):
+        raise UserError(f"{path}: its data is {source!r}, a function, which no file may call",
+                        f"if you trust this function, say so: {again}")
+    raise UserError(f"{path}: its data is {source!r}, which is no file or folder here",
+                    "name the data with --data.")
 
 
 def _photographs(path: Path, split: str, side: int, limit: int | None) -> Dataset:
@@ -70,13 +89,13 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     key = f"{listing.digest()}/{side}/".encode() + os.fsencode(whole)
     out = cache_folder() / "prepared" / f"{whole.name}-{hashlib.sha256(key).hexdigest()[:12]}"
     if not is_finished(out):
-        print(f"preparing {len(listing):,} pictures, once, in {out}: "
-              f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB", flush=True)
+        say(f"preparing {len(listing):,} pictures, once, in {out}: "
+            f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB")
         if listing.left_out:
-            print(folder.left_out(listing.left_out), flush=True)
+            say(folder.left_out(listing.left_out))
         prepare(listing, out, side)
         if skipped := shards.about(out)["skipped"]:
-            print(f"{skipped} pictures were skipped: see {out / SKIPPED}")
+            say(f"{skipped} pictures were skipped: see {out / SKIPPED}")
     return shards.load(out, split, side, name=str(path / split))
 
 

@@ -102,9 +102,9 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
         axes.tick_params(labelleft=True)
     both[0].set_ylabel(name)
     handles, labels = both[0].get_legend_handles_labels()
-    names = figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False,
-                          fontsize=9)
-    for text in names.get_texts():
+    legend = figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False,
+                           fontsize=9)
+    for text in legend.get_texts():  # names of folders, in which $ begins no formula
         text.set_parse_math(False)
     both[0].set_title("solid: validation" + ", dashed: training" * bool(train), fontsize=9,
                       loc="left", color=QUIET)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tinyalex.support.cli import ArgumentParser, number, png_path
+from tinyalex.support.cli import ArgumentParser, number, output
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import composed
 
@@ -19,7 +19,7 @@ def parser(command: str, description: str) -> ArgumentParser:
     flags.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
                       "cuda:0,cuda:1 or auto")
     flags.add_argument("--batch-size", type=number(int, 1), default=64)
-    flags.add_argument("--out", type=png_path, metavar="PNG", help="where to draw it; "
+    flags.add_argument("--out", type=output(".png"), metavar="PNG", help="where to draw it; "
                       f"{command}.png beside the checkpoint if not given")
     return flags
 

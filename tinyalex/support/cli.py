@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tinyalex.support import streams
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import shown
+from tinyalex.support.files import expect_place
+from tinyalex.support.text import say, shown, warn
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -54,14 +55,37 @@ def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str]
     return parse
 
 
-def png_path(text: str) -> Path:
-    """An argparse type: where a PNG is to be written."""
-    path = Path(text)
-    if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no place for a file")
-    return path
+def output(*endings: str) -> Callable[[str], Path]:
+    """An argparse type: where a file is to be written. Its name has one of the endings, where some
+    are given; a place where nothing can be written is refused before there is any work."""
+
+    def parse(text: str) -> Path:
+        path = Path(text)
+        if endings and path.suffix.lower() not in endings:
+            raise argparse.ArgumentTypeError(f"{text!r} does not end in {' or '.join(endings)}")
+        expect_place(path)
+        return path
+
+    return parse
+
+
+def add_picture(asked: Path | None, usual: Path, draw: Callable[[Path], object],
+                about: str = "as a picture: ") -> None:
+    """Draw the picture that comes on top of a printed result, and say where it is.
+
+    asked: where the user wants it; `usual` is where it goes otherwise. That may be beside somebody
+    else's network: then a warning says that there is no picture, and the result stands.
+    """
+    try:
+        draw(asked or usual)
+    except (OSError, UserError) as error:
+        if asked:
+            raise
+        reason = (error.args[0] if isinstance(error, UserError)
+                  else f"{usual}: {error.strerror or error}")
+        warn(f"there is no picture: {reason}")
+    else:
+        say(f"{about}{asked or usual}")
 
 
 def run(command: Callable[[], int | None]) -> int:

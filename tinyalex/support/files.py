@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,15 +18,24 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     Whoever reads `path` sees the old file or the new one, never a part of either; if the block
     raises (a full disk, Ctrl-C) the temporary file is removed and the old one stays. `suffix` is
     for writers that choose a format by the ending.
+
+    A link stays a link: the file that it leads to is replaced. So do permissions. UserError where
+    `path` is a folder, a device or a pipe, which a rename would destroy.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
+    real = Path(os.path.realpath(path))
+    if occupied := _occupied(real):
+        raise UserError(f"{path}: no place for a file ({occupied})", "name another place.")
+    mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else None
+    part = real.with_name(f".{real.name}.{secrets.token_hex(4)}{suffix}")
     try:
-        part.touch(exist_ok=False)
+        # No more open to others than the old one, even while it is written.
+        part.touch(0o666 if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR, exist_ok=False)
         yield part
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
-        part.replace(path)
+        if mode is not None:
+            part.chmod(mode)
+        part.replace(real)
     except OSError as error:
         # A full disk does not say for which file; and nobody knows the temporary one.
         if error.errno and error.filename in (None, str(part)):
@@ -33,6 +43,27 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def expect_place(path: Path) -> None:
+    """UserError where no file can be written to `path`, as far as that can be known before the work
+    is done."""
+    real = Path(os.path.realpath(path))
+    obstacle = _occupied(real)
+    if not real.parent.is_dir():
+        obstacle = f"there is no folder {real.parent}"
+    elif not os.access(real.parent, os.W_OK):
+        obstacle = f"{real.parent} cannot be written to"
+    if obstacle:
+        raise UserError(f"{path}: no place for a file ({obstacle})", "name another place.")
+
+
+def _occupied(real: Path) -> str:
+    """What is there that is no file; "" for a file, or nothing. real: links followed."""
+    if real.is_dir():
+        return "a folder"
+    return "a device, a pipe, or a link to itself" if (
+        os.path.lexists(real) and not real.is_file()) else ""
 
 
 def remove_leftovers(folder: Path) -> None:
