@@ -17,6 +17,7 @@ from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import command
 
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
@@ -84,7 +85,7 @@ def _farewell(out: Path) -> None:
     if len(sets) < 2:
         print("one of the splits is empty: training needs both (two pictures of a class do)")
     else:
-        print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
+        print(f"next:\n    {command('train', '--preset', 'paper', '--data', out)}")
 
 
 def _look(dataset: Dataset, path: Path) -> None:

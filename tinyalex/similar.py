@@ -19,16 +19,18 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
 
 DRAWN = 24
+UNKNOWN = ""  # the class of a picture whose folder is called like none
 Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), the nearest first
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.similar`; argv without the program's name."""
     args = _parse(argv)
-    names = flags.spoken_names(args.names)
+    names = flags.spoken_names(args.names) | {UNKNOWN: "class unknown"}
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gather(args.queries, net.side, args.limit)
         among = _among(net, args.among, args.batch_size)
+        queries = _known(queries, net.classes, among.true)
         vectors = features.extract(net.network, net.batches(queries, "features", args.batch_size))
     if args.save:
         among.save(args.save)
@@ -61,6 +63,14 @@ def _parse(argv):
     add("--limit", type=number(int, 1), help="only the first LIMIT queries")
     add("--save", type=Path, metavar="NPZ", help="write the features of PICTURES to this file")
     return parser.parse_args(argv)
+
+
+def _known(queries: Gallery, classes: list[str], among: list[str]) -> Gallery:
+    """The queries, without the classes that are none: a picture's folder is called like its class
+    only where the network, or one of several folders to look among, is called so."""
+    known = {*classes, *among} if len(set(among)) > 1 else set(classes)
+    return Gallery([shown if shown.true in known else shown._replace(true=UNKNOWN)
+                    for shown in queries.pictures], queries.side)
 
 
 def _among(net: OpenedNetwork, wanted: list[str], batch_size: int) -> Features:

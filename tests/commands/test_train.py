@@ -132,7 +132,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     config["settings"]["lr"] = 1e30
     (trained / "config.json").write_text(json.dumps(config))
     saved = checkpoint.load(trained / "checkpoint.npz")
-    saved.about["schedule"]["lr"] = 1e30
+    saved.about["settings"]["lr"] = saved.about["schedule"]["lr"] = 1e30
     saved.save(trained / "checkpoint.npz")
     with np.errstate(all="ignore"), pytest.raises(UserError, match="training stops here") as caught:
         train.main(["--resume", str(trained), "--epochs", "5"])

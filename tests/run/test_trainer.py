@@ -20,9 +20,10 @@ from tinyalex.run.meters import Pending, Progress
 from tinyalex.run.trainer import Trainer
 
 
-def begin(folder, resume=False):
-    recipe = replace(presets.get("cifar"), data="patches:load", batch_size=2, epochs=1, lr=0.001,
-                     without="conv3,conv4,conv5,fc6,fc7", devices="cpu")
+def begin(folder, resume=False, **changes):
+    recipe = replace(presets.get("cifar"), **{
+        "data": "patches:load", "batch_size": 2, "epochs": 1, "lr": 0.001,
+        "without": "conv3,conv4,conv5,fc6,fc7", "devices": "cpu"} | changes)
     run, data = Run(folder, recipe), [sources.load(recipe.data, s) for s in ("train", "val")]
     devices = Devices("cpu")
     begun = Trainer(run, *data, devices)
@@ -86,6 +87,21 @@ def test_the_training_pictures_are_measured_once_a_start(tmp_path, monkeypatch):
     monkeypatch.setattr(Dataset, "measure", lambda self: calls.append(self) or measure(self))
     begin(tmp_path / "run")[1].close()
     assert len(calls) == 1
+
+
+def test_the_first_step_and_the_first_after_a_resume_have_the_rates_of_the_schedule(tmp_path):
+    schedule = "1:conv1=0,1:0.5,2:conv1a.W=0.25,2:conv=0.125"
+    expected = {1: {"conv1a.W": 0, "conv1b.W": 0, "conv2a.W": 0.5, "fc8a.W": 0.5},
+                2: {"conv1a.W": 0.25, "conv1b.W": 0, "conv2a.W": 0.125, "fc8a.W": 0.5}}
+    for resume, epoch in ((False, 1), (True, 1), (True, 2)):
+        begun, devices = begin(tmp_path / "run", resume, batch_size=48, epochs=epoch,
+                               schedule=schedule)
+        with devices:
+            rates = {p.name: begun.optimiser.rate(p) for p in begun.network.parameters}
+            assert rates | expected[begun.progress.epoch] == rates
+            if not resume:
+                begun.save()
+            begun.train(lambda row: None)
 
 
 class Late:

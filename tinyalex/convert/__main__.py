@@ -15,6 +15,7 @@ from tinyalex.run import opened, presets
 from tinyalex.support import arrays
 from tinyalex.support.cli import ArgumentParser, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import command
 
 THEIRS = (".caffemodel", *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
@@ -77,8 +78,8 @@ def _read(source: Path, args: argparse.Namespace) -> int:
         "mean": f"the picture in {args.mean}" if args.mean else
                 "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*known.mean),
         "classes": f"{len(names):,}, {by}", "wrote": str(args.out)})
-    data = "" if preset.data else " --data FOLDER"
-    print(f"next:\n    python -m tinyalex.evaluate {args.out}{data}")
+    data = [] if preset.data else ["--data", "FOLDER"]
+    print(f"next:\n    {command('evaluate', args.out, *data)}")
     return 0
 
 

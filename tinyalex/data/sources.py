@@ -11,6 +11,7 @@ from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepar
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
 
+BUILT_IN = ("shapes", "cifar10")
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "
     "made, a folder with train/<class>/ and val/<class>/ pictures (docs/data.md has more layouts), "
@@ -42,11 +43,17 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
                         "batch files of CIFAR-10", f"use {KINDS}.")
     elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
-    elif ":" in source:
+    elif is_code(source):
         dataset = _own(source, split)
     else:
         raise UserError(f"--data {source}: no such dataset, file or folder", f"use {KINDS}.")
     return dataset if limit is None else dataset.first(limit)
+
+
+def is_code(source: str) -> bool:
+    """Whether `load` would import a module and call a function of it. Only a command line may ask
+    for that, never a file."""
+    return ":" in source and source not in BUILT_IN and not Path(source).exists()
 
 
 def _photographs(path: Path, split: str, side: int, limit: int | None) -> Dataset:

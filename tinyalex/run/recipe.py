@@ -26,6 +26,7 @@ CHOICES = {
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
     "activation": ["relu", "tanh"], "lrn": ["none", "before", "after"], "pool": ["3/2", "2/2"],
 }
+RESUMABLE = ("epochs", "devices", "data", "workers")  # what may change when a run is resumed
 LARGEST = 1e38  # JSON can hold numbers that no float can
 
 

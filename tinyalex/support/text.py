@@ -1,5 +1,6 @@
 """Figures and tables as text."""
 
+import shlex
 from collections.abc import Sequence
 
 
@@ -12,6 +13,11 @@ def shown(text: str) -> str:
     """A text that others wrote (a file's name, a class in a file), as one line that is safe to
     print: what would end the line, or turn a terminal red, is replaced."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def command(module: str, *arguments: object) -> str:
+    """How to run a command of the package, to be pasted into a shell as it stands."""
+    return shlex.join(["python", "-m", f"tinyalex.{module}", *map(str, arguments)])
 
 
 def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
