@@ -5,6 +5,7 @@ In a long epoch a row of the log or a checkpoint is due in the middle; one that 
 step and its counting, or rows at the wrong steps, are only noticed when a run is resumed.
 """
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -102,6 +103,42 @@ def test_the_first_step_and_the_first_after_a_resume_have_the_rates_of_the_sched
             if not resume:
                 begun.save()
             begun.train(lambda row: None)
+
+
+def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
+        tmp_path, monkeypatch, capsys):
+    def fail(*args, **more):
+        raise RuntimeError("no font\n")
+
+    monkeypatch.setattr(trainer.drawing, "filters", fail)
+    monkeypatch.setattr(trainer, "DRAW_EVERY", 0)
+    begun, devices = begin(tmp_path / "run", batch_size=48, epochs=2)
+    with devices:
+        assert begun.train(lambda row: None)
+    assert capsys.readouterr().err == (
+        "warning: the run's pictures cannot be drawn: no font\N{REPLACEMENT CHARACTER}\n")
+    assert (tmp_path / "run/curves.png").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a file's size can be limited")
+def test_a_log_or_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
+    import resource
+
+    begun, devices = begin(tmp_path / "run", batch_size=48)
+    begun.save()
+    before, limits = weights(tmp_path / "run"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    begun.progress.next_step()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+        for write, path in ((lambda: begun.run.append({"epoch": 1}), begun.run.log),
+                            (begun.save, begun.run.checkpoint)):
+            with pytest.raises(OSError, match="too large") as caught:
+                write()
+            assert caught.value.filename == str(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        devices.close()
+    assert_same_bits(before, weights(tmp_path / "run"))
 
 
 class Late:

@@ -86,11 +86,15 @@ class Run:
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""
         new = not self.log.exists()
-        with open(self.log, "a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with open(self.log, "a", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            error.filename = str(self.log)  # a full disk does not say for which file
+            raise
 
     def rows(self) -> list[dict[str, float | None]]:
         """What log.csv holds: numbers, and None where a column is empty."""
