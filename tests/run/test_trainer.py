@@ -6,6 +6,7 @@ step and its counting, or rows at the wrong steps, are only noticed when a run i
 """
 
 import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,24 @@ def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
     assert capsys.readouterr().err == (
         "warning: the run's pictures cannot be drawn: no font\N{REPLACEMENT CHARACTER}\n")
     assert (tmp_path / "run/curves.png").exists()
+
+
+@pytest.mark.parametrize("at_work", [(trainer, "measure"), (trainer.drawing, "curves")],
+                         ids=["validating", "drawing"])
+def test_a_signal_between_steps_is_honoured_before_the_next_step(tmp_path, monkeypatch, at_work):
+    work = getattr(*at_work)
+
+    def interrupted(*args, **more):
+        signal.raise_signal(signal.SIGTERM)
+        return work(*args, **more)
+
+    monkeypatch.setattr(*at_work, interrupted)
+    monkeypatch.setattr(trainer, "DRAW_EVERY", 0)
+    begun, devices = begin(tmp_path / "run", batch_size=48, epochs=2)
+    with devices:
+        assert not begun.train(lambda row: None)
+    assert (begun.stopped_by, begun.progress.step) == (signal.SIGTERM, 2)
+    assert begin(tmp_path / "run", resume=True, batch_size=48, epochs=2)[0].progress.step == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there a file's size can be limited")
