@@ -88,4 +88,5 @@ def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
     array = file[name].read()
     if array.dtype.kind != "f":
         raise Damaged(f"{name} is no array of floating-point numbers")
-    return array
+    with np.errstate(all="ignore"):  # what is or becomes infinite is found in `load`
+        return array.astype(np.float32, copy=False)
