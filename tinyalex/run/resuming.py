@@ -27,7 +27,7 @@ def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tupl
     """UserError where the checkpoint is of another run than the one with this recipe, whose data
     have these classes, this mean picture and these fingerprints.
 
-    Checkpoints of versions before 0.3 have no fingerprints: for them the mean picture decides.
+    Checkpoints of 0.2.0 and before have no fingerprints: for them the mean picture decides.
     """
     theirs = Recipe.of(saved.about["settings"], path)
     for name in (f.name for f in fields(Recipe) if f.name not in RESUMABLE):

@@ -39,7 +39,7 @@ class Trainer:
 
     def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
         expect_same_classes(val_set.classes, val_set.name, train_set.classes,
-                            f"{train_set.name} has", "both need the same class folders.")
+                            f"{train_set.name} has", "both need the same classes, in the same order.")
         recipe, statistics = run.recipe, train_set.measure()
         self.run, self.recipe, self.classes = run, recipe, train_set.classes
         self.data = {"train": fingerprint(train_set), "val": fingerprint(val_set)}
@@ -56,7 +56,7 @@ class Trainer:
         self.pending = Pending(devices[0])
         self.result: Result | None = None
         self.stopped_by: int | None = None
-        self.undrawn = False
+        self.warned = False
         self.saved = self.drawn = time.perf_counter()
 
     def train(self, report: Callable[[dict], None]) -> bool:
@@ -201,10 +201,10 @@ class Trainer:
                 drawing.curves(rows, self.run.curves, title, classes=len(self.classes))
             drawing.filters(first_kernels(self.network), self.run.filters, title)
         except Exception as error:
-            if not self.undrawn:
+            if not self.warned:
                 print(f"warning: the run's pictures cannot be drawn: {shown(str(error))}",
                       file=sys.stderr)
-            self.undrawn = True
+            self.warned = True
         self.drawn = time.perf_counter()
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:
