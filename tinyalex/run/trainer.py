@@ -39,7 +39,7 @@ class Trainer:
 
     def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
         expect_same_classes(val_set.classes, val_set.name, train_set.classes,
-                            f"{train_set.name} has", "both need the same classes, in the same order.")
+                            f"{train_set.name} has", "both need the same classes, in one order.")
         recipe, statistics = run.recipe, train_set.measure()
         self.run, self.recipe, self.classes = run, recipe, train_set.classes
         self.data = {"train": fingerprint(train_set), "val": fingerprint(val_set)}
