@@ -66,8 +66,8 @@ def _parse(argv):
 
 
 def _known(queries: Gallery, classes: list[str], among: list[str]) -> Gallery:
-    """The queries, of an unknown class where a picture's folder is called like none of the network's
-    classes, and like none of several folders to look among."""
+    """The queries, of an unknown class where a picture's folder is called like no class of the
+    network, and like none of several folders to look among."""
     known = {*classes, *among} if len(set(among)) > 1 else set(classes)
     return Gallery([shown if shown.true in known else shown._replace(true=UNKNOWN)
                     for shown in queries.pictures], queries.side)
