@@ -18,7 +18,7 @@ from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
 from tinyalex.run.presets import PRESETS
 from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import say
+from tinyalex.support.text import command, say
 
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
@@ -92,7 +92,8 @@ def _farewell(out: Path) -> int:
         return int(about["skipped"] > 0)
     sides = {preset.recipe.picture: name for name, preset in reversed(PRESETS.items())}
     if about["side"] in sides:
-        print(f"next:\n    python -m tinyalex.train --preset {sides[about['side']]} --data {out}")
+        preset = sides[about["side"]]
+        say("next:", f"    {command('train', '--preset', preset, '--data', out)}")
     else:
         read = ", ".join(map(str, sorted(sides)))
         print(f"no preset reads pictures of this side: they want {read}")

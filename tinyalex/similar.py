@@ -21,17 +21,19 @@ from tinyalex.support.files import cache_folder
 from tinyalex.support.text import say, warn
 
 DRAWN = 24
+UNKNOWN = ""  # the class of a picture whose folder is called like none
 Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), the nearest first
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.similar`; argv without the program's name."""
     args = _parse(argv)
-    names = flags.spoken_names(args.names)
+    names = flags.spoken_names(args.names) | {UNKNOWN: "class unknown"}
     saved, given = _saved(args.among)
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gather(args.queries, net.side, args.limit)
         among, pictures, complete = _among(net, saved, given, args.batch_size)
+        queries = _known(queries, net.classes, among.true)
         vectors = features.extract(net.network, net.batches(queries, "features", args.batch_size))
     good = queries.good()
     complete &= len(good) == len(queries)
@@ -75,6 +77,14 @@ def _saved(among: list[str]) -> tuple[Path | None, list[str]]:
     """What --among says: the file of features, if there is one, and the pictures."""
     first = Path(among[0])
     return (first, among[1:]) if first.suffix == ".npz" else (None, among)
+
+
+def _known(queries: Gallery, classes: list[str], among: list[str]) -> Gallery:
+    """The queries, of an unknown class where a picture's folder is called like no class of the
+    network, and like none of several folders to look among."""
+    known = {*classes, *among} if len(set(among)) > 1 else set(classes)
+    return Gallery([shown if shown.true in known else shown._replace(true=UNKNOWN)
+                    for shown in queries.pictures], queries.side)
 
 
 def _among(net: OpenedNetwork, saved: Path | None, given: list[str],

@@ -114,11 +114,38 @@ def test_what_was_said_of_other_pictures_is_not_averaged(in_blobs, tmp_path, mon
         dataset = blobs.load(split)
         return Dataset(dataset.images[::-1], dataset.labels[::-1], dataset.classes, "backwards")
 
-    monkeypatch.setattr(sources.shapes, "load", blobs.load)
-    monkeypatch.setattr(sources.cifar10, "load", backwards)
+    monkeypatch.setitem(sources.BUILT_IN, "shapes", blobs.load)
+    monkeypatch.setitem(sources.BUILT_IN, "cifar10", backwards)
     saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
     for name in sources.BUILT_IN:
         saved.about["settings"]["data"] = name
         saved.save(tmp_path / f"{name}.npz")
     error = refused(evaluate.main, [str(tmp_path / f"{name}.npz") for name in sources.BUILT_IN])
     assert "cifar10.npz: was measured on other pictures than" in error
+
+
+@pytest.mark.parametrize(("argv", "pictures"), [
+    ([], 12), (["--limit", "20"], 20), (["--data", "blobs:load"], 40)])
+def test_a_run_is_measured_on_as_many_pictures_as_it_was_trained_with(
+        in_blobs, tmp_path, monkeypatch, capsys, argv, pictures):
+    monkeypatch.setitem(sources.BUILT_IN, "shapes", blobs.load)
+    saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    saved.about["settings"] |= {"limit": 12, "data": "shapes"}
+    saved.save(tmp_path / "limited.npz")
+    evaluate.main([str(tmp_path / "limited.npz"), *argv])
+    assert f"({pictures} pictures)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("seen", "lines", "said"), [
+    (8, 8, ["(32 classes have no pictures)"]),
+    (39, 30, ["(the 30 worst of 39 classes)", "(1 class has no pictures)"]),
+    (40, 30, ["(the 30 worst of 40 classes)"])])
+def test_classes_without_pictures_are_not_the_worst(capsys, seen, lines, said):
+    confusion = np.zeros((40, 40), int)
+    confusion[range(seen), range(seen)] = 5
+    confusion[3] = confusion[3, ::-1]
+    evaluate._by_class(confusion, [f"c{label:02}" for label in range(40)])
+    table = capsys.readouterr().out.rstrip().splitlines()[1:]
+    assert table[lines:] == said
+    assert {line.split()[1] for line in table[:lines]} == {"5"}
+    assert table[0].startswith("c00" if seen == lines else "c03"), "of many, the worst come first"

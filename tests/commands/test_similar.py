@@ -144,3 +144,21 @@ def test_neighbours_stand_beside_what_was_asked_for(tmp_path, figures):
     assert columns_of[0] == columns_of[3] < columns_of[1] == columns_of[4] < columns_of[2]
     colours = {text.get_text(): text.get_color() for text in figures[0].texts}
     assert colours["00"] == colours["01"] == "black" != colours["02"] == colours["12"]
+
+
+@pytest.mark.parametrize(("query", "among", "said"), [
+    ("val/grass/01.png", "val", "(grass)"),
+    ("photos/01.png", "val", "(class unknown)"),
+    ("photos/01.png", "photos", "(class unknown)"),
+    ("photos/01.png", "mine", "(photos)"),
+])
+def test_a_folder_that_is_called_like_no_class_is_none(
+        in_blobs, tmp_path, monkeypatch, capsys, query, among, said):
+    for folder in ("photos", "mine/photos", "mine/others"):
+        shutil.copytree(in_blobs / "val/grass", tmp_path / folder)
+    shutil.copytree(in_blobs / "val", tmp_path / "val")
+    monkeypatch.chdir(tmp_path)
+    similar.main([str(in_blobs / "run"), query, "--among", among, "--count", "1"])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].endswith(f"{query} {said}")
+    assert ("query's own class" in printed) == (said != "(class unknown)")

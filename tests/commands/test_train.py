@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
+import patches as own
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
 
@@ -132,7 +134,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     config["settings"]["lr"] = 1e30
     (trained / "config.json").write_text(json.dumps(config))
     saved = checkpoint.load(trained / "checkpoint.npz")
-    saved.about["schedule"]["lr"] = 1e30
+    saved.about["settings"]["lr"] = saved.about["schedule"]["lr"] = 1e30
     saved.save(trained / "checkpoint.npz")
     with np.errstate(all="ignore"), pytest.raises(UserError, match="training stops here") as caught:
         train.main(["--resume", str(trained), "--data", "blobs:load", "--epochs", "5"])
@@ -169,6 +171,20 @@ def test_bad_input_gets_one_line_a_hint_and_status_2(patches, tmp_path, refused,
     assert message in refused(train.main, argv).splitlines()[0]
     after = [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in str(path)]
     assert after == before, "a run that cannot start leaves nothing behind"
+
+
+def test_classes_of_another_order_to_validate_with_are_refused(patches, refused, monkeypatch):
+    """Trained on red, green, blue and measured on green, red, blue, a perfect network is wrong."""
+    load, order = own.load, {"train": ("red", "green", "blue"), "val": ("green", "red", "blue")}
+    monkeypatch.setattr(own, "load", lambda split: replace(load(split), classes=order[split]))
+    error = refused(train.main, settings(patches))
+    assert "patches (val) has 'green' as its class 0; patches (train) has 'red' there" in error
+
+
+def test_a_batch_that_is_larger_than_the_data_is_said(patches, capsys):
+    train.main(settings(patches, "--limit", "8", "--batch-size", "9", "--epochs", "1"))
+    assert "batch 9 (larger than the data: one step an epoch, of 8 pictures" in (
+        capsys.readouterr().out)
 
 
 def test_a_run_cannot_be_resumed_as_another_one(trained, refused):

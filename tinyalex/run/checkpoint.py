@@ -3,7 +3,8 @@
 A checkpoint is an .npz file, readable with `np.load` alone:
 
     "tinyalex"            the number of the format, see formats.py
-    "about"               JSON: preset, classes, settings (the recipe), schedule, progress
+    "about"               JSON: preset, classes, settings (the recipe), schedule, progress, data
+                          (fingerprints of the pictures to train on and to validate with)
     "mean"                the mean picture that is subtracted
     "value/conv1a.W" …    the parameters
     "velocity/conv1a.W" … what SGD remembers of them
@@ -43,7 +44,8 @@ class Checkpoint:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint. UserError where it is missing, damaged, or something else."""
+    """Read a checkpoint. UserError where it is missing, damaged, or something else, and where one
+    of its numbers is not finite."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
     try:
@@ -57,8 +59,12 @@ def load(path: Path) -> Checkpoint:
         about["settings"] = formats.whole(about["settings"], number)
         if "mean" not in file or file["mean"].shape[2:] != (3,):
             raise Damaged("there is no mean picture in it")
-        return Checkpoint(about, _floats(file, "mean"), _group(file, "value/"),
-                          _group(file, "velocity/"))
+        saved = Checkpoint(about, _floats(file, "mean"), _group(file, "value/"),
+                           _group(file, "velocity/"))
+        arrays.expect_finite(path, {"mean": saved.mean} | saved.values)
+        arrays.expect_finite(path, {f"the velocity of {name}": velocity
+                                    for name, velocity in saved.velocities.items()})
+        return saved
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
                         "use another checkpoint; a run writes its own in one move.") from None
@@ -82,4 +88,5 @@ def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
     array = file[name].read()
     if array.dtype.kind != "f":
         raise Damaged(f"{name} is no array of floating-point numbers")
-    return array
+    with np.errstate(all="ignore"):  # what is or becomes infinite is found in `load`
+        return array.astype(np.float32, copy=False)

@@ -20,6 +20,7 @@ from tinyalex.run import formats
 from tinyalex.run.recipe import Recipe
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
+from tinyalex.support.text import command
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
            "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
@@ -39,8 +40,9 @@ class Run:
         yet. UserError where the folder holds a run already."""
         folder = folder or _next_free(Path("runs"), recipe.preset)
         if (folder / "config.json").exists():
+            again = command("train", "--resume", folder)
             raise UserError(f"{folder}: there is a run in this folder already",
-                            f"go on with it: --resume {folder}; or name another folder.")
+                            f"name another folder, or go on with it: {again}")
         return cls(folder, recipe)
 
     @classmethod
@@ -62,6 +64,15 @@ class Run:
 
     def start(self):
         """Make the folder, with config.json in it. UserError where it cannot be written to."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.write_config()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
+                            "name a folder of your own with --out.") from None
+
+    def write_config(self):
+        """Write config.json, in one move."""
         config = {
             "format": formats.FORMAT,
             "settings": self.recipe.settings(),
@@ -69,22 +80,21 @@ class Run:
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},
         }
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.folder / "config.json") as part:
-                part.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
-                            "name a folder of your own with --out.") from None
+        with replacing(self.folder / "config.json") as part:
+            part.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""
         new = not self.log.exists()
-        with open(self.log, "a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with open(self.log, "a", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            error.filename = str(self.log)  # a full disk does not say for which file
+            raise
 
     def rows(self) -> list[dict[str, float | None]]:
         """What log.csv holds: numbers, and None where a column is empty."""

@@ -28,6 +28,7 @@ CHOICES = {
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
+RESUMABLE = ("epochs", "devices", "data", "workers")  # what may change when a run is resumed
 LARGEST = 1e38  # JSON can hold numbers that no float can
 
 

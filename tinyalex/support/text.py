@@ -1,5 +1,6 @@
 """Figures and tables as text."""
 
+import shlex
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ def say(*lines: str) -> None:
 def warn(line: str) -> None:
     """Say on stderr, in a line, what did not come off, and costs nothing else."""
     print(f"warning: {shown(line)}", file=sys.stderr)
+def command(module: str, *arguments: object) -> str:
+    """How to run a command of the package, to be pasted into a shell as it stands."""
+    return shlex.join(["python", "-m", f"tinyalex.{module}", *map(str, arguments)])
 
 
 def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
