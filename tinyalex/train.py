@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
-    with Devices(this.recipe.devices, this.recipe.towers) as devices:
+    with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
 
@@ -119,6 +120,8 @@ def _resumed(folder: Path, flags: dict) -> Run:
 
 def _train(this: Run, devices: Devices, resume: bool) -> int:
     recipe = this.recipe
+    if resume:
+        this.hold()
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
     if len(val_set.classes) != len(train_set.classes):
@@ -127,6 +130,8 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
     trainer = Trainer(this, train_set, val_set, devices)
     if resume:
         trainer.resume()
+        if not trainer.progress.step:
+            print(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
     else:
         this.start()
     _announce(trainer, train_set, val_set, devices)

@@ -57,7 +57,7 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     if not is_finished(out):
         print(f"preparing {len(listing):,} pictures, once, in {out}: "
               f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB", flush=True)
-        prepare(listing, out, side)
+        prepare(listing, out, side, wait=True)
         if skipped := shards.about(out)["skipped"]:
             print(f"{skipped} pictures were skipped: see {out / SKIPPED}")
     return shards.load(out, split, side, name=str(path / split))

@@ -150,7 +150,11 @@ class Trainer:
                 **log_columns(self.network)}
 
     def resume(self):
-        """Take over the run's checkpoint: weights, velocities, schedule, place in the data."""
+        """Take over the run's checkpoint: weights, velocities, schedule, place in the data. A run
+        that was ended before its first one begins again at step 0."""
+        if not self.run.has_begun():
+            self.run.forget_after(0)
+            return
         path = self.run.checkpoint
         saved = checkpoint.load(path)
         if saved.about["preset"] != self.recipe.preset:
