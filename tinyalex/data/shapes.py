@@ -162,6 +162,7 @@ def load(split: str) -> Dataset:
                         f"choose one of: {', '.join(SPLITS)}.")
     count, seed = SPLITS[split]
     path = files.cache_folder() / f"shapes-v{VERSION}-{split}.npz"
+    files.remove_leftovers(path.parent, path.name)
     images = _cached(path, (count, SIZE, SIZE, 3))
     if images is None:
         with files.alone(path.parent, path.name, wait=True):

@@ -50,11 +50,11 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Delete the temporary files that writers left here (of the file `name`; of any, if None) when
-    they were killed. Those that are being written stay, and so does what others own."""
+    """Delete the temporary files and the locks that writers left here (of the file `name`; of any,
+    if None) when they were killed. Those in use stay, and so does what others own."""
     target = ".+" if name is None else re.escape(name)
     for path in folder.glob(".*"):
-        if re.fullmatch(rf"\.{target}\.[0-9a-f]{{8}}\.[a-z]+", path.name) and path.is_file():
+        if re.fullmatch(rf"\.{target}\.([0-9a-f]{{8}}\.[a-z]+|lock)", path.name) and path.is_file():
             with contextlib.suppress(OSError), _held(path) as file:
                 if file:
                     path.unlink()
