@@ -85,6 +85,17 @@ class Run:
     def start(self):
         """Make the folder, with config.json in it, and hold it. UserError where it cannot be
         written to, or another run is in it by now."""
+        try:
+            self._make_folder()
+            self._expect_free(locked=self.hold())
+            self.log.unlink(missing_ok=True)
+            self.write_config()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
+                            "name a folder of your own with --out.") from None
+
+    def write_config(self):
+        """Write config.json, in one move."""
         config = {
             "format": formats.FORMAT,
             "settings": self.recipe.settings(),
@@ -92,15 +103,8 @@ class Run:
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},
         }
-        try:
-            self._make_folder()
-            self._expect_free(locked=self.hold())
-            self.log.unlink(missing_ok=True)
-            with replacing(self.config) as part:
-                part.write_text(json.dumps(config, indent=2) + "\n")
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
-                            "name a folder of your own with --out.") from None
+        with replacing(self.config) as part:
+            part.write_text(json.dumps(config, indent=2) + "\n")
 
     def _make_folder(self):
         """A folder that is named may be there; of those with numbers, making it decides who has

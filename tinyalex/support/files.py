@@ -35,6 +35,7 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
     remove_leftovers(path.parent, path.name)
     try:
+        part.touch(exist_ok=False)
         with _held(part, wait=True):
             yield part
             with open(part, "r+b") as file:
