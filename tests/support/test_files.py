@@ -7,11 +7,13 @@ that any other file of the user gets. What a writer that was killed could not re
 does; but a file that another process is still writing must stay.
 """
 
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,13 +25,18 @@ from tinyalex.support.files import alone, cache_folder, replacing
 locks = pytest.mark.skipif(not files.HAS_LOCKS, reason="there are no locks on this system")
 
 
-def holding(block: str, folder: Path) -> subprocess.Popen:
+@contextlib.contextmanager
+def holding(block: str, folder: Path):
     """Another process that has entered this block, and stays in it until it is killed."""
     code = (f"import os, time; from tinyalex.support.files import *; os.chdir({str(folder)!r})\n"
             f"with {block}: print('in', flush=True); time.sleep(600)")
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "in\n"
-    return process
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "in\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
@@ -113,11 +120,10 @@ def test_what_a_killed_writer_left_goes_with_the_next_one_and_what_is_being_writ
     names = [".x.png.0123abcd.png", ".x.png.0123abcd.part", ".y.png.0123abcd.png", ".x.png.png"]
     for name in names:
         (tmp_path / name).touch()
-    with holding("replacing('x.png')", tmp_path) as other:
+    with holding("replacing('x.png')", tmp_path):
         with replacing(tmp_path / "x.png"):
             kept = set(os.listdir(tmp_path)) - set(names[2:])
         assert len(kept) == 2, f"of the other process, and ours: {kept}"
-        other.kill()
     with replacing(tmp_path / "x.png"):
         pass
     assert sorted(os.listdir(tmp_path)) == sorted([*names[2:], "x.png"])
@@ -131,7 +137,6 @@ def test_a_folder_is_one_process_s_alone_until_that_ends_however_it_ends(tmp_pat
             pytest.fail("two are at work")
         with alone(tmp_path, "another thing"):
             pass
-        other.kill()
     assert other.returncode == -signal.SIGKILL
     with alone(tmp_path) as locked:
         assert locked
@@ -147,6 +152,7 @@ def test_who_waits_gets_in_when_the_other_has_gone(tmp_path):
         waiting = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert f"waiting for process {first.pid} on " in waiting.stderr.readline()
+        time.sleep(0.3)  # until it waits
         (tmp_path / ".lock").unlink()
         with alone(tmp_path):
             first.kill()
