@@ -70,7 +70,7 @@ def alone(folder: Path, name: str = "", wait: bool = False) -> Iterator[bool]:
     lock ends with the process, however that ends. Where files cannot be locked, a line on stderr
     says so, and the block gets False.
     """
-    lock = folder / f".{name}{'.' * bool(name)}lock"
+    lock = folder / (f".{name}.lock" if name else ".lock")
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(_held(lock))
@@ -85,9 +85,12 @@ def alone(folder: Path, name: str = "", wait: bool = False) -> Iterator[bool]:
             file = stack.enter_context(_held(lock, wait=True))
         stack.callback(lock.unlink, missing_ok=True)
         if file:
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}")
-            file.flush()
+            try:
+                file.truncate(0)
+                os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}".encode())
+            except OSError as error:
+                error.filename = str(lock)  # a full disk does not say for which file
+                raise
         else:
             print(f"{folder}: cannot be locked here: start nothing else in this folder meanwhile",
                   file=sys.stderr, flush=True)
@@ -106,13 +109,13 @@ def _held(path: Path, wait: bool = False) -> Iterator[IO[str] | None]:
         with open(path, "a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                locked = True
+                held: IO[str] | None = file
             except BlockingIOError:
                 raise
             except OSError:  # some network file systems
-                locked = False
+                held = None
             if os.fstat(file.fileno()).st_nlink:  # else it was removed before we had it
-                yield file if locked else None
+                yield held
                 return
 
 
