@@ -176,3 +176,13 @@ def test_where_files_cannot_be_locked_it_goes_on_and_says_so(tmp_path, monkeypat
         with replacing(tmp_path / "x.png") as part:
             part.touch()
     assert sorted(os.listdir(tmp_path)) == [".x.png.0123abcd.png", "x.png"]
+
+
+@locks
+def test_a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays(tmp_path):
+    """A folder that came from elsewhere may hold one."""
+    (tmp_path / "diary").write_text("dear diary")
+    (tmp_path / ".lock").symlink_to("diary")
+    with pytest.raises(OSError, match=r"\.lock"), alone(tmp_path):
+        pass
+    assert (tmp_path / "diary").read_text() == "dear diary"

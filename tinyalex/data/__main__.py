@@ -62,6 +62,8 @@ def _fetch(args: argparse.Namespace) -> int:
     folder = args.folder or cache_folder()
     where = present(folder)
     if where:
+        if any(folder.glob(".cifar10*")):  # left by one that was killed at its very end
+            fetch(folder, args.url)
         print(f"cifar10 is already there, complete and checked: {where}")
         return 0
     print(f"fetching {args.url}\n      to {folder}", flush=True)

@@ -46,7 +46,7 @@ def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder, "cifar10", wait=True) as locked:
         for leftover in folder.glob(".cifar10-*.part") if locked else ():
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)  # it may be somebody else's
         return present(folder) or _fetched(folder, url, checksums)
 
 

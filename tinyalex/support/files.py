@@ -106,7 +106,7 @@ def _held(path: Path, wait: bool = False) -> Iterator[IO[str] | None]:
         yield None
         return
     while True:
-        with open(path, "a+") as file:
+        with open(path, "a+", opener=_no_link) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 held: IO[str] | None = file
@@ -117,6 +117,11 @@ def _held(path: Path, wait: bool = False) -> Iterator[IO[str] | None]:
             if os.fstat(file.fileno()).st_nlink:  # else it was removed before we had it
                 yield held
                 return
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open it, unless it is a link, which might lead to any other file."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def cache_folder() -> Path:
