@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--out {args.out}: a run that is resumed stays in its folder",
                         "leave --out out, or copy the folder.")
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
-    with Devices(this.recipe.devices, this.recipe.towers) as devices:
+    with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
 
@@ -132,6 +133,8 @@ def _resumed(folder: Path, flags: dict) -> Run:
 
 def _train(this: Run, devices: Devices, resume: bool) -> int:
     recipe = this.recipe
+    if resume:
+        this.hold()
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
     trainer = Trainer(this, train_set, val_set, devices)
@@ -139,6 +142,8 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
         trainer.resume()
         if recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
             this.write_config()
+        if not trainer.progress.step:
+            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
     else:
         this.start()
     _announce(trainer, train_set, val_set, devices)

@@ -30,6 +30,7 @@ from tinyalex.data import folder, preparation, shards, sources
 from tinyalex.data.preparation import prepare
 from tinyalex.prepare import main
 from tinyalex.run import presets
+from tinyalex.support import files
 from tinyalex.support.errors import UserError
 
 SHARD = 4
@@ -301,10 +302,12 @@ def test_places_where_it_must_not_write_are_refused(pets, tmp_path):
 
 
 def test_two_runs_in_one_folder_do_not_mix(pets, tmp_path):
+    """Not even their plans: the second one would leave the first one's pictures under its own."""
     pytest.importorskip("fcntl")
-    prepare(folder.listing(pets), tmp_path / "out", 8)
-    with preparation._alone(tmp_path / "out"), pytest.raises(UserError, match="another run"):
+    (tmp_path / "out").mkdir()
+    with files.alone(tmp_path / "out"), pytest.raises(UserError, match="at work in this folder"):
         prepare(folder.listing(pets), tmp_path / "out", 8)
+    assert os.listdir(tmp_path / "out") == []
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_work(pets, tmp_path, monkeypatch):

@@ -63,6 +63,8 @@ def _fetch(args: argparse.Namespace) -> int:
     folder = args.folder or cache_folder()
     where = present(folder)
     if where:
+        if any(folder.glob(".cifar10*")):  # left by one that was killed at its very end
+            fetch(folder, args.url)
         say(f"cifar10 is already there, complete and checked: {where}")
         return 0
     say(f"fetching {args.url}", f"      to {folder}")

@@ -8,6 +8,7 @@ Only when every check has passed does one rename put the finished folder there, 
 import hashlib
 import http.client
 import os
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tinyalex.data import cifar10
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import alone
 from tinyalex.support.progress import progress
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -32,7 +34,8 @@ _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on
 def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS) -> Path:
     """Download CIFAR-10, check it, and unpack it into `folder`; returns the new folder in there.
 
-    For a folder in which `present` has found none.
+    For a folder in which `present` has found none. If another process is fetching it to there, this
+    one waits, and there is nothing left to do.
 
     checksums: which MD5 sums are good, and what the folder in that archive is called. So `url`
         may be a mirror of either version.
@@ -41,6 +44,13 @@ def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS
     disk refuses; `folder` is then as it was before.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder, "cifar10", wait=True) as locked:
+        for leftover in folder.glob(".cifar10-*.part") if locked else ():
+            shutil.rmtree(leftover, ignore_errors=True)  # it may be somebody else's
+        return present(folder) or _fetched(folder, url, checksums)
+
+
+def _fetched(folder: Path, url: str, checksums: Mapping[str, str]) -> Path:
     hint = f"try again, or download {URL} in a browser and unpack it in {folder}"
     try:
         with tempfile.TemporaryDirectory(prefix=".cifar10-", suffix=".part", dir=folder) as part:

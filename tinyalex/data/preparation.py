@@ -35,7 +35,7 @@ from tinyalex.data.statistics import Sums
 from tinyalex.devices import Threads, available_cores
 from tinyalex.support.arrays import save_npz
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import remove_leftovers, replacing
+from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.progress import progress
 from tinyalex.support.text import shown
 
@@ -73,21 +73,27 @@ class Shard:
 
 
 def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS,
-            max_broken: float = MAX_BROKEN, workers: int | None = None) -> int:
+            max_broken: float = MAX_BROKEN, workers: int | None = None, wait: bool = False) -> int:
     """Write the pictures of `listing` to the folder `out`, as side×side pixels; see shards.py.
 
     max_pixels: larger pictures are skipped unread. max_broken: the share of skipped pictures that
     is too much. workers: threads; all cores if None (Pillow unpacks and scales without the GIL).
+    wait: for the end of another process that prepares them in `out`.
 
     Returns how many pictures were read: what an earlier run has finished is kept. Raises UserError
-    where `out` holds something else, or was begun with other settings or pictures; where the disk
-    is too small; for too many broken pictures. After a KeyboardInterrupt all threads have ended,
-    and it has said how to go on.
+    where `out` holds something else, or was begun with other settings or pictures; where another
+    process is at work in it; where the disk is too small; for too many broken pictures. After a
+    KeyboardInterrupt all threads have ended, and it has said how to go on.
     """
+    if out.resolve().is_relative_to(listing.folder.resolve()):
+        raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
+                        "name a folder beside it.")
     shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
     allow_open_files(len(shards))  # or it could not be opened in the end
-    _begin(listing, out, side, max_pixels)
-    with _alone(out):
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out, wait=wait):
+        _begin(listing, out, side, max_pixels)
+        remove_leftovers(out)
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
@@ -123,10 +129,7 @@ def bytes_needed(pictures: int, side: int) -> int:
 
 
 def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
-    """The folder, with the plan in it. UserError where another plan, or anything else, is there."""
-    if out.resolve().is_relative_to(listing.folder.resolve()):
-        raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
-                        "name a folder beside it.")
+    """Put the plan into the folder. UserError where another one, or anything else, is there."""
     plan = {"format": FORMAT, "side": side, "max_pixels": max_pixels, **(listing.split or {}),
             "pictures": len(listing), "listing": listing.digest()}
     path = out / PLAN
@@ -140,7 +143,6 @@ def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
             raise UserError(f"{out}: begun with {_difference(before, plan)}",
                             "go on as it was begun, or name a new folder.")
         return
-    out.mkdir(parents=True, exist_ok=True)
     if not all(name.startswith(".") for name in os.listdir(out)):
         raise UserError(f"{out}: not empty, and not begun by tinyalex.prepare",
                         "name a new folder.")
@@ -154,22 +156,6 @@ def _difference(before: dict, now: dict) -> str:
         if name != "listing" and before.get(name) != now.get(name):
             return f"{name} {before.get(name)}, and now it is {now.get(name)}"
     return "other pictures: some were added, removed or changed since"
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Two runs in one folder would take each other's unfinished files for leftovers."""
-    with open(out / ".lock", "w", encoding="utf-8") as lock:
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however
-        except ImportError:  # Windows has no such lock
-            pass
-        except BlockingIOError:
-            raise UserError(f"{out}: another run is preparing it", "wait for its end.") from None
-        remove_leftovers(out)
-        yield
 
 
 def _shards(listing: Listing, out: Path) -> list[Shard]:

@@ -93,7 +93,7 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
             f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB")
         if listing.left_out:
             say(folder.left_out(listing.left_out))
-        prepare(listing, out, side)
+        prepare(listing, out, side, wait=True)
         if skipped := shards.about(out)["skipped"]:
             say(f"{skipped} pictures were skipped: see {out / SKIPPED}")
     return shards.load(out, split, side, name=str(path / split))

@@ -6,7 +6,10 @@
     curves.png, filters.png
 """
 
+import contextlib
 import csv
+import io
+import itertools
 import json
 import os
 import platform
@@ -19,7 +22,7 @@ from tinyalex.devices import available_cores
 from tinyalex.run import formats
 from tinyalex.run.recipe import Recipe
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
+from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.text import command
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
@@ -27,10 +30,16 @@ COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_
 
 
 class Run:
-    """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there."""
+    """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there,
+    and `hold` is for those who go on with it. Until `close`, no other process gets to write it."""
 
-    def __init__(self, folder: Path, recipe: Recipe):
-        self.folder, self.recipe = folder, recipe
+    def __init__(self, folder: Path, recipe: Recipe, numbered: bool = False):
+        self.recipe, self.numbered = recipe, numbered
+        self._lock = contextlib.ExitStack()
+        self._be_at(folder)
+
+    def _be_at(self, folder: Path):
+        self.folder, self.config = folder, folder / "config.json"
         self.checkpoint, self.log = folder / "checkpoint.npz", folder / "log.csv"
         self.curves, self.filters = folder / "curves.png", folder / "filters.png"
 
@@ -38,12 +47,25 @@ class Run:
     def new(cls, folder: Path | None, recipe: Recipe) -> "Run":
         """A run to be, in `runs/<preset>-<number>` where no folder is named. Nothing is written
         yet. UserError where the folder holds a run already."""
-        folder = folder or _next_free(Path("runs"), recipe.preset)
-        if (folder / "config.json").exists():
-            again = command("train", "--resume", folder)
-            raise UserError(f"{folder}: there is a run in this folder already",
+        run = cls(folder or _next_free(recipe.preset), recipe, numbered=folder is None)
+        run._expect_free()
+        return run
+
+    def _expect_free(self, locked: bool = True):
+        """UserError where there is something to lose. A run that was killed or failed before its
+        first checkpoint is not, if it is known not to be under way."""
+        if self.config.exists() and (self.has_begun() or not locked):
+            again = command("train", "--resume", self.folder)
+            raise UserError(f"{self.folder}: there is a run in this folder already",
                             f"name another folder, or go on with it: {again}")
-        return cls(folder, recipe)
+        if not self.config.exists() and (self.log.exists() or self.checkpoint.exists()):
+            raise UserError(f"{self.folder}: there is a log.csv or a checkpoint.npz of something "
+                            "else in this folder", "name another folder.")
+
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint, or was: the log is past the first epoch, which ends with
+        one."""
+        return self.checkpoint.exists() or any((row.get("epoch") or 0) > 1 for row in self.rows())
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -63,9 +85,12 @@ class Run:
         return cls(folder, Recipe.of(settings, path))
 
     def start(self):
-        """Make the folder, with config.json in it. UserError where it cannot be written to."""
+        """Make the folder, with config.json in it, and hold it. UserError where it cannot be
+        written to, or another run is in it by now."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
+            self._expect_free(locked=self.hold())
+            self.log.unlink(missing_ok=True)
             self.write_config()
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
@@ -80,8 +105,33 @@ class Run:
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},
         }
-        with replacing(self.folder / "config.json") as part:
+        with replacing(self.config) as part:
             part.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+    def _make_folder(self):
+        """A folder that is named may be there; of those with numbers, making it decides who has
+        it."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                self.folder.mkdir(exist_ok=not self.numbered)
+                return
+            except FileExistsError:
+                if not self.numbered:
+                    raise
+                self._be_at(_next_free(self.recipe.preset))
+
+    def hold(self) -> bool:
+        """Keep other processes out of the folder until `close`, and remove what writers that were
+        killed left there. UserError where another one is at work; False where that cannot be known.
+        """
+        locked = self._lock.enter_context(alone(self.folder))
+        remove_leftovers(self.folder)
+        return locked
+
+    def close(self):
+        """Let go of the folder."""
+        self._lock.close()
 
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""
@@ -107,8 +157,9 @@ class Run:
     def _text_rows(self) -> list[dict[str, str]]:
         if not self.log.exists():
             return []
-        with open(self.log, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        # A full disk cuts the last line short.
+        whole_lines, _, _ = self.log.read_text("utf-8").rpartition("\n")
+        return list(csv.DictReader(io.StringIO(whole_lines)))
 
     def forget_after(self, step: int):
         """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
@@ -120,8 +171,6 @@ class Run:
             writer.writerows(rows)
 
 
-def _next_free(folder: Path, name: str) -> Path:
-    number = 1
-    while os.path.lexists(folder / f"{name}-{number}"):
-        number += 1
-    return folder / f"{name}-{number}"
+def _next_free(name: str) -> Path:
+    folders = (Path("runs") / f"{name}-{number}" for number in itertools.count(1))
+    return next(folder for folder in folders if not os.path.lexists(folder))

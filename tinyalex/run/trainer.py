@@ -161,8 +161,12 @@ class Trainer:
                 **log_columns(self.network)}
 
     def resume(self):
-        """Take over the run's checkpoint: weights, velocities, schedule, place in the data.
-        UserError, and nothing is changed, where it is another run's or damaged."""
+        """Take over the run's checkpoint: weights, velocities, schedule, place in the data. A run
+        that was ended before its first one begins again at step 0. UserError, and nothing is
+        changed, where the checkpoint is another run's or damaged."""
+        if not self.run.has_begun():
+            self.run.forget_after(0)
+            return
         path = self.run.checkpoint
         saved = checkpoint.load(path)
         resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
