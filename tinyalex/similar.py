@@ -69,7 +69,7 @@ def _among(net: OpenedNetwork, wanted: list[str], batch_size: int) -> Features:
     if len(wanted) > 1 or path.suffix != ".npz":
         return cached(net, gather(wanted, net.side), batch_size)
     saved = features.load(path)
-    if saved.network != fingerprint(net):
+    if saved.network != fingerprint(net) or saved.values.shape[1] != features.width(net.network):
         raise UserError(f"{path}: features of another network than {net.path}",
                         "use those that this network gives: --among FOLDER.")
     return saved

@@ -79,6 +79,8 @@ LOOK = "look run val/rose/02.png --unit"
     ("plot run --reach -1", "--reach"),
     ("summary --preset nope", "nope"),
     ("summary --batch-size 0", "--batch-size"),
+    ("summary --batch-size 9223372036854775808", "at most 2147483647"),
+    ("summary --classes 9223372036854775808", "at most 32768"),
     ("summary --devices cuda:0", "cuda:0"),
 ])
 def test_it_is_named_in_one_line_and_nothing_is_drawn(

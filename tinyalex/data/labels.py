@@ -14,14 +14,17 @@ The devkit's numbers, from 1, are not the places of the sorted classes: its meta
 import re
 import struct
 import zlib
+from itertools import islice
 from pathlib import Path
 
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", GROUND_TRUTH)
 PLACES = (".", "val", "ILSVRC2012_devkit_t12/data", "data")
 ILSVRC_CLASSES = 1000
+MOST_META = 16_000_000  # bytes of meta.mat, packed or not; the devkit's has some two million
 Row = tuple[int, str, str]  # of a list: its number, the picture's name or "", the class as written
 
 
@@ -42,9 +45,10 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
     names: file names, sorted. UserError where the list does not fit the pictures or the classes.
     """
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no list of classes ({getattr(error, 'strerror', '') or error})",
+        # No name is longer; int() complains of longer numbers.
+        lines = [line.strip()[:4000] for line in reading.text(path).splitlines()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no list of classes ({error})",
                         "--val-labels needs a text file.") from None
     index = {name: label for label, name in enumerate(classes)}
     rows: list[Row] = [(number, *(("", line) if line in index else _row(line)))
@@ -106,19 +110,20 @@ def _devkit_order(meta: Path, listed: Path) -> list[str]:
     if not meta.is_file():
         raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",
                         "put the devkit's meta.mat beside it: it has the order of the classes.")
-    content, at, table = meta.read_bytes(), 128, b""
+    content, at, table = reading.content(meta, MOST_META), 128, bytearray()
     order = ">II" if content[126:128] == b"MI" else "<II"
     try:
-        while at + 8 <= len(content):
+        while at + 8 <= len(content) and len(table) < MOST_META:
             kind, length = struct.unpack_from(order, content, at)
             element = content[at + 8 : at + 8 + length]
-            table += zlib.decompress(element) if kind == 15 else element
+            table += (zlib.decompressobj().decompress(element, MOST_META) if kind == 15
+                      else element)
             at += 8 + length
     except zlib.error as error:
         raise UserError(f"{meta}: damaged ({error})", "unpack the devkit again.") from None
-    wnids = [wnid.replace(b"\0", b"").decode() for wnid in
-             re.findall(rb"n(?:\0?[0-9]){8}", table)]
-    if len(set(wnids[:ILSVRC_CLASSES])) < ILSVRC_CLASSES:
+    found = islice(re.finditer(rb"n(?:\0?[0-9]){8}", table), ILSVRC_CLASSES)
+    wnids = [match[0].replace(b"\0", b"").decode() for match in found]
+    if len(set(wnids)) < ILSVRC_CLASSES:
         raise UserError(f"{meta}: {len(set(wnids))} classes found in it, {ILSVRC_CLASSES} expected",
                         "unpack the devkit again.")
-    return wnids[:ILSVRC_CLASSES]
+    return wnids

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from tinyalex.support.errors import UserError
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
@@ -38,6 +40,14 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.iterdir():
         if re.fullmatch(r"\..+\.[0-9a-f]{8}\.[a-z]+", path.name):
             path.unlink(missing_ok=True)
+
+
+def expect_regular(path: Path) -> None:
+    """UserError where there is no such file, or something that only looks like one: a pipe would be
+    waited for without end, and a device may have no end."""
+    if not path.is_file():
+        kind = "not a regular file" if path.exists() else "no such file"
+        raise UserError(f"{path}: {kind}", "check the path.")
 
 
 def cache_folder() -> Path:
