@@ -110,6 +110,7 @@ def hurt(kind: Kind, count: int, seed: int = 0) -> list[str]:
             wrong.append(f"{kind.name} {number} ({kept}): {traceback.format_exc()}")
         slowest = max(slowest, time.perf_counter() - start)
     kind.restore()
+    print(*wrong, sep="", end="", flush=True)
     print(f"{kind.name:<22} {count:>6,} damaged, {still_read:>5,} still read, "
           f"{len(wrong):>3} went wrong, the slowest took {slowest:.2f} s", flush=True)
     return wrong
@@ -137,7 +138,6 @@ def campaign(count: int, seed: int = 0, *names: str) -> list[str]:
 if __name__ == "__main__":
     count, seed, *names = [*sys.argv[1:], "20000", "0"][: max(2, len(sys.argv) - 1)]
     failures = campaign(int(count), int(seed), *names)
-    print("\n".join(failures[:20]))
     last_lines = Counter(failure.split()[0] + ": " + failure.strip().splitlines()[-1][:150]
                          for failure in failures)
     print(*(f"{number:>6} × {line}" for line, number in last_lines.most_common()), sep="\n")

@@ -15,7 +15,7 @@ import damage
 import numpy as np
 from PIL import Image
 
-from tinyalex import evaluate, plot, predict, prepare, similar, train
+from tinyalex import drawing, evaluate, plot, predict, prepare, similar, train
 from tinyalex.architectures import others
 from tinyalex.convert import __main__ as convert
 from tinyalex.convert import published, safetensors, statedict
@@ -53,7 +53,7 @@ class Kind:
 
 def make_all(folder: Path) -> None:
     """Pictures, a folder prepared from them, a network trained on that, and its features."""
-    page.save = lambda figure, path: None  # drawing takes long, and reads nothing
+    page.save = drawing.save = lambda figure, path: None  # which takes long, and reads nothing
     cifar10.PICTURES_A_BATCH = 3
     for split, count in (("train", 4), ("val", 2)):
         for label, name in enumerate(("ant", "bee", "cat")):

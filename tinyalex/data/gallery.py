@@ -27,7 +27,7 @@ from tinyalex.support.errors import UserError
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")
 BUILT_IN = ("shapes", "cifar10")
-_OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d+)(?:-(\d+))?)?/?")
+_OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d{1,18})(?:-(\d{1,18}))?)?/?")
 
 
 class Shown(NamedTuple):
