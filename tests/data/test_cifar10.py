@@ -202,6 +202,20 @@ def test_an_archive_cannot_unpack_to_more_than_cifar_is(tmp_path, monkeypatch):
             tracemalloc.stop()
 
 
+@pytest.mark.parametrize("header", [
+    {"GNU.sparse.map": "x"}, {"GNU.sparse.size": "9" * 5000},
+    {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+    {"GNU.sparse.realsize": "99999999999", "GNU.sparse.map": "0,0"},  # a hole of 100 GB
+], ids=str)
+def test_an_archive_with_numbers_that_are_none_is_named(header, tmp_path):
+    member = tarfile.TarInfo("test_batch.bin")
+    member.size, member.pax_headers = len(GOOD_BIN), header
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member, io.BytesIO(GOOD_BIN))
+    with pytest.raises(UserError, match=r"a\.tar\.gz: cut short, damaged"):
+        cifar10.load("val", tmp_path / "a.tar.gz")
+
+
 def test_missing_batches_are_named(tmp_path):
     folder = write_folder(tmp_path, "bin")
     (folder / "data_batch_2.bin").unlink()

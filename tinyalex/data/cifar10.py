@@ -109,7 +109,8 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
                         yield name, file.read()
             while stream.read(1 << 20):
                 pass  # gzip compares its checksum only at the very end, behind the last file
-    except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+        # ValueError: tarfile lets it out where a number in a header is none.
         raise UserError(
             f"{path}: cut short, damaged, or not a .tar.gz archive ({error})", _WHERE) from error
 
