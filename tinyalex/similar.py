@@ -97,7 +97,7 @@ def _among(net: OpenedNetwork, saved: Path | None, given: list[str],
         return (among, _pictures_of(among, pictures, "the cache"),
                 len(among.names) == len(pictures))
     among = features.load(saved)
-    if among.network != fingerprint(net):
+    if among.network != fingerprint(net) or among.values.shape[1] != features.width(net.network):
         raise UserError(f"{saved}: features of another network than {net.path}",
                         "use those that this network gives: --among FOLDER.")
     pictures = gather([*given, *built_in(among.names)], net.side)

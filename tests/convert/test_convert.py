@@ -242,6 +242,15 @@ def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tm
         statedict.load(tmp_path / "a.pth")
 
 
+@pytest.mark.slow
+def test_a_number_that_a_pth_repeats_without_end_is_not_written_out(tmp_path, torch):
+    resource = pytest.importorskip("resource")
+    torch.save({"a": torch.zeros(1).expand(1 << 14, 1 << 14)}, tmp_path / "a.pth")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert statedict.load(tmp_path / "a.pth")["a"].shape == (1 << 14, 1 << 14)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 500_000
+
+
 def test_halves_of_both_kinds_are_read(tmp_path):
     numbers = np.float32([1.0, -2.5, 0.15625])
     bfloat = (numbers.view(np.uint32) >> 16).astype("<u2").tobytes()
@@ -300,6 +309,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_
     '{"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}',
     '{"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}',
     '{"dtype": "F32", "shape": [99999999999999999999, 0], "data_offsets": [0, 8]}',
+    '{"dtype": "F32", "shape": [99999999999999999999, 0], "data_offsets": [8, 8]}',
     '{"dtype": "Q7", "shape": [2], "data_offsets": [0, 8]}',
     '{"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}',
     '[0, 8]',

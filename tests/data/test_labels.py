@@ -7,6 +7,7 @@ byte: the format is fixed (MAT-File Format, version 5).
 """
 
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -138,6 +139,18 @@ def test_a_damaged_table_is_named(tmp_path):
         labels.read(path, NAMES, WNIDS)
 
 
+def test_a_table_that_unpacks_to_far_more_than_it_can_need_is_not_unpacked(tmp_path):
+    path = written(tmp_path, "1\n" * 4, labels.GROUND_TRUTH)
+    bomb = zlib.compress(bytes(10**8))
+    (tmp_path / "meta.mat").write_bytes(
+        bytes(126) + b"IM" + struct.pack("<II", 15, len(bomb)) + bomb)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="0 classes found in it"):
+        labels.read(path, NAMES, WNIDS)
+    assert tracemalloc.get_traced_memory()[1] < 4 * labels.MOST_META
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize(("text", "complaint"), [
     (f"{WNIDS[0]}\n" * 3, "3 lines for 4 pictures"),
     (f"{NAMES[0]} {WNIDS[0]}\n", f"does not name {NAMES[1]}, nor 2 others"),
@@ -146,6 +159,7 @@ def test_a_damaged_table_is_named(tmp_path):
     (f"elsewhere.JPEG 1000\n{NAMES[1]} 1\n", "line 1: 1000"),
     (f"{WNIDS[0]}\nn99999999\n{WNIDS[0]}\n{WNIDS[0]}\n", "line 2: there is no class"),
     ("", "0 lines for 4 pictures"),
+    (f"{NAMES[0]} {'9' * 5000}\n", "line 1: there is no class '999"),
     (f'{NAMES[0]}," "\n', "line 1: there is no class ''"),
 ])
 def test_a_list_that_does_not_fit_says_where(text, complaint, tmp_path):
@@ -155,8 +169,10 @@ def test_a_list_that_does_not_fit_says_where(text, complaint, tmp_path):
 
 def test_what_is_no_list_is_named(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    for path in (tmp_path / "photo.jpg", tmp_path / "nowhere.txt", tmp_path):
-        with pytest.raises(UserError, match=f"{path.name}: no list of classes"):
+    for name, said in (("photo.jpg", "no list of classes"), ("nowhere.txt", "no such file"),
+                       ("", "not a regular file")):
+        path = tmp_path / name
+        with pytest.raises(UserError, match=f"{path.name}: {said}"):
             labels.read(path, NAMES, WNIDS)
 
 

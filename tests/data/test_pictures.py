@@ -8,13 +8,16 @@ with all memory: a picture that is none, or half of one, or a bomb.
 
 import io
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from tinyalex.data import pictures
 from tinyalex.data.pictures import ENDINGS, BrokenPicture, read_picture
 
 RED, GREEN = (255, 0, 0), (0, 128, 0)
@@ -219,3 +222,24 @@ def test_the_centre_is_taken_once_the_shorter_side_is_scaled(size, tmp_path):
 def test_the_tiniest_and_the_longest_picture_fit_as_well(size, tmp_path):
     put(tmp_path / "a.png", GREEN, size)
     assert (read_picture(tmp_path / "a.png", 64) == GREEN).all()
+
+
+def test_threads_together_unpack_no_more_than_one_of_them_may(tmp_path, monkeypatch):
+    """A file of some kilobytes can claim 64 million pixels, and a machine has many cores."""
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
+    under_way, most = [], []
+
+    def upright(picture):
+        under_way.append(picture.width * picture.height)
+        most.append(sum(under_way))
+        time.sleep(0.02)
+        under_way.pop()
+        return picture
+
+    monkeypatch.setattr(pictures, "_upright", upright)
+    for side, together in ((30, 900), (15, 900), (40, 1600)):  # of the last even one is too many
+        path = put(tmp_path / f"{side}.png", size=(side, side))
+        most.clear()
+        with ThreadPoolExecutor(6) as threads:
+            [*threads.map(lambda _, path=path: read_picture(path, 8, 2000), range(12))]
+        assert max(most) == together

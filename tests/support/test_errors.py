@@ -50,6 +50,20 @@ def test_what_goes_wrong_is_two_lines_and_status_2(error, said, advice, refused)
     assert first == f"error: {said}" and advice in second
 
 
+@pytest.mark.parametrize("argv", [["--save", ""], ["--save="], ["--count", "3", ""], [""]],
+                         ids=repr)
+def test_an_empty_argument_is_not_the_folder_we_are_in(argv, refused):
+    """rm -r "$HOME/$x" is how others learned it; and Path("") is "."."""
+    def command(argv):
+        parser = ArgumentParser(prog="command")
+        parser.add_argument("--save", type=Path)
+        parser.add_argument("--count", type=int)
+        parser.add_argument("out", type=Path, nargs="?")
+        return parser.parse_args(argv)
+
+    assert "nothing follows it" in refused(command, argv)
+
+
 def test_ctrl_c_is_status_130_and_no_traceback(capsys):
     assert run(failing(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err.strip() == "interrupted"

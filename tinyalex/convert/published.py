@@ -13,12 +13,12 @@ from tinyalex.convert.layout import Whole, wholes
 from tinyalex.data import cifar10
 from tinyalex.network import Network
 from tinyalex.run import presets
-from tinyalex.run.checkpoint import Checkpoint
+from tinyalex.run.checkpoint import MOST_CLASSES, Checkpoint
 from tinyalex.run.recipe import Recipe
+from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
 
-MOST_CLASSES = 100_000
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
 
 
@@ -196,7 +196,7 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     (n01440764 tench, Tinca tinca) the WNID, as the class folders of ImageNet are called, else the
     whole line. UserError where they are not as many as the classes, or not all different."""
     try:
-        lines = filter(None, map(str.strip, path.read_text("utf-8-sig").splitlines()))
+        lines = filter(None, map(str.strip, reading.text(path).splitlines()))
     except UnicodeDecodeError as error:
         raise UserError(f"--classes {path}: no text ({error})", "name a text file.") from None
     names = [re.sub(r"^(n\d{8})\s.*", r"\1", line) for line in lines]

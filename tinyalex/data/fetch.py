@@ -8,6 +8,7 @@ Only when every check has passed does one rename put the finished folder there, 
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import tempfile
 import urllib.error
@@ -26,6 +27,7 @@ CHECKSUMS = {
     "c32a1d4ab5d03f1284b67883e8d87530": cifar10.FOLDERS[0],  # cifar-10-binary.tar.gz
     "c58f30108f718f92721af3b95e74349a": cifar10.FOLDERS[1],  # cifar-10-python.tar.gz
 }
+LARGEST = 170_498_071  # bytes of the larger archive, the python version
 TIMEOUT = 30.0  # seconds without a sign of life from the server
 
 _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on a slow line
@@ -100,17 +102,21 @@ def _blocks(url: str, hint: str) -> Iterator[bytes]:
 
     A generator of its own so that an OSError caught here is the network's, never the disk's.
     """
+    if not re.match(r"https?://", url):
+        raise UserError(f"{url}: not a page to download from", hint)
     received = 0
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             length = int(answer.headers.get("Content-Length") or 0)  # 0: the server does not say
             with progress(None, url.split("/")[-1], length or None, "B", unit_scale=True) as bar:
-                while block := answer.read(_BLOCK):
+                while max(length, received) <= LARGEST and (block := answer.read(_BLOCK)):
                     received += len(block)
                     bar.update(len(block))
                     yield block
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UserError(f"{url}: {_what_happened(error)}", hint) from error
+    if max(length, received) > LARGEST:
+        raise UserError(f"{url}: sends more than CIFAR-10 has, which is {LARGEST:,} bytes", hint)
     if length and received != length:
         raise UserError(
             f"{url}: the download was cut short: {received:,} of {length:,} bytes came", hint)

@@ -30,7 +30,7 @@ from tinyalex.support.text import composed, say, shown
 
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")
-_OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d+)(?:-(\d+))?)?/?")
+_OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d{1,18})(?:-(\d{1,18}))?)?/?")
 
 
 class Shown(NamedTuple):

@@ -20,10 +20,12 @@ import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from tinyalex.data.pictures import ENDINGS
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import composed
 
@@ -31,6 +33,7 @@ GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", "val_annotations.txt", GROUND_TRUTH)
 PLACES = (".", "ILSVRC2012_devkit_t12/data", "data")
 ILSVRC_CLASSES = 1000
+MOST_META = 16_000_000  # bytes of meta.mat, packed or not; the devkit's has some two million
 _CUT = re.compile(r"\s*,\s*|\s+")
 _BOXES = re.compile(r"(\S+)(?:\s+\d+){4}(?:\s+\S+(?:\s+\d+){4})*")  # a class, and where it is seen
 _PATH = 4096  # letters; no picture's name is longer
@@ -65,14 +68,14 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
     can be read in two ways.
     """
     try:
-        text = composed(path.read_text("utf-8-sig"))
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no list of classes ({getattr(error, 'strerror', '') or error})",
+        text = composed(reading.text(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no list of classes ({error})",
                         "the classes of val/ stand in a text file, a line a picture.") from None
     known = _Classes(classes)
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line]
-    in_order = all(line in known.index or line.isdecimal() for _, line in lines)
+    in_order = all(line in known.index or _is_number(line) for _, line in lines)
     rows = {} if in_order else _named(path, lines, names, known)
     if not rows:
         return _by_order(path, [Row(*line) for line in lines], len(names), known)
@@ -93,8 +96,12 @@ def _counted(rows: dict[str, Row], lines: list[tuple[int, str]]) -> Iterator[Row
     yield from rows.values()
     for number, line in lines:
         words = _CUT.split(line, 2)
-        if len(words) == 2 and words[1].isdecimal():
+        if len(words) == 2 and _is_number(words[1]):
             yield Row(number, words[1])
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19  # int() takes long for longer ones, or refuses
 
 
 class _Classes:
@@ -106,14 +113,14 @@ class _Classes:
         self.numbered = not any(map(str.isdecimal, names))
 
     def __contains__(self, text: str) -> bool:
-        return text in self.index or (self.numbered and text.isdecimal())
+        return text in self.index or (self.numbered and _is_number(text))
 
     def are_numbers(self, path: Path, rows: list[Row]) -> bool:
         """Whether a list gives places, not names. UserError where it has both, or others."""
         for row in rows:
             if row.text not in self:
-                raise UserError(f"{path}, line {row.number}: there is no class {row.text!r} in "
-                                "train/", _OTHER_LIST)
+                raise UserError(f"{path}, line {row.number}: there is no class "
+                                f"{row.text[:40]!r} in train/", _OTHER_LIST)
             if (row.text in self.index) != (rows[0].text in self.index):
                 raise UserError(f"{path}, line {row.number}: {row.text!r}, and in line "
                                 f"{rows[0].number} {rows[0].text!r}: a name and a number",
@@ -198,19 +205,20 @@ def _devkit_order(meta: Path, listed: Path) -> list[str]:
     if not meta.is_file():
         raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",
                         "put the devkit's meta.mat beside it: it has the order of the classes.")
-    content, at, table = meta.read_bytes(), 128, b""
+    content, at, table = reading.content(meta, MOST_META), 128, bytearray()
     order = ">II" if content[126:128] == b"MI" else "<II"
     try:
-        while at + 8 <= len(content):
+        while at + 8 <= len(content) and len(table) < MOST_META:
             kind, length = struct.unpack_from(order, content, at)
             element = content[at + 8 : at + 8 + length]
-            table += zlib.decompress(element) if kind == 15 else element
+            table += (zlib.decompressobj().decompress(element, MOST_META) if kind == 15
+                      else element)
             at += 8 + length
     except zlib.error as error:
         raise UserError(f"{meta}: damaged ({error})", "unpack the devkit again.") from None
-    wnids = [wnid.replace(b"\0", b"").decode() for wnid in
-             re.findall(rb"n(?:\0?[0-9]){8}", table)]
-    if len(set(wnids[:ILSVRC_CLASSES])) < ILSVRC_CLASSES:
+    found = islice(re.finditer(rb"n(?:\0?[0-9]){8}", table), ILSVRC_CLASSES)
+    wnids = [match[0].replace(b"\0", b"").decode() for match in found]
+    if len(set(wnids)) < ILSVRC_CLASSES:
         raise UserError(f"{meta}: {len(set(wnids))} classes found in it, {ILSVRC_CLASSES} expected",
                         "unpack the devkit again.")
-    return wnids[:ILSVRC_CLASSES]
+    return wnids

@@ -1,6 +1,8 @@
 """One picture file, of whatever kind, becomes a square of RGB pixels (paper, section 2)."""
 
 import contextlib
+import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,6 +37,8 @@ def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> n
     unpacked; OSError where the disk is.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+            raise BrokenPicture(path, "not a regular file")
         with Image.open(path, formats=_formats()) as picture:
             wide, high = picture.size
             if wide * high > max_pixels:
@@ -43,9 +47,10 @@ def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> n
             # crudely: blocks of pixels are averaged. With twice the pixels that are wanted, what
             # bicubic then keeps is nearly what it keeps of the whole picture.
             picture.draft(None, (2 * side, 2 * side))
-            picture.load()
-            _turn_upright(picture)
-            return _square(_rgb(picture), side)
+            with _unpacking(picture.size[0] * picture.size[1]):
+                picture.load()
+                _turn_upright(picture)
+                return _square(_rgb(picture), side)
     except (BrokenPicture, MemoryError):
         raise
     except Exception as error:  # a broken picture can raise almost anything
@@ -53,6 +58,25 @@ def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> n
             raise
         about = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise BrokenPicture(path, f"not a picture that can be read{about}") from None
+
+
+_turn, _unpacked = threading.Condition(), 0  # pixels, by all threads
+
+
+@contextlib.contextmanager
+def _unpacking(pixels: int) -> Iterator[None]:
+    """Wait until so many more pixels may be unpacked: all threads together never hold more than
+    one of them alone may."""
+    global _unpacked
+    with _turn:
+        _turn.wait_for(lambda: not _unpacked or _unpacked + pixels <= MAX_PIXELS)
+        _unpacked += pixels
+    try:
+        yield
+    finally:
+        with _turn:
+            _unpacked -= pixels
+            _turn.notify_all()
 
 
 def resized(image: np.ndarray, side: int) -> np.ndarray:

@@ -33,7 +33,8 @@ from tinyalex.data.shards import (
 )
 from tinyalex.data.statistics import Sums
 from tinyalex.devices import Threads, available_cores
-from tinyalex.support.arrays import save_npz
+from tinyalex.support import reading
+from tinyalex.support.arrays import Damaged, save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.progress import progress
@@ -52,22 +53,29 @@ class Shard:
     path: Path
     pictures: list[Picture]
 
-    def known(self, *names: str) -> dict[str, np.ndarray]:
+    def known(self, side: int) -> dict[str, np.ndarray]:
         """What its .npz holds: labels and names; skipped (names) and reasons; pixels and products,
-        the sums over its pictures."""
-        return read_npz(self.path.with_suffix(".npz"), *names)
+        the sums over its pictures, () where there are none. UserError where it is damaged."""
+        path = self.path.with_suffix(".npz")
+        count = len(read_npz(path, {"labels": ("iu", (None,))})["labels"])
+        skipped = (len(self.pictures) - count,)
+        return read_npz(path, {
+            "labels": ("iu", (count,)), "names": ("U", (count,)),
+            "skipped": ("U", skipped), "reasons": ("U", skipped),
+            "pixels": ("i", (side, side, 3) if count else ()),
+            "products": ("i", (3, 3) if count else ())})
 
     def is_done(self, side: int) -> bool:
         """Whether both files are there, and whole."""
         try:
-            open_shard(self.path, (len(self.known("labels")["labels"]), side, side, 3))
+            open_shard(self.path, (len(self.known(side)["labels"]), side, side, 3))
             return True
         except UserError:
             return False
 
-    def skipped(self) -> list[str]:
+    def skipped(self, side: int) -> list[str]:
         """The pictures that could not be read, each with the reason."""
-        known = self.known("skipped", "reasons")
+        known = self.known(side)
         return [f"{name}: {reason}" for name, reason in
                 zip(known["skipped"].tolist(), known["reasons"].tolist(), strict=True)]
 
@@ -98,7 +106,7 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
         _check_disk(out, left, side)
-        skipped = [line for shard in done for line in shard.skipped()]
+        skipped = [line for shard in done for line in shard.skipped(side)]
         bar = progress(None, "preparing", total, "pictures", initial=total - left)
         try:
             with bar, _shared_out(workers or available_cores()) as each:
@@ -106,7 +114,7 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
                 for shard in todo:
                     _make(shard, side, partial(_read, listing.folder, max_pixels), each)
                     bar.update(len(shard.pictures))
-                    skipped += shard.skipped()
+                    skipped += shard.skipped(side)
                     _check_broken(out, skipped, max_broken, total)
         except KeyboardInterrupt:
             kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
@@ -135,8 +143,8 @@ def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
     path = out / PLAN
     if path.exists():
         try:
-            before = dict(json.loads(path.read_text("utf-8")))
-        except (ValueError, TypeError) as error:
+            before = reading.record(path)
+        except Damaged as error:
             raise UserError(f"{path}: damaged ({error})",
                             f"remove {out}, and begin anew.") from None
         if before != plan:
@@ -239,7 +247,7 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None
     total, labels = Sums(), {split: [np.empty(0, np.int64)] for split in listing.splits}
     counts: dict[str, list[int]] = {split: [] for split in listing.splits}
     for shard in shards:
-        known, split = shard.known(), shard.path.name.split("-")[0]
+        known, split = shard.known(side), shard.path.name.split("-")[0]
         count = len(known["labels"])
         labels[split].append(known["labels"])
         counts[split].append(count)
@@ -250,7 +258,7 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None
         statistics = total.statistics()
         numbers |= {"mean": statistics.mean, "covariance": statistics.covariance}
     save_npz(out / NUMBERS, **numbers)
-    skipped = [line for shard in shards for line in shard.skipped()]
+    skipped = [line for shard in shards for line in shard.skipped(side)]
     if skipped:
         _report(out, skipped)
     about = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,

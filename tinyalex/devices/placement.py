@@ -74,7 +74,7 @@ def parse_placement(placement: str, towers: int = 2) -> list[str]:
         return ["cpu"] * min(towers, available_cores())
     names = [name.strip() for name in placement.split(",")]
     for name in names:
-        if name != "cpu" and not re.fullmatch("cuda:[0-9]+", name):
+        if name != "cpu" and not re.fullmatch("cuda:[0-9]{1,4}", name):
             raise UserError(
                 f"--devices {placement}: there is no device {name!r}",
                 "name one device or two, joined by a comma: cpu or cuda:0, cpu,cpu or "

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from tinyalex.run import formats
-from tinyalex.support import arrays
+from tinyalex.support import arrays, reading
 from tinyalex.support.arrays import Damaged, Stored
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
+
+MOST_CLASSES = 1 << 15  # ImageNet has 21,841 in all; the weights of a class are 16 KB in "paper"
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Checkpoint:
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint. UserError where it is missing, damaged, or something else, and where one
     of its numbers is not finite."""
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
     try:
         file = arrays.npz(path)
@@ -65,16 +67,16 @@ def load(path: Path) -> Checkpoint:
         arrays.expect_finite(path, {f"the velocity of {name}": velocity
                                     for name, velocity in saved.velocities.items()})
         return saved
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
                         "use another checkpoint; a run writes its own in one move.") from None
 
 
 def _about(file: dict[str, Stored]) -> dict[str, Any]:
-    about: Any = json.loads(str(file["about"].read())) if "about" in file else None
+    about = reading.parse(str(arrays.take(file, "about", "U", ())))
     match about:
-        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if all(
-                isinstance(name, str) for name in classes):
+        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if (
+                len(classes) <= MOST_CLASSES and all(isinstance(name, str) for name in classes)):
             return about
     raise Damaged("it does not say of which preset, classes and settings it is")
 

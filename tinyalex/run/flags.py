@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tinyalex.support import reading
 from tinyalex.support.cli import ArgumentParser, number, output
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import composed
@@ -32,7 +33,7 @@ def spoken_names(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = [line.split(None, 1) for line in composed(path.read_text("utf-8-sig")).splitlines()
+        lines = [line.split(None, 1) for line in composed(reading.text(path)).splitlines()
                  if line.strip()]
         return {name: words.split(",")[0].strip() for name, words in lines}
     except ValueError as error:

@@ -20,13 +20,15 @@ import numpy as np
 import tinyalex
 from tinyalex.devices import available_cores
 from tinyalex.run import formats
-from tinyalex.run.recipe import Recipe
+from tinyalex.run.recipe import LARGEST, Recipe
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.text import command
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
            "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
+MOST_LOG = 100_000_000  # bytes of log.csv; 500,000 epochs have fewer
 
 
 class Run:
@@ -71,15 +73,15 @@ class Run:
     def open(cls, folder: Path) -> "Run":
         """The run in this folder; UserError where there is none, or its config.json is damaged."""
         path = folder / "config.json"
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{folder}: no run in this folder (there is no config.json)",
                             "name a folder that tinyalex.train made, such as runs/tiny-1.")
         try:
-            config = json.loads(path.read_text("utf-8"))
+            config = reading.record(path)
             number = config.get("format", 1)
             formats.expect_known(number, path)
             settings = formats.whole(dict(config["settings"]), number)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({error!r})",
                             "start a new run, or mend the file.") from None
         return cls(folder, Recipe.of(settings, path))
@@ -148,18 +150,21 @@ class Run:
 
     def rows(self) -> list[dict[str, float | None]]:
         """What log.csv holds: numbers, and None where a column is empty."""
-        try:
-            return [{key: float(text) if text else None for key, text in row.items()}
-                    for row in self._text_rows()]
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{self.log}: damaged ({error})", "mend it or remove it.") from None
+        return [_numbers(row, self.log) for row in self._text_rows()]
 
     def _text_rows(self) -> list[dict[str, str]]:
         if not self.log.exists():
             return []
-        # A full disk cuts the last line short.
-        whole_lines, _, _ = self.log.read_text("utf-8").rpartition("\n")
-        return list(csv.DictReader(io.StringIO(whole_lines)))
+        try:
+            text = reading.text(self.log, MOST_LOG)
+            whole_lines, _, _ = text.rpartition("\n")  # a full disk cuts the last one short
+            rows = list(csv.DictReader(io.StringIO(whole_lines, newline="")))
+        except (ValueError, csv.Error) as error:
+            raise _damaged(self.log, error) from None
+        for row in rows:
+            if tuple(row) != COLUMNS or None in row.values():
+                raise _damaged(self.log, "a row of other columns")
+        return rows
 
     def forget_after(self, step: int):
         """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
@@ -169,6 +174,25 @@ class Run:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def _numbers(row: dict[str, str], log: Path) -> dict[str, float | None]:
+    try:
+        numbers = {key: float(text) if text else None for key, text in row.items()}
+    except ValueError as error:
+        raise _damaged(log, error) from None
+    for key, number in numbers.items():
+        if number is None and key == "epoch":
+            raise _damaged(log, "a row without an epoch")
+        if number is not None and not abs(number) <= LARGEST:
+            if key not in ("colour_a", "colour_b"):  # kernels without any colour have none
+                raise _damaged(log, f"{key} {number}")
+            numbers[key] = None
+    return numbers
+
+
+def _damaged(log: Path, why: object) -> UserError:
+    return UserError(f"{log}: damaged ({why})", "mend it or remove it.")
 
 
 def _next_free(name: str) -> Path:

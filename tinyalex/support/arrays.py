@@ -15,11 +15,17 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from struct import error as StructError
+from typing import IO, Literal
 
 import numpy as np
 
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
+from tinyalex.support.files import expect_regular, replacing
+
+# What an .npz file may unpack to, for each byte of it and at the least: weights hardly shrink, and
+# whoever packs some megabytes into gigabytes has something else in mind.
+MOST_RATIO, FREE = 8, 64_000_000
+MOST_ARRAYS = 10_000
 
 
 class Damaged(ValueError):
@@ -37,8 +43,7 @@ class Stored:
 def contents(path: Path) -> memoryview:
     """All bytes of a file, mapped into memory: none is read before it is looked at. UserError where
     there is no such file, or it is empty."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "check the path.")
+    expect_regular(path)
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty", "download or write it again.")
     return np.memmap(path, np.uint8, "r").data
@@ -70,12 +75,45 @@ _LONGEST = 10_000  # NumPy reads no longer ones
 
 
 def npz(path: Path) -> dict[str, Stored]:
-    """The arrays of an .npz file by name. Damaged where they are not what the file says, or hold
-    Python objects; UserError where there is no such file."""
-    contents(path)
+    """The arrays of an .npz file by name. Damaged where they are not what the file says, hold
+    Python objects, or unpack to far more than they are; UserError where there is no such file."""
+    size = len(contents(path))
     with _unzipping(path) as file:
-        return {info.filename.removesuffix(".npy"): _member(path, file, info)
-                for info in file.infolist()}
+        infos = file.infolist()
+        unpacked = sum(info.file_size for info in infos)
+        if sum(info.compress_size for info in infos) > size or len(infos) > MOST_ARRAYS:
+            raise Damaged("its arrays lie on top of each other, or are far too many")
+        if unpacked > max(MOST_RATIO * size, FREE):
+            raise Damaged(f"{size:,} bytes that unpack to {unpacked:,}: write it again, with "
+                          "np.savez, if that is right")
+        return {info.filename.removesuffix(".npy"): _member(path, file, info) for info in infos}
+
+
+def take(file: dict[str, Stored], name: str, kinds: str,
+         shape: tuple[int | None, ...]) -> np.ndarray:
+    """An array of the file, of this shape, None standing for any size, and of one of these kinds:
+    "f" for floats, "iu" for integers, "U" for texts. Damaged where there is none."""
+    if name not in file:
+        raise Damaged(f"there is no {name} in it")
+    stored = file[name]
+    if len(stored.shape) != len(shape) or any(
+            size not in (None, found) for size, found in zip(shape, stored.shape, strict=True)):
+        raise Damaged(f"{name} has the shape {stored.shape}")
+    if (array := stored.read()).dtype.kind not in kinds:
+        raise Damaged(f"{name} is of the type {array.dtype}")
+    return array
+
+
+def npy(path: Path) -> np.ndarray:
+    """The array of an .npy file, mapped into memory, not to be written to. Damaged and UserError as
+    in `npz`."""
+    data = contents(path)
+    try:
+        with open(path, "rb") as file:
+            dtype, shape, order, start = _header(path.name, file, len(data))
+        return np.ndarray(shape, dtype, data, start, order=order)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Damaged(str(error)) from None
 
 
 def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
@@ -83,12 +121,25 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Damaged(f"{name} is packed in a way that NumPy does not use")
     with file.open(info) as member:
-        top = member.read(8)
-        digits = _LENGTH.get(top[6:], 0)
-        length = member.read(digits)
-        if top[:6] != b"\x93NUMPY" or not 0 < digits == len(length):
-            raise Damaged(f"{name} is no array")
-        header = member.read(min(int.from_bytes(length, "little"), _LONGEST + 1))
+        dtype, shape, order, start = _header(name, member, info.file_size)
+
+    def read() -> np.ndarray:
+        with _unzipping(path) as again:
+            return np.ndarray(shape, dtype, again.read(info), start, order=order)
+
+    return Stored(shape, read)
+
+
+def _header(name: str, file: IO[bytes], size: int,
+            ) -> tuple[np.dtype, tuple[int, ...], Literal["C", "F"], int]:
+    """What stands at the top of an array of so many bytes: its type, shape and order, and where
+    its numbers begin."""
+    top = file.read(8)
+    digits = _LENGTH.get(top[6:], 0)
+    length = file.read(digits)
+    if top[:6] != b"\x93NUMPY" or not 0 < digits == len(length):
+        raise Damaged(f"{name} is no array")
+    header = file.read(min(int.from_bytes(length, "little"), _LONGEST + 1))
     match = _HEADER.fullmatch(header)
     if len(header) > _LONGEST or not match or None in match.groups():
         raise Damaged(f"{name} has no header that can be read")
@@ -97,18 +148,12 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
     if dtype.kind not in "biufSU":
         raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
                       if dtype.kind == "O" else f"{name} holds numbers of the kind {kind}")
-    shape = tuple(int(size.strip("L \n")) for size in sizes.split(",") if size.strip())
+    shape = tuple(int(part.strip("L \n")) for part in sizes.split(",") if part.strip())
     start = len(top) + digits + len(header)
-    if prod(shape) * dtype.itemsize != info.file_size - start:
+    if dtype.itemsize == 0 or prod(shape) * dtype.itemsize != size - start:
         raise Damaged(f"{name} announces {prod(shape):,} numbers of {dtype.itemsize} bytes in "
-                      f"{info.file_size - start:,} bytes")
-
-    def read() -> np.ndarray:
-        with _unzipping(path) as again:
-            return np.ndarray(shape, dtype, again.read(info), start,
-                              order="F" if columns == "True" else "C")
-
-    return Stored(shape, read)
+                      f"{size - start:,} bytes")
+    return dtype, shape, "F" if columns == "True" else "C", start
 
 
 @contextmanager

@@ -28,6 +28,13 @@ class ArgumentParser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
 
+    def parse_known_args(self, args=None, namespace=None):
+        words = sys.argv[1:] if args is None else list(args)
+        for before, word in zip([self.prog, *words], words, strict=False):
+            if not word or (word.startswith("--") and word.endswith("=")):
+                self.error(f"{word or before}: nothing follows it (a variable that is not set?)")
+        return super().parse_known_args(words, namespace)
+
     def error(self, message: str):
         raise UserError(message, f"{self.prog} --help lists what there is.")
 
@@ -36,10 +43,14 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
-    """An argparse type: a finite number with low <= number <= high.
+    """An argparse type: a finite number with low <= number <= high; of whole numbers without a
+    `high`, up to the largest that array sizes can be computed with.
 
     number(int, 1) for a batch size, number(float, 0) for a learning rate.
     """
+
+    if kind is int and high == float("inf"):
+        high = 2**31 - 1
 
     def parse(text: str):
         try:

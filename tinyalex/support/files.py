@@ -23,6 +23,7 @@ except ImportError:  # Windows, and Python in a browser
     HAS_LOCKS = False
 
 
+
 @contextlib.contextmanager
 def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well. Those of writers of
@@ -153,6 +154,14 @@ def _held(path: Path, wait: bool = False) -> Iterator[IO[str] | None]:
 def _no_link(path: str, flags: int) -> int:
     """Open it, unless it is a link, which might lead to any other file."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def expect_regular(path: Path) -> None:
+    """UserError where there is no such file, or something that only looks like one: a pipe would be
+    waited for without end, and a device may have no end."""
+    if not path.is_file():
+        kind = "not a regular file" if path.exists() else "no such file"
+        raise UserError(f"{path}: {kind}", "check the path.")
 
 
 def cache_folder() -> Path:
