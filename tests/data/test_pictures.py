@@ -234,9 +234,8 @@ def test_threads_together_unpack_no_more_than_one_of_them_may(tmp_path, monkeypa
         most.append(sum(under_way))
         time.sleep(0.02)
         under_way.pop()
-        return picture
 
-    monkeypatch.setattr(pictures, "_upright", upright)
+    monkeypatch.setattr(pictures, "_turn_upright", upright)
     for side, together in ((30, 900), (15, 900), (40, 1600)):  # of the last even one is too many
         path = put(tmp_path / f"{side}.png", size=(side, side))
         most.clear()

@@ -30,6 +30,10 @@ def quick(*flags):
     return settings("patches:load", "--without", "conv3,conv4,conv5,fc6", *flags)
 
 
+def resume(folder):
+    return ["--resume", folder, "--data", "patches:load"]
+
+
 def planned(folder=None):
     return Run.new(folder, presets.get("tiny"))
 
@@ -61,7 +65,7 @@ def test_of_two_that_are_told_the_same_folder_the_second_is_told_who_has_it(tmp_
 def test_a_run_under_way_is_not_resumed_by_another_process(patches, tmp_path, refused):
     train.main(quick("--limit", "16", "--epochs", "1", "--out", "made"))
     with files.alone(tmp_path / "made"):
-        assert "is at work in this folder" in refused(train.main, ["--resume", "made"])
+        assert "is at work in this folder" in refused(train.main, resume("made"))
 
 
 @pytest.mark.parametrize("command", ["resume", "out"])
@@ -74,7 +78,7 @@ def test_a_run_without_a_checkpoint_begins_again(command, patches, tmp_path):
     train.main([*flags, "--out", "killed", *(["--lr", "0.5"] if command == "out" else [])])
     killed.checkpoint.unlink()
     killed.log.write_bytes(killed.log.read_bytes() + b"0.7,1")
-    train.main(["--resume", "killed"] if command == "resume" else [*flags, "--out", "killed"])
+    train.main(resume("killed") if command == "resume" else [*flags, "--out", "killed"])
     assert_same_bits(weights(tmp_path / "whole"), weights(killed.folder))
     assert [row["step"] for row in log_rows(killed.folder)] == ["2"]
 
@@ -101,7 +105,7 @@ def test_a_run_that_has_lost_its_checkpoint_keeps_its_log(command, patches, tmp_
     train.main(flags)
     (tmp_path / "made" / "checkpoint.npz").rename(tmp_path / "elsewhere.npz")
     before = (tmp_path / "made" / "log.csv").read_bytes()
-    error = refused(train.main, ["--resume", "made"] if command == "resume" else flags)
+    error = refused(train.main, resume("made") if command == "resume" else flags)
     assert "no such checkpoint" in error or "there is a run in this folder already" in error
     assert (tmp_path / "made" / "log.csv").read_bytes() == before
 

@@ -36,7 +36,7 @@ def test_a_row_that_was_cut_short_is_none_yet(run):
     f"{HEAD}\n,18{',' * 11}\n",
     f"{HEAD}\n{ROWS}3,1e999{',' * 11}\n", f"{HEAD}\n3,nan{',' * 11}\n", f"{HEAD},more\n{ROWS}",
     f"{HEAD[:-2]}\n{ROWS}", f"{HEAD}\n3,18\n{ROWS}", f"{HEAD}\n{ROWS}\xff",
-    f"{HEAD}\n3,{'1' * 140_000}",
+    f"{HEAD}\n3,{'1' * 140_000}\n",
 ], ids=lambda text: text[len(HEAD) + 1:][-20:])
 def test_what_is_no_log_of_a_run_is_named(text, run):
     run.log.write_text(text, "latin-1")

@@ -14,7 +14,7 @@ from tinyalex import plot, train
 from tinyalex.convert.published import class_names
 from tinyalex.data import cifar10, labels, preparation, shards, sources
 from tinyalex.data.folder import Listing, listing
-from tinyalex.data.pictures import read_picture
+from tinyalex.data.pictures import BrokenPicture, read_picture
 from tinyalex.gradcheck import notebooks
 from tinyalex.inside import features
 from tinyalex.run import checkpoint, flags
@@ -80,12 +80,13 @@ def test_a_pipe_is_not_opened(name, read, tmp_path, no_waiting):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_among_the_pictures_is_one_that_cannot_be_read(tmp_path, no_waiting):
+def test_a_pipe_among_the_pictures_is_none_of_them(tmp_path, no_waiting):
     (tmp_path / "cat").mkdir()
     os.mkfifo(tmp_path / "cat" / "a.jpg")
-    pictures = listing(tmp_path, val_share=0)
-    with pytest.raises(UserError, match=r"1 of 1 pictures cannot be used.*not a regular file"):
-        preparation.prepare(pictures, tmp_path.with_name("out"), 8)
+    with pytest.raises(UserError, match=r"files that are no pictures: 1 \(cat/a.jpg\)"):
+        listing(tmp_path, val_share=0)
+    with pytest.raises(BrokenPicture, match="not a regular file"):
+        read_picture(tmp_path / "cat" / "a.jpg", 8)
 
 
 def test_a_file_larger_than_there_can_be_is_not_read(tmp_path):

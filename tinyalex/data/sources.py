@@ -80,7 +80,7 @@ def from_file(source: str, path: Path) -> str:
         raise UserError(f"{path}: its data is {source!r}, a function, which no file may call",
                         f"if you trust this function, say so: {again}")
     raise UserError(f"{path}: its data is {source!r}, which is no file or folder here",
-                    "name the data with --data.")
+                    "python -m tinyalex.train and evaluate take other data with --data.")
 
 
 def _photographs(path: Path, split: str, side: int, limit: int | None) -> Dataset:
