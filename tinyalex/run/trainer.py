@@ -1,7 +1,6 @@
 """A run under way: epoch after epoch, and everything that it writes meanwhile."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -21,7 +20,7 @@ from tinyalex.run.meters import Pace, Pending, Progress
 from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import shown
+from tinyalex.support.text import warn
 from tinyalex.training import train_step
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
@@ -206,8 +205,7 @@ class Trainer:
             drawing.filters(first_kernels(self.network), self.run.filters, title)
         except Exception as error:
             if not self.warned:
-                print(f"warning: the run's pictures cannot be drawn: {shown(str(error))}",
-                      file=sys.stderr)
+                warn(f"the run's pictures cannot be drawn: {error}")
             self.warned = True
         self.drawn = time.perf_counter()
 

@@ -20,6 +20,8 @@ def shown(text: str) -> str:
 def composed(name: str) -> str:
     """A name with each accented letter as one character: macOS writes two, and means the same."""
     return unicodedata.normalize("NFC", name)
+
+
 def say(*lines: str) -> None:
     """Print these lines, each of which stays one, whatever others wrote in it; see `shown`."""
     print(*map(shown, lines), sep="\n", flush=True)
@@ -28,6 +30,8 @@ def say(*lines: str) -> None:
 def warn(line: str) -> None:
     """Say on stderr, in a line, what did not come off, and costs nothing else."""
     print(f"warning: {shown(line)}", file=sys.stderr)
+
+
 def command(module: str, *arguments: object) -> str:
     """How to run a command of the package, to be pasted into a shell as it stands."""
     return shlex.join(["python", "-m", f"tinyalex.{module}", *map(str, arguments)])
