@@ -57,7 +57,7 @@ class Training:
         flags = settings("patches:load", "--limit", "32", "--epochs", "2", "--seed", str(seed),
                          "--without", "conv3,conv4,conv5,fc6", "--out", str(place / out))
         begun = (place / out / "config.json").exists()
-        train.main(["--resume", str(place / out)] if begun else flags)
+        train.main(["--resume", str(place / out), "--data", "patches:load"] if begun else flags)
 
     def result(self, place: Path):
         rows = log_rows(place / "run")
