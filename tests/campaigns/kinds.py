@@ -101,8 +101,7 @@ def preparing() -> Kind:
 
 def features() -> Kind:
     return Kind("features", lambda: similar.main(
-        ["run", "photos/val", "--among", "features.npz", "photos/train",
-         "--devices", "cpu"]),
+        ["run", "photos/val", "--among", "features.npz", "photos/train", "--devices", "cpu"]),
         [Path("features.npz")])
 
 
