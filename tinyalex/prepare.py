@@ -16,6 +16,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
 from tinyalex.run.presets import PRESETS
+from tinyalex.support import reading
 from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import command, say
@@ -78,7 +79,7 @@ def _farewell(out: Path) -> int:
     say(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
     print(f"pictures {_counts({split: labels[split] for split in about['shards']})}")
     if about["skipped"]:
-        lines = (out / SKIPPED).read_text("utf-8").splitlines()
+        lines = reading.content(out / SKIPPED, 1 << 30).decode("utf-8", "replace").splitlines()
         say(f"skipped  {about['skipped']:,}: see {out / SKIPPED}",
             " " * 9 + "; ".join(lines[:3]) + "; …" * (len(lines) > 3))
     print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")

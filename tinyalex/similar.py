@@ -16,7 +16,7 @@ from tinyalex.inside.features import Features
 from tinyalex.run import flags, opened
 from tinyalex.run.opened import OpenedNetwork
 from tinyalex.support.cli import add_picture, number, output, run
-from tinyalex.support.errors import UserError
+from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import cache_folder
 from tinyalex.support.text import say, warn
 
@@ -76,7 +76,7 @@ def _parse(argv):
 def _saved(among: list[str]) -> tuple[Path | None, list[str]]:
     """What --among says: the file of features, if there is one, and the pictures."""
     first = Path(among[0])
-    return (first, among[1:]) if first.suffix == ".npz" else (None, among)
+    return (first, among[1:]) if first.suffix.lower() == ".npz" else (None, among)
 
 
 def _known(queries: Gallery, classes: list[str], among: list[str]) -> Gallery:
@@ -109,7 +109,7 @@ def _pictures_of(among: Features, given: Gallery, file: str) -> Gallery:
     decides which files are read."""
     known = {picture.name: picture for picture in given.pictures}
     if unknown := [name for name in among.names if name not in known]:
-        raise UserError(f"{file}: {unknown[0]} is none of the pictures after --among",
+        raise UserError(f"{file}: {unknown[0]} is not among the pictures named after --among",
                         f"name their folder as well: --among {shlex.quote(file)} FOLDER.")
     return Gallery([known[name] for name in among.names], given.side)
 
@@ -122,9 +122,11 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     """
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
+    kept = None
     with contextlib.suppress(UserError):  # a damaged one is made anew
         kept = features.load(path)
         _pictures_of(kept, shown, str(path))
+    if kept:
         names = set(kept.names)
         for i in [i for i, name in enumerate(shown.names) if name not in names]:
             shown[i]  # a broken one: it says again what is the matter
@@ -138,8 +140,8 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     try:
         path.parent.mkdir(exist_ok=True)
         fresh.save(path)
-    except OSError as error:  # they are of use all the same
-        warn(f"the features are not kept: {path}: {error.strerror}")
+    except (OSError, UserError) as error:  # they are of use all the same
+        warn(f"the features are not kept: {path}: {reason(error)}")
     return fresh
 
 

@@ -142,7 +142,7 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
         trainer.resume()
         if recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
             this.write_config()
-        if not trainer.progress.step:
+        if not this.checkpoint.exists():
             say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
     else:
         this.start()

@@ -36,6 +36,8 @@ QUICK = {
     "batch_size": ["0", "7", "64"], "workers": ["0", "1", "-1"], "limit": ["0", "5"],
     "out": ["out", "out.png", ""], "url": ["file:///x", "ftp://x"],
 }
+ALWAYS = {"train": ["--preset", "cifar", "--data", "blobs:load", "--epochs", "1"],
+          "gradcheck": ["--layer", "ReLU"]}  # unless what follows says otherwise
 LONG = {"show_mutants", "exercises", "plot", "step", "check", "help"}
 
 
@@ -97,7 +99,7 @@ def test_flags_put_together_at_random_end_in_a_result_or_two_lines(
             else module).main
     parser, rng = parser_of(main, monkeypatch), random.Random(door)
     for _ in range(TRIES):
-        argv = some_arguments(parser, rng)
+        argv = ALWAYS.get(door, []) + some_arguments(parser, rng)
         with a_minute():
             status = run(lambda argv=argv: main(argv))
         out, err = capsys.readouterr()

@@ -113,7 +113,7 @@ def test_a_file_of_features_opens_no_other_files(name, saved, tmp_path, refused,
     photos = tmp_path / "photos"
     name = name.replace("PHOTOS", str(photos)) or "nameless"
     error = refused(similar.main, [*ASK, saved(name), str(photos)])
-    assert f"f.npz: {name} is none of the pictures after --among" in error
+    assert f"f.npz: {name} is not among the pictures named after --among" in error
 
 
 def test_the_folder_of_the_pictures_has_to_be_named(saved, tmp_path, refused, capsys):

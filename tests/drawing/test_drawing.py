@@ -9,6 +9,7 @@ one row, nor of a NaN, nor with half a PNG where a good one used to be.
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import log
@@ -343,3 +344,11 @@ def test_matplotlib_is_imported_when_something_is_drawn_and_pyplot_never(tmp_pat
             "sys.exit('matplotlib.pyplot' in sys.modules)")
     command = [sys.executable, "-c", code, str(tmp_path / "m.png")]
     assert subprocess.run(command).returncode == 0
+
+
+def test_a_name_without_end_is_cut(tmp_path):
+    """Matplotlib would measure it for minutes."""
+    name, start = "x" * 100_000, time.perf_counter()
+    drawing.samples(np.zeros((1, 8, 8, 3), np.uint8), [name], tmp_path / "sheet.png")
+    drawing.confusion(np.eye(2, dtype=int), [name, "b"], tmp_path / "confusion.png", name)
+    assert time.perf_counter() - start < 10

@@ -168,7 +168,7 @@ def test_a_dy_that_is_not_like_y_is_refused_by_the_layer_and_uses_nothing_up(nam
     "pooling by floats": (lambda: AveragePool2D(2, 2.0), "pool: stride=2.0"),
     "more places than a byte counts": (lambda: MaxPool2D(17, 1), "pool: a window of 17×17"),
     "a window of floats": (lambda: LocalResponseNorm(5.0), "lrn: n=5.0"),
-    "no window": (lambda: SpatialResponseNorm(-1), "rnorm: n=-1"),
+    "no window": (lambda: SpatialResponseNorm(-1), "rnorm: size=-1"),
     "no towers": (lambda: OwnMaps(0), "own: towers=0"),
 }.values())
 def test_sizes_that_cannot_be_are_refused_at_once(make, named):

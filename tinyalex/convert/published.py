@@ -18,6 +18,7 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import composed
 
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
 
@@ -196,7 +197,7 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     (n01440764 tench, Tinca tinca) the WNID, as the class folders of ImageNet are called, else the
     whole line. UserError where they are not as many as the classes, or not all different."""
     try:
-        lines = filter(None, map(str.strip, reading.text(path).splitlines()))
+        lines = filter(None, map(str.strip, composed(reading.text(path)).splitlines()))
     except UnicodeDecodeError as error:
         raise UserError(f"--classes {path}: no text ({error})", "name a text file.") from None
     names = [re.sub(r"^(n\d{8})\s.*", r"\1", line) for line in lines]

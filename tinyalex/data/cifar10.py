@@ -37,7 +37,7 @@ PICTURES_A_BATCH = 10_000
 SIDE = 32
 BYTES_A_PICTURE = 3 * SIDE * SIDE
 # A batch takes 31 MB, in either version; saved again by a Python of today up to half as much more.
-MOST_BYTES = 2 * 10_000 * BYTES_A_PICTURE
+MOST_BYTES = 2 * PICTURES_A_BATCH * BYTES_A_PICTURE
 
 _FETCH = "python -m tinyalex.data fetch cifar10"
 _DAMAGED = f"this copy is damaged or not the official one; a good one comes with: {_FETCH}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import composed
 
 HINT = "see Dataset in tinyalex/data/dataset.py."
 
@@ -105,7 +106,7 @@ def _names(dataset: str, classes: Any) -> tuple[str, ...]:
     for name in classes:
         if not isinstance(name, str | int | np.integer) or not str(name).strip():
             raise UserError(f"{dataset}: {name!r} is no name of a class", HINT)
-    names = tuple(map(str, classes))
+    names = tuple(composed(str(name)) for name in classes)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(f"{dataset}: two classes are called {twice[0]!r}",
                         "names have to be different: they say which is which.")

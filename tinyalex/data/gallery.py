@@ -11,7 +11,6 @@ import glob
 import hashlib
 import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
@@ -26,7 +25,7 @@ from tinyalex.data.folder import LeftOut, class_of
 from tinyalex.data.pictures import BrokenPicture, read_picture, resized
 from tinyalex.data.shards import is_prepared
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import composed, say, shown
+from tinyalex.support.text import composed, note, say
 
 KINDS = ("a picture, a folder, a pattern in quotes, or pictures of a dataset: shapes/val, "
          "cifar10/val/3, shapes/train/0-9")
@@ -81,7 +80,7 @@ class Gallery:
         for i, error in sorted(self.broken.items()):
             if len(self.broken) == len(self):
                 raise error
-            print(f"skipped {shown(self.pictures[i].name)}: {shown(error.reason)}", file=sys.stderr)
+            note(f"skipped {self.pictures[i].name}: {error.reason}")
         return [i for i in range(len(self)) if i not in self.broken]
 
     def only(self, numbers: Sequence[int]) -> "Gallery":
@@ -106,7 +105,7 @@ class Gallery:
     def labels(self, classes: Sequence[str]) -> list[int | None]:
         """For each picture its true class, as an index into `classes`; None where its folder is
         called otherwise."""
-        index = {composed(name): label for label, name in enumerate(classes)}
+        index = {name: label for label, name in enumerate(classes)}
         return [index.get(picture.true) for picture in self.pictures]
 
 
@@ -153,7 +152,7 @@ def _named(wanted: str, load: Callable[[str, str], Dataset], left_out: LeftOut) 
         return _folder(path, left_out)
     if path.exists():
         return [_file(path)]
-    if match and (":" in match[1] or Path(match[1]).exists()):
+    if match and (sources.is_code(match[1]) or Path(match[1]).exists()):
         return _numbered(load, *match.groups())
     if glob.has_magic(wanted):
         return _pattern(path, left_out)

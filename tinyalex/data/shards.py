@@ -134,7 +134,8 @@ def load(folder: str | Path, split: str, side: int | None = None,
     images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, size, size, 3))
                      for i, count in enumerate(counts)])
     kept = numbers(folder)
-    statistics = Statistics(kept["mean"], kept["covariance"]) if "mean" in kept else None
+    statistics = (Statistics(kept["mean"], kept["covariance"].astype(float)) if "mean" in kept
+                  else None)
     return Dataset(images, kept[split], tuple(record["classes"]), name or str(folder / split),
                    statistics)
 

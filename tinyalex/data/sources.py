@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinyalex.data import cifar10, folder, shapes, shards
 from tinyalex.data.dataset import Dataset
+from tinyalex.data.pictures import READER
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
@@ -86,7 +87,7 @@ def from_file(source: str, path: Path) -> str:
 def _photographs(path: Path, split: str, side: int, limit: int | None) -> Dataset:
     """Pictures in folders, from the cache, where they are prepared on first use."""
     listing, whole = folder.listing(path).first(limit), path.resolve()
-    key = f"{listing.digest()}/{side}/".encode() + os.fsencode(whole)
+    key = f"{listing.digest()}/{side}/{READER}/".encode() + os.fsencode(whole)
     out = cache_folder() / "prepared" / f"{whole.name}-{hashlib.sha256(key).hexdigest()[:12]}"
     if not is_finished(out):
         say(f"preparing {len(listing):,} pictures, once, in {out}: "

@@ -10,7 +10,6 @@ from tinyalex.drawing import page
 from tinyalex.drawing.page import LINE, MARGIN, QUIET, TRAIN, VALIDATION
 from tinyalex.inside.colour import NOISE, colour_specificity, tower_specificity
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import shown
 
 ACROSS = 16  # kernels in a row, as in figure 3 of the paper
 FAINT = 0.25  # of the strongest kernel's peak: weaker kernels are not stretched to full contrast
@@ -93,7 +92,7 @@ def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
     A dashed line shows what kernels drawn at random have.
     """
     figure = page.figure(1200, 500, layout="constrained")
-    figure.suptitle(shown(title), parse_math=False)
+    figure.suptitle(page.line(title), parse_math=False)
     history, ranking = figure.subplots(1, 2)
     for (tower, array), colour in zip(kernels.items(), (TRAIN, VALIDATION), strict=False):
         label, key = f"tower {tower}" if tower else "kernels", f"colour_{tower or 'a'}"

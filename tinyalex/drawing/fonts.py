@@ -3,9 +3,10 @@
 Matplotlib draws a letter that its font lacks as a box, even where the machine has a font with it.
 """
 
-import sys
 import warnings
 from functools import cache
+
+from tinyalex.support.text import note
 
 USUAL = "DejaVu Sans"  # comes with Matplotlib
 BOXES = "Last Resort"  # fonts of boxes, which seem to have every letter
@@ -45,11 +46,14 @@ def _files() -> dict[str, str]:
 def _letters(name: str) -> frozenset[int]:
     from matplotlib.font_manager import get_font
 
-    return frozenset(get_font(_files()[name]).get_charmap())
+    try:
+        return frozenset(get_font(_files()[name]).get_charmap())
+    except (KeyError, OSError, RuntimeError):  # Matplotlib's list may be old, a file no font
+        return frozenset()
 
 
 @cache
 def _say_missing() -> None:
     warnings.filterwarnings("ignore", "Glyph .* missing from")  # Matplotlib's own, for each letter
-    print("some letters are boxes in pictures: no font on this machine has them (the Noto fonts "
-          "have those of nearly all scripts)", file=sys.stderr)
+    note("some letters are boxes in pictures: no font on this machine has them (the Noto fonts "
+         "have those of nearly all scripts)")

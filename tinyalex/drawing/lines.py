@@ -11,7 +11,6 @@ import numpy as np
 from tinyalex.drawing import page
 from tinyalex.drawing.page import QUIET, TRAIN, VALIDATION
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +42,7 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
         raise UserError("there are no rows to draw curves of",
                         "train until the log has its first row.")
     figure = page.figure(1200, 500, layout="constrained")
-    figure.suptitle(shown(title), parse_math=False)
+    figure.suptitle(page.line(title), parse_math=False)
     loss, error = figure.subplots(1, 2)
     training = training_rows(rows)
     _line(loss, training, "train_loss", TRAIN, "training")
@@ -94,7 +93,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
         for axes, x, points in ((both[0], "epoch", rows), (both[1], "minutes", timed)):
             if train and points:
                 _line(axes, training_rows(points), train, colour, "", scale, "--", x, 1.0)
-            _line(axes, points, val, colour, shown(run), scale, "-", x)
+            _line(axes, points, val, colour, page.line(run), scale, "-", x)
     for axes, label in zip(both, ("epoch", "time (minutes)"), strict=True):
         if level is not None:
             axes.axhline(level, color=QUIET, linestyle=":", linewidth=1.2)

@@ -7,11 +7,12 @@ imported when the first picture is drawn: a command that draws none does not wai
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,7 @@ TRAIN, VALIDATION, QUIET = "#0072B2", "#D55E00", "#666666"  # told apart by colo
 MARGIN = 16  # pixels around and between the parts of a picture
 LINE = 22  # pixels from one line of text to the next
 CAPTION = 16  # the same, between the smaller lines of a caption
+WIDEST = 300  # letters of a line: more have no room on any page, and take long to measure
 _SETTINGS = RLock()  # Matplotlib's, which all threads share
 
 
@@ -86,10 +88,15 @@ def heat(values: np.ndarray, peak: float | None = None, signed: bool = False) ->
 def shorten(text: Text, width: float) -> None:
     """Cut a text short, with an ellipsis, until it is at most so many pixels wide."""
     full = text.get_text()
-    for kept in range(len(full) - 1, 0, -1):
-        if text.get_window_extent().width <= width:
-            return
+    if text.get_window_extent().width <= width:
+        return
+
+    def too_wide(kept: int) -> bool:
         text.set_text(full[:kept].rstrip() + "…")
+        return text.get_window_extent().width > width
+
+    kept = bisect_right(range(1, len(full)), False, key=too_wide)
+    text.set_text(full[: max(1, kept)].rstrip() + "…")
 
 
 def figure(width: int, height: int, **kwargs) -> Figure:
@@ -114,11 +121,16 @@ def paste(figure: Figure, image: np.ndarray, x: int, y: int) -> None:
     figure.figimage(image, x, round(figure.bbox.height) - y - image.shape[0], origin="upper")
 
 
+def line(text: str) -> str:
+    """A text that others wrote, as one line that a page has room for."""
+    return shown(text)[:WIDEST]
+
+
 def write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
     """Write a line with its top at y; x and y in pixels from the figure's upper left corner."""
     from matplotlib.transforms import IdentityTransform
 
-    text = shown(text)
+    text = line(text)
     return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
                        transform=IdentityTransform(), family=families(text), **kwargs)
 
@@ -130,11 +142,16 @@ def caption(figure: Figure, text: str, x: float, y: float, width: float, **kwarg
 
 
 @our_style()
-def save(figure: Figure, path: str | Path) -> None:
-    """Write the page as a PNG, in one move."""
+def png(figure: Figure, file: Path | BinaryIO, dpi: float = DPI) -> None:
+    """Draw the page, with fonts that have its letters."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):  # those of axes and legends as well
         text.set_fontfamily(families(text.get_text()))
+    figure.savefig(file, format="png", dpi=dpi)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the page as a PNG, in one move."""
     with replacing(path, suffix=".png") as part:
-        figure.savefig(part, dpi=DPI)
+        png(figure, part)

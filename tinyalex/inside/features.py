@@ -18,7 +18,6 @@ from tinyalex.network import Network
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
 
 CHUNK = 1024  # pictures whose distances are computed at a time
 
@@ -36,10 +35,9 @@ class Features:
 
     def save(self, path: Path) -> None:
         """Write the file, in one move."""
-        with replacing(path, suffix=".npz") as part:
-            np.savez(part, features=self.values, names=np.array(self.names, np.str_),
-                     true=np.array(self.true, np.str_), network=np.array(self.network),
-                     pictures=np.array(self.pictures))
+        arrays.save_npz(path, features=self.values, names=np.array(self.names, np.str_),
+                        true=np.array(self.true, np.str_), network=np.array(self.network),
+                        pictures=np.array(self.pictures))
 
 
 def load(path: Path) -> Features:

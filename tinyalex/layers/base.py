@@ -178,7 +178,7 @@ def whole(layer: str, least: int = 1, **sizes) -> list[int]:
             numbers.append(least - 1)
         if numbers[-1] < least:
             raise UserError(f"{layer}: {size}={value!r} is no whole number of at least {least}",
-                            "a size is counted; // divides without a remainder.")
+                            "give a whole number; // divides to one.")
     return numbers
 
 

@@ -108,6 +108,7 @@ class SpatialResponseNorm(ResponseNorm):
 
     def __init__(self, size: int = 5, k: float = 1.0, alpha: float = 1e-3, beta: float = 0.75,
                  name: str = "rnorm"):
+        (size,) = whole(name, size=size)
         super().__init__(size, k, alpha, beta, name)
         if size % 2 == 0:
             raise UserError(f"{name}: a window of {size}×{size} pixels has no middle one",

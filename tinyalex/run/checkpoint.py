@@ -21,7 +21,7 @@ from tinyalex.run import formats
 from tinyalex.support import arrays, reading
 from tinyalex.support.arrays import Damaged, Stored
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
+from tinyalex.support.text import composed
 
 MOST_CLASSES = 1 << 15  # ImageNet has 21,841 in all; the weights of a class are 16 KB in "paper"
 
@@ -41,8 +41,7 @@ class Checkpoint:
             "tinyalex": formats.FORMAT, "about": json.dumps(self.about), "mean": self.mean}
         content |= {f"value/{name}": array for name, array in self.values.items()}
         content |= {f"velocity/{name}": array for name, array in self.velocities.items()}
-        with replacing(path, suffix=".npz") as part:
-            np.savez(part, **content)
+        arrays.save_npz(path, **content)
 
 
 def load(path: Path) -> Checkpoint:
@@ -77,7 +76,7 @@ def _about(file: dict[str, Stored]) -> dict[str, Any]:
     match about:
         case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if (
                 len(classes) <= MOST_CLASSES and all(isinstance(name, str) for name in classes)):
-            return about
+            return about | {"classes": [*map(composed, classes)]}
     raise Damaged("it does not say of which preset, classes and settings it is")
 
 

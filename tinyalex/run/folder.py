@@ -22,7 +22,7 @@ from tinyalex.devices import available_cores
 from tinyalex.run import formats
 from tinyalex.run.recipe import LARGEST, Recipe
 from tinyalex.support import reading
-from tinyalex.support.errors import UserError
+from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.text import command
 
@@ -91,12 +91,12 @@ class Run:
         written to, or another run is in it by now."""
         try:
             self._make_folder()
-            self._expect_free(locked=self.hold())
-            self.log.unlink(missing_ok=True)
-            self.write_config()
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
+            raise UserError(f"{self.folder}: cannot be written to ({reason(error)})",
                             "name a folder of your own with --out.") from None
+        self._expect_free(locked=self.hold())
+        self.log.unlink(missing_ok=True)
+        self.write_config()
 
     def write_config(self):
         """Write config.json, in one move."""
@@ -124,11 +124,12 @@ class Run:
                 self._be_at(_next_free(self.recipe.preset))
 
     def hold(self) -> bool:
-        """Keep other processes out of the folder until `close`, and remove what writers that were
-        killed left there. UserError where another one is at work; False where that cannot be known.
-        """
+        """Keep other processes out of the folder until `close`, and remove what a run that was
+        killed left half-written. UserError where another one is at work; False where that cannot be
+        known."""
         locked = self._lock.enter_context(alone(self.folder))
-        remove_leftovers(self.folder)
+        for path in (self.config, self.checkpoint, self.log, self.curves, self.filters):
+            remove_leftovers(self.folder, path.name)
         return locked
 
     def close(self):
@@ -144,6 +145,8 @@ class Run:
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
+                file.flush()
+                os.fsync(file.fileno())  # as the checkpoint is: neither may be older
         except OSError as error:
             error.filename = str(self.log)  # a full disk does not say for which file
             raise

@@ -50,9 +50,7 @@ class LiveCurves:
         if rows == self.drawn or not any(rows.values()):
             return
         self.drawn, file = rows, io.BytesIO()
-        with drawing.our_style():
-            figure = drawing.compare(rows, self.measure)
-            figure.savefig(file, format="png", dpi=drawing.DPI * 2 / 3)
+        drawing.png(drawing.compare(rows, self.measure), file, drawing.DPI * 2 / 3)
         image = Image(file.getvalue())
         if self.handle is None:
             self.handle = display(image, display_id=True)

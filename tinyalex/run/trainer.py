@@ -18,7 +18,7 @@ from tinyalex.run import assembly, checkpoint, resuming
 from tinyalex.run.folder import Run
 from tinyalex.run.meters import Pace, Pending, Progress
 from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
-from tinyalex.support.errors import UserError
+from tinyalex.support.errors import UserError, reason
 from tinyalex.support.progress import progress
 from tinyalex.support.text import warn
 from tinyalex.training import train_step
@@ -205,7 +205,7 @@ class Trainer:
             drawing.filters(first_kernels(self.network), self.run.filters, title)
         except Exception as error:
             if not self.warned:
-                warn(f"the run's pictures cannot be drawn: {error}")
+                warn(f"the run's pictures cannot be drawn: {reason(error)}")
             self.warned = True
         self.drawn = time.perf_counter()
 

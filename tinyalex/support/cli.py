@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tinyalex.support import streams
-from tinyalex.support.errors import UserError
+from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import expect_place
 from tinyalex.support.text import say, shown, warn
 
@@ -92,9 +92,8 @@ def add_picture(asked: Path | None, usual: Path, draw: Callable[[Path], object],
     except (OSError, UserError) as error:
         if asked:
             raise
-        reason = (error.args[0] if isinstance(error, UserError)
-                  else f"{usual}: {error.strerror or error}")
-        warn(f"there is no picture: {reason}")
+        warn("there is no picture: " + (reason(error) if isinstance(error, UserError)
+                                        else f"{usual}: {reason(error)}"))
     else:
         say(f"{about}{asked or usual}")
 
@@ -102,10 +101,10 @@ def add_picture(asked: Path | None, usual: Path, draw: Callable[[Path], object],
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and turn what went wrong into an exit status.
 
-    0: done; 1: done, but for broken pictures; 2: a UserError, an OSError or too little memory,
-    printed as two lines; 70: a mistake of ours, likewise, and its traceback if TINYALEX_DEBUG=1;
-    130: interrupted; 141: the reader of what is printed left early (| head), as shells have it of
-    programs that SIGPIPE ends.
+    0: done; 1: done, but pictures were broken, or exercises or gradients wrong; 2: a UserError, an
+    OSError or too little memory, printed as two lines; 70: a mistake of ours, likewise, and its
+    traceback if TINYALEX_DEBUG=1; 130: interrupted; 141: the reader of what is printed left early
+    (| head), as shells have it of programs that SIGPIPE ends.
     """
     _move_in()
     try:
@@ -121,7 +120,7 @@ def run(command: Callable[[], int | None]) -> int:
                          "take fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", _os_hint(error))
+        return _complain(f"{where}{reason(error)}", _os_hint(error))
     except KeyboardInterrupt:
         _say("\ninterrupted")
         return 130

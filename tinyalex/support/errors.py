@@ -14,3 +14,10 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.args[0]}\nHINT: {self.hint}"
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without a hint, and without the file that the caller names."""
+    if isinstance(error, UserError):
+        return error.args[0]
+    return str((isinstance(error, OSError) and error.strerror) or error) or type(error).__name__

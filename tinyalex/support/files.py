@@ -7,13 +7,13 @@ import platform
 import re
 import secrets
 import stat
-import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO
 
-from tinyalex.support.errors import UserError
-from tinyalex.support.text import shown
+from tinyalex.support.errors import UserError, reason
+from tinyalex.support.text import note
 
 try:
     import fcntl
@@ -21,7 +21,6 @@ try:
     HAS_LOCKS = True
 except ImportError:  # Windows, and Python in a browser
     HAS_LOCKS = False
-
 
 
 @contextlib.contextmanager
@@ -33,8 +32,8 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     raises (a full disk, Ctrl-C) the temporary file is removed and the old one stays. `suffix` is
     for writers that choose a format by the ending.
 
-    A link stays a link: the file that it leads to is replaced. So do permissions. UserError where
-    `path` is a folder, a device or a pipe, which a rename would destroy.
+    A link stays a link: the file that it leads to is replaced, and keeps its permissions. UserError
+    where `path` is a folder, a device or a pipe, which a rename would destroy.
     """
     real = Path(os.path.realpath(path))
     if occupied := _occupied(real):
@@ -82,12 +81,12 @@ def _occupied(real: Path) -> str:
         os.path.lexists(real) and not real.is_file()) else ""
 
 
-def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Delete the temporary files and the locks that writers left here (of the file `name`; of any,
-    if None) when they were killed. Those in use stay, and so does what others own."""
-    target = ".+" if name is None else re.escape(name)
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Delete the temporary files and the locks that writers of the file `name` left here when they
+    were killed. Those in use stay, and so does what others own."""
+    leftover = re.compile(rf"\.{re.escape(name)}\.([0-9a-f]{{8}}\.[a-z]+|lock)")
     for path in folder.glob(".*"):
-        if re.fullmatch(rf"\.{target}\.([0-9a-f]{{8}}\.[a-z]+|lock)", path.name) and path.is_file():
+        if leftover.fullmatch(path.name) and path.is_file():
             with contextlib.suppress(OSError), _held(path) as file:
                 if file:
                     path.unlink()
@@ -108,12 +107,12 @@ def alone(folder: Path, name: str = "", wait: bool = False) -> Iterator[bool]:
             file = stack.enter_context(_held(lock))
         except BlockingIOError:
             holder = "another process"
-            with contextlib.suppress(OSError):
-                holder = shown(lock.read_text("utf-8", "replace")) or holder
+            with contextlib.suppress(OSError), open(lock, "rb") as who:
+                holder = who.read(200).decode("utf-8", "replace") or holder
             if not wait:
                 raise UserError(f"{folder}: {holder} is at work in this folder",
                                 "wait for its end, or name another folder.") from None
-            print(f"{folder / name}: waiting for {holder}", file=sys.stderr, flush=True)
+            note(f"{folder / name}: waiting for {holder}")
             file = stack.enter_context(_held(lock, wait=True))
         stack.callback(lock.unlink, missing_ok=True)
         if file:
@@ -124,9 +123,13 @@ def alone(folder: Path, name: str = "", wait: bool = False) -> Iterator[bool]:
                 error.filename = str(lock)  # a full disk does not say for which file
                 raise
         else:
-            print(f"{folder}: cannot be locked here: start nothing else in this folder meanwhile",
-                  file=sys.stderr, flush=True)
+            _say_unlocked(folder)
         yield file is not None
+
+
+@cache
+def _say_unlocked(folder: Path) -> None:
+    note(f"{folder}: cannot be locked here: start nothing else in this folder meanwhile")
 
 
 @contextlib.contextmanager
@@ -146,9 +149,16 @@ def _held(path: Path, wait: bool = False) -> Iterator[IO[str] | None]:
                 raise
             except OSError:  # some network file systems
                 held = None
-            if os.fstat(file.fileno()).st_nlink:  # else it was removed before we had it
+            if _is_at(file, path):  # else it was removed before we had it
                 yield held
                 return
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _no_link(path: str, flags: int) -> int:
@@ -174,7 +184,7 @@ def cache_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})", hint) from None
+        raise UserError(f"{folder}: cannot be made ({reason(error)})", hint) from None
     return folder
 
 

@@ -27,9 +27,14 @@ def say(*lines: str) -> None:
     print(*map(shown, lines), sep="\n", flush=True)
 
 
+def note(line: str) -> None:
+    """Say a line on stderr, beside the result."""
+    print(shown(line), file=sys.stderr, flush=True)
+
+
 def warn(line: str) -> None:
-    """Say on stderr, in a line, what did not come off, and costs nothing else."""
-    print(f"warning: {shown(line)}", file=sys.stderr)
+    """Say on stderr, in a line, what failed without costing the result."""
+    note(f"warning: {line}")
 
 
 def command(module: str, *arguments: object) -> str:
