@@ -2,10 +2,10 @@
 
 import sys
 
+from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.devices import Devices
 from tinyalex.inside.costs import table, training_bytes
 from tinyalex.run import presets
-from tinyalex.run.checkpoint import MOST_CLASSES
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.text import megabytes
 

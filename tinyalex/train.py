@@ -33,7 +33,12 @@ def main(argv: list[str] | None = None) -> int:
                         "leave --out out, or copy the folder.")
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
     with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
-        return _train(this, devices, resume=args.resume is not None)
+        try:
+            return _train(this, devices, resume=args.resume is not None)
+        except KeyboardInterrupt:
+            if this.config.exists():
+                say("", f"interrupted; to go on: {_again(this)}")
+            raise
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -150,10 +155,14 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
     trainer.train(_report)
     if trainer.stopped_by is not None:
         say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
-            f"    {command('train', '--resume', this.folder, *_own_data(recipe))}")
+            f"    {_again(this)}")
         return 128 + trainer.stopped_by  # as shells have it: 130 after Ctrl-C
     _farewell(trainer)
     return 0
+
+
+def _again(this: Run) -> str:
+    return command("train", "--resume", this.folder, *_own_data(this.recipe))
 
 
 def _own_data(recipe: Recipe) -> list[str]:

@@ -11,9 +11,10 @@ import numpy as np
 from tinyalex.convert import caffe, statedict
 from tinyalex.convert.layout import Whole, wholes
 from tinyalex.data import cifar10
+from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.network import Network
 from tinyalex.run import presets
-from tinyalex.run.checkpoint import MOST_CLASSES, Checkpoint
+from tinyalex.run.checkpoint import Checkpoint
 from tinyalex.run.recipe import Recipe
 from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite

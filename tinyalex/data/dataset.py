@@ -12,6 +12,7 @@ from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import composed
 
+MOST_CLASSES = 1 << 15  # ImageNet has 21,841 in all; the weights of a class are 16 KB in "paper"
 HINT = "see Dataset in tinyalex/data/dataset.py."
 
 
@@ -31,7 +32,7 @@ class Pictures(Protocol):
 class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
-    images: (count, H, W, 3) uint8, RGB.
+    images: (count, H, W, 3) uint8, RGB; a list of pictures will do.
     labels: (count,) integers, 0 <= label < len(classes); a list will do.
     classes: the names of the classes, in the order of their labels, all different; numbers, such as
     range(10), become texts.
@@ -48,7 +49,12 @@ class Dataset:
     statistics: Statistics | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", np.asarray(self.labels))
+        try:
+            object.__setattr__(self, "labels", np.asarray(self.labels))
+            if not hasattr(self.images, "shape"):
+                object.__setattr__(self, "images", np.asarray(self.images))
+        except ValueError as error:
+            raise UserError(f"{self.name}: {error}", HINT) from None
         object.__setattr__(self, "classes", _names(self.name, self.classes))
         shape = self.images.shape
         if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
@@ -107,6 +113,9 @@ def _names(dataset: str, classes: Any) -> tuple[str, ...]:
         if not isinstance(name, str | int | np.integer) or not str(name).strip():
             raise UserError(f"{dataset}: {name!r} is no name of a class", HINT)
     names = tuple(composed(str(name)) for name in classes)
+    if len(names) > MOST_CLASSES:
+        raise UserError(f"{dataset}: {len(names):,} classes; networks have up to {MOST_CLASSES:,}",
+                        HINT)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(f"{dataset}: two classes are called {twice[0]!r}",
                         "names have to be different: they say which is which.")

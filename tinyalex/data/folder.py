@@ -28,6 +28,7 @@ VAL_NAMES = ("val", "valid", "validation", "dev")
 TOPS = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the latter are Kaggle's
 LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "
            "FOLDER/<class>/")
+MOST_LINKS = 3  # on a way: where all folders are linked to all, there is no end of ways
 NAMED = 3  # of the files that are left out
 OUTSIDE, OTHERS = "pictures outside the class folders", "files that are no pictures"
 LeftOut = dict[str, list[str]]  # the names of files that are not read, by the kind that they are of
@@ -53,7 +54,8 @@ def find(folder: Path) -> Found:
     return found
 
 
-def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Found) -> None:
+def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Found,
+            links: int = 0) -> None:
     folder = top / inside
     stat = folder.stat()
     key = stat.st_dev, stat.st_ino
@@ -70,7 +72,10 @@ def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Fo
         if entry.name.startswith("."):
             found.left_out["hidden"].append(name)
         elif entry.is_dir():
-            _search(top, name, above | {key}, found)
+            if (followed := links + entry.is_symlink()) <= MOST_LINKS:
+                _search(top, name, above | {key}, found, followed)
+            else:
+                found.left_out["links in linked folders"].append(name)
         elif is_picture(entry):
             found.pictures.append((name, "" if class_folder == "." else class_folder))
         else:

@@ -34,9 +34,10 @@ NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", "val_annotations.t
 PLACES = (".", "ILSVRC2012_devkit_t12/data", "data")
 ILSVRC_CLASSES = 1000
 MOST_META = 16_000_000  # bytes of meta.mat, packed or not; the devkit's has some two million
+_ENDS = re.compile("\r\n?|\n")  # not all that Unicode knows: names may have the others
 _CUT = re.compile(r"\s*,\s*|\s+")
 _BOXES = re.compile(r"(\S+)(?:\s+\d+){4}(?:\s+\S+(?:\s+\d+){4})*")  # a class, and where it is seen
-_PATH = 4096  # letters; no picture's name is longer
+_PATH, _CUTS = 4096, 100  # letters, and words; no picture's name has more
 _OTHER_LIST = "use the list that belongs to these classes."
 
 
@@ -73,14 +74,18 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
         raise UserError(f"{path}: no list of classes ({error})",
                         "the classes of val/ stand in a text file, a line a picture.") from None
     known = _Classes(classes)
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line.strip()) for number, line in enumerate(_ENDS.split(text), 1)]
     lines = [(number, line) for number, line in lines if line]
     in_order = all(line in known.index or _is_number(line) for _, line in lines)
     rows = {} if in_order else _named(path, lines, names, known)
     if not rows:
         return _by_order(path, [Row(*line) for line in lines], len(names), known)
     numbers = known.are_numbers(path, list(rows.values()))
-    for number, text in _counted(rows, lines) if numbers else []:
+    counted = [*_counted(rows, lines)] if numbers else []
+    if counted and all(int(text) for _, text in counted):
+        raise UserError(f"{path}: no line says 0: does it count from 0 or from 1?",
+                        "write the names of the classes instead of numbers.")
+    for number, text in counted:
         if int(text) >= len(classes):
             raise UserError(f"{path}, line {number}: {text}; {len(classes)} classes have the "
                             f"numbers 0 to {len(classes) - 1}", _OTHER_LIST)
@@ -147,7 +152,8 @@ def _cut(path: Path, lines: list[tuple[int, str]], pictures: Callable[[str], lis
     be several, or a line can be cut in several ways; and for a picture with two classes."""
     rows: dict[str, Row] = {}
     for number, line in lines:
-        ways = [(name, _class(line[cut.end() :], classes)) for cut in _CUT.finditer(line, 0, _PATH)
+        cuts = islice(_CUT.finditer(line, 0, _PATH), _CUTS)
+        ways = [(name, _class(line[cut.end() :], classes)) for cut in cuts
                 if pictures(name := line[: cut.start()].strip('"').rpartition("/")[2])]
         ways = [way for way in ways if way[1] in classes] or ways[:1]
         if not ways:  # a headline, or a picture that is not here

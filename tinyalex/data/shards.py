@@ -79,10 +79,10 @@ def about(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: format {str(number)[:20]}; this version reads {FORMAT}",
                         "prepare the pictures again, into a new folder.")
     match record:
-        case {"format": _, "side": int(side), "classes": [*classes], "skipped": int(),
+        case {"format": _, "side": int(side), "classes": [*classes], "skipped": int(skipped),
               "shards": {"train": [*train], "val": [*val]}} if (
                   0 < side <= MOST_SIDE and all(isinstance(name, str) for name in classes)
-                  and all(type(count) is int and count >= 0 for count in train + val)):
+                  and all(type(count) is int and count >= 0 for count in [skipped, *train, *val])):
             return record
     raise UserError(f"{path}: damaged (it does not say which classes, side and shards there are)",
                     AGAIN)

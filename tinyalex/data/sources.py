@@ -5,6 +5,7 @@ import importlib
 import os
 import shlex
 import sys
+import traceback
 from functools import lru_cache
 from pathlib import Path
 
@@ -100,16 +101,34 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     return shards.load(out, split, side, name=str(path / split))
 
 
+def _place(error: BaseException) -> str:
+    """Where in the user's own code it happened."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if frame.filename != __file__ and "site-packages" not in frame.filename
+              and Path(frame.filename).exists()]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
 def _own(source: str, split: str) -> Dataset:
     module, _, function = source.partition(":")
     if os.getcwd() not in sys.path:  # where `python -m` looks first, and the command tinyalex not
         sys.path.insert(0, os.getcwd())
+    hint, here = "name it as module:function, with the module on Python's path.", os.getcwd()
     try:
-        load = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"--data {source}: {error}",
-                        "name it as module:function, with the module on Python's path.") from None
-    dataset = load(split)
+        load = getattr(importlib.import_module(module), function, None)
+        if not callable(load):
+            raise UserError(f"--data {source}: {module} has no function {function}", hint)
+        dataset = load(split)
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever it is, SystemExit too, it is theirs
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise UserError(f"--data {source}: {error}", hint) from None
+        raise UserError(f"--data {source}: {type(error).__name__}: {error}{_place(error)}",
+                        "the error is in your function; TINYALEX_DEBUG=1 shows its traceback."
+                        ) from error
+    finally:
+        os.chdir(here)  # where the run's folder is
     if not isinstance(dataset, Dataset):
         raise UserError(f"--data {source} returned a {type(dataset).__name__}",
                         "return a tinyalex.data.dataset.Dataset.")

@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.run import formats
 from tinyalex.support import arrays, reading
 from tinyalex.support.arrays import Damaged, Stored
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import composed
-
-MOST_CLASSES = 1 << 15  # ImageNet has 21,841 in all; the weights of a class are 16 KB in "paper"
 
 
 @dataclass

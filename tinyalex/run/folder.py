@@ -67,7 +67,8 @@ class Run:
     def has_begun(self) -> bool:
         """Whether there is a checkpoint, or was: the log is past the first epoch, which ends with
         one."""
-        return self.checkpoint.exists() or any((row.get("epoch") or 0) > 1 for row in self.rows())
+        return os.path.lexists(self.checkpoint) or any(
+            (row.get("epoch") or 0) > 1 for row in self.rows())
 
     @classmethod
     def open(cls, folder: Path) -> "Run":

@@ -112,6 +112,8 @@ def run(command: Callable[[], int | None]) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
+        if error.__cause__:
+            _show(error.__cause__)
         return _complain(error.args[0], error.hint)
     except BrokenPipeError:
         return 141
@@ -142,10 +144,15 @@ def _complain(message: str, hint: str) -> int:
     return 2
 
 
-def _confess(error: Exception) -> int:
-    """What should not have happened."""
+def _show(error: BaseException) -> None:
+    """Its traceback, for those who want to see it."""
     if os.environ.get("TINYALEX_DEBUG") == "1":
         _say("".join(traceback.format_exception(error)))
+
+
+def _confess(error: Exception) -> int:
+    """What should not have happened."""
+    _show(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     _complain(f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
               "this is a mistake in the program: please report it with the command line; "

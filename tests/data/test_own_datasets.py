@@ -1,0 +1,106 @@
+"""--data module:function: what goes wrong in a user's own code is theirs, and is said to be."""
+
+import os
+import re
+import textwrap
+
+import numpy as np
+import pytest
+
+from tinyalex import train
+from tinyalex.data import folder, identity, sources
+from tinyalex.data.dataset import MOST_CLASSES, Dataset
+from tinyalex.support.errors import UserError
+
+CODE = """
+import numpy, os, sys
+from tinyalex.data.dataset import Dataset
+
+def number(split):
+    return int("x")
+
+def missing(split):
+    return numpy.nothere
+
+def leaves(split):
+    sys.exit(0)
+
+def moves(split):
+    os.chdir("/")
+    return Dataset([numpy.zeros((8, 8, 3), numpy.uint8)], [0], ("a",), "mine")
+
+def pipe(split):
+    raise BrokenPipeError
+
+fixed = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_own.py").write_text(textwrap.dedent(CODE))
+    (tmp_path / "mine_ends.py").write_text("import sys\nsys.exit(0)\n")
+    (tmp_path / "mine_imports.py").write_text("import torchvisionx\n")
+    (tmp_path / "mine_errs.py").write_text("def f(:\n")
+
+
+@pytest.mark.parametrize(("source", "said", "hint"), [
+    ("mine_own:number", r"ValueError: invalid literal.* \(mine_own\.py, line 6\)", "your function"),
+    ("mine_own:missing", r"AttributeError.*nothere.* \(mine_own\.py, line 9\)", "your function"),
+    ("mine_own:leaves", r"SystemExit: 0 \(mine_own\.py, line 12\)", "your function"),
+    ("mine_own:pipe", r"BrokenPipeError", "your function"),
+    ("mine_ends:load", r"SystemExit: 0 \(mine_ends\.py, line 2\)", "your function"),
+    ("mine_imports:load", r"ModuleNotFoundError: No module named 'torchvisionx'", "your function"),
+    ("mine_errs:load", r"SyntaxError: .*mine_errs\.py", "your function"),
+    ("mine_own:nothing", "mine_own has no function nothing", "module:function"),
+    ("mine_own:fixed", "mine_own has no function fixed", "module:function"),
+    ("mine_nowhere:load", "No module named 'mine_nowhere'", "module:function"),
+    ("mine.own:load", "No module named 'mine'", "module:function"),
+])
+def test_what_goes_wrong_in_it_is_said_to_be_there(source, said, hint, mine, refused):
+    error = refused(train.main, ["--preset", "cifar", "--data", source])
+    assert re.search(said, error) and hint in error, error
+
+
+def test_a_function_that_moves_leaves_the_run_where_it_is(mine, tmp_path):
+    assert len(sources.load("mine_own:moves", "train")) == 1
+    assert os.getcwd() == str(tmp_path)
+
+
+def test_more_classes_than_a_checkpoint_may_have_are_refused_before_training():
+    images, labels = np.zeros((1, 8, 8, 3), np.uint8), [0]
+    assert len(Dataset(images, labels, range(MOST_CLASSES), "many").classes) == MOST_CLASSES
+    with pytest.raises(UserError, match="too: 32,769 classes"):
+        Dataset(images, labels, range(MOST_CLASSES + 1), "too")
+
+
+@pytest.mark.parametrize(("images", "labels", "said"), [
+    (None, [0], "the pictures are object of shape"),
+    ([np.zeros((8, 8, 3), np.uint8)], [[1], [1, 2]], "inhomogeneous"),
+    ([np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], [0, 0], "inhomogeneous"),
+])
+def test_what_is_no_array_is_refused(images, labels, said):
+    with pytest.raises(UserError, match=said):
+        Dataset(images, labels, ("a", "b", "c"), "mine")
+
+
+@pytest.mark.parametrize("change", [
+    lambda images: images[:, ::-1, ::-1], lambda images: images.transpose(0, 2, 1, 3),
+    lambda images: images[::-1]], ids=["turned", "mirrored", "in another order"])
+def test_pictures_that_only_look_otherwise_are_others(change):
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    one, other = (identity.fingerprint(Dataset(pictures, np.zeros(6, int), ("a",), "mine"))
+                  for pictures in (images, change(images)))
+    assert identity.same_pictures(one, one) and not identity.same_pictures(one, other)
+
+
+def test_folders_that_are_linked_to_each_other_have_an_end(tmp_path):
+    for i in range(9):
+        (tmp_path / f"c{i}").mkdir()
+        (tmp_path / f"c{i}" / "a.png").touch()
+        for j in set(range(9)) - {i}:
+            (tmp_path / f"c{i}" / f"l{j}").symlink_to(f"../c{j}")
+    found = folder.find(tmp_path)
+    assert 9 <= len(found.pictures) <= 9 + 9 * 8 + 9 * 8 * 7 + 9 * 8 * 7 * 6
+    assert found.left_out["links in linked folders"]
