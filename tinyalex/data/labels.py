@@ -82,13 +82,13 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
         return _by_order(path, [Row(*line) for line in lines], len(names), known)
     numbers = known.are_numbers(path, list(rows.values()))
     counted = [*_counted(rows, lines)] if numbers else []
-    if counted and all(int(text) for _, text in counted):
-        raise UserError(f"{path}: no line says 0: does it count from 0 or from 1?",
-                        "write the names of the classes instead of numbers.")
     for number, text in counted:
         if int(text) >= len(classes):
             raise UserError(f"{path}, line {number}: {text}; {len(classes)} classes have the "
                             f"numbers 0 to {len(classes) - 1}", _OTHER_LIST)
+    if counted and all(int(text) for _, text in counted):
+        raise UserError(f"{path}: no line says 0: does it count from 0 or from 1?",
+                        "write the names of the classes instead of numbers.")
     if missing := [name for name in names if name not in rows]:
         raise UserError(f"{path}: does not name {missing[0]}, nor {len(missing) - 1} others",
                         "use the list of these pictures.")
