@@ -68,6 +68,8 @@ def _recipe_flags(add: Callable):
         help="how often to go through the training pictures")
     add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
+    add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
+        "multiplied with")
     add("--momentum", type=_within(float, "momentum"))
     add("--weight-decay", type=_within(float, "weight_decay"))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "

@@ -9,6 +9,7 @@ from tinyalex.network import Network
 ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "tiny": alexnet.tiny,
     "cifar": alexnet.cifar,
+    "mini": alexnet.mini,
     "half": alexnet.half,
     "paper": alexnet.paper,
     "original": alexnet.original,

@@ -92,6 +92,7 @@ PAPER = Size(224, 11, 4, (0, 3), 48, 128, 192, 192, 128, 2048, bias=1, std1=0.01
 HALF = Size(112, 7, 2, (0, 3), 24, 64, 96, 96, 64, 512)
 TINY = Size(56, 5, 2, 2, 16, 32, 48, 48, 48, 128)
 CIFAR = Size(28, 5, 1, 2, 16, 32, 48, 48, 48, 128)
+MINI = Size(29, 5, 2, 2, 8, 16, 32, 32, 32, 64)  # 15 → 7 → 3 → 1, whatever the pooling
 
 
 def paper_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
@@ -232,3 +233,9 @@ def cifar(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> 
     """The paper's net on a small scale, for the 32×32 pictures of CIFAR-10. options: see
     `build`."""
     return build(paper_tower, CIFAR, classes, devices, **options)
+
+
+def mini(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
+    """The paper's net at its smallest, 29×29, for experiments that take many runs. options: see
+    `build`."""
+    return build(paper_tower, MINI, classes, devices, **options)

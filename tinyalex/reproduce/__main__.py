@@ -1,0 +1,98 @@
+"""python -m tinyalex.reproduce: measure the paper's claims again; see --help."""
+
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from tinyalex.reproduce import report, results
+from tinyalex.reproduce.experiments import ARMS, EXPERIMENTS, PHOTOGRAPHS, Arm
+from tinyalex.reproduce.results import Result
+from tinyalex.reproduce.running import Places, work_through
+from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
+
+RESULTS, PAGE = Path("docs/reproduction"), Path("docs/reproduction.md")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.reproduce`; argv without the program's name."""
+    args = _parse(argv)
+    if args.action == "report":
+        report.write(results.read_all(args.results), args.page)
+        print(f"written: {args.page}")
+        return 0
+    arms = _arms(args.names)
+    places = Places(args.results, args.work, args.photographs, args.devices)
+    if args.action == "list":
+        _list(arms, places)
+        return 0
+    args.work.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 3600 * args.hours if args.hours else float("inf")
+    runs = [(arm, seed) for arm in arms for seed in range(arm.seeds)]
+    work_through(runs, places, until, lambda text: print(text, flush=True))
+    return 0
+
+
+def _parse(argv):
+    parser = ArgumentParser(
+        prog="python -m tinyalex.reproduce",
+        description="Measure the paper's claims again: list says what there is, run makes what is "
+                    "missing (stop it at any time; the next one goes on from there, and several "
+                    "share the work), report writes the page from the results.",
+        epilog="; ".join(f"{name}: {e.title}" for name, e in EXPERIMENTS.items()))
+    add = parser.add_argument
+    add("action", choices=["list", "run", "report"])
+    add("names", nargs="*", metavar="NAME", help="experiments, or single configurations; all if "
+        "not given")
+    add("--hours", type=number(float, 0), metavar="H", help="stop after so many, at the end of an "
+        "epoch")
+    add("--photographs", default=PHOTOGRAPHS, metavar="FOLDER", help="the ten classes: train/ and "
+        "val/; see docs/reproduction.md")
+    add("--devices", metavar="LIST", default="auto", help="cpu, cuda:0 or auto")
+    add("--results", type=Path, metavar="FOLDER", default=RESULTS, help="where results are kept")
+    add("--work", type=Path, metavar="FOLDER", default=Path("reproduce-work"), help="where runs "
+        "have their folders")
+    add("--page", type=Path, metavar="MD", default=PAGE, help="where report writes the page")
+    return parser.parse_args(argv)
+
+
+def _arms(names: list[str]) -> list[Arm]:
+    """Those that the named experiments need, in the order in which they are best run."""
+    wanted = set()
+    for name in names or EXPERIMENTS:
+        if name in EXPERIMENTS:
+            wanted |= set(EXPERIMENTS[name].arms)
+        elif name in ARMS:
+            wanted.add(name)
+        else:
+            raise UserError(f"there is no experiment {name!r}",
+                            f"choose from {', '.join([*EXPERIMENTS, *ARMS])}.")
+    return [arm for arm in ARMS.values() if arm.name in wanted]
+
+
+def _list(arms: list[Arm], places: Places) -> None:
+    """What is done, what is missing, how long that will take, as far as runs like it tell."""
+    done, code = results.read_all(places.results), results.code()
+    print(f"{'configuration':<24} {'done':>4} {'missing':>7} {'hours left':>10}  used by")
+    for arm in arms:
+        mine = [done[name] for seed in range(arm.seeds)
+                if (name := f"{arm.name}-{seed}") in done]
+        missing, hours = arm.seeds - len(mine), _hours(arm, done)
+        left = f"{missing * hours:.1f}" if hours is not None else "?"
+        used = ", ".join(name for name, e in EXPERIMENTS.items() if arm.name in e.arms)
+        older = sum(result.about["code"] != code for result in mine)
+        print(f"{arm.name:<24} {len(mine):>4} {missing:>7} {left:>10}  {used}"
+              + f" ({older} made by other code)" * bool(older))
+
+
+def _hours(arm: Arm, done: dict[str, Result]) -> float | None:
+    """What a run takes: the median of those like it that are done."""
+    like = [result.hours for name, result in done.items()
+            if name.rpartition("-")[0] in ARMS
+            and ARMS[name.rpartition("-")[0]].preset == arm.preset]
+    return median(like) if like else None
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

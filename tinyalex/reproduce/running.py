@@ -1,0 +1,137 @@
+"""Working through the runs: each in a folder of its own, where it is resumed after a kill, until its
+result stands with the others."""
+
+import contextlib
+import fcntl
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+import tinyalex
+from tinyalex.data import sources
+from tinyalex.devices import Devices, available_cores
+from tinyalex.reproduce import results
+from tinyalex.reproduce.experiments import Arm
+from tinyalex.reproduce.measures import MEASURES
+from tinyalex.reproduce.results import Result
+from tinyalex.run.folder import Run
+from tinyalex.run.recipe import Recipe
+from tinyalex.run.trainer import Trainer
+from tinyalex.support.errors import UserError
+
+
+class Enough(Exception):
+    """The run has reached what it was to reach, or the time is up."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """results: the folder of the results. work: where runs have their folders. photographs: the
+    folder of the ten classes. devices: where to train."""
+
+    results: Path
+    work: Path
+    photographs: str
+    devices: str
+
+    def result(self, arm: Arm, seed: int) -> Path:
+        return self.results / f"{arm.name}-{seed}.csv"
+
+    def recipe(self, arm: Arm, seed: int) -> Recipe:
+        recipe = arm.recipe(seed)
+        return replace(recipe, devices=self.devices, data=recipe.data or self.photographs)
+
+
+def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
+                 say: Callable[[str], None]) -> None:
+    """Do those of these runs that have no result and that nobody else is at, one after the other.
+
+    until: when, by time.monotonic, the run under way is left at the end of its epoch, to be resumed
+    by whoever comes next. UserError at the end where runs failed: the others are done.
+    """
+    failed = []
+    for arm, seed in runs:
+        name = f"{arm.name}-{seed}"
+        with _claimed(places.work / f"{name}.lock") as mine:
+            if not mine or places.result(arm, seed).exists():
+                continue
+            say(f"{name}: python -m tinyalex.train {arm.command(seed)}")
+            try:
+                with Devices(places.devices, arm.recipe(seed).towers) as devices:
+                    _do(arm, seed, places, devices, until, say)
+            except Enough:
+                say(f"{name}: the time is up; it goes on from here")
+                return
+            except UserError as error:
+                say(f"{name}: {error.args[0]}")
+                failed.append(name)
+    if failed:
+        raise UserError(f"{', '.join(failed)}: failed", "see above.")
+
+
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether this process is the only one to hold this file. A process that dies lets go of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
+        say: Callable[[str], None]) -> None:
+    """Train, or go on training, measure, and write the result. Enough if the time is up before."""
+    recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
+    train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
+                          for split in ("train", "val"))
+    run = Run(places.work / name, recipe)
+    trainer = Trainer(run, train_set, val_set, devices)
+    if run.checkpoint.exists():
+        trainer.resume()
+    else:
+        run.log.unlink(missing_ok=True)  # of an epoch that did not end
+        run.start()
+
+    def report(row: dict):
+        say(f"{name}: epoch {row['epoch']:g} of {recipe.epochs}, training error "
+            f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
+        if arm.reached(row) or time.monotonic() > until:
+            raise Enough
+
+    if not (ends := _ends(run)) or not arm.reached(ends[-1]):
+        with contextlib.suppress(Enough):
+            if not trainer.train(report):
+                raise KeyboardInterrupt
+    ends = _ends(run)
+    if trainer.progress.epoch <= recipe.epochs and not arm.reached(ends[-1]):
+        raise Enough
+    for measure in arm.measures:
+        ends[-1] |= {column: round(value, 6) for column, value
+                     in MEASURES[measure](trainer, train_set, val_set).items()}
+    about = _about(arm, seed, devices, len(train_set), len(val_set))
+    results.write(places.result(arm, seed), Result(about, ends))
+
+
+def _ends(run: Run) -> list[dict]:
+    """The rows of the log at the end of each epoch."""
+    return [{column: row[column] for column in results.COLUMNS}
+            for row in run.rows() if row["val_error"] is not None]
+
+
+def _about(arm: Arm, seed: int, devices: Devices, train: int, val: int) -> dict[str, str]:
+    return {
+        "run": f"{arm.name}-{seed}", "flags": arm.command(seed), "trained on": f"{train} pictures",
+        "validated on": f"{val} pictures", "code": results.code(),
+        "versions": f"tinyalex {tinyalex.__version__}, numpy {np.__version__}, "
+                    f"Python {platform.python_version()}",
+        "machine": f"{platform.system()} {platform.machine()}, {available_cores()} cores",
+        "devices": ", ".join(repr(device)[1:-1] for device in devices),
+    }
