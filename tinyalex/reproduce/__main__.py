@@ -6,9 +6,11 @@ from pathlib import Path
 from statistics import median
 
 from tinyalex.reproduce import report, results
-from tinyalex.reproduce.experiments import ARMS, EXPERIMENTS, PHOTOGRAPHS, Arm
+from tinyalex.reproduce.experiments import ARMS, EXPERIMENTS
+from tinyalex.reproduce.kinds import PHOTOGRAPHS, Arm
 from tinyalex.reproduce.results import Result
 from tinyalex.reproduce.running import Places, work_through
+from tinyalex.reproduce.statistics import ENOUGH
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 
@@ -29,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     args.work.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + 3600 * args.hours if args.hours else float("inf")
-    runs = [(arm, seed) for arm in arms for seed in range(arm.seeds)]
+    runs = sorted(((arm, seed) for arm in arms for seed in range(arm.seeds)),
+                  key=lambda one: one[1] >= ENOUGH)  # first of everything as much as is needed
     work_through(runs, places, until, lambda text: print(text, flush=True))
     return 0
 

@@ -1,99 +1,20 @@
-"""The experiments, as data: which runs there are, and which of them are compared for which claim."""
+"""The experiments, as data: which runs there are, and which are compared for which claim."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 
-from tinyalex.run import presets
-from tinyalex.run.recipe import Recipe
-
-PHOTOGRAPHS = "imagenette-64"  # what the folder of the ten classes is called in commands
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Runs that differ by their seeds alone.
-
-    name: of the runs, with the seed behind it. preset, changes: the recipe, and what of it is
-    changed. seeds: which there are to be. reach: the training error (a share) that ends a run.
-    measures: by their names in measures.py.
-    """
-
-    name: str
-    preset: str = "mini"
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    seeds: int = 3
-    reach: float | None = None
-    measures: tuple[str, ...] = ("still_error",)
-
-    def recipe(self, seed: int) -> Recipe:
-        return replace(presets.get(self.preset), **self.changes, seed=seed)
-
-    def command(self, seed: int) -> str:
-        """The flags of tinyalex.train for the same run."""
-        flags = [f"--preset {self.preset}"]
-        if not self.recipe(seed).data:
-            flags.append(f"--data {PHOTOGRAPHS}")
-        flags += ["--no-augment" if key == "augment" else f"--{key.replace('_', '-')} {value:g}"
-                  if isinstance(value, float) else f"--{key.replace('_', '-')} {value}"
-                  for key, value in self.changes.items()]
-        return " ".join([*flags, f"--seed {seed}"])
-
-    def reached(self, row: dict) -> bool:
-        return self.reach is not None and row["train_error"] <= self.reach
+ALL = ("still_error", "ten_crops", "colour", "neighbours", "start")
+START = ("still_error", "start")
+TIME = {"data": "cifar10", "limit": 5000, "weight_decay": 0.0, "batch_size": 128,
+        "schedule": "constant", "epochs": 40}  # figure 1, with pixels and weights of the time
+SUITED = TIME | {"scale": 1 / 64}
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """`outcome` of the runs of one arm minus that of the runs of another, seed by seed.
-
-    claim: what the paper says of it, paper: the figures it gives. expected: the sign that the
-    difference should have. other_outcome: of the other arm, where it is not the same.
-    """
-
-    claim: str
-    paper: str
-    arm: str
-    other: str
-    outcome: str
-    expected: int = -1
-    other_outcome: str | None = None
+def _figure1(name: str, changes: dict, seeds: int = 3) -> Arm:
+    return Arm(name, "cifar10-quick", changes, seeds, reach=0.25, measures=())
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """name: for the command line. section: of the paper. about: what is tried, and what to know of
-    it. comparisons: see above. shown: arms that the page's table has besides the compared ones."""
-
-    name: str
-    section: str
-    title: str
-    about: str
-    comparisons: tuple[Comparison, ...]
-    shown: tuple[str, ...] = ()
-
-    @property
-    def arms(self) -> list[str]:
-        """The names of the arms that it needs."""
-        pairs = [name for c in self.comparisons for name in (c.arm, c.other)]
-        return [*dict.fromkeys([*pairs, *self.shown])]
-
-
-def _arms(*arms: Arm) -> dict[str, Arm]:
-    return {arm.name: arm for arm in arms}
-
-
-STILL, ALL = ("still_error",), ("still_error", "ten_crops", "colour", "neighbours", "start")
-QUICK = {"data": "cifar10", "limit": 5000, "weight_decay": 0.0, "batch_size": 128,
-         "schedule": "constant", "epochs": 40}
-
-
-def _figure1(name: str, **changes) -> Arm:
-    return Arm(name, "cifar10-quick", QUICK | changes, reach=0.25, measures=())
-
-
-# In the order in which they are run.
-ARMS = _arms(
+# In the order in which they are best run.
+ARMS = {arm.name: arm for arm in (
     Arm("mini", measures=ALL, seeds=5),
     Arm("one-tower", changes={"towers": 1}, seeds=5),
     Arm("no-dropout", changes={"dropout": 0.0}),
@@ -107,12 +28,93 @@ ARMS = _arms(
     Arm("colour-noise", changes={"colour": "paper"}),
     Arm("velocity-kept", changes={"velocity": "keep"}),
     Arm("lrn-before", changes={"lrn": "before"}),
-    Arm("init-printed", changes={"init": "paper"}, measures=("still_error", "start")),
-    Arm("init-original", changes={"init": "original"}, measures=("still_error", "start")),
+    Arm("init-printed", changes={"init": "paper"}, measures=START),
+    Arm("init-original", changes={"init": "original"}, measures=START),
     Arm("without-conv2", changes={"without": "conv2"}),
     Arm("no-momentum", changes={"momentum": 0.0}),
     Arm("constant-rate", changes={"schedule": "constant"}),
-)
+)}
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (
-    Experiment("all", "", "all", "", (), tuple(ARMS)),)}
+
+def _layer(name: str) -> Comparison:
+    return Comparison(f"with {name} the error is lower than without", "about −2 points", "mini",
+                      f"without-{name}", "validation error")
+
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (
+    Experiment("towers", "3.2", "Two towers against one", """
+The control has as many kernels in conv1 to conv4 as one of the two towers, and conv5 and the hidden
+layers as wide as both.""", (
+        Comparison("two towers have a lower error than the control with one", "−1.7 points",
+                   "mini", "one-tower", "validation error"),)),
+    Experiment("lrn", "3.3", "Local response normalisation", """
+In the small presets pixels are divided by 64, and activities are about 1. Then α Σ a² is some 10⁻⁴
+beside k = 2, and LRN is a division by 2^0.75 = 1.68 and hardly anything else.""", (
+        Comparison("with LRN the error is lower than without", "−1.4 points",
+                   "mini", "no-lrn", "validation error"),
+        Comparison("LRN after ReLU is better than before it", "(not in the paper)",
+                   "mini", "lrn-before", "validation error"))),
+    Experiment("pooling", "3.4", "Overlapping pooling", """
+The maps are as large with 3/2 as with 2/2: 15, 7, 3, 1. But the last 2/2 window sees four of nine
+places, and a 3/2 window all of them.""", (
+        Comparison("3/2 has a lower error than 2/2", "−0.4 points",
+                   "mini", "pool-2-2", "validation error"),
+        Comparison("3/2 overfits less: its validation error lies less above its training error",
+                   "“slightly”", "mini", "pool-2-2", "validation minus training error"))),
+    Experiment("augmentation", "4.1", "Crops, mirror images, colour noise, ten patches", """
+29×29 of 33×33 pixels: 25 places, 50 views of each picture.""", (
+        Comparison("crops and mirror images lower the validation error",
+                   "without them “substantial overfitting”", "mini", "no-crops",
+                   "validation error"),
+        Comparison("crops and mirror images keep validation and training error together",
+                   "the same", "mini", "no-crops", "validation minus training error"),
+        Comparison("ten patches have a lower error than the centre alone", "−1.5 points",
+                   "mini", "mini", "error of ten patches", other_outcome="validation error"),
+        Comparison("colour noise lowers the error", "over −1 point",
+                   "colour-noise", "mini", "validation error"))),
+    Experiment("dropout", "4.2", "Dropout", """
+Half of the 128 hidden units of fc6 and of fc7 are switched off.""", (
+        Comparison("dropout keeps validation and training error together",
+                   "without it “substantial overfitting”", "mini", "no-dropout",
+                   "validation minus training error"),
+        Comparison("dropout lowers the validation error", "the same",
+                   "mini", "no-dropout", "validation error"),
+        Comparison("with dropout learning takes longer: the training loss after two epochs is "
+                   "higher", "about twice the iterations", "mini", "no-dropout",
+                   "training loss after two epochs", expected=1))),
+    Experiment("decay", "5", "Weight decay", """
+Eight epochs are few for a decay of 0.0005.""", (
+        Comparison("weight decay lowers the training error too", "“not merely a regulariser”",
+                   "mini", "no-decay", "training error"),)),
+    Experiment("initialisation", "5", "Initialisation", """
+The printed weights, N(0, 0.01²), against N(0, 2/n), on a net whose layers read hundreds of numbers
+and not thousands ([initialisation.md](initialisation.md)).""", (
+        Comparison("in a small net N(0, 2/n) learns more than the printed weights",
+                   "(not in the paper)", "mini", "init-printed", "validation error"),
+        Comparison("0.03 in conv3 to conv5, as it was run, learns more than the printed weights",
+                   "(not in the paper)", "init-original", "init-printed", "validation error"))),
+    Experiment("momentum", "5", "Momentum, and the drops of the rate", """
+[momentum.md](momentum.md) has the reason why a velocity that is kept may lose at a drop.""", (
+        Comparison("with momentum 0.9 the error is lower than without", "(used, not compared)",
+                   "mini", "no-momentum", "validation error"),
+        Comparison("dropping the rate lowers the error", "(used, not compared)",
+                   "mini", "constant-rate", "validation error"),
+        Comparison("a velocity that scales with the rate ends lower than the printed one",
+                   "(not in the paper)", "mini", "velocity-kept", "validation error"))),
+    Experiment("colour", "6.1, figure 3", "Towers that specialise", """
+The towers' mean colour specificities, and how far they lie apart; against the same kernels dealt
+out to the towers at random, 10,000 times.""", (
+        Comparison("one tower cares more for colour than chance would have it",
+                   "“largely colour-agnostic”, “largely colour-specific”, in every run",
+                   "mini", "mini", "difference of the towers", expected=1,
+                   other_outcome="the same of kernels dealt out at random"),)),
+    Experiment("neighbours", "6.1, figure 4", "Neighbours", """
+Of the five training pictures nearest to a validation picture the share that has its class, for
+1,000 pictures.""", (
+        Comparison("by fc7 more neighbours have the same class than by pixels", "(shown)",
+                   "mini", "mini", "neighbours of the same class by fc7", expected=1,
+                   other_outcome="neighbours of the same class by pixels"),)),
+    Experiment("depth", "7", "A layer less", """
+Its weights, its unit, its normalisation go; the pooling behind it stays.""",
+               tuple(_layer(name) for name in ("conv2", "conv3", "conv4", "conv5"))),
+)}

@@ -1,5 +1,5 @@
-"""Working through the runs: each in a folder of its own, where it is resumed after a kill, until its
-result stands with the others."""
+"""Working through the runs: each in a folder of its own, where it is resumed after a kill, until
+its result stands with the others."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,7 @@ import tinyalex
 from tinyalex.data import sources
 from tinyalex.devices import Devices, available_cores
 from tinyalex.reproduce import results
-from tinyalex.reproduce.experiments import Arm
+from tinyalex.reproduce.kinds import Arm
 from tinyalex.reproduce.measures import MEASURES
 from tinyalex.reproduce.results import Result
 from tinyalex.run.folder import Run

@@ -30,7 +30,7 @@ PRESETS = {preset.recipe.preset: preset for preset in (
     Preset("the paper's net at its smallest, for experiments that take many runs (29×29)", Recipe(
         preset="mini", architecture="mini",
         picture=33, scale=1 / 64,
-        batch_size=64, epochs=12, lr=0.02, schedule="9,11", velocity="scale")),
+        batch_size=64, epochs=8, lr=0.02, schedule="6,7", velocity="scale")),
     Preset("the paper's net with half the pixels and kernels, for photographs (112×112)", Recipe(
         preset="half", architecture="half",
         picture=128, scale=1 / 64, colour="paper",
