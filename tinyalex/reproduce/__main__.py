@@ -15,13 +15,15 @@ from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 
 RESULTS, PAGE = Path("docs/reproduction"), Path("docs/reproduction.md")
+TEXT = "text.md"  # of the page, in the folder of the results
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.reproduce`; argv without the program's name."""
     args = _parse(argv)
     if args.action == "report":
-        report.write(results.read_all(args.results), args.page)
+        text = (args.results / TEXT).read_text("utf-8")
+        report.write(results.read_all(args.results), text, args.page)
         print(f"written: {args.page}")
         return 0
     arms = _arms(args.names)
@@ -53,7 +55,8 @@ def _parse(argv):
     add("--photographs", default=PHOTOGRAPHS, metavar="FOLDER", help="the ten classes: train/ and "
         "val/; see docs/reproduction.md")
     add("--devices", metavar="LIST", default="auto", help="cpu, cuda:0 or auto")
-    add("--results", type=Path, metavar="FOLDER", default=RESULTS, help="where results are kept")
+    add("--results", type=Path, metavar="FOLDER", default=RESULTS, help="where results are kept, "
+        "and the text of the page")
     add("--work", type=Path, metavar="FOLDER", default=Path("reproduce-work"), help="where runs "
         "have their folders")
     add("--page", type=Path, metavar="MD", default=PAGE, help="where report writes the page")

@@ -4,13 +4,16 @@ from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 
 ALL = ("still_error", "ten_crops", "colour", "neighbours", "start")
 START = ("still_error", "start")
-TIME = {"data": "cifar10", "limit": 5000, "weight_decay": 0.0, "batch_size": 128,
-        "schedule": "constant", "epochs": 40}  # figure 1, with pixels and weights of the time
-SUITED = TIME | {"scale": 1 / 64}
+# Figure 1: pixels, weights and rates of the time, on so few pictures that it takes minutes.
+QUICK = {"data": "cifar10", "limit": 5000, "weight_decay": 0.0, "batch_size": 128,
+         "schedule": "constant"}
+RATES = {"relu": (0.001, 0.003, 0.01), "tanh": (0.001, 0.003, 0.01)}
 
 
-def _figure1(name: str, changes: dict, seeds: int = 3) -> Arm:
-    return Arm(name, "cifar10-quick", changes, seeds, reach=0.25, measures=())
+def _grid(unit: str, rate: float) -> Arm:
+    """A few epochs, to choose the rate by."""
+    changes = QUICK | {"activation": unit, "lr": rate, "epochs": 5}
+    return Arm(f"grid-{unit}-{rate:g}", "cifar10-quick", changes, seeds=1, measures=())
 
 
 # In the order in which they are best run.
@@ -33,6 +36,7 @@ ARMS = {arm.name: arm for arm in (
     Arm("without-conv2", changes={"without": "conv2"}),
     Arm("no-momentum", changes={"momentum": 0.0}),
     Arm("constant-rate", changes={"schedule": "constant"}),
+    *(_grid(unit, rate) for unit, rates in RATES.items() for rate in rates),
 )}
 
 
@@ -118,3 +122,8 @@ Of the five training pictures nearest to a validation picture the share that has
 Its weights, its unit, its normalisation go; the pooling behind it stays.""",
                tuple(_layer(name) for name in ("conv2", "conv3", "conv4", "conv5"))),
 )}
+
+# Of which experiments curves are drawn: of which arms, of which column, with a dotted line where.
+CURVES = {
+    "momentum": (("mini", "no-momentum", "constant-rate", "velocity-kept"), "val_error", None),
+}
