@@ -79,7 +79,7 @@ def _recipe_flags(add: Callable):
         "learning rate changes: kept, as the paper's formula has it, or multiplied alike")
     add("--init", choices=CHOICES["init"],
         help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
-        "authors ran; or N(0, 2/inputs)")
+        "authors ran; N(0, 2/inputs); N(0, 1/inputs)")
     add("--dropout", type=_within(float, "dropout"), help="share of the units of fc6 and fc7 that "
         "are switched off in training; 0 for none")
     add("--no-augment", dest="augment", action="store_const", const=False,

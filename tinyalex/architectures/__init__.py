@@ -16,4 +16,5 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "caffe": others.caffe,
     "torchvision": others.torchvision,
     "cifar10-quick": others.cifar10_quick,
+    "four-layers": others.four_layers,
 }

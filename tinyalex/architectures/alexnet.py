@@ -48,6 +48,11 @@ def he(layer: Weighted) -> float:
     return sqrt(2 / layer.inputs)
 
 
+def lecun(layer: Weighted) -> float:
+    """The same for tanh, which lets small numbers through as they are (LeCun et al., 1998)."""
+    return sqrt(1 / layer.inputs)
+
+
 def caffe(layer: Weighted) -> float:
     """What Caffe's bvlc_alexnet starts with."""
     return 0.005 if layer.name.startswith(("fc6", "fc7")) else 0.01
@@ -58,7 +63,7 @@ def cifar10_quick(layer: Weighted) -> float:
     return {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01}.get(layer.name.rstrip("ab"), 0.1)
 
 
-INITS = {"paper": printed, "original": as_run, "he": he, "caffe": caffe,
+INITS = {"paper": printed, "original": as_run, "he": he, "lecun": lecun, "caffe": caffe,
          "cifar10-quick": cifar10_quick}
 
 

@@ -25,6 +25,7 @@ from tinyalex.network import Network
 CAFFE = Size(227, 11, 4, 0, 48, 128, 192, 192, 128, 2048, bias=0.1)
 TORCHVISION = Size(224, 11, 4, 2, 64, 192, 384, 256, 128, 2048)
 QUICK = Size(32, 5, 1, 2, 32, 32, 64, 0, 0, 32)  # no conv4 and conv5
+FOUR = Size(32, 5, 1, 2, 16, 16, 32, 0, 0, 32)
 
 
 def caffe_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
@@ -145,3 +146,10 @@ def cifar10_quick(classes: int = 10, devices: Sequence[Device] = (HOST,), towers
     """Caffe's cifar10_quick, 32×32: 145,578 parameters with 10 classes. options: see
     `alexnet.build`."""
     return build(cifar10_quick_tower, QUICK, classes, devices, towers=towers, init=init, **options)
+
+
+def four_layers(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
+                init: str = "cifar10-quick", **options) -> Network:
+    """cifar10_quick with half the kernels, for figure 1 of the paper, whose four layers it does not
+    name. options: see `alexnet.build`."""
+    return build(cifar10_quick_tower, FOUR, classes, devices, towers=towers, init=init, **options)

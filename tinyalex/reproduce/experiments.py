@@ -4,16 +4,13 @@ from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 
 ALL = ("still_error", "ten_crops", "colour", "neighbours", "start")
 START = ("still_error", "start")
-# Figure 1: pixels, weights and rates of the time, on so few pictures that it takes minutes.
-QUICK = {"data": "cifar10", "limit": 5000, "weight_decay": 0.0, "batch_size": 128,
-         "schedule": "constant"}
 RATES = {"relu": (0.001, 0.003, 0.01), "tanh": (0.001, 0.003, 0.01)}
 
 
 def _grid(unit: str, rate: float) -> Arm:
     """A few epochs, to choose the rate by."""
-    changes = QUICK | {"activation": unit, "lr": rate, "epochs": 5}
-    return Arm(f"grid-{unit}-{rate:g}", "cifar10-quick", changes, seeds=1, measures=())
+    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 5}
+    return Arm(f"grid-{unit}-{rate:g}", "four-layers", changes, seeds=1, measures=())
 
 
 # In the order in which they are best run.
