@@ -181,3 +181,9 @@ def test_a_network_that_does_not_fit_its_checkpoint_is_named(tmp_path):
     expect("mean picture is smaller")
     damaged.about["settings"]["towers"] = 12
     expect("no run has towers 12")
+
+
+def test_a_local_layer_that_others_do_not_have_is_refused(tmp_path, refused):
+    saved(tmp_path / "a.npz", "13pct")
+    err = refused(main, [str(tmp_path / "a.npz"), str(tmp_path / "a.safetensors")])
+    assert "local3: others have no layer like a local one" in err

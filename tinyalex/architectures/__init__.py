@@ -17,4 +17,6 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "torchvision": others.torchvision,
     "cifar10-quick": others.cifar10_quick,
     "four-layers": others.four_layers,
+    "13pct": others.local_13,
+    "11pct": others.local_11,
 }

@@ -63,8 +63,13 @@ def cifar10_quick(layer: Weighted) -> float:
     return {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01}.get(layer.name.rstrip("ab"), 0.1)
 
 
+def cuda_convnet(layer: Weighted) -> float:
+    """What cuda-convnet's nets for CIFAR-10 with local layers start with."""
+    return 0.04 if layer.name.startswith("local") else 1e-4 if layer.name[:5] == "conv1" else 0.01
+
+
 INITS = {"paper": printed, "original": as_run, "he": he, "lecun": lecun, "caffe": caffe,
-         "cifar10-quick": cifar10_quick}
+         "cifar10-quick": cifar10_quick, "cuda-convnet": cuda_convnet}
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,13 @@ class Weighted(Layer):
         std = self.std(self) if callable(self.std) else self.std
         W = rng.standard_normal(self.W_shape, np.float32) * np.float32(std)
         self.params["W"] = self.device.put(W.astype(dtype, copy=False))
-        self.params["b"] = self.device.put(np.full(self.W_shape[-1], self.bias, dtype))
+        self.params["b"] = self.device.put(np.full(self.b_shape, self.bias, dtype))
         self.grads.clear()
         return self
+
+    @property
+    def b_shape(self) -> tuple[int, ...]:
+        return self.W_shape[-1:]
 
     @property
     def inputs(self) -> int:
