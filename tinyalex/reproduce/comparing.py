@@ -1,5 +1,6 @@
 """From results to findings: what each comparison comes to, seed by seed."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import exp
@@ -37,8 +38,9 @@ class Finding:
         if self.interval is None or self.interval.half is None:
             return None
         mean, half = self.interval.mean, self.interval.half
-        values = mean, mean - half, mean + half
-        return tuple(map(exp, values)) if self.is_factor else values
+        if self.is_factor:
+            return exp(mean), exp(mean - half), exp(mean + half)
+        return mean, mean - half, mean + half
 
 
 def runs(results: Results, arm: str) -> dict[int, Result]:
@@ -57,8 +59,11 @@ def findings(results: Results) -> Iterator[Finding]:
 def _compared(experiment: Experiment, c: Comparison, results: Results) -> Finding:
     ours, others = runs(results, c.arm), runs(results, c.other)
     first, second = OUTCOMES[c.outcome], OUTCOMES[c.other_outcome or c.outcome]
-    seeds = sorted(ours.keys() & others.keys())
-    differences = [first(ours[seed]) - second(others[seed]) for seed in seeds]
+    seeds, differences = [], []
+    for seed in sorted(ours.keys() & others.keys()):
+        with contextlib.suppress(KeyError):  # not measured of this run
+            differences.append(first(ours[seed]) - second(others[seed]))
+            seeds.append(seed)
     taken = {result.about["run"]: result for by in (ours, others) for result in by.values()}
     return Finding(experiment, c, Interval.of(differences) if differences else None,
                    ours[seeds[0]].about["validated on"].split()[0] if seeds else "",

@@ -1,16 +1,19 @@
 """What is measured of a trained network besides its log; each gives columns for the last row."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from tinyalex.data.dataset import Dataset
+from tinyalex.data.loader import Loader
 from tinyalex.inside import features
 from tinyalex.inside.activities import named_blocks
 from tinyalex.inside.colour import colour_specificity, first_kernels
 from tinyalex.metrics import average, measure, predictions, score
 from tinyalex.network import Network
-from tinyalex.run import assembly
+from tinyalex.run import assembly, checkpoint
+from tinyalex.run.opened import open_network
 from tinyalex.run.trainer import Trainer
 
 Columns = dict[str, float]
@@ -27,10 +30,25 @@ def still_error(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Colum
 
 def ten_crops(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
     """The validation error of ten patches' averaged predictions (section 4.1)."""
-    said = [(labels, average(logp.reshape(len(labels), 10, -1), axis=1)) for labels, logp in
-            predictions(trainer.network, _loader(trainer, val_set, ten_crops=True).epoch())]
-    labels, logp = (np.concatenate(part) for part in zip(*said, strict=True))
+    labels, logp = _said(trainer.network, _loader(trainer, val_set, ten_crops=True))
+    logp = average(logp.reshape(len(labels), 10, -1), axis=1)
     return {"ten_crop_error": score(logp, labels).error}
+
+
+def together(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
+    """Of every second run: the validation error of its predictions averaged with those of the run
+    before it (section 6), and the mean of the errors that the two have alone. Nothing where the
+    other run has not ended."""
+    name, _, seed = trainer.run.folder.name.rpartition("-")
+    other = trainer.run.folder.with_name(f"{name}-{int(seed) - 1}")
+    if int(seed) % 2 == 0 or not _ended(other):
+        return {}
+    labels, ours = _said(trainer.network, _loader(trainer, val_set))
+    with open_network(other, trainer.recipe.devices) as net:
+        _, theirs = _said(net.network, net.loader(val_set))
+    alone = [score(logp, labels).error for logp in (ours, theirs)]
+    both = average(np.stack([ours, theirs]), axis=0)
+    return {"together_error": score(both, labels).error, "alone_error": sum(alone) / 2}
 
 
 def colour(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
@@ -75,7 +93,7 @@ def start(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
             "dead_at_start": _dead(fresh, _loader(trainer, some))}
 
 
-def _dead(network: Network, loader) -> float:
+def _dead(network: Network, loader: Loader) -> float:
     units = set(named_blocks(network).values())
     fired: dict = {}
 
@@ -95,10 +113,25 @@ def _nearest(queries: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.argsort(squares - 2 * queries @ among.T, axis=1, kind="stable")[:, :NEAR]
 
 
-def _loader(trainer: Trainer, dataset: Dataset, ten_crops: bool = False):
+def _ended(folder: Path) -> bool:
+    """Whether the run in this folder is through."""
+    if not (folder / "checkpoint.npz").exists():
+        return False
+    about = checkpoint.load(folder / "checkpoint.npz").about
+    return about["progress"]["epoch"] > about["settings"]["epochs"]
+
+
+def _said(network: Network, loader: Loader) -> tuple[np.ndarray, np.ndarray]:
+    """The labels (N,), and the logarithms of the probabilities, for all pictures."""
+    parts = zip(*predictions(network, loader.epoch()), strict=True)
+    labels, logp = (np.concatenate(part) for part in parts)
+    return labels, logp
+
+
+def _loader(trainer: Trainer, dataset: Dataset, ten_crops: bool = False) -> Loader:
     return assembly.test_loader(trainer.recipe, dataset, trainer.network.input_shape[0],
                                 trainer.mean, ten_crops=ten_crops)
 
 
 MEASURES: dict[str, Callable[[Trainer, Dataset, Dataset], Columns]] = {
-    f.__name__: f for f in (still_error, ten_crops, colour, neighbours, start)}
+    f.__name__: f for f in (still_error, ten_crops, together, colour, neighbours, start)}

@@ -103,12 +103,15 @@ def _log_epochs_to(level: float) -> Callable[[Result], float]:
     return lambda result: math.log(epochs_to(result.rows, level))
 
 
-# What is compared: a number of a result, by what to call it. "factor": of logarithms.
+# What is compared: a number of a result, by what to call it; KeyError where it has none. "factor":
+# of logarithms.
 OUTCOMES: dict[str, Callable[[Result], float]] = {
     "validation error": _last("val_error"),
     "training error": _last("still_error"),
     "validation minus training error": _change("val_error", "still_error"),
     "error of ten patches": _last("ten_crop_error"),
+    "error of two nets together": _last("together_error"),
+    "mean error of the two alone": _last("alone_error"),
     "neighbours of the same class by fc7": _last("near_fc7"),
     "neighbours of the same class by pixels": _last("near_pixels"),
     "difference of the towers": _last("colour_split"),
@@ -116,7 +119,7 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "training loss after two epochs": lambda result: result.rows[1]["train_loss"],
     "units that never fire at the start": _last("dead_at_start"),
     "loss at the start": _last("loss_at_start", 1),
-    "factor in epochs to 25 % training error": _log_epochs_to(0.25),
     "factor in epochs to 50 % training error": _log_epochs_to(0.5),
     "factor in epochs to 40 % training error": _log_epochs_to(0.4),
+    "factor in epochs to 25 % training error": _log_epochs_to(0.25),
 }
