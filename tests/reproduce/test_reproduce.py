@@ -140,6 +140,7 @@ def test_a_run_that_fails_leaves_the_others_alone(quick, monkeypatch, capsys):
 
 @pytest.mark.parametrize(("flags", "says"), [
     (["run", "nothing"], "there is no experiment 'nothing'"),
+    (["run", "towers"], "--photographs imagenette-64: there is no such folder"),
     (["list", "--results", "damaged"], "damaged/mini-0.csv: not a result, or a damaged one"),
     (["report", "--results", "damaged"], "damaged/mini-0.csv: not a result, or a damaged one")])
 def test_what_cannot_be_is_refused(tmp_path, monkeypatch, refused, flags, says):

@@ -31,8 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.action == "list":
         _list(arms, places)
         return 0
+    if not Path(args.photographs).is_dir() and any(not arm.recipe(0).data for arm in arms):
+        raise UserError(f"--photographs {args.photographs}: there is no such folder",
+                        "docs/reproduction.md says where they are from, and what to call them.")
     args.work.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + 3600 * args.hours if args.hours else float("inf")
+    until = float("inf") if args.hours is None else time.monotonic() + 3600 * args.hours
     runs = sorted(((arm, seed) for arm in arms for seed in range(arm.seeds)),
                   key=lambda one: one[1] >= ENOUGH)  # first of everything as much as is needed
     work_through(runs, places, until, lambda text: print(text, flush=True))

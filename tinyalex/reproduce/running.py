@@ -24,8 +24,12 @@ from tinyalex.run.trainer import Trainer
 from tinyalex.support.errors import UserError
 
 
-class Enough(Exception):
-    """The run has reached what it was to reach, or the time is up."""
+class Reached(Exception):
+    """The run has come to the training error at which it was to end."""
+
+
+class TimeIsUp(Exception):
+    """The run goes on another time, from where it is."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
             try:
                 with Devices(places.devices, arm.recipe(seed).towers) as devices:
                     _do(arm, seed, places, devices, until, say)
-            except Enough:
+            except TimeIsUp:
                 say(f"{name}: the time is up; it goes on from here")
                 return
             except UserError as error:
@@ -88,7 +92,7 @@ def _claimed(path: Path) -> Iterator[bool]:
 
 def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
         say: Callable[[str], None]) -> None:
-    """Train, or go on training, measure, and write the result. Enough if the time is up before."""
+    """Train, or go on training, measure, and write the result. TimeIsUp if it is before the end."""
     recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
     train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
                           for split in ("train", "val"))
@@ -99,25 +103,29 @@ def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
     else:
         run.log.unlink(missing_ok=True)  # of an epoch that did not end
         run.start()
-
-    def report(row: dict):
-        say(f"{name}: epoch {row['epoch']:g} of {recipe.epochs}, training error "
-            f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
-        if arm.reached(row) or time.monotonic() > until:
-            raise Enough
-
-    if not (ends := _ends(run)) or not arm.reached(ends[-1]):
-        with contextlib.suppress(Enough):
-            if not trainer.train(report):
-                raise KeyboardInterrupt
-    ends = _ends(run)
-    if trainer.progress.epoch <= recipe.epochs and not arm.reached(ends[-1]):
-        raise Enough
+    if not any(map(arm.reached, _ends(run))):
+        _train(trainer, arm, until, lambda text: say(f"{name}: {text}"))
+    rows = _ends(run)
     for measure in arm.measures:
-        ends[-1] |= {column: round(value, 6) for column, value
+        rows[-1] |= {column: round(value, 6) for column, value
                      in MEASURES[measure](trainer, train_set, val_set).items()}
     about = _about(arm, seed, devices, len(train_set), len(val_set))
-    results.write(places.result(arm, seed), Result(about, ends))
+    results.write(places.result(arm, seed), Result(about, rows))
+
+
+def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None]) -> None:
+    """Train to the last epoch, or to what the arm is to reach."""
+    def report(row: dict):
+        say(f"epoch {row['epoch']:g} of {trainer.recipe.epochs}, training error "
+            f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
+        if arm.reached(row):
+            raise Reached
+        if time.monotonic() > until:
+            raise TimeIsUp
+
+    with contextlib.suppress(Reached):
+        if not trainer.train(report):
+            raise KeyboardInterrupt
 
 
 def _ends(run: Run) -> list[dict]:
