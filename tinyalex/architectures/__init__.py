@@ -10,6 +10,7 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "tiny": alexnet.tiny,
     "cifar": alexnet.cifar,
     "mini": alexnet.mini,
+    "mini-ones": alexnet.mini_ones,
     "half": alexnet.half,
     "paper": alexnet.paper,
     "original": alexnet.original,

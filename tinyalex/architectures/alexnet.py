@@ -249,3 +249,9 @@ def mini(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> N
     """The paper's net at its smallest, 29×29, for experiments that take many runs. options: see
     `build`."""
     return build(paper_tower, MINI, classes, devices, **options)
+
+
+def mini_ones(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
+    """The same with the paper's biases: 1 in conv2, conv4, conv5, fc6 and fc7. options: see
+    `build`."""
+    return build(paper_tower, replace(MINI, bias=1), classes, devices, **options)

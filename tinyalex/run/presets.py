@@ -33,6 +33,10 @@ PRESETS = {preset.recipe.preset: preset for preset in (
         preset="mini", architecture="mini",
         picture=33, scale=1 / 64,
         batch_size=64, epochs=8, lr=0.02, schedule="6,7", velocity="scale")),
+    Preset("the same with the paper's biases of 1 to start with", Recipe(
+        preset="mini-ones", architecture="mini-ones",
+        picture=33, scale=1 / 64,
+        batch_size=64, epochs=8, lr=0.02, schedule="6,7", velocity="scale")),
     Preset("the paper's net with half the pixels and kernels, for photographs (112×112)", Recipe(
         preset="half", architecture="half",
         picture=128, scale=1 / 64, colour="paper",
