@@ -112,16 +112,16 @@ Half of the 128 hidden units of fc6 and of fc7 are switched off.""", (
                    "validation minus training error"),
         Comparison("dropout lowers the validation error", "the same",
                    "mini", "no-dropout", "validation error"),
-        Comparison("with dropout learning takes longer: the training loss after two epochs is "
+        Comparison("with dropout learning takes longer: after two epochs the validation error is "
                    "higher", "about twice the iterations", "mini", "no-dropout",
-                   "training loss after two epochs", expected=1))),
+                   "validation error after two epochs", expected=1))),
     Experiment("decay", "5", "Weight decay", """
 Eight epochs are few for a decay of 0.0005.""", (
         Comparison("weight decay lowers the training error too", "“not merely a regulariser”",
                    "mini", "no-decay", "training error"),)),
     Experiment("initialisation", "5", "Initialisation", """
-Biases of 1 in conv2, conv4, conv5 and the hidden layers, against 0 everywhere; weights from N(0, 2/n).
-The printed weights, N(0, 0.01²), against N(0, 2/n), on a net whose layers read hundreds of numbers
+Biases of 1 in conv2, conv4, conv5 and the hidden layers, against 0 everywhere, with weights from
+N(0, 2/n). The printed weights, N(0, 0.01²), against N(0, 2/n), on a net whose layers read hundreds of numbers
 and not thousands ([initialisation.md](initialisation.md)).""", (
         Comparison("biases of 1 speed up the early stages: the training loss after two epochs is "
                    "lower", "“accelerates the early stages of learning”", "bias-1", "mini",
