@@ -121,8 +121,8 @@ Eight epochs are few for a decay of 0.0005.""", (
                    "mini", "no-decay", "training error"),)),
     Experiment("initialisation", "5", "Initialisation", """
 Biases of 1 in conv2, conv4, conv5 and the hidden layers, against 0 everywhere, with weights from
-N(0, 2/n). The printed weights, N(0, 0.01²), against N(0, 2/n), on a net whose layers read hundreds of numbers
-and not thousands ([initialisation.md](initialisation.md)).""", (
+N(0, 2/n). And the printed weights, N(0, 0.01²), against N(0, 2/n), on a net whose layers read
+hundreds of numbers and not thousands ([initialisation.md](initialisation.md)).""", (
         Comparison("biases of 1 speed up the early stages: the training loss after two epochs is "
                    "lower", "“accelerates the early stages of learning”", "bias-1", "mini",
                    "training loss after two epochs"),
