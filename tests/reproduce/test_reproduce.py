@@ -71,6 +71,20 @@ def test_what_is_missing_is_run_and_measured(quick, capsys):
 
 
 @pytest.mark.slow
+def test_a_gpu_gives_the_same_results(quick, gpu, monkeypatch):
+    brief = SMALL | {"epochs": 1, "limit": 16}
+    monkeypatch.setitem(ARMS, "brief", Arm("brief", "cifar", brief, 1, measures=tuple(MEASURES)))
+    rows = []
+    for devices in ("cpu", gpu):
+        command.main(["run", "brief", "--results", devices, "--work", f"work-{devices}",
+                      "--devices", devices])
+        rows.append(read(Path(devices, "brief-0.csv")).rows[-1])
+    assert rows[0].keys() == rows[1].keys()
+    for column in ("val_loss", "loss_at_start", "colour_split", "near_fc7", "ten_crop_error"):
+        assert rows[1][column] == pytest.approx(rows[0][column], rel=0.01, abs=1e-4)
+
+
+@pytest.mark.slow
 def test_a_kill_loses_at_most_an_epoch(quick, monkeypatch, capsys):
     """Killed inside the third epoch, it goes on behind the second, and ends as if nothing was."""
     count = Trainer._count
