@@ -88,7 +88,8 @@ class Weighted(Layer):
     """A layer with weights W ~ N(0, std²) and biases b, all equal to `bias` at the start.
 
     std: a number, or a function that gives it for the layer, asked when the weights are drawn. The
-    last axis of W runs over the units, the others over what each of them reads.
+    last axis of W runs over the units, the others over what each of them reads (and, in front of
+    these, over places that have weights of their own).
     rng: a generator, or a seed, to draw the weights at once; without it the layer waits for
     `initialise`, as the layers of a network do.
     """
@@ -115,8 +116,8 @@ class Weighted(Layer):
 
     @property
     def inputs(self) -> int:
-        """How many numbers each unit reads: KH·KW·C of a convolution."""
-        return int(np.prod(self.W_shape[:-1]))
+        """How many numbers each unit reads: KH·KW·C of a convolution, the three axes before F."""
+        return int(np.prod(self.W_shape[-4:-1]))
 
     def _reshape(self, W_shape: tuple[int, ...]):
         """Give W another shape, which is too late once it is drawn."""

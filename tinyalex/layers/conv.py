@@ -17,10 +17,6 @@ class Windows(Weighted):
         self.K, self.S = (kernel, kernel), stride
         self.P = (pad, pad) if isinstance(pad, int) else pad
 
-    @property
-    def inputs(self):
-        return int(np.prod(self.K)) * self.W_shape[-2]
-
     def output_shape(self, shape):
         expect_maps(self, shape, channels=self.W_shape[-2])
         return *self._places(shape), self.W_shape[-1]
