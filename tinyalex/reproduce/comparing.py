@@ -28,17 +28,12 @@ class Finding:
     def verdict(self) -> str:
         return self.interval.verdict(self.comparison.expected) if self.interval else "missing"
 
-    @property
-    def is_factor(self) -> bool:
-        """Whether the differences are those of logarithms."""
-        return self.comparison.outcome.startswith("factor")
-
     def ends(self) -> tuple[float, float, float] | None:
         """The mean, and from where to where the interval goes, if there is one."""
         if self.interval is None or self.interval.half is None:
             return None
         mean, half = self.interval.mean, self.interval.half
-        if self.is_factor:
+        if self.comparison.is_factor:
             return exp(mean), exp(mean - half), exp(mean + half)
         return mean, mean - half, mean + half
 
@@ -62,8 +57,10 @@ def _compared(experiment: Experiment, c: Comparison, results: Results) -> Findin
     seeds, differences = [], []
     for seed in sorted(ours.keys() & others.keys()):
         with contextlib.suppress(KeyError):  # not measured of this run
-            differences.append(first(ours[seed]) - second(others[seed]))
-            seeds.append(seed)
+            difference = first(ours[seed]) - second(others[seed])
+            if difference or not c.is_factor:  # as many epochs: neither reached the level
+                differences.append(difference)
+                seeds.append(seed)
     taken = {result.about["run"]: result for by in (ours, others) for result in by.values()}
     return Finding(experiment, c, Interval.of(differences) if differences else None,
                    ours[seeds[0]].about["validated on"].split()[0] if seeds else "",

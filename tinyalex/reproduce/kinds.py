@@ -59,6 +59,11 @@ class Comparison:
     expected: int = -1
     other_outcome: str | None = None
 
+    @property
+    def is_factor(self) -> bool:
+        """Whether the outcomes are logarithms, so that their difference is a factor's."""
+        return self.outcome.startswith("factor")
+
 
 @dataclass(frozen=True)
 class Experiment:

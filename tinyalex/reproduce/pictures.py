@@ -14,7 +14,7 @@ def draw(results: Results, found: list[Finding], folder: Path) -> dict[str, str]
     """Draw what there are results for, as PNGs in this folder; gives the text for each name."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
-    in_points = [f for f in found if f.ends() and not f.is_factor
+    in_points = [f for f in found if f.ends() and not f.comparison.is_factor
                  and "loss" not in f.comparison.outcome]
     if in_points:
         _intervals(in_points, folder / "intervals.png")

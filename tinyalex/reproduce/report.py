@@ -46,7 +46,7 @@ def _row(f: Finding) -> str:
 def _measured(f: Finding) -> str:
     if (ends := f.ends()) is None:
         return f"{_number(f.interval.mean)} (one seed)" if f.interval else ""
-    if f.is_factor:
+    if f.comparison.is_factor:
         return f"× {ends[0]:.2f} ({ends[1]:.2f} to {ends[2]:.2f})"
     return f"{_number(ends[0])} ({_number(ends[1])} to {_number(ends[2])})"
 

@@ -120,7 +120,6 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "validation error after two epochs": lambda result: 100 * result.rows[1]["val_error"],
     "units that never fire at the start": _last("dead_at_start"),
     "loss at the start": _last("loss_at_start", 1),
-    "factor in epochs to 50 % training error": _log_epochs_to(0.5),
-    "factor in epochs to 40 % training error": _log_epochs_to(0.4),
-    "factor in epochs to 25 % training error": _log_epochs_to(0.25),
+    **{f"factor in epochs to {level} % training error": _log_epochs_to(level / 100)
+       for level in (60, 50, 40, 25)},
 }
