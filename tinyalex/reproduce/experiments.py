@@ -5,7 +5,7 @@ from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 ALL = ("still_error", "ten_crops", "together", "colour", "neighbours", "start")
 START = ("still_error", "start")
 SHORT = {"limit": 4000, "epochs": 10, "schedule": "8,9"}
-RATES = {"relu": (0.0003, 0.001, 0.003), "tanh": (0.001, 0.003, 0.01)}
+RATES = {"relu": (0.0003, 0.001, 0.003), "tanh": (0.001, 0.003, 0.01, 0.03)}
 
 
 def _grid(unit: str, rate: float) -> Arm:
@@ -41,7 +41,7 @@ ARMS = {arm.name: arm for arm in (
     Arm("no-momentum", changes={"momentum": 0.0}),
     Arm("constant-rate", changes={"schedule": "constant"}),
     _figure1("relu", "relu", 0.001),
-    _figure1("tanh", "tanh", 0.003),
+    _figure1("tanh", "tanh", 0.01),
     _figure1("relu-suited", "relu", 0.02, scale=1 / 64, init="he"),
     _figure1("tanh-suited", "tanh", 0.02, scale=1 / 64, init="lecun"),
     Arm("11pct", "11pct", SHORT),
