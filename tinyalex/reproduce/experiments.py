@@ -15,7 +15,7 @@ def _grid(unit: str, rate: float) -> Arm:
 
 
 def _figure1(name: str, unit: str, rate: float, **changes) -> Arm:
-    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 24} | changes
+    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 12} | changes
     return Arm(name, "four-layers", changes, reach=0.25, measures=())
 
 
@@ -62,7 +62,7 @@ pictures of CIFAR-10, with nothing against overfitting. Once with pixels and wei
 to 255, and standard deviations of 0.0001, 0.01, 0.01, 0.1, 0.1; the rate of each unit is the best
 of three (five epochs, one seed). Once suited to the units: pixels divided by 64, N(0, 2/n) for
 ReLU, N(0, 1/n) for tanh; the rate is that of the small presets, for both. A run ends at 25 %
-training error, or after 24 epochs. Where one of two runs did not come to a level, the last epoch
+training error, or after 12 epochs. Where one of two runs did not come to a level, the last epoch
 stands for it.""", (
         *(Comparison(f"with what was usual then ReLU comes to {level} % training error sooner",
                      "6 times sooner to 25 %", "tanh", "relu",
