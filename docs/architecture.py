@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from tinyalex.drawing import page
-from tinyalex.support.cli import ArgumentParser, png_path, run
+from tinyalex.support.cli import ArgumentParser, output, run
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "tinyalex"
@@ -167,7 +167,7 @@ def curve(start, end, colour, style):
 
 def main(argv: list[str] | None = None) -> int:
     parser = ArgumentParser(prog="python docs/architecture.py", description=__doc__)
-    parser.add_argument("out", type=png_path, metavar="OUT.png")
+    parser.add_argument("out", type=output(".png"), metavar="OUT.png")
     out = parser.parse_args(argv).out
     storeys = floors((HERE / "architecture.md").read_text(encoding="utf-8"))
     where = places(storeys)

@@ -169,3 +169,12 @@ def test_pictures_of_integers_are_refused():
     with pytest.raises(UserError, match="reads floats and was given uint8") as caught:
         network.forward(np.zeros((1, 56, 56, 3), np.uint8))
     assert "astype" in caught.value.hint
+
+
+def test_the_gradient_of_other_scores_is_refused():
+    """Columns too many were cut off in silence."""
+    network = small_network()
+    network.forward(batch()[0], remember=True)
+    for classes in (4, 6):
+        with pytest.raises(UserError, match=r"gives 5 scores a picture, and dscores has the shape"):
+            network.backward(np.ones((3, classes)))

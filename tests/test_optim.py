@@ -74,6 +74,14 @@ def test_a_layer_with_rate_0_is_frozen_whatever_its_velocity_and_others_are_not(
     assert layer.params["W"][0, 0] != before["W"][0, 0]
 
 
+@pytest.mark.parametrize("layers", [("f", "fc"), ("fc", "f")])
+def test_of_two_beginnings_that_fit_the_longer_decides(layers):
+    network, _ = one_weight(1.0)
+    sgd = SGD(network, lr=0.1)
+    sgd.layer_lr = {layer: {"f": 0.01, "fc": 0.0}[layer] for layer in layers}
+    assert {sgd.rate(p) for p in network.parameters} == {0.0}
+
+
 def test_a_layers_own_rate_is_its_weights():
     network, layer = one_weight(1.0)
     layer.grads = {"W": np.ones((1, 1)), "b": np.ones(1)}
@@ -153,6 +161,11 @@ def test_rates_by_epoch_as_the_authors_set_them(epoch, lr, conv1):
     assert timeline.lr == lr and timeline.layer_lr.get("conv1") == conv1
 
 
+def test_rates_of_epoch_1_hold_before_the_first_step():
+    timeline = schedule("1:0.5,2:0.001,1:conv1=0", 0.01)
+    assert (timeline.lr, timeline.layer_lr) == (0.5, {"conv1": 0})
+
+
 def test_rates_by_epoch_go_on_where_they_were():
     first, second = schedule(ORIGINAL, 0.01), schedule(ORIGINAL, 0.01)
     first.after_epoch(70, 0.5)
@@ -162,7 +175,7 @@ def test_rates_by_epoch_go_on_where_they_were():
 
 @pytest.mark.parametrize(
     "text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5", "5:", "5:x",
-             "x:0.1", "5:conv1=", "5:-1", "5:nan", "0:0.1", "5:0.1,6"])
+             "x:0.1", "5:conv1=", "5:-1", "5:nan", "0:0.1", "5:0.1,6", "5:=0.1", "5:0.1,5:0.2"])
 def test_a_schedule_that_is_none_is_refused(text):
     with pytest.raises(UserError, match="is no schedule"):
         schedule(text, 0.1)

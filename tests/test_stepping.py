@@ -113,5 +113,5 @@ def test_a_whole_run_needs_no_threads(one_core, no_threads, in_blobs, tmp_path, 
     run = tmp_path / "run"
     assert train.main(["--preset", "cifar", "--data", "blobs:load", "--batch-size", "8",
                        "--epochs", "1", "--out", str(run), "--workers", "0"]) == 0
-    assert evaluate.main([str(run), "--ten-crop"]) == 0
+    assert evaluate.main([str(run), "--data", "blobs:load", "--ten-crop"]) == 0
     assert (run / "filters.png").exists()

@@ -1,7 +1,6 @@
 """python -m tinyalex.evaluate: measure a trained network; see --help."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,18 +9,23 @@ import numpy as np
 from tinyalex import drawing
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
+from tinyalex.data.identity import expect_same_classes
 from tinyalex.metrics import Result, average, predictions, score
 from tinyalex.run import checkpoint, opened
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
+from tinyalex.support.text import say, shown
+
+WORST = 30  # classes, at most, whose lines are printed
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.evaluate`; argv without the program's name."""
     args = _parse(argv)
     paths = [opened.find(path) for path in args.checkpoints]
-    classes = checkpoint.load(paths[0]).about["classes"]
+    known = [checkpoint.load(path).about["classes"] for path in paths]  # so they are all there
+    classes = known[0]
     said = []
     for path in paths:  # one network after the other: only one of them is in memory
         said.append(_predict(path, args, classes))
@@ -32,11 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     results = _results([predicted.logp for predicted in said], labels)
     _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
     how, result = [*results.items()][-1]
-    _by_class(result.confusion, classes)
-    picture = paths[0].parent / "confusion.png"
+    _by_class(result.confusion, [*map(shown, classes)])
     who = " + ".join(path.parent.name for path in paths)
-    drawing.confusion(result.confusion, classes, picture, f"{who} on {data}, {how}")
-    print(f"\nas a picture: {picture}")
+    add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
+        result.confusion, classes, path, f"{who} on {data}, {how}"))
     return 0
 
 
@@ -55,7 +58,10 @@ def _parse(argv):
     add("--devices", metavar="LIST", default="auto",
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--batch-size", type=number(int, 1), default=128)
-    add("--limit", type=number(int, 1), help="use only the first LIMIT pictures")
+    add("--limit", type=number(int, 1), help="use only the first LIMIT pictures; if not given, "
+        "as many as in training, or all of --data")
+    add("--out", type=output(".png"), metavar="PNG", help="where to draw which class is taken for "
+        "which; confusion.png beside the first checkpoint if not given")
     return parser.parse_args(argv)
 
 
@@ -73,13 +79,12 @@ def _predict(path: Path, args, classes: list[str]) -> Predictions:
     """Show the data to one network. UserError where the two do not fit together."""
     with opened.open_network(path, args.devices) as net:
         picture = net.recipe.picture
-        val_set = sources.load(args.data or net.recipe.data, args.split, picture, args.limit)
+        source = args.data or sources.from_file(net.recipe.data, path)
+        limit = args.limit or (None if args.data else net.recipe.limit)
+        val_set = sources.load(source, args.split, picture, limit)
         for known in (net.classes, classes):
-            if list(val_set.classes) != known:
-                raise UserError(
-                    f"{val_set.name} has {_classes(val_set.classes)}; "
-                    f"the network knows {_classes(known)}",
-                    "name data of the same classes with --data.")
+            expect_same_classes(val_set.classes, val_set.name, known, "the network knows",
+                                "name data of the same classes with --data.")
         if val_set.images.shape[1:] != net.mean.shape:
             raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
                             f"network was trained on {net.mean.shape}", "name other data.")
@@ -93,10 +98,6 @@ def _predict(path: Path, args, classes: list[str]) -> Predictions:
                 parts.setdefault("ten patches", []).append(average(logp, axis=1))
     return Predictions({patches: np.concatenate(logp) for patches, logp in parts.items()},
                        np.asarray(val_set.labels), val_set.name)
-
-
-def _classes(names: Sequence[str]) -> str:
-    return f"{len(names)} classes ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
 
 
 def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[str, Result]:
@@ -114,7 +115,8 @@ def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[
 
 def _table(results: dict[str, Result], title: str) -> None:
     width = max(map(len, results))
-    print(f"{title}\n\n{'':<{width}}  top-1 right   wrong  top-5 right   wrong    loss")
+    say(title)
+    print(f"\n{'':<{width}}  top-1 right   wrong  top-5 right   wrong    loss")
     for name, result in results.items():
         print(f"{name:<{width}} {1 - result.error:>12.2%} {result.error:>7.2%} "
               f"{1 - result.top5_error:>12.2%} {result.top5_error:>7.2%} {result.loss:>7.4f}")
@@ -122,20 +124,25 @@ def _table(results: dict[str, Result], title: str) -> None:
 
 
 def _by_class(confusion: np.ndarray, classes: list[str]) -> None:
-    """Print for each class how often it was right and what it was mostly taken for."""
+    """Print for each class how often it was right and what it was mostly taken for: of many, only
+    the worst. Classes without pictures are left out, and counted."""
+    counts = confusion.sum(axis=1)
+    seen = np.flatnonzero(counts)
+    right = np.diag(confusion) / np.maximum(counts, 1)
+    worst = seen[np.argsort(right[seen], kind="stable")][:WORST]
     width = max(len("class"), *map(len, classes))
     print(f"{'class':<{width}} {'pictures':>8} {'right':>7}   mostly taken for")
-    counts = confusion.sum(axis=1)
-    right = np.diag(confusion) / np.maximum(counts, 1)
-    worst = np.argsort(right, kind="stable")[:30]
-    for label in worst if len(classes) > 30 else range(len(classes)):
+    for label in seen if len(seen) <= WORST else worst:
         others = confusion[label].copy()
         others[label] = 0
         taken = others.argmax()
         most = f"{classes[taken]} ({others[taken]})" if others[taken] else "–"
         print(f"{classes[label]:<{width}} {counts[label]:>8} {right[label]:>7.1%}   {most}")
-    if len(classes) > 30:
-        print(f"(the 30 worst of {len(classes)} classes)")
+    if len(seen) > WORST:
+        print(f"(the {WORST} worst of {len(seen)} classes)")
+    if none := len(classes) - len(seen):
+        print(f"({none} {'class has' if none == 1 else 'classes have'} no pictures)")
+    print()
 
 
 if __name__ == "__main__":

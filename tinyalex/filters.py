@@ -9,7 +9,7 @@ from tinyalex import drawing
 from tinyalex.inside.colour import NOISE, colour_specificity, first_kernels, tower_specificity
 from tinyalex.run import opened
 from tinyalex.run.folder import Run
-from tinyalex.support.cli import ArgumentParser, png_path, run
+from tinyalex.support.cli import ArgumentParser, add_picture, output, run
 from tinyalex.support.text import align
 
 
@@ -20,14 +20,19 @@ def main(argv: list[str] | None = None) -> int:
         kernels = first_kernels(net.network)
     folder = net.path.parent
     rows = Run.open(folder).rows() if (folder / "config.json").is_file() else []
-    out = args.out or folder / "filters.png"
-    colours = out.with_name(f"{out.stem}-colour.png")
-    drawing.filters(kernels, out, net.name)
-    drawing.colours(rows, kernels, colours, net.name)
     print(f"{_table(kernels, rows)}\n\n"
-          f"0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn\n"
-          f"the kernels: {out}\ntheir colour specificity: {colours}")
+          f"0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn")
+    usual, beside = folder / "filters.png", args.out and _beside(args.out)
+    add_picture(args.out, usual, lambda path: drawing.filters(kernels, path, net.name),
+                "the kernels: ")
+    add_picture(beside, _beside(usual),
+                lambda path: drawing.colours(rows, kernels, path, net.name),
+                "their colour specificity: ")
     return 0
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-colour.png")
 
 
 def _parse(argv):
@@ -38,7 +43,7 @@ def _parse(argv):
                     "of its kernels' energy that is off the grey axis, and its history.")
     parser.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
                         help="a run folder, or an .npz file")
-    parser.add_argument("--out", type=png_path, metavar="PNG", help="where to draw them; "
+    parser.add_argument("--out", type=output(".png"), metavar="PNG", help="where to draw them; "
                         "filters.png beside the checkpoint if not given. The colour specificity is "
                         "drawn beside it, as …-colour.png")
     return parser.parse_args(argv)

@@ -12,6 +12,8 @@ from tinyalex.metrics import log_probabilities
 from tinyalex.run import flags, opened
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import expect_place
+from tinyalex.support.text import say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,25 +21,29 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:
+        out = args.out or net.path.parent / "look.png"
+        for path in (out, out.with_suffix(".html")):
+            expect_place(path)
         shown = gallery.gather([args.picture], net.side)
         if len(shown) > 1:
             raise UserError(f"{args.picture}: {len(shown)} pictures", "name one of them.")
         classes = [names.get(name, name) for name in net.classes]
         (true,) = shown.labels(net.classes)
         (x,) = net.batches(shown, "reading")
+        shown.good()  # or an error
         logp = log_probabilities(net.network, x)[0]
-        said = answer(gallery.readable(shown.names[0]), logp, true, classes)
+        said = answer(shown.names[0], logp, true, classes)
         picture, side = shown[0], net.network.input_shape[0]
         top, left, _ = ten_crops(net.side, net.side, side)[CENTRE]
         seen = inspect(net.network, picture[top : top + side, left : left + side], x,
                        int(logp.argmax()), args.unit, args.batch_size)
         page = look_page(seen, said.guesses, classes[seen.label])
         title = f"{said.caption}, on its way through {net.name}"
-    out = args.out or net.path.parent / "look.png"
+    say(*said.lines(), "")
     drawing.write_png(title, page, out)
     drawing.write_html(title, page, out.with_suffix(".html"))
-    print(f"{said}\n\nits way through the network: {out}\nthe same, with all maps, for a browser: "
-          f"{out.with_suffix('.html')}")
+    say(f"its way through the network: {out}",
+        f"the same, with all maps, for a browser: {out.with_suffix('.html')}")
     return 0
 
 

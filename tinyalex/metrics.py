@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyalex.devices import Batch
 from tinyalex.devices.base import Result as Coming
+from tinyalex.layers.loss import expect_labels
 from tinyalex.network import Network
 
 
@@ -32,9 +33,9 @@ class Tally:
 
     def add(self, logp: np.ndarray, labels: np.ndarray):
         """logp: (N, K), the logarithms of the probabilities. labels: (N,) integers."""
+        self.missed += wrong(logp, labels)
         self.count += len(labels)
         self.loss -= float(logp[np.arange(len(labels)), labels].sum())
-        self.missed += wrong(logp, labels)
         self.missed_top5 += wrong(logp, labels, 5)
         np.add.at(self.confusion, (labels, logp.argmax(axis=1)), 1)
 
@@ -104,5 +105,6 @@ def wrong(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> int:
     Other classes that tie with the true one count against it, and NaN scores count as wrong: a
     network that says the same of all classes, or nothing at all, is never right by luck.
     """
+    expect_labels("metrics.wrong", labels, scores)
     true = scores[np.arange(len(labels)), labels][:, None]
     return int(((~(scores < true)).sum(axis=1) > top).sum())

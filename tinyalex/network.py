@@ -106,10 +106,12 @@ class Network:
     stages: see above. input_shape: (H, W, C) of the pictures. devices: tower t lives on device
     t modulo their number. seed: of the initial weights and of dropout; the weights of a layer
     depend on the seed and its name only, not on the placement. dtype: of the parameters.
+    draw=False: the layers stay without weights, for a look at what they are.
     """
 
     def __init__(self, stages: list[list[list[Layer]]], input_shape: tuple[int, ...],
-                 devices: Sequence[Device] = (HOST,), seed: int = 0, dtype=np.float32):
+                 devices: Sequence[Device] = (HOST,), seed: int = 0, dtype=np.float32,
+                 draw: bool = True):
         self.stages, self.input_shape = stages, tuple(input_shape)
         self.towers = len(stages[0])
         self.devices = [devices[t % len(devices)] for t in range(self.towers)]
@@ -122,7 +124,9 @@ class Network:
             if layer.name in names:
                 raise ValueError(f"two layers are called {layer.name}: weights go by name")
             names.add(layer.name)
-            layer.initialise(np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), dtype)
+            if draw:
+                key = [seed, zlib.crc32(layer.name.encode())]
+                layer.initialise(np.random.default_rng(key), dtype)
         self.exchanges = [Exchange(_first_weights(stage, self.letter(0)), self.devices)
                           for stage in stages[1:]]
         self.shapes, self.output_shapes = self._follow_shapes()
@@ -198,6 +202,9 @@ class Network:
 
         Returns what the first layers hand back, tower by tower: None where nobody wants it.
         """
+        if dscores.shape[1:] != (self.classes,):
+            raise UserError(f"the network gives {self.classes} scores a picture, and dscores has "
+                            f"the shape {dscores.shape}", "dscores is the gradient of the scores.")
         first, dys = self.devices[0], []
         for device, part in zip(self.devices, self._score_columns(), strict=True):
             dys.append(device.run(copy, dscores[:, part], first, device).result()[0])

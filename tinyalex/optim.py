@@ -24,8 +24,9 @@ class SGD:
 
     bias_lr: the rate of the biases, where it is not the weights': it stays, whatever happens to lr.
     bias_decay=False: weights decay, biases do not. (Both are what the authors ran, not the paper.)
-    layer_lr: rates of single layers, by the beginning of their names, instead of lr. A layer with
-    rate 0 is frozen: nothing of it moves, neither biases nor velocities.
+    layer_lr: rates of single layers, by the beginning of their names, instead of lr; the longest
+    that fits decides. A layer with rate 0 is frozen: nothing of it moves, neither biases nor
+    velocities.
 
     velocity: one array for each parameter, by name, on the parameter's device; 0 at the start.
     """
@@ -43,7 +44,8 @@ class SGD:
 
     def rate(self, p: Parameter) -> float:
         """The learning rate of this parameter."""
-        lr = next((lr for layer, lr in self.layer_lr.items() if p.name.startswith(layer)), self.lr)
+        fitting = [layer for layer in self.layer_lr if p.name.startswith(layer)]
+        lr = self.layer_lr[max(fitting, key=len)] if fitting else self.lr
         return self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr
 
     def change_rates(self, lr: float, layer_lr: dict[str, float]):
@@ -149,13 +151,12 @@ class Timeline:
     """Set the learning rate to given values when given epochs begin: of all layers, or of some.
 
     changes: (epoch, layer, rate) each; the layer as the beginning of its name, "" for all that have
-    no rate of their own.
+    no rate of their own. Those of epoch 1 hold from the first step.
     """
 
     def __init__(self, lr: float, changes: Sequence[tuple[int, str, float]]):
         self.first_lr, self.changes = lr, sorted(changes, key=lambda change: change[0])
-        self.lr = lr
-        self.layer_lr: dict[str, float] = {}
+        self.after_epoch(0, 1.0)
 
     def after_epoch(self, epoch: int, val_error: float) -> float:
         """The learning rate for what follows epoch number `epoch` (1 is the first)."""
@@ -188,7 +189,7 @@ def schedule(text: str, lr: float) -> Schedule:
         if text.startswith("plateau:"):
             return Plateau(lr, patience=_positive(text[len("plateau:"):]))
         if ":" in text:
-            return Timeline(lr, [_change(part) for part in text.split(",")])
+            return Timeline(lr, _changes(text))
         return Steps(lr, [_positive(epoch) for epoch in text.split(",")])
     except ValueError:
         raise UserError(
@@ -197,12 +198,16 @@ def schedule(text: str, lr: float) -> Schedule:
             "as 25:0.001,67:conv1=0.") from None
 
 
-def _change(text: str) -> tuple[int, str, float]:
-    epoch, _, setting = text.partition(":")
-    layer, _, rate = setting.rpartition("=")
-    if not 0 <= (lr := float(rate)) < float("inf"):
-        raise ValueError(text)
-    return _positive(epoch), layer.strip(), lr
+def _changes(text: str) -> list[tuple[int, str, float]]:
+    changes: dict[tuple[int, str], float] = {}
+    for part in text.split(","):
+        epoch, _, setting = part.partition(":")
+        layer, named, rate = (word.strip() for word in setting.rpartition("="))
+        lr, key = float(rate), (_positive(epoch), layer)
+        if not 0 <= lr < float("inf") or bool(named) != bool(layer) or key in changes:
+            raise ValueError(part)
+        changes[key] = lr
+    return [(*key, lr) for key, lr in changes.items()]
 
 
 def _positive(text: str) -> int:

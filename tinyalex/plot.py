@@ -6,7 +6,7 @@ from pathlib import Path
 from tinyalex import drawing
 from tinyalex.run.folder import Run
 from tinyalex.run.live import logs
-from tinyalex.support.cli import ArgumentParser, number, png_path, run
+from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
 from tinyalex.support.text import align
 
 
@@ -15,9 +15,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     rows = logs([Run.open(folder) for folder in args.runs])
     figure = drawing.compare(rows, args.what, args.reach if args.what == "error" else None)
-    out = args.out or args.runs[0] / "compare.png"
-    drawing.save(figure, out)
-    print(f"{_table(rows, args.reach)}\n\nas a picture: {out}")
+    print(f"{_table(rows, args.reach)}\n")
+    add_picture(args.out, args.runs[0] / "compare.png", lambda path: drawing.save(figure, path))
     return 0
 
 
@@ -31,8 +30,8 @@ def _parse(argv):
     add("--what", choices=list(drawing.MEASURES), default="error", help="what to draw")
     add("--reach", type=number(float, 0, 100), metavar="PERCENT", help="say when each run's "
         "training error first reached this, as the paper does with 25")
-    add("--out", type=png_path, metavar="PNG", help="where to draw it; compare.png in the first "
-        "run's folder if not given")
+    add("--out", type=output(".png"), metavar="PNG", help="where to draw it; compare.png in "
+        "the first run's folder if not given")
     return parser.parse_args(argv)
 
 

@@ -9,7 +9,8 @@ from tinyalex.data import gallery
 from tinyalex.inside.guesses import TOP, answer
 from tinyalex.metrics import average, log_probabilities, wrong
 from tinyalex.run import flags, opened
-from tinyalex.support.cli import number, run
+from tinyalex.support.cli import add_picture, number, run
+from tinyalex.support.text import say
 
 DRAWN = 24
 
@@ -21,20 +22,21 @@ def main(argv: list[str] | None = None) -> int:
     with opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
+    good = shown.good()
+    some_broken, shown, logp = len(good) < len(shown), shown.only(good), logp[good]
     labels = shown.labels(net.classes)
     classes = [names.get(name, name) for name in net.classes]
-    answers = [answer(gallery.readable(name), p, label, classes)
+    answers = [answer(name, p, label, classes)
                for name, p, label in zip(shown.names, logp, labels, strict=True)]
     for said in answers:
-        print(f"{said}\n")
+        say(*said.lines(), "")
     _count(logp, labels)
-    out = args.out or net.path.parent / "predict.png"
     drawn, patches = answers[:DRAWN], "ten patches" if args.ten_crop else "centre patch"
-    drawing.predictions([shown[i] for i in range(len(drawn))], [said.caption for said in drawn],
-                        [said.guesses for said in drawn], out, f"{net.name}, {patches}")
     first = f" (the first {DRAWN} of them)" if len(shown) > DRAWN else ""
-    print(f"as a picture{first}: {out}")
-    return 0
+    add_picture(args.out, net.path.parent / "predict.png", lambda path: drawing.predictions(
+        [shown[i] for i in range(len(drawn))], [said.caption for said in drawn],
+        [said.guesses for said in drawn], path, f"{net.name}, {patches}"), f"as a picture{first}: ")
+    return int(some_broken)
 
 
 def _parse(argv):

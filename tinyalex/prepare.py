@@ -15,8 +15,10 @@ from tinyalex.data import folder, labels, shards
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.run.presets import PRESETS
+from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import command, say
 
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
@@ -25,16 +27,17 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     args = _parse(argv)
     listing = folder.listing(args.source, args.val_labels, args.val_share, args.seed)
-    print(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
-    print(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
-          f"{args.side}×{args.side} pictures", flush=True)
+    say(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
+    if listing.left_out:
+        say(folder.left_out(listing.left_out))
+    say(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
+        f"{args.side}×{args.side} pictures")
     start = time.perf_counter()
     done = prepare(listing, args.out, args.side, args.max_pixels, args.max_broken, args.workers)
     seconds = time.perf_counter() - start
     print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
           else "read     nothing: all was done already")
-    _farewell(args.out)
-    return 0
+    return _farewell(args.out)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -67,14 +70,17 @@ def _counts(splits: Mapping[str, Sized]) -> str:
     return ", ".join(f"{len(pictures):,} {words[split]}" for split, pictures in splits.items())
 
 
-def _farewell(out: Path) -> None:
-    """What is there now, and what to try next."""
+def _farewell(out: Path) -> int:
+    """Say what is there now, and what to try next. Returns the exit status: 1 where pictures were
+    skipped."""
     about, labels = shards.about(out), shards.numbers(out)
     classes = about["classes"]
-    print(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
+    say(f"classes  {len(classes):,}: {', '.join(classes[:5])}{', …' * (len(classes) > 5)}")
     print(f"pictures {_counts({split: labels[split] for split in about['shards']})}")
     if about["skipped"]:
-        print(f"skipped  {about['skipped']:,}: see {out / SKIPPED}")
+        lines = (out / SKIPPED).read_text("utf-8").splitlines()
+        say(f"skipped  {about['skipped']:,}: see {out / SKIPPED}",
+            " " * 9 + "; ".join(lines[:3]) + "; …" * (len(lines) > 3))
     print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")
     sets = [shards.load(out, split) for split, counts in about["shards"].items() if sum(counts)]
     if not sets:
@@ -83,8 +89,15 @@ def _farewell(out: Path) -> None:
     _look(sets[0].first(LOOK), out / "look.png")
     if len(sets) < 2:
         print("one of the splits is empty: training needs both (two pictures of a class do)")
+        return int(about["skipped"] > 0)
+    sides = {preset.recipe.picture: name for name, preset in reversed(PRESETS.items())}
+    if about["side"] in sides:
+        preset = sides[about["side"]]
+        say("next:", f"    {command('train', '--preset', preset, '--data', out)}")
     else:
-        print(f"next:\n    python -m tinyalex.train --preset paper --data {out}")
+        read = ", ".join(map(str, sorted(sides)))
+        print(f"no preset reads pictures of this side: they want {read}")
+    return int(about["skipped"] > 0)
 
 
 def _look(dataset: Dataset, path: Path) -> None:
@@ -98,8 +111,8 @@ def _look(dataset: Dataset, path: Path) -> None:
               .format(*np.sqrt(statistics.principal_colours()[0])))
         images.append(statistics.mean.round().astype(np.uint8))
         captions.append("mean picture")
-    drawing.samples(np.stack(images), captions, path)
-    print(f"a look   {path}")
+    add_picture(None, path, lambda path: drawing.samples(np.stack(images), captions, path),
+                "a look   ")
 
 
 if __name__ == "__main__":

@@ -2,50 +2,58 @@
 
 import contextlib
 import hashlib
+import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from tinyalex import drawing
-from tinyalex.data.gallery import KINDS, Gallery, gather, readable
+from tinyalex.data.gallery import KINDS, Gallery, built_in, gather
 from tinyalex.drawing import Near
 from tinyalex.inside import features
 from tinyalex.inside.features import Features
 from tinyalex.run import flags, opened
 from tinyalex.run.opened import OpenedNetwork
-from tinyalex.support.cli import number, run
+from tinyalex.support.cli import add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
+from tinyalex.support.text import say, warn
 
 DRAWN = 24
+UNKNOWN = ""  # the class of a picture whose folder is called like none
 Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), the nearest first
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.similar`; argv without the program's name."""
     args = _parse(argv)
-    names = flags.spoken_names(args.names)
+    names = flags.spoken_names(args.names) | {UNKNOWN: "class unknown"}
+    saved, given = _saved(args.among)
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gather(args.queries, net.side, args.limit)
-        among = _among(net, args.among, args.batch_size)
+        among, pictures, complete = _among(net, saved, given, args.batch_size)
+        queries = _known(queries, net.classes, among.true)
         vectors = features.extract(net.network, net.batches(queries, "features", args.batch_size))
-    if args.save:
-        among.save(args.save)
+    good = queries.good()
+    complete &= len(good) == len(queries)
+    queries, vectors = queries.only(good), vectors[good]
     near = [features.neighbours(name, vector, among, args.count)
             for name, vector in zip(queries.names, vectors, strict=True)]
     agreed = _say(queries, near, among, names)
-    rows = [_row(queries, i, neighbours, among, names) for i, neighbours in enumerate(near[:DRAWN])]
-    out = args.out or net.path.parent / "similar.png"
-    drawing.neighbours(rows, out, f"{net.name}: nearest of {len(among.names):,} pictures, by the "
-                                  f"{among.values.shape[1]} activities of the last hidden layer")
     if agreed is not None:
         print(f"of the {args.count} nearest, {agreed:.1%} are of the query's own class")
     if args.save:
-        print(f"features of {len(among.names):,} pictures: {args.save}")
+        among.save(args.save)
+        say(f"features of {len(among.names):,} pictures: {args.save}",
+            "to look among them again: --among " + shlex.join([str(args.save), *given]))
     first = f" (of the first {DRAWN})" if len(near) > DRAWN else ""
-    print(f"as a picture{first}: {out}")
-    return 0
+    title = (f"{net.name}: nearest of {len(among.names):,} pictures, by the "
+             f"{among.values.shape[1]} activities of the last hidden layer")
+    add_picture(args.out, net.path.parent / "similar.png", lambda path: drawing.neighbours(
+        [_row(queries, i, neighbours, among, pictures, names)
+         for i, neighbours in enumerate(near[:DRAWN])], path, title), f"as a picture{first}: ")
+    return int(not complete)
 
 
 def _parse(argv):
@@ -56,23 +64,54 @@ def _parse(argv):
     add = parser.add_argument
     add("queries", nargs="+", metavar="QUERY", help=KINDS)
     add("--among", nargs="+", required=True, metavar="PICTURES",
-        help="where to look: the same, mostly a folder; or one file that --save wrote")
+        help="where to look: the same, mostly a folder; or a file that --save wrote, and after it "
+        "the pictures that it was made of")
     add("--count", type=number(int, 1, 20), default=6, help="how many neighbours of each")
     add("--limit", type=number(int, 1), help="only the first LIMIT queries")
-    add("--save", type=Path, metavar="NPZ", help="write the features of PICTURES to this file")
+    add("--save", type=output(".npz"), metavar="NPZ",
+        help="write the features of PICTURES to this file")
     return parser.parse_args(argv)
 
 
-def _among(net: OpenedNetwork, wanted: list[str], batch_size: int) -> Features:
-    """The features of the pictures to look among. UserError where they are another network's."""
-    path = Path(wanted[0])
-    if len(wanted) > 1 or path.suffix != ".npz":
-        return cached(net, gather(wanted, net.side), batch_size)
-    saved = features.load(path)
-    if saved.network != fingerprint(net):
-        raise UserError(f"{path}: features of another network than {net.path}",
+def _saved(among: list[str]) -> tuple[Path | None, list[str]]:
+    """What --among says: the file of features, if there is one, and the pictures."""
+    first = Path(among[0])
+    return (first, among[1:]) if first.suffix == ".npz" else (None, among)
+
+
+def _known(queries: Gallery, classes: list[str], among: list[str]) -> Gallery:
+    """The queries, of an unknown class where a picture's folder is called like no class of the
+    network, and like none of several folders to look among."""
+    known = {*classes, *among} if len(set(among)) > 1 else set(classes)
+    return Gallery([shown if shown.true in known else shown._replace(true=UNKNOWN)
+                    for shown in queries.pictures], queries.side)
+
+
+def _among(net: OpenedNetwork, saved: Path | None, given: list[str],
+           batch_size: int) -> tuple[Features, Gallery, bool]:
+    """The features to look among, their pictures in the same order, and whether all pictures could
+    be read. UserError where the features are another network's."""
+    if saved is None:
+        pictures = gather(given, net.side)
+        among = cached(net, pictures, batch_size)
+        return (among, _pictures_of(among, pictures, "the cache"),
+                len(among.names) == len(pictures))
+    among = features.load(saved)
+    if among.network != fingerprint(net) or among.values.shape[1] != features.width(net.network):
+        raise UserError(f"{saved}: features of another network than {net.path}",
                         "use those that this network gives: --among FOLDER.")
-    return saved
+    pictures = gather([*given, *built_in(among.names)], net.side)
+    return among, _pictures_of(among, pictures, str(saved)), True
+
+
+def _pictures_of(among: Features, given: Gallery, file: str) -> Gallery:
+    """The pictures of these features, in their order. UserError for one that was not given: no file
+    decides which files are read."""
+    known = {picture.name: picture for picture in given.pictures}
+    if unknown := [name for name in among.names if name not in known]:
+        raise UserError(f"{file}: {unknown[0]} is none of the pictures after --among",
+                        f"name their folder as well: --among {shlex.quote(file)} FOLDER.")
+    return Gallery([known[name] for name in among.names], given.side)
 
 
 def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) -> Features:
@@ -84,12 +123,23 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     with contextlib.suppress(UserError):  # a damaged one is made anew
-        return features.load(path)
+        kept = features.load(path)
+        _pictures_of(kept, shown, str(path))
+        names = set(kept.names)
+        for i in [i for i, name in enumerate(shown.names) if name not in names]:
+            shown[i]  # a broken one: it says again what is the matter
+        shown.good()
+        return kept
     values = features.extract(net.network, net.batches(shown, "features", batch_size))
-    fresh = Features(values, shown.names, [picture.true for picture in shown.pictures], network,
-                     pictures)
-    path.parent.mkdir(exist_ok=True)
-    fresh.save(path)
+    good = shown.good()
+    shown = shown.only(good)
+    fresh = Features(values[good], shown.names, [picture.true for picture in shown.pictures],
+                     network, pictures)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        fresh.save(path)
+    except OSError as error:  # they are of use all the same
+        warn(f"the features are not kept: {path}: {error.strerror}")
     return fresh
 
 
@@ -107,10 +157,10 @@ def _say(queries: Gallery, near: list[Neighbours], among: Features,
     there is this class among them at all."""
     agree, known = [], set(among.true)
     for shown, neighbours in zip(queries.pictures, near, strict=True):
-        print(f"{readable(shown.name)} ({names.get(shown.true, shown.true)})")
+        say(f"{shown.name} ({names.get(shown.true, shown.true)})")
         for i, distance in neighbours:
-            print(f"  {distance:>9.3f}  {names.get(among.true[i], among.true[i])}  "
-                  f"{readable(among.names[i])}")
+            say(f"  {distance:>9.3f}  {names.get(among.true[i], among.true[i])}  "
+                f"{among.names[i]}")
         print()
         if shown.true in known:
             agree += [among.true[i] == shown.true for i, _ in neighbours]
@@ -118,14 +168,13 @@ def _say(queries: Gallery, near: list[Neighbours], among: Features,
 
 
 def _row(queries: Gallery, query: int, neighbours: Neighbours, among: Features,
-         names: dict[str, str]) -> list[Near]:
+         pictures: Gallery, names: dict[str, str]) -> list[Near]:
     """The picture that was asked for, and those near it, to be drawn."""
     true = queries.pictures[query].true
     row = [Near(queries[query], names.get(true, true))]
-    pictures = gather([among.names[i] for i, _ in neighbours], queries.side)
-    for k, (i, distance) in enumerate(neighbours):
+    for i, distance in neighbours:
         other = among.true[i]
-        row.append(Near(pictures[k], f"{names.get(other, other)}\n{distance:.2f}",
+        row.append(Near(pictures[i], f"{names.get(other, other)}\n{distance:.2f}",
                         other == true if true in among.true else None))
     return row
 

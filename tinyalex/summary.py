@@ -5,6 +5,7 @@ import sys
 from tinyalex.devices import Devices
 from tinyalex.inside.costs import table, training_bytes
 from tinyalex.run import presets
+from tinyalex.run.checkpoint import MOST_CLASSES
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.text import megabytes
 
@@ -15,7 +16,8 @@ def main(argv: list[str] | None = None) -> int:
                             description="Print what a network is made of and what it takes.")
     add = parser.add_argument
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
-    add("--classes", type=number(int, 2), default=1000)
+    add("--classes", type=number(int, 2, MOST_CLASSES),
+        help="as many as the preset's own data has, if not given")
     add("--batch-size", type=number(int, 1), default=128)
     add("--devices", default="cpu,cpu", metavar="LIST",
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
@@ -23,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     preset = presets.get(args.preset)
     with Devices(args.devices, preset.towers) as devices:
         network = preset.network(args.classes, list(devices), towers=preset.towers)
-        print(f"{args.preset}, {args.classes:,} classes, {args.batch_size} pictures a step\n")
+        print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
         print(table(network, args.batch_size))
         print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")
         print("kept: between forward and backward; an array that two layers share, as a ReLU in "

@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -13,22 +14,25 @@ from tinyalex.devices import Devices, parse_placement
 from tinyalex.inside import costs
 from tinyalex.run import presets
 from tinyalex.run.folder import Run
-from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
+from tinyalex.run.recipe import CHOICES, LIMITS, RESUMABLE, Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import megabytes
+from tinyalex.support.streams import unheard
+from tinyalex.support.text import command, megabytes, say
 
-RESUMABLE = {"epochs", "devices", "data", "workers"}  # what may change when a run is resumed
 
-
+@unheard()
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.train`; argv without the program's name."""
     args = parse(argv)
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
+    if args.resume and args.out:
+        raise UserError(f"--out {args.out}: a run that is resumed stays in its folder",
+                        "leave --out out, or copy the folder.")
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
-    with Devices(this.recipe.devices, this.recipe.towers) as devices:
+    with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
         return _train(this, devices, resume=args.resume is not None)
 
 
@@ -99,8 +103,16 @@ def _ablation_flags(add: Callable):
 
 
 def _new(flags: dict) -> Recipe:
-    """The preset's recipe, with what the flags say in its place. UserError if they clash."""
-    recipe = replace(presets.get(flags.get("preset", "tiny")), **flags)
+    """The preset's recipe, with what the flags say in its place. UserError if they clash, and for a
+    flag of which no value could change anything."""
+    preset = presets.get(flags.get("preset", "tiny"))
+    recipe = replace(preset, **flags)
+    for name, value in flags.items():
+        usual, choices = getattr(preset, name), CHOICES.get(name, [value])
+        if value != usual and not replace(recipe, **{name: usual}).differs(name, *choices):
+            raise UserError(f"--{name.replace('_', '-')} {value}: with --preset {recipe.preset} "
+                            "and the other flags there is nothing that it could change",
+                            "leave it out; python -m tinyalex.summary lists a preset's layers.")
     parse_placement(recipe.devices)
     if not recipe.data:
         raise UserError(f"--preset {recipe.preset} needs to know the data",
@@ -111,34 +123,44 @@ def _new(flags: dict) -> Recipe:
 def _resumed(folder: Path, flags: dict) -> Run:
     """The run in `folder`, with what may change changed. UserError for what may not."""
     recipe = Run.open(folder).recipe
-    for name in flags.keys() - RESUMABLE:
+    for name in flags.keys() - set(RESUMABLE):
         if flags[name] != (kept := getattr(recipe, name)):
             raise UserError(
                 f"{folder} was started with {name} {kept}, and cannot go on with {flags[name]}",
                 "leave the flag out, or start a new run.")
+    if "data" not in flags:
+        sources.from_file(recipe.data, folder / "config.json")
     return Run(folder, replace(recipe, **flags))
 
 
 def _train(this: Run, devices: Devices, resume: bool) -> int:
     recipe = this.recipe
+    if resume:
+        this.hold()
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
-    if len(val_set.classes) != len(train_set.classes):
-        raise UserError(f"{recipe.data}: {len(train_set.classes)} classes to train and "
-                        f"{len(val_set.classes)} to validate", "both need the same class folders.")
     trainer = Trainer(this, train_set, val_set, devices)
     if resume:
         trainer.resume()
+        if recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
+            this.write_config()
+        if not trainer.progress.step:
+            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
     else:
         this.start()
     _announce(trainer, train_set, val_set, devices)
-    finished = trainer.train(_report)
-    if not finished:
-        print(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:\n"
-              f"    python -m tinyalex.train --resume {this.folder}")
-        return 130
+    trainer.train(_report)
+    if trainer.stopped_by is not None:
+        say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
+            f"    {command('train', '--resume', this.folder, *_own_data(recipe))}")
+        return 128 + trainer.stopped_by  # as shells have it: 130 after Ctrl-C
     _farewell(trainer)
     return 0
+
+
+def _own_data(recipe: Recipe) -> list[str]:
+    """The flag that names a function of the user's own: no file may decide that it is called."""
+    return ["--data", recipe.data] if sources.is_code(recipe.data) else []
 
 
 def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: Devices):
@@ -156,21 +178,29 @@ def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: D
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
         "memory": f"about {megabytes(costs.training_bytes(network, batch))} while "
                   "training, besides the data",
-        "recipe": f"batch {recipe.batch_size}, lr {recipe.lr:g} ({recipe.schedule}), "
+        "recipe": f"batch {_batch(recipe, train_set)}, lr {recipe.lr:g} ({recipe.schedule}), "
                   f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, "
                   f"dropout {recipe.dropout:g}, {recipe.epochs} epochs, seed {recipe.seed}",
         "pictures": _augmentation(recipe),
         "changed": ", ".join(f"{name} {value}" for name in (
-            "activation", "lrn", "pool", "without") if (value := getattr(recipe, name))),
+            "activation", "lrn", "pool", "without")
+            if (value := getattr(recipe, name)) and recipe.differs(name, None)),
         "run": str(trainer.run.folder),
     }
     for name, text in lines.items():
         if text:
-            print(f"{name:<8} {text}")
+            say(f"{name:<8} {text}")
     if trainer.progress.step:
         print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
     print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited"
           "     time", flush=True)
+
+
+def _batch(recipe: Recipe, train_set: Dataset) -> str:
+    if recipe.batch_size <= len(train_set):
+        return str(recipe.batch_size)
+    return (f"{recipe.batch_size} (larger than the data: one step an epoch, of {len(train_set)} "
+            "pictures; a smaller --batch-size makes more steps)")
 
 
 def _augmentation(recipe: Recipe) -> str:
@@ -189,17 +219,18 @@ def _report(row: dict):
 
 def _farewell(trainer: Trainer):
     """Where the files are and what to try next."""
-    folder = trainer.run.folder
+    this, recipe = trainer.run, trainer.recipe
+    done = trainer.progress.epoch - 1
     if trainer.result is None:
-        print(f"all {trainer.recipe.epochs} epochs are done already")
+        print(f"all {done} epochs are done already")
     else:
         print(f"\nvalidation: {1 - trainer.result.error:.2%} right")
-    print(f"""
-files in {folder}: curves.png, filters.png, log.csv, config.json, checkpoint.npz
-next:
-    python -m tinyalex.evaluate {folder}
-    python -m tinyalex.look {folder} PICTURE
-    python -m tinyalex.train --resume {folder} --epochs {trainer.recipe.epochs * 2}""")
+    files = [path.name for path in (this.curves, this.filters, this.log) if path.exists()]
+    data = _own_data(recipe)
+    say("", f"files in {this.folder}: {', '.join(files)}, config.json, checkpoint.npz", "next:",
+        f"    {command('evaluate', this.folder, *data)}",
+        f"    {command('look', this.folder, 'PICTURE')}",
+        f"    {command('train', '--resume', this.folder, '--epochs', 2 * done, *data)}")
 
 
 if __name__ == "__main__":

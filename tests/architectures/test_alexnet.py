@@ -161,3 +161,12 @@ def test_classes_that_two_towers_cannot_share_equally_are_shared_all_the_same():
 def test_dropout_masks_differ_between_layers_and_towers(paper):
     drops = [layer for layer in paper.shapes if isinstance(layer, Dropout)]
     assert len({layer.mask((256,), 0).tobytes() for layer in drops}) == len(drops) == 4
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+def test_one_class_is_enough_even_for_two_towers(towers):
+    """Of two, one gives no score."""
+    network = alexnet.cifar(1, towers=towers)
+    scores = network.forward(np.zeros((2, 28, 28, 3), np.float32), remember=True)
+    assert scores.shape == (2, 1)
+    network.backward(network.loss_and_gradient(scores, np.zeros(2, int))[1])

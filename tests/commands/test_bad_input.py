@@ -26,6 +26,12 @@ def mess(blobs, tmp_path_factory):
     np.savez(folder / "foreign.npz", a=1)
     np.savez(folder / "odd.npz", features=np.zeros((3, 4)), names=np.array(["a"]),
              true=np.array(["a"]), network="", pictures="")
+    good = {"features": np.zeros((1, 4), np.float32), "names": np.array(["a"]),
+            "true": np.array(["a"]), "network": np.array("x"), "pictures": np.array("x")}
+    for name, change in (("nan", {"features": np.full((1, 4), np.nan, np.float32)}),
+                         ("single", {"names": np.array("a")}), ("count", {"true": np.array([3])}),
+                         ("lists", {"network": np.zeros((3, 3))})):
+        np.savez(folder / f"{name}.npz", **(good | change))
     (folder / "cut.npz").write_bytes((blobs / "run/checkpoint.npz").read_bytes()[:90_000])
     for name, change in (("old", lambda settings: settings.pop("towers")),
                          ("half", lambda settings: settings.update(architecture="half"))):
@@ -53,14 +59,19 @@ LOOK = "look run val/rose/02.png --unit"
     ("predict run MESS/text.jpg", "text.jpg: not a picture that can be read"),
     ("predict run MESS/folder", "folder/text.jpg: not a picture"),
     ("predict run MESS/empty", "empty: no pictures in this folder"),
+    ("look run MESS/text.jpg", "text.jpg: not a picture that can be read"),
     ("predict run val --out MESS/p.jpg", "p.jpg' does not end in .png"),
-    ("predict run val --out nowhere/p.png", "'nowhere/p.png' is no place for a file"),
+    ("predict run val --out nowhere/p.png", "nowhere/p.png: no place for a file"),
     ("predict run val --names MESS/text.jpg", "text.jpg: not a list of names"),
     ("predict run val --limit 0", "--limit"),
     ("predict run", "PICTURE"),
     ("similar run val --among MESS/pickles.npz", f"pickles.npz: {NO_FEATURES}"),
     ("similar run val --among MESS/text.npz", f"text.npz: {NO_FEATURES}"),
     ("similar run val --among MESS/odd.npz", f"odd.npz: {NO_FEATURES}"),
+    ("similar run val --among MESS/nan.npz", "nan.npz: features holds numbers that are not"),
+    ("similar run val --among MESS/single.npz", f"single.npz: {NO_FEATURES}"),
+    ("similar run val --among MESS/count.npz", f"count.npz: {NO_FEATURES}"),
+    ("similar run val --among MESS/lists.npz", f"lists.npz: {NO_FEATURES}"),
     ("similar run val --among run/checkpoint.npz", f"run/checkpoint.npz: {NO_FEATURES}"),
     ("similar run val --among MESS/nothing.npz", "MESS/nothing.npz: no such file"),
     ("look run val", "val: 40 pictures"),
@@ -79,6 +90,8 @@ LOOK = "look run val/rose/02.png --unit"
     ("plot run --reach -1", "--reach"),
     ("summary --preset nope", "nope"),
     ("summary --batch-size 0", "--batch-size"),
+    ("summary --batch-size 9223372036854775808", "at most 2147483647"),
+    ("summary --classes 9223372036854775808", "at most 32768"),
     ("summary --devices cuda:0", "cuda:0"),
 ])
 def test_it_is_named_in_one_line_and_nothing_is_drawn(

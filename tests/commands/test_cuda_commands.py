@@ -33,7 +33,7 @@ def assert_same_but_for_rounding(ours: str, theirs: str):
 
 
 @pytest.mark.parametrize("command", [
-    "evaluate run --limit 4", "predict run val --ten-crop --limit 2",
+    "evaluate run --data blobs:load --limit 4", "predict run val --ten-crop --limit 2",
     "similar run val/rose/02.png blobs:load/val/1 --among val --save OUT/features.npz",
     "summary --preset tiny --classes 7",
     pytest.param("look run val/rose/02.png", marks=pytest.mark.slow)])
@@ -108,7 +108,7 @@ def test_a_checkpoint_moves_between_cpu_and_gpu(patches, tmp_path, gpu):
     """An epoch on each, there and back, against three on the CPU."""
     def run_on(folder, *devices):
         for epoch, device in enumerate(devices, 1):
-            how = (["--resume", str(folder)] if epoch > 1
+            how = (["--resume", str(folder), "--data", patches] if epoch > 1
                    else [*settings(patches)[:-2], "--out", str(folder)])
             train.main([*how, "--epochs", str(epoch), "--devices", device])
         return weights(folder)
@@ -129,7 +129,8 @@ def test_a_loss_that_is_no_number_stops_the_run_on_a_gpu_too(
     saved = checkpoint.load(folder / "checkpoint.npz")
     saved.about["schedule"]["lr"] = 1e30
     saved.save(folder / "checkpoint.npz")
-    assert run(lambda: train.main(["--resume", str(folder), "--epochs", "3"])) == 2
+    assert run(lambda: train.main(
+        ["--resume", str(folder), "--data", patches, "--epochs", "3"])) == 2
     said = capsys.readouterr().err
     assert "the loss is nan; training stops here" in said
     assert "step 8:" in said  # step 7, the first of epoch 2, gives weights of 1e30

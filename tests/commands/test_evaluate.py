@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from tinyalex import evaluate, metrics
+from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE, ten_crops
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import HOST
 from tinyalex.run import checkpoint, opened
+
+DATA = ["--data", "blobs:load"]
 
 
 def log_softmax(scores):
@@ -68,7 +71,7 @@ def rows(printed):
 
 
 def test_ten_patches_are_the_average_of_ten_views(in_blobs, capsys):
-    assert evaluate.main(["run", "--ten-crop", "--batch-size", "20"]) == 0
+    assert evaluate.main(["run", *DATA, "--ten-crop", "--batch-size", "20"]) == 0
     printed = capsys.readouterr().out
     val = blobs.load("val")
     with opened.open_network(in_blobs / "run", "cpu") as net:
@@ -93,14 +96,15 @@ def test_several_networks_are_averaged(in_blobs, tmp_path, capsys):
     other = checkpoint.load(in_blobs / "run/checkpoint.npz")
     other.values["conv1a.W"] = -other.values["conv1a.W"]
     other.save(tmp_path / "other.npz")
-    assert evaluate.main(["run", str(tmp_path / "other.npz"), "--ten-crop", "--limit", "12"]) == 0
+    both = ["run", str(tmp_path / "other.npz"), *DATA]
+    assert evaluate.main([*both, "--ten-crop", "--limit", "12"]) == 0
     table = rows(capsys.readouterr().out)
     who = ("network 1", "network 2", "2 networks")
     assert [*table] == [f"{name}, {patches}" for name in who
                         for patches in ("centre patch", "ten patches")]
     one, two, both = (float(table[f"{name}, ten patches"][-1]) for name in who)
     assert both < (one + two) / 2, "the loss of an average is below the average loss"
-    assert evaluate.main(["run", "run"]) == 0
+    assert evaluate.main(["run", "run", *DATA]) == 0
     table = rows(capsys.readouterr().out)
     assert table["2 networks, centre patch"] == table["network 1, centre patch"]
 
@@ -110,9 +114,38 @@ def test_what_was_said_of_other_pictures_is_not_averaged(in_blobs, tmp_path, mon
         dataset = blobs.load(split)
         return Dataset(dataset.images[::-1], dataset.labels[::-1], dataset.classes, "backwards")
 
-    monkeypatch.setattr(blobs, "backwards", backwards, raising=False)
+    monkeypatch.setitem(sources.BUILT_IN, "shapes", blobs.load)
+    monkeypatch.setitem(sources.BUILT_IN, "cifar10", backwards)
     saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
-    saved.about["settings"]["data"] = "blobs:backwards"
-    saved.save(tmp_path / "other.npz")
-    error = refused(evaluate.main, ["run", str(tmp_path / "other.npz")])
-    assert "other.npz: was measured on other pictures than run" in error
+    for name in sources.BUILT_IN:
+        saved.about["settings"]["data"] = name
+        saved.save(tmp_path / f"{name}.npz")
+    error = refused(evaluate.main, [str(tmp_path / f"{name}.npz") for name in sources.BUILT_IN])
+    assert "cifar10.npz: was measured on other pictures than" in error
+
+
+@pytest.mark.parametrize(("argv", "pictures"), [
+    ([], 12), (["--limit", "20"], 20), (["--data", "blobs:load"], 40)])
+def test_a_run_is_measured_on_as_many_pictures_as_it_was_trained_with(
+        in_blobs, tmp_path, monkeypatch, capsys, argv, pictures):
+    monkeypatch.setitem(sources.BUILT_IN, "shapes", blobs.load)
+    saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    saved.about["settings"] |= {"limit": 12, "data": "shapes"}
+    saved.save(tmp_path / "limited.npz")
+    evaluate.main([str(tmp_path / "limited.npz"), *argv])
+    assert f"({pictures} pictures)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("seen", "lines", "said"), [
+    (8, 8, ["(32 classes have no pictures)"]),
+    (39, 30, ["(the 30 worst of 39 classes)", "(1 class has no pictures)"]),
+    (40, 30, ["(the 30 worst of 40 classes)"])])
+def test_classes_without_pictures_are_not_the_worst(capsys, seen, lines, said):
+    confusion = np.zeros((40, 40), int)
+    confusion[range(seen), range(seen)] = 5
+    confusion[3] = confusion[3, ::-1]
+    evaluate._by_class(confusion, [f"c{label:02}" for label in range(40)])
+    table = capsys.readouterr().out.rstrip().splitlines()[1:]
+    assert table[lines:] == said
+    assert {line.split()[1] for line in table[:lines]} == {"5"}
+    assert table[0].startswith("c00" if seen == lines else "c03"), "of many, the worst come first"

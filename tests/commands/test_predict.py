@@ -19,7 +19,7 @@ from tinyalex.data import gallery
 from tinyalex.data.augment import ten_crops
 from tinyalex.drawing import page, sheets
 from tinyalex.inside.guesses import Guess
-from tinyalex.run import opened
+from tinyalex.run import flags, opened
 
 
 def probabilities(net, picture, places):
@@ -60,6 +60,17 @@ def test_the_command_says_and_draws_them(in_blobs, capsys, tmp_path):
     assert pixels(out).shape[1] == 1200
 
 
+def test_a_broken_picture_is_named_and_the_others_are_answered(in_blobs, capsys, tmp_path):
+    shutil.copytree("val/rose", tmp_path / "rose")
+    (tmp_path / "rose" / "00.png").write_text("<html>")
+    out = tmp_path / "p.png"
+    assert predict.main(["run", str(tmp_path / "rose"), "--out", str(out)]) == 1
+    printed, complained = capsys.readouterr()
+    assert f"skipped {tmp_path}/rose/00.png: not a picture that can be read" in complained
+    assert "00.png" not in printed and "among the first five: 13 of 13" in printed
+    assert "rose/02.png (rose)" in printed.split("\n\n")[0] and pixels(out).shape[1] == 1200
+
+
 def test_without_a_true_class_nothing_is_counted(in_blobs, capsys, tmp_path):
     shutil.copy(in_blobs / "val" / "rose" / "02.png", tmp_path / "mine.png")
     predict.main(["run", str(tmp_path / "mine.png"), "--out", str(tmp_path / "p.png")])
@@ -81,6 +92,11 @@ def test_classes_get_the_names_of_a_list(in_blobs, capsys, tmp_path):
                   str(tmp_path / "names.txt")])
     printed = capsys.readouterr().out
     assert "(Rosa canina)" in printed and "Poa" in printed and "blue sky" in printed
+
+
+def test_a_list_of_names_may_write_umlauts_as_macos_does(tmp_path):
+    (tmp_path / "names.txt").write_text("Ka\u0308tzchen kitten\n", "utf-8")
+    assert flags.spoken_names(tmp_path / "names.txt") == {"K\u00e4tzchen": "kitten"}
 
 
 # The figure

@@ -91,8 +91,25 @@ def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
     assert "/val/blue sky/00.png" in printed
     with np.load(kept) as file:
         assert file["features"].shape == (40, 256) and len(file["names"]) == 40
-    assert similar.main([*ask, "--among", kept]) == 0
-    assert capsys.readouterr().out == printed.replace(f"features of 40 pictures: {kept}\n", "")
+    again = f"to look among them again: --among {kept} val\n"
+    assert similar.main([*ask, "--among", kept, "val"]) == 0
+    assert capsys.readouterr().out == printed.replace(
+        f"features of 40 pictures: {kept}\n{again}", "")
+
+
+def test_a_broken_picture_is_named_each_time_and_the_others_are_compared(
+        in_blobs, capsys, tmp_path):
+    photos = shutil.copytree("val", tmp_path / "photos")
+    (photos / "rose" / "bad.png").write_text("<html>")
+    ask = ["run", "--out", str(tmp_path / "s.png"), "--count", "1", "--among", str(photos)]
+    for _ in ("first computed", "then kept"):
+        assert similar.main([*ask, "--", f"{photos}/rose/02.png"]) == 1
+        printed, complained = capsys.readouterr()
+        assert f"skipped {photos}/rose/bad.png: not a picture" in complained
+        assert "bad.png" not in printed and len(re.findall(r"^ +[\d.]+  ", printed, re.M)) == 1
+    assert similar.main([*ask[:-1], "val", "--", str(photos / "rose")]) == 1
+    printed, complained = capsys.readouterr()
+    assert "bad.png" in complained and printed.count(f"{photos}/rose/") == 13
 
 
 def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsys, tmp_path):
@@ -127,3 +144,21 @@ def test_neighbours_stand_beside_what_was_asked_for(tmp_path, figures):
     assert columns_of[0] == columns_of[3] < columns_of[1] == columns_of[4] < columns_of[2]
     colours = {text.get_text(): text.get_color() for text in figures[0].texts}
     assert colours["00"] == colours["01"] == "black" != colours["02"] == colours["12"]
+
+
+@pytest.mark.parametrize(("query", "among", "said"), [
+    ("val/grass/01.png", "val", "(grass)"),
+    ("photos/01.png", "val", "(class unknown)"),
+    ("photos/01.png", "photos", "(class unknown)"),
+    ("photos/01.png", "mine", "(photos)"),
+])
+def test_a_folder_that_is_called_like_no_class_is_none(
+        in_blobs, tmp_path, monkeypatch, capsys, query, among, said):
+    for folder in ("photos", "mine/photos", "mine/others"):
+        shutil.copytree(in_blobs / "val/grass", tmp_path / folder)
+    shutil.copytree(in_blobs / "val", tmp_path / "val")
+    monkeypatch.chdir(tmp_path)
+    similar.main([str(in_blobs / "run"), query, "--among", among, "--count", "1"])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].endswith(f"{query} {said}")
+    assert ("query's own class" in printed) == (said != "(class unknown)")

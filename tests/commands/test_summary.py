@@ -36,3 +36,14 @@ def test_what_the_layers_of_the_authors_network_keep(ties, pool):
     assert costs.kept_bytes(network, 10) == 10 * (8 * 8 * 3 * 4 + 2 * maps + pool)
     row = next(row for row in costs.table(network, 10).splitlines() if row.startswith("rnorm1"))
     assert row.split() == ["rnorm1", "host", "8×8×2", "0.0", "MB"]
+
+
+@pytest.mark.parametrize(("argv", "classes", "parameters"), [
+    ("--preset tiny", "10", "333,546"), ("--preset cifar10-quick", "10", "145,578"),
+    ("--preset tiny --classes 1000", "1,000", "587,976"), ("", "1,000", "60,965,224")])
+def test_a_preset_has_the_classes_of_its_own_data_unless_told(
+        argv, classes, parameters, undrawn_weights, capsys):
+    summary.main(argv.split())
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert f", {classes} classes," in first
+    assert next(line for line in rest if line.startswith("total")).split()[1] == parameters

@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
+import patches as own
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
 
@@ -57,7 +59,7 @@ def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "cifar: 2 towers" in printed and "--resume made" in printed
 
-    assert evaluate.main(["made"]) == 0
+    assert evaluate.main(["made", "--data", patches]) == 0
     printed = capsys.readouterr().out
     right = f"{1 - float(rows[-1]['val_error']):.2%}"
     assert any(line.split()[:3] == ["centre", "patch", right] for line in printed.splitlines())
@@ -74,8 +76,8 @@ def test_an_experiment_is_kept_with_the_run_and_measured_as_the_same_network(
     assert "1 tower," in printed and "activation tanh, lrn before, pool 2/2" in printed
     kept = weights(tmp_path / "made")
     assert "conv1.W" in kept and "conv4.W" not in kept and "fc7.W" not in kept
-    assert train.main(["--resume", "made", "--epochs", "2"]) == 0
-    assert evaluate.main(["made"]) == 0
+    assert train.main(["--resume", "made", "--data", patches, "--epochs", "2"]) == 0
+    assert evaluate.main(["made", "--data", patches]) == 0
 
 
 @pytest.mark.slow
@@ -101,7 +103,7 @@ def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_en
     short = settings(patches, "--limit", "32", "--epochs", "2", "--schedule", "1")
     train.main([*short, "--out", "whole"])
     train.main([*short, "--out", "parts", "--epochs", "1"])
-    train.main(["--resume", "parts", "--epochs", "2"])
+    train.main(["--resume", "parts", "--data", patches, "--epochs", "2"])
     assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
@@ -120,7 +122,7 @@ def test_a_run_that_is_stopped_in_the_middle_of_an_epoch_ends_where_the_unbroken
         assert process.returncode == status, printed
         assert ("--resume stopped" in printed) == (name == "stopped")
         assert "Traceback" not in printed
-        assert train.main(["--resume", name]) == 0
+        assert train.main(["--resume", name, "--data", patches]) == 0
         assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / name))
         steps = [row["step"] for row in log_rows(tmp_path / name)]
         assert steps == [str(6 * epoch) for epoch in range(1, 13)]
@@ -132,10 +134,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     config["settings"]["lr"] = 1e30
     (trained / "config.json").write_text(json.dumps(config))
     saved = checkpoint.load(trained / "checkpoint.npz")
-    saved.about["schedule"]["lr"] = 1e30
+    saved.about["settings"]["lr"] = saved.about["schedule"]["lr"] = 1e30
     saved.save(trained / "checkpoint.npz")
     with np.errstate(all="ignore"), pytest.raises(UserError, match="training stops here") as caught:
-        train.main(["--resume", str(trained), "--epochs", "5"])
+        train.main(["--resume", str(trained), "--data", "blobs:load", "--epochs", "5"])
     assert "smaller --lr" in caught.value.hint and "checkpoint.npz" in caught.value.hint
     assert_same_bits(before, weights(trained))
 
@@ -171,6 +173,20 @@ def test_bad_input_gets_one_line_a_hint_and_status_2(patches, tmp_path, refused,
     assert after == before, "a run that cannot start leaves nothing behind"
 
 
+def test_classes_of_another_order_to_validate_with_are_refused(patches, refused, monkeypatch):
+    """Trained on red, green, blue and measured on green, red, blue, a perfect network is wrong."""
+    load, order = own.load, {"train": ("red", "green", "blue"), "val": ("green", "red", "blue")}
+    monkeypatch.setattr(own, "load", lambda split: replace(load(split), classes=order[split]))
+    error = refused(train.main, settings(patches))
+    assert "patches (val) has 'green' as its class 0; patches (train) has 'red' there" in error
+
+
+def test_a_batch_that_is_larger_than_the_data_is_said(patches, capsys):
+    train.main(settings(patches, "--limit", "8", "--batch-size", "9", "--epochs", "1"))
+    assert "batch 9 (larger than the data: one step an epoch, of 8 pictures" in (
+        capsys.readouterr().out)
+
+
 def test_a_run_cannot_be_resumed_as_another_one(trained, refused):
     for flag in (["--preset", "tiny"], ["--lr", "0.5"], ["--batch-size", "3"]):
         assert "was started with" in refused(train.main, ["--resume", str(trained), *flag])
@@ -201,6 +217,6 @@ def test_a_checkpoint_that_no_run_can_go_on_from_is_named(trained, refused, miss
         saved.about.pop(missing, None)
     if missing != "file":
         saved.save(trained / "checkpoint.npz")
-    error = refused(train.main, ["--resume", str(trained), "--epochs", "5"])
+    error = refused(train.main, ["--resume", str(trained), "--data", "blobs:load", "--epochs", "5"])
     assert "checkpoint.npz: " in error
     assert missing == "file" or "does not say where its run was" in error

@@ -17,6 +17,7 @@ import shutil
 import struct
 import tarfile
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tinyalex.data import cifar10, fetch
 from tinyalex.data.__main__ import main
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import HAS_LOCKS
 
 COUNT = 3
 BATCHES = [*cifar10.SPLITS["train"], *cifar10.SPLITS["val"]]
@@ -144,10 +146,10 @@ GOOD_PY = python2_pickle(ROWS["test_batch"], LABELS["test_batch"])
     ("test_batch", b"", "cut short"),
     ("test_batch", b"<html>404</html>", "not a CIFAR-10 batch"),
     ("test_batch", python2_pickle(ROWS["test_batch"], [1, 2, 255]), "picture 2 has label 255"),
-    ("test_batch", python2_pickle(ROWS["test_batch"], [1, 2]), r"labels of shape \(2,\)"),
+    ("test_batch", python2_pickle(ROWS["test_batch"], [1, 2]), "with 2 labels"),
     ("test_batch", python2_pickle(ROWS["test_batch"][:2], [1, 2]), r"data of shape \(2, 3072\)"),
-    ("test_batch", GOOD_PY.replace(b"u1", b"i1"), "not uint8"),
-    ("test_batch", pickle.dumps({"labels": [1, 2, 3]}), "KeyError"),
+    ("test_batch", GOOD_PY.replace(b"u1", b"i1"), "no array of bytes"),
+    ("test_batch", pickle.dumps({"labels": [1, 2, 3], "data": 0}), "no array of bytes"),
     ("test_batch", pickle.dumps([1, 2, 3]), "not a CIFAR-10 batch"),
 ])
 def test_a_broken_batch_is_named_with_what_is_wrong(name, content, complaint, tmp_path):
@@ -156,6 +158,63 @@ def test_a_broken_batch_is_named_with_what_is_wrong(name, content, complaint, tm
         cifar10.load("val", tmp_path)
     assert str(tmp_path / name) in caught.value.args[0] and "\n" not in caught.value.args[0]
     assert "fetch cifar10" in caught.value.hint
+
+
+def dumped(labels) -> bytes:
+    return pickle.dumps({"data": ROWS["test_batch"], "labels": labels}, protocol=2)
+
+
+def doubled(times: int) -> list:
+    """A list in a list in a list, each of them twice: 2**times numbers, in a few bytes."""
+    return doubled(times - 1) * 2 if times else [1]
+
+
+def in_hexadecimal(times: int) -> bytes:
+    """A text that has its own digits written out, again and again."""
+    digits = b"c_codecs\nencode\n(" * (times + 1) + b"X\1\0\0\0aX\6\0\0\0latin1tR"
+    return b"\x80\2}(X\4\0\0\0data" + digits + b"X\3\0\0\0hextR" * times + b"u."
+
+
+@pytest.mark.parametrize("content", [
+    b"\x80\2}r\0\0\0\x04.", dumped([[doubled(20)] * 3]), in_hexadecimal(24),
+], ids=["a far place", "nested labels", "hexadecimal"])
+def test_a_small_pickle_cannot_take_much_memory(content, tmp_path):
+    (tmp_path / "test_batch").write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"test_batch: (not a CIFAR-10 batch|data of shape)"):
+            cifar10.load("val", tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_archive_cannot_unpack_to_more_than_cifar_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar10, "MOST_BYTES", 1_000_000)
+    for name in ("test_batch.bin", "another.bin"):
+        zeros = pack(write_folder(tmp_path / name, "bin"), [(tarfile.TarInfo(name), bytes(10**8))])
+        (tmp_path / "bomb.tar.gz").write_bytes(zeros)
+        tracemalloc.start()
+        try:
+            with pytest.raises(UserError, match=r"bomb\.tar\.gz: cut short, damaged"):
+                cifar10.load("val", tmp_path / "bomb.tar.gz")
+            assert tracemalloc.get_traced_memory()[1] < 10e6
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("header", [
+    {"GNU.sparse.map": "x"}, {"GNU.sparse.size": "9" * 5000},
+    {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+    {"GNU.sparse.realsize": "99999999999", "GNU.sparse.map": "0,0"},  # a hole of 100 GB
+], ids=str)
+def test_an_archive_with_numbers_that_are_none_is_named(header, tmp_path):
+    member = tarfile.TarInfo("test_batch.bin")
+    member.size, member.pax_headers = len(GOOD_BIN), header
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member, io.BytesIO(GOOD_BIN))
+    with pytest.raises(UserError, match=r"a\.tar\.gz: cut short, damaged"):
+        cifar10.load("val", tmp_path / "a.tar.gz")
 
 
 def test_missing_batches_are_named(tmp_path):
@@ -214,7 +273,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         status, body, length = self.server.answers[self.path]
         self.send_response(status)
-        self.send_header("Content-Length", str(length))
+        if length >= 0:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(body)
 
@@ -269,8 +329,10 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
     url = server.url("/cifar.tar.gz", archive)
     assert command("list") == 0 and "cifar10   no " in capsys.readouterr().out
     assert command("fetch", "cifar10", "--url", url) == 0
+    (tmp_path / "cache" / ".cifar10-of_a_killed_one.part").mkdir()
     assert command("fetch", "cifar10", "--url", url) == 0
     assert "already there" in capsys.readouterr().out and server.asked == ["/cifar.tar.gz"]
+    assert os.listdir(tmp_path / "cache") == ["cifar-10-batches-bin"] or not HAS_LOCKS
     assert command("list") == 0
     assert str(tmp_path / "cache" / "cifar-10-batches-bin") in capsys.readouterr().out
 
@@ -278,6 +340,9 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
 @pytest.mark.parametrize(("case", "complaint"), [
     ("changed", "MD5 sum"),
     ("cut", "cut short"),
+    ("endless", "sends more than CIFAR-10 has"),
+    ("too long", "sends more than CIFAR-10 has"),
+    ("a file", "not a page to download from"),
     ("missing", "the server answers 404"),
     ("silent", "no sign of life from the server for 0.1 seconds"),
     ("refused", "refused"),
@@ -290,11 +355,17 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(
         "changed": server.url("/changed", archive[:-1] + b"x"),
         # What comes is whole and right: only the length that was announced tells.
         "cut": server.url("/cut", archive, length=len(archive) + 7),
+        # No length is announced, and nothing but the published one ends it.
+        "endless": server.url("/endless", bytes(1_000_000), length=-1),
+        "too long": server.url("/long", archive, length=fetch.LARGEST + 1),
+        "a file": "file:///etc/passwd",
         "missing": server.url("/missing", b"gone", status=404),
         "silent": server.url("/silent"),
         "refused": "http://127.0.0.1:1/cifar.tar.gz",
         "full": server.url("/good", archive),
     }[case]
+    if case == "endless":
+        monkeypatch.setattr(fetch, "LARGEST", 100_000)
     if case == "silent":
         monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
     if case == "full":

@@ -78,6 +78,93 @@ def test_what_the_desktop_leaves_behind_is_neither_class_nor_picture(pets):
     assert listing.classes == ("cat", "dog", "eel") and len(listing.splits["train"]) == 6
 
 
+def of(listing, split):
+    """The pictures' files, each with its class."""
+    return {picture.name.removeprefix(f"{split}/"): listing.classes[picture.label]
+            for picture in listing.splits[split]}
+
+
+@pytest.mark.parametrize("name", ["valid", "validation", "dev"])
+def test_a_val_folder_may_be_called_otherwise_beside_train(name, pets):
+    (pets / "val").rename(pets / name)
+    assert of(folder.listing(pets), "val")[f"{name}/cat/a.png"] == "cat"
+    (pets / "train").rename(pets / "invalid")  # now they are two classes, and not two splits
+    for inside in (name, "invalid"):
+        put(pets / inside / "a.png")
+    assert folder.listing(pets).classes == tuple(sorted([name, "invalid"]))
+
+
+def test_what_is_left_out_is_counted_and_the_first_are_named(pets):
+    for name in ("train/cat/more/1.png", "train/0.jpg", "0.jpg", "train/cat/a.heic", "notes.txt",
+                 "train/.DS_Store", *(f"test/cat/{i}.png" for i in range(1200))):
+        put(pets / name)
+    said = folder.left_out(folder.listing(pets).left_out)
+    assert said == (
+        "left out: pictures outside the class folders: 3 (0.jpg, train/cat/more/1.png, train/0.jpg)"
+        "; pictures in test/: 1,200 (test/cat/0.png, test/cat/1.png, test/cat/10.png, …); "
+        "files that are no pictures: 2 (notes.txt, train/cat/a.heic); hidden: 1 (train/.DS_Store)")
+    put(pets / "valid" / "cat" / "1.png")
+    assert "pictures in valid/: 1 (valid/cat/1.png)" in folder.left_out(
+        folder.listing(pets).left_out)
+
+
+def test_why_there_is_no_class_is_said_as_well(tmp_path):
+    put(tmp_path / "birds" / "heron" / "1.png")
+    put(tmp_path / "birds" / "swan" / "1.heic")
+    with pytest.raises(UserError, match=r"class folders: 1 \(birds/heron/1\.png\); files that are"):
+        folder.listing(tmp_path)
+
+
+def test_tiny_imagenet_is_read_as_it_comes(tmp_path):
+    for wnid in ("n1", "n2"):
+        put(tmp_path / "train" / wnid / f"{wnid}_boxes.txt")
+        put(tmp_path / "train" / wnid / "images" / f"{wnid}_0.JPEG")
+    for i in range(2):
+        put(tmp_path / "val" / "images" / f"val_{i}.JPEG")
+    put(tmp_path / "test" / "images" / "test_0.JPEG")
+    (tmp_path / "val" / "val_annotations.txt").write_text(
+        "val_0.JPEG\tn2\t0\t32\t44\t62\nval_1.JPEG\tn1\t52\t55\t57\t59\n")
+    listing = folder.listing(tmp_path)
+    assert of(listing, "train") == {"n1/images/n1_0.JPEG": "n1", "n2/images/n2_0.JPEG": "n2"}
+    assert of(listing, "val") == {"images/val_0.JPEG": "n2", "images/val_1.JPEG": "n1"}
+    assert listing.left_out["pictures in test/"] == ["test/images/test_0.JPEG"]
+
+
+@pytest.mark.parametrize("inside", [".", "ILSVRC", "ILSVRC/Data/CLS-LOC"])
+def test_kaggles_imagenet_is_read_as_it_comes(inside, tmp_path):
+    data = tmp_path / "ILSVRC" / "Data" / "CLS-LOC"
+    for name in ("train/n1/a.JPEG", "train/n2/b.JPEG", "val/v1.JPEG", "val/v2.JPEG"):
+        put(data / name)
+    (tmp_path / "LOC_val_solution.csv").write_text("ImageId,PredictionString\nv1,n2 1 2 3 4 \n"
+                                                   "v2,n1 1 2 3 4 n1 5 6 7 8 \n")
+    listing = folder.listing(tmp_path / inside)
+    assert of(listing, "train") == {"n1/a.JPEG": "n1", "n2/b.JPEG": "n2"}
+    assert of(listing, "val") == {"v1.JPEG": "n2", "v2.JPEG": "n1"}
+
+
+def test_images_is_a_class_like_any_other_where_it_is_one_of_several(tmp_path):
+    for name in ("images/1.png", "tables/1.png"):
+        put(tmp_path / name)
+    assert folder.listing(tmp_path).classes == ("images", "tables")
+
+
+def test_a_class_whose_umlaut_is_written_in_two_ways_is_one_class(tmp_path):
+    for name in ("train/Ka\u0308tzchen", "train/K\u00e4tzchen", "val/K\u00e4tzchen", "train/dog"):
+        put(tmp_path / name / "1.png")
+    listing = folder.listing(tmp_path)
+    assert listing.classes == ("K\u00e4tzchen", "dog") and len(listing) == 4
+
+
+def test_linked_folders_count_and_a_link_to_above_is_no_endless_way(pets):
+    elsewhere = put(pets.parent / "elsewhere" / "emus" / "1.png").parent
+    os.symlink(elsewhere, pets / "train" / "emu")
+    os.symlink(pets, pets / "train" / "loop")
+    os.symlink(pets / "nowhere", pets / "train" / "cat" / "gone.png")
+    listing = folder.listing(pets)
+    assert of(listing, "train")["emu/1.png"] == "emu" and len(listing) == 13
+    assert listing.left_out["files that are no pictures"] == ["train/cat/gone.png"]
+
+
 def many(tmp_path, inside):
     for name, count in (("ant", 1), ("bee", 2), ("cow", 30)):
         for i in range(count):

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyalex.data import shapes, sources
+from tinyalex.data import folder, shapes, sources
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.gallery import gather
+from tinyalex.data.pictures import BrokenPicture
+from tinyalex.data.preparation import prepare
 from tinyalex.support.errors import UserError
 
 
@@ -66,6 +68,91 @@ def test_a_file_may_have_any_ending_and_any_shape(tmp_path):
     gallery = gather([str(tmp_path / "wide")], 30)
     assert gallery.shape == (1, 30, 30, 3)
     assert (gallery[0][5:-5, 5:-5] == 200).all(), "the centre of it"
+
+
+def test_the_class_is_that_of_the_path_as_written(photos):
+    """Links are how people sort pictures that lie elsewhere."""
+    (photos / "bird").mkdir()
+    os.symlink(photos / "cat" / "1.png", photos / "bird" / "1.png")
+    os.symlink(photos / "dog", photos / "wolf")
+    os.symlink(photos, photos / "dog" / "loop")
+    true = {os.path.relpath(picture.name, photos): picture.true
+            for picture in gather([str(photos), str(photos / "wolf" / "1.gif")], 8).pictures}
+    assert true == {"cat/1.png": "cat", "cat/2.jpg": "cat", "cat/3.bmp": "cat", "dog/1.gif": "dog",
+                    "dog/sub/9.tga": "sub", "bird/1.png": "bird", "wolf/1.gif": "wolf",
+                    "wolf/sub/9.tga": "sub"}
+
+
+def test_all_commands_find_the_same_pictures_of_the_same_classes(photos):
+    (photos / "dog" / "sub" / "9.tga").rename(photos / "dog" / "9.tga")
+    (photos / "dog" / "sub").rmdir()
+    os.symlink(photos / "cat", photos / "Ka\u0308tzchen")
+    for i in range(2):
+        save(photos / "emu" / "images" / f"{i}.jfif", (9, 9, 9))
+    listing = folder.listing(photos)
+    listed = {str(photos / picture.name): listing.classes[picture.label]
+              for pictures in listing.splits.values() for picture in pictures}
+    shown = gather([str(photos)], 8)
+    assert {picture.name: picture.true for picture in shown.pictures} == listed
+    alone = gather(list(listed), 8)
+    assert {picture.name: picture.true for picture in alone.pictures} == listed
+    assert None not in shown.labels(["cat", "dog", "emu", "Ka\u0308tzchen"]), "by either spelling"
+
+
+def test_what_is_passed_over_is_counted_on_one_line(photos, capsys):
+    gather([str(photos), f"{photos}/**/*"], 8)
+    assert capsys.readouterr().out == ("left out: hidden: 1 (.thumbs); files that are no pictures: "
+                                       f"2 (notes.txt, {photos}/notes.txt)\n")
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(photos, monkeypatch):
+    dataset = Dataset(*shapes.make(5, seed=1), shapes.CLASSES, "five")
+    monkeypatch.setattr(sources, "load", lambda *about, side: dataset)
+    monkeypatch.chdir(photos.rename(photos.with_name("set[1]")).parent)
+    assert len(gather(["set[1]/cat/*.*p*"], 8)) == len(gather(["set[1]/c*/*.*p*"], 8)) == 3
+    assert gather(["set[1]/val/3"], 8).names == ["set[1]/val/3"]
+    assert len(gather(["set[1]/val"], 8)) == 5
+
+
+def test_a_folder_with_the_name_of_a_dataset_is_read_where_it_is_written_as_a_folder(
+        photos, monkeypatch, capsys):
+    sources.say_if_there.cache_clear()
+    monkeypatch.setattr(shapes, "SPLITS", {"train": (20, 1), "val": (10, 2)})
+    monkeypatch.setenv("TINYALEX_DATA", str(photos.parent / "cache"))
+    monkeypatch.chdir(photos.rename(photos.with_name("shapes")).parent)
+    assert len(sources.load("shapes", "val")) == len(gather(["shapes/val"], 64)) == 10
+    said = "shapes is the built-in dataset; ./shapes would be what lies here\n"
+    assert capsys.readouterr().out.count(said) == 1
+    with pytest.raises(UserError, match="a dataset has two splits") as caught:
+        gather(["shapes"], 8)
+    assert "./shapes is the folder" in caught.value.hint
+    assert len(gather(["./shapes"], 8)) == 5
+
+
+def test_the_look_at_a_prepared_folder_is_no_photograph(photos, tmp_path):
+    out = tmp_path / "album" / "out"
+    prepare(folder.listing(photos), out, 8)
+    save(out / "look.png", (1, 1, 1))
+    with pytest.raises(UserError, match="out: a dataset has two splits") as caught:
+        gather([str(out)], 8)
+    assert f"{out}/val" in caught.value.hint and len(gather([f"{out}/train"], 8)) == 3
+    with pytest.raises(UserError, match=r"no pictures .*; left out: prepared folders: 1 \(out\)"):
+        gather([str(out.parent)], 8)
+
+
+def test_a_broken_picture_does_not_keep_the_others(photos, capsys):
+    (photos / "cat" / "2.jpg").write_text("<html>")
+    gallery = gather([str(photos / "cat")], 8)
+    pictures = np.stack([gallery[i] for i in range(3)])
+    good = gallery.good()
+    assert good == [0, 2] and pictures[good].mean(axis=(1, 2, 3)).tolist() == [10, 30]
+    assert capsys.readouterr().err == (
+        f"skipped {photos}/cat/2.jpg: not a picture that can be read\n")
+    assert names(gallery.only(good), photos) == ["cat/1.png", "cat/3.bmp"]
+    alone = gather([str(photos / "cat" / "2.jpg")], 8)
+    alone[0]
+    with pytest.raises(BrokenPicture, match=r"2\.jpg: not a picture"):
+        alone.good()
 
 
 def test_pictures_of_a_dataset_go_by_number_from_0(monkeypatch):

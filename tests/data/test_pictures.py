@@ -7,13 +7,18 @@ with all memory: a picture that is none, or half of one, or a bomb.
 """
 
 import io
+import struct
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from tinyalex.data.pictures import BrokenPicture, read_picture
+from tinyalex.data import pictures
+from tinyalex.data.pictures import ENDINGS, BrokenPicture, read_picture
 
 RED, GREEN = (255, 0, 0), (0, 128, 0)
 
@@ -120,6 +125,81 @@ def test_every_kind_of_picture_gives_the_colours_that_one_sees(save, expected, t
     assert abs(picture.astype(int) - expected).max() <= 1
 
 
+SHADES = np.linspace(0, 1, 64)[None].repeat(64, axis=0)  # dark at the left, light at the right
+
+
+def write_tiff(path, values, kind):
+    """A grey TIFF with all its numbers, which Pillow writes only in some types. kind: of numbers, 1
+    unsigned, 2 signed, 3 floats."""
+    data, (high, wide) = values.tobytes(), values.shape
+    tags = {256: wide, 257: high, 258: 8 * values.itemsize, 259: 1, 262: 1, 273: 8, 277: 1,
+            278: high, 279: len(data)} | ({339: kind} if kind > 1 else {})  # 1 is the default
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path.write_bytes(struct.pack("<4sI", b"II*\0", 8 + len(data)) + data
+                     + struct.pack("<H", len(tags)) + table + bytes(4))
+
+
+@pytest.mark.parametrize(("black", "white", "dtype"), [
+    (0, 255, "<u2"), (0, 4095, "<u2"), (0, 65535, "<u2"), (-32768, 32767, "<i2"),
+    (0, 255, "<i4"), (0, 65535, "<i4"), (0, 2**24 - 1, "<i4"), (-32768, 32767, "<i4"),
+    (0, 2**32 - 1, "<u4"), (0, 1, "<f4"), (0, 255, "<f4"), (0, 65535, "<f4"), (-1, 1, "<f4"),
+])
+def test_grey_of_many_bits_is_neither_black_nor_wrapped(black, white, dtype, tmp_path):
+    values = (black + SHADES * (white - black)).astype(dtype)
+    write_tiff(tmp_path / "a.tif", values, "uif".index(dtype[1]) + 1)
+    picture = read_picture(tmp_path / "a.tif", 64).astype(int)
+    assert abs(picture - np.rint(255 * SHADES)[..., None]).max() <= 1
+
+
+def test_a_dark_picture_of_16_bits_stays_dark(tmp_path):
+    write_tiff(tmp_path / "a.tif", (SHADES * 6553.5).astype("<u2"), 1)
+    assert read_picture(tmp_path / "a.tif", 64).max() == 25
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_numbers_that_are_none_are_named(odd, tmp_path):
+    write_tiff(tmp_path / "a.tif", np.where(SHADES > 0.5, odd, SHADES).astype("<f4"), 3)
+    with pytest.raises(BrokenPicture, match="some of its values are NaN or infinite"):
+        read_picture(tmp_path / "a.tif", 4)
+
+
+@pytest.mark.parametrize(("colours", "clear"), [(1, 0), (1, 33000), (3, 0), (3, 33000)])
+def test_the_see_through_colour_of_16_bits_is_shown_on_white(colours, clear, tmp_path):
+    """A PNG names it as it names its pixels: with 16 bits, of which Pillow keeps 8 in colours."""
+    values = np.full((4, 4, colours), 50000, ">u2")
+    values[:2] = clear
+    def chunk(name, content):
+        return (struct.pack(">I", len(content)) + name + content
+                + struct.pack(">I", zlib.crc32(name + content)))
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 0 if colours == 1 else 2, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"tRNS", values[0, 0].tobytes())
+        + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    picture = read_picture(tmp_path / "a.png", 4)
+    assert (picture[0] == 255).all() and (abs(picture[3].astype(int) - 195) <= 1).all()
+
+
+def test_a_file_never_reaches_another_program(tmp_path, monkeypatch):
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    called = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **more: called.append(args))
+    (tmp_path / "a.jpg").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(BrokenPicture, match=r"a\.jpg: not a picture that can be read"):
+        read_picture(tmp_path / "a.jpg", 4)
+    assert not called
+
+
+@pytest.mark.parametrize("ending", sorted(ENDINGS))
+def test_every_ending_stands_for_a_format_that_is_read(ending, tmp_path):
+    kind = Image.registered_extensions().get(ending) or pytest.skip("not in this Pillow")
+    if kind not in Image.SAVE:
+        pytest.skip("Pillow was built without it")
+    Image.new("L" if ending != ".pbm" else "1", (16, 16), 255).save(tmp_path / f"a{ending}")
+    assert (read_picture(tmp_path / f"a{ending}", 4) >= 250).all()
+
+
 def test_a_photograph_for_print_becomes_rgb_too(tmp_path):
     put(tmp_path / "a.jpg", (0, 255, 255, 0), (16, 16), mode="CMYK")
     assert abs(read_picture(tmp_path / "a.jpg", 16).astype(int) - RED).max() <= 3
@@ -142,3 +222,23 @@ def test_the_centre_is_taken_once_the_shorter_side_is_scaled(size, tmp_path):
 def test_the_tiniest_and_the_longest_picture_fit_as_well(size, tmp_path):
     put(tmp_path / "a.png", GREEN, size)
     assert (read_picture(tmp_path / "a.png", 64) == GREEN).all()
+
+
+def test_threads_together_unpack_no_more_than_one_of_them_may(tmp_path, monkeypatch):
+    """A file of some kilobytes can claim 64 million pixels, and a machine has many cores."""
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
+    under_way, most = [], []
+
+    def upright(picture):
+        under_way.append(picture.width * picture.height)
+        most.append(sum(under_way))
+        time.sleep(0.02)
+        under_way.pop()
+
+    monkeypatch.setattr(pictures, "_turn_upright", upright)
+    for side, together in ((30, 900), (15, 900), (40, 1600)):  # of the last even one is too many
+        path = put(tmp_path / f"{side}.png", size=(side, side))
+        most.clear()
+        with ThreadPoolExecutor(6) as threads:
+            [*threads.map(lambda _, path=path: read_picture(path, 8, 2000), range(12))]
+        assert max(most) == together

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,8 @@ import tinyalex
 from tinyalex.data import folder, preparation, shards, sources
 from tinyalex.data.preparation import prepare
 from tinyalex.prepare import main
+from tinyalex.run import presets
+from tinyalex.support import files
 from tinyalex.support.errors import UserError
 
 SHARD = 4
@@ -115,8 +118,9 @@ def spoil(pets):
 
 def test_broken_pictures_are_reported_and_the_labels_of_the_others_stay(pets, tmp_path, capsys):
     bad, out = spoil(pets), tmp_path / "out"
-    assert main([str(pets), str(out), "--side", "8", "--max-broken", "0.2", "--workers", "1"]) == 0
-    assert "skipped  4: see" in capsys.readouterr().out
+    assert main([str(pets), str(out), "--side", "8", "--max-broken", "0.2", "--workers", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "skipped  4: see" in said and "train/cat/01.png: not a picture" in said
     lines = (out / "skipped.txt").read_text().splitlines()
     assert [line.split(": ")[0] for line in lines] == bad
     assert "12000×12000 is more than 64,000,000 pixels" in lines[2]
@@ -125,6 +129,42 @@ def test_broken_pictures_are_reported_and_the_labels_of_the_others_stay(pets, tm
     assert shades(val) == expected("val")[1:]
     pixels = np.asarray(train.images).reshape(-1, 3)
     np.testing.assert_allclose(train.statistics.mean[0, 0], pixels.mean(axis=0), rtol=1e-6)
+
+
+def test_a_single_broken_picture_of_few_does_not_keep_the_others(pets, tmp_path):
+    shutil.rmtree(pets / "val")
+    for i in range(5, 10):
+        (pets / "train" / "cat" / f"{i:02}.png").unlink()
+    (pets / "train" / "cat" / "01.png").write_text("<html>")
+    command = [str(pets), str(tmp_path / "out"), "--side", "8"]
+    assert main(command) == main(command) == 1, "the second time as well"
+    assert len(shards.load(tmp_path / "out", "train")) == 9
+    with pytest.raises(UserError, match=r"1 of 12 pictures .* more than 0.0%"):
+        main([*command[:1], str(tmp_path / "other"), *command[2:], "--max-broken", "0"])
+
+
+def test_what_is_no_picture_of_a_class_is_said(pets, tmp_path, capsys):
+    put(pets / "test" / "1.png", 9)
+    main([str(pets), str(tmp_path / "out"), "--side", "8"])
+    sources.load(str(pets), "val", 8)
+    assert capsys.readouterr().out.count("\nleft out: pictures in test/: 1 (test/1.png)\n") == 2
+def test_a_name_forges_no_line_of_the_report(pets, tmp_path):
+    name = "a\ntrain\x1b[31m.png"
+    (pets / "train" / "cat" / name).write_text("<html>")
+    prepare(folder.listing(pets), tmp_path / "out", 8)
+    (line,) = (tmp_path / "out" / "skipped.txt").read_text("utf-8").splitlines()
+    assert line == ("train/cat/a\ufffdtrain\ufffd[31m.png: not a picture that can be read")
+
+
+def test_shards_that_could_not_be_opened_in_the_end_are_not_made(pets, tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (38, 38))
+    with pytest.raises(UserError, match="7 shards need 39 open files, and the limit is 38"):
+        prepare(folder.listing(pets), tmp_path / "out", 8)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (39, 39))
+    prepare(folder.listing(pets), tmp_path / "out", 8)
+    assert len(shards.load(tmp_path / "out", "train")) == 17
 
 
 def test_too_many_broken_pictures_end_it_with_count_names_and_report(pets, tmp_path):
@@ -262,10 +302,12 @@ def test_places_where_it_must_not_write_are_refused(pets, tmp_path):
 
 
 def test_two_runs_in_one_folder_do_not_mix(pets, tmp_path):
+    """Not even their plans: the second one would leave the first one's pictures under its own."""
     pytest.importorskip("fcntl")
-    prepare(folder.listing(pets), tmp_path / "out", 8)
-    with preparation._alone(tmp_path / "out"), pytest.raises(UserError, match="another run"):
+    (tmp_path / "out").mkdir()
+    with files.alone(tmp_path / "out"), pytest.raises(UserError, match="at work in this folder"):
         prepare(folder.listing(pets), tmp_path / "out", 8)
+    assert os.listdir(tmp_path / "out") == []
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_work(pets, tmp_path, monkeypatch):
@@ -284,9 +326,19 @@ def test_it_leaves_a_look_and_says_what_to_do_next(pets, tmp_path, capsys):
     red = train.statistics.mean[..., 0].mean(dtype=float)
     assert f"mean     {red:.2f}, {255 - red:.2f}, " in printed
     assert "17 to train on, 6 to validate with" in printed
-    assert f"python -m tinyalex.train --preset paper --data {out}" in printed
+    assert "no preset reads pictures of this side: they want 32, 64, 128, 256" in printed
     with Image.open(out / "look.png") as look:
         assert look.width == 1200, "17 pictures and their mean: two rows, the first one full"
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256])
+def test_what_it_says_to_do_next_can_be_done(side, pets, tmp_path, capsys):
+    """It named --preset paper, whose pictures are of 256×256, whatever had been prepared."""
+    main([str(pets), str(tmp_path / "out"), "--side", str(side)])
+    preset, data = re.search(r"tinyalex\.train --preset (\S+) --data (\S+)",
+                             capsys.readouterr().out).groups()
+    assert presets.get(preset).picture == side
+    assert len(sources.load(data, "train", side))
 
 
 def test_data_reads_a_raw_folder_through_the_cache(pets, data_folder, capsys):

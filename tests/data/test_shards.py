@@ -119,6 +119,30 @@ def test_a_file_that_is_missing_or_cut_short_is_named(name, keep, prepared):
     assert caught.value.args[0].startswith(f"{where}: ") and "tinyalex.prepare" in caught.value.hint
 
 
+@pytest.mark.parametrize("change", [
+    {"side": "4"}, {"side": 0}, {"side": 10**9}, {"classes": 3}, {"classes": [3]}, {"shards": {}},
+    {"shards": {"train": [8, 3]}}, {"shards": {"train": [8, -3], "val": [0]}}, {"skipped": None},
+    {"shards": {"train": [8, 4], "val": [0]}}, {"shards": {"train": [11], "val": [0]}},
+], ids=str)
+def test_a_record_that_says_something_else_is_named(change, prepared):
+    record = json.loads((prepared / "prepared.json").read_text())
+    (prepared / "prepared.json").write_text(json.dumps(record | change))
+    with pytest.raises(UserError, match=r"prepared\.(json|npz)|train-0000"):
+        shards.load(prepared, "train")
+
+
+@pytest.mark.parametrize("change", [
+    {"train": np.arange(10)}, {"train": np.arange(11.0)}, {"mean": np.zeros((4, 3))},
+    {"mean": np.full((4, 4, 3), np.nan, np.float32)}, {"covariance": np.eye(2)},
+    {"covariance": np.array("x")}, {"train": np.array(3)},
+], ids=str)
+def test_numbers_that_do_not_fit_the_record_are_named(change, prepared):
+    with np.load(prepared / "prepared.npz") as file:
+        np.savez(prepared / "prepared.npz", **(dict(file) | change))
+    with pytest.raises(UserError, match=r"prepared\.npz"):
+        shards.load(prepared, "train")
+
+
 def test_a_shard_that_was_exchanged_for_another_is_named(prepared):
     np.save(prepared / "train-00001.npy", WHOLE[:8])
     with pytest.raises(UserError, match=r"train-00001\.npy: uint8 of shape \(8, 4, 4, 3\)"):
@@ -132,6 +156,24 @@ def test_a_folder_of_a_later_version_is_refused(prepared):
         shards.load(prepared, "train")
 
 
+@pytest.mark.parametrize(("soft", "hard", "count", "lifted"), [
+    (1024, 4096, 1300, 3112), (1024, 2048, 1300, 2048), (512, 512, 400, 512),
+    (4096, 4096, 1300, 4096), (256, None, 300, 1112), (None, None, 5000, None),
+    (512, 512, 481, "481 shards need 513 open files, and the limit is 512")])
+def test_the_limit_of_open_files_is_lifted_as_far_as_it_may_be(
+        soft, hard, count, lifted, monkeypatch):
+    resource = pytest.importorskip("resource")
+    limits = [tuple(resource.RLIM_INFINITY if n is None else n for n in (soft, hard))]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, pair: limits.append(pair))
+    if isinstance(lifted, str):
+        with pytest.raises(UserError, match=lifted):
+            shards.allow_open_files(count)
+    else:
+        shards.allow_open_files(count)
+        assert limits[-1][0] == (resource.RLIM_INFINITY if lifted is None else lifted)
+
+
 def test_more_shards_than_open_files_are_no_obstacle(tmp_path):
     """Each mapped file counts as open; a process may open 1,024 by default, on some systems 256."""
     resource = pytest.importorskip("resource")
@@ -139,9 +181,11 @@ def test_more_shards_than_open_files_are_no_obstacle(tmp_path):
     count = 300
     for i in range(count):
         np.save(tmp_path / f"train-{i:05}.npy", WHOLE[:1])
-    np.savez(tmp_path / "prepared.npz", train=np.zeros(count, int))
+    np.savez(tmp_path / "prepared.npz", train=np.zeros(count, int), val=np.empty(0, int),
+             mean=np.zeros((4, 4, 3), np.float32), covariance=np.eye(3))
     (tmp_path / "prepared.json").write_text(json.dumps({
-        "format": shards.FORMAT, "side": 4, "classes": ["a"], "shards": {"train": [1] * count}}))
+        "format": shards.FORMAT, "side": 4, "classes": ["a"], "skipped": 0,
+        "shards": {"train": [1] * count, "val": [0]}}))
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         assert len(list(shards.load(tmp_path, "train").images)) == count

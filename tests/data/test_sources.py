@@ -114,6 +114,24 @@ def test_a_function_that_is_not_there_is_named(source):
     assert "module:function" in caught.value.hint
 
 
+def test_a_module_in_the_current_folder_is_found_however_the_command_was_started(
+        tmp_path, monkeypatch):
+    """The command `tinyalex` has its own folder in front of the path, `python -m` the current."""
+    write_module(tmp_path, monkeypatch)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    monkeypatch.chdir(tmp_path)
+    assert len(sources.load("my_data:load", "train")) == 4
+
+
+@pytest.mark.parametrize("source", [
+    r"C:\pictures", "C:/pictures", "https://example.org/pictures", "s3://bucket/pictures", "a b:c",
+    "my-data:load", "mod:f()", "mod:", ":f", "mod..a:f"])
+def test_what_no_module_can_be_called_is_not_taken_for_one(source):
+    with pytest.raises(UserError, match="no such dataset, file or folder"):
+        sources.load(source, "val")
+    assert not sources.is_code(source)
+
+
 def test_what_is_not_there_at_all_is_answered_with_what_there_is(tmp_path):
     for source in ("shape", str(tmp_path / "nowhere")):
         with pytest.raises(UserError, match=r"no such dataset, file or folder") as caught:

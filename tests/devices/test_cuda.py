@@ -284,7 +284,7 @@ def test_a_full_gpu_is_said_in_one_line():
 
         with pytest.raises(UserError, match="memory is full") as caught:
             device.run(too_much)
-        assert "--batch-size" in caught.value.hint
+        assert "smaller batches" in caught.value.hint
 
 
 @simulated

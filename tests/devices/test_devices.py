@@ -5,11 +5,22 @@ import threading
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from runs import assert_same_bits
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from tinyalex.devices import CpuDevice, Devices, MemoryPool, copy, parse_placement
+from tinyalex.architectures import alexnet
+from tinyalex.devices import (
+    CpuDevice,
+    Devices,
+    MemoryPool,
+    copy,
+    parse_placement,
+    placement,
+)
 from tinyalex.devices.checking import CheckingDevice, DeviceError
+from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
+from tinyalex.training import train_step
 
 
 def test_memory_comes_back_when_the_last_view_of_an_array_dies():
@@ -74,6 +85,23 @@ def test_sums_do_not_depend_on_who_is_faster():
     assert len(sums) == 1
 
 
+def test_a_run_has_the_same_bits_wherever_its_devices_have_as_many_cores(monkeypatch):
+    """What is promised of CPUs: on a machine of two cores `cpu,cpu` gives what it gives on one of
+    three, or of one, where the towers take turns. `cpu` would have another share for each core."""
+    states = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(placement, "available_cores", lambda cores=cores: cores)
+        with Devices("cpu,cpu") as devices:
+            network, rng = alexnet.tiny(devices=list(devices)), np.random.default_rng(0)
+            optimiser = SGD(network)
+            for _ in range(3):
+                x = rng.random((5, *network.input_shape), np.float32)
+                train_step(network, optimiser, x, np.arange(5))
+            states.append(network.state())
+    for other in states[1:]:
+        assert_same_bits(states[0], other)
+
+
 def test_over_uses_all_cores_at_the_same_time():
     device, meeting = CpuDevice("cpu0", 3), threading.Barrier(3, timeout=10)
     device.over(3, lambda piece: meeting.wait())  # hangs unless all three are there
@@ -103,15 +131,53 @@ def test_copy_counts_what_crosses_and_only_that():
     np.testing.assert_array_equal(other, x)
 
 
-def test_blas_keeps_to_one_thread_while_devices_are_open():
+@pytest.fixture
+def blas_threads():
+    """How many threads BLAS may have, which are two to begin with."""
     def threads():
-        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+        return [library["num_threads"] for library in threadpool_info()
+                if library["user_api"] == "blas"]
 
-    before = threads()
+    with threadpool_limits(2, user_api="blas"):
+        if 2 not in threads():
+            pytest.skip("this BLAS has one thread")
+        yield threads
+        assert set(threads()) == {2}, "what others had set is gone"
+
+
+def test_blas_keeps_to_one_thread_while_devices_are_open(blas_threads):
     with Devices("cpu,cpu") as devices:
-        assert threads() <= {1}
+        assert set(blas_threads()) == {1}
         assert len(devices) == 2
-    assert threads() == before
+        devices.close()  # and once more, at the end of the block
+
+
+def test_blas_keeps_to_one_thread_while_a_device_works_that_nobody_opened(blas_threads):
+    """Network.forward in a script took several times as long as in `with Devices(…)`."""
+    seen = []
+    CpuDevice().run(lambda: seen.extend(blas_threads())).result()
+    CpuDevice().over(3, lambda piece: seen.extend(blas_threads()))
+    assert set(seen) == {1}
+
+
+def test_blas_has_its_threads_again_after_a_placement_that_failed(blas_threads):
+    with pytest.raises(UserError):
+        Devices("gpu")
+
+
+def test_blas_has_its_threads_again_when_others_are_still_at_work(blas_threads):
+    """Work that began meanwhile saw one thread, and must not leave it at that."""
+    device, began, go_on = CpuDevice(own_thread=True), threading.Event(), threading.Event()
+
+    def start_longer_work():
+        longer = device.run(lambda: began.set() or go_on.wait(10))
+        assert began.wait(10)
+        return longer
+
+    longer = CpuDevice().run(start_longer_work).result()
+    go_on.set()
+    assert longer.result()
+    device.close()
 
 
 @pytest.mark.parametrize(("placement", "message"), [

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import log
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -302,6 +303,37 @@ def test_threads_may_draw_at_the_same_time(tmp_path):
     alone = draw("alone.png")
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(draw, ["1.png", "2.png"])) == [alone] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"text.usetex": True}, {"font.family": "Font of nobody"},
+                                      {"savefig.bbox": "tight", "axes.facecolor": "black"}],
+                         ids=lambda settings: next(iter(settings)))
+def test_the_users_own_style_is_for_their_own_figures(tmp_path, caplog, settings):
+    """LaTeX may not be installed, nor a font; and a page is counted in pixels."""
+    def draw(name):
+        drawing.curves(RUN, tmp_path / name, "a run", classes=10)
+        drawing.samples(np.zeros((2, 8, 8, 3), np.uint8), ["a", "b"], tmp_path / f"sheet-{name}")
+        return [pixels(tmp_path / name), pixels(tmp_path / f"sheet-{name}")]
+
+    caplog.set_level("WARNING", "matplotlib")
+    plain = draw("plain.png")
+    with matplotlib.rc_context(settings):
+        styled = dict(matplotlib.rcParams, backend="")  # which is found when it is first used
+        for image, expected in zip(draw("styled.png"), plain, strict=True):
+            np.testing.assert_array_equal(image, expected)
+        assert dict(matplotlib.rcParams, backend="") == styled
+    assert not caplog.records
+
+
+def test_names_that_are_no_text_are_drawn_all_the_same(tmp_path):
+    """A file's name may be any bytes, and a folder's is a class and a title."""
+    name = "caf\udce9\x1b[31m\n"
+    drawing.curves(RUN, tmp_path / "curves.png", name)
+    page.save(drawing.compare({name: [row(1.0) | {"seconds": 1.0}]}), tmp_path / "compare.png")
+    drawing.confusion(np.eye(2), [name, "b"], tmp_path / "confusion.png", name)
+    drawing.samples(np.zeros((1, 8, 8, 3), np.uint8), [name], tmp_path / "samples.png")
+    drawing.colours([], {"": np.ones((3, 3, 3, 2))}, tmp_path / "colours.png", name)
 
 
 @pytest.mark.slow

@@ -146,16 +146,32 @@ def test_response_normalisation_does_what_the_loops_say(kind, C, n, beta, check)
     check(f"{kind}_backward", dy, x, s, n, 0.3, beta, nothing(*x.shape))
 
 
-def test_relu_and_max_pool_let_what_is_no_number_through(check):
-    """A network that diverged must not look sound behind them."""
-    x, dy = np.random.default_rng(3).standard_normal((2, 1, 3, 5, 2))
-    x[0, 0, 0], x[0, 1, 1], x[0, 2, 2] = np.nan, 0, np.inf
+@pytest.mark.filterwarnings("ignore:invalid value")  # ∞ − ∞, which the devices ignore as well
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("K", "S"), [((3, 3), 2), ((3, 2), 1), ((2, 2), 3)])
+def test_what_is_no_number_goes_the_same_way_everywhere(seed, K, S, check):
+    """A network that diverged must not look sound behind a layer, nor on one of the devices: NaN in
+    x comes out, and NaN in dy goes to the pixel it belongs to, not to all of its window."""
+    x, y, where, dy = pooled_with_nan(seed, K, S)
     check("relu", x, nothing(*x.shape))
-    check("relu_backward", dy, x, nothing(*x.shape))
-    check("max_pool", x, (3, 3), 1, nothing(1, 1, 3, 2), None)
-    y = np.zeros((1, 1, 3, 2))
-    loops.max_pool(x, (3, 3), 1, y)
-    assert np.isnan(y).any()
+    check("relu_backward", dy, y, nothing(*y.shape))
+    check("max_pool", x, K, S, nothing(*y.shape), nothing(*y.shape, dtype=np.uint8))
+    check("max_pool", x, K, S, nothing(*y.shape), None)
+    check("max_pool_backward", dy, where, K, S, nothing(*x.shape))
+    check("max_pool_backward_ties", dy, x, y, K, S, nothing(*x.shape))
+
+
+def pooled_with_nan(seed, K, S):
+    """x with a few NaN, infinities and ties, what its windows give, and a dy with some as well."""
+    rng = np.random.default_rng(seed)
+    shape = 2, output_size(7, K[0], S, ceil=True), output_size(8, K[1], S, ceil=True), 3
+    x, dy = rng.integers(-2, 3, (2, 7, 8, 3)).astype(float), rng.standard_normal(shape)
+    for array in (x, dy):
+        for number in (np.nan, np.inf, -np.inf):
+            array[rng.random(array.shape) < 0.1] = number
+    y, where = nothing(*shape), nothing(*shape, dtype=np.uint8)
+    loops.max_pool(x, K, S, y, where)
+    return x, y, where, dy
 
 
 @pytest.mark.parametrize("rows", [1, 2, 127, 128, 129, 40_000])

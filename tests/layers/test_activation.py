@@ -30,6 +30,15 @@ def test_relu_lets_no_gradient_through_at_exactly_zero():
     assert layer.backward(np.ones((1, 3))).tolist() == [[0, 0, 1]]
 
 
+def test_relu_lets_what_is_no_number_through_both_ways():
+    """As in PyTorch: only where y ≤ 0 nothing gets through, and there not even NaN does."""
+    layer = ReLU()
+    y = layer.forward(np.array([[np.nan, -np.inf, np.inf, -1, 1]]), remember=True)
+    np.testing.assert_array_equal(y, [[np.nan, 0, np.inf, 0, 1]])
+    np.testing.assert_array_equal(layer.backward(np.array([[2, np.nan, 3, np.inf, np.nan]])),
+                                  [[2, 0, 3, 0, np.nan]])
+
+
 def test_relu_in_place_gives_the_same_in_the_memory_it_was_given():
     x = np.random.default_rng(0).standard_normal((2, 3, 3, 2))
     apart, inside = ReLU(), ReLU(inplace=True)

@@ -130,6 +130,66 @@ def test_what_does_not_fit_is_said_with_the_sizes():
 
 
 @every_layer
+@pytest.mark.parametrize("bad", [
+    lambda x: x.astype(int), lambda x: x.astype(np.uint8), lambda x: x > 0, lambda x: x.tolist(),
+    lambda x: x[:0], lambda x: np.float64(3)])
+def test_what_is_no_batch_of_floats_is_refused_by_the_layer(name, bad):
+    """Dropout at test time gave zeros for integers, ReLU integers again, others a UFuncTypeError;
+    a batch of none went through some layers, and not through others."""
+    make, shape = LAYERS[name]
+    layer = make()
+    with pytest.raises(UserError, match=f"^{layer.name}: x has "):
+        layer.forward(bad(np.ones(shape)))
+
+
+@every_layer
+def test_a_dy_that_is_not_like_y_is_refused_by_the_layer_and_uses_nothing_up(name):
+    """Convolution took one with the same number of places in silence."""
+    make, shape = LAYERS[name]
+    layer = make()
+    y = layer.forward(np.ones(shape), remember=True)
+    for dy in (np.ones((len(y) + 1, *y.shape[1:])), np.ones((*y.shape[:-1], y.shape[-1] + 1)),
+               np.ones((1, *y.shape)), y.astype(int), y.tolist()):
+        with pytest.raises(UserError, match=f"^{layer.name}: dy has "):
+            layer.backward(dy)
+    layer.backward(np.ones_like(y))
+
+
+@pytest.mark.parametrize(("make", "named"), {
+    "stride 0": (lambda: Conv2D(1, 2, 3, stride=0), "conv: stride=0"),
+    "half a kernel": (lambda: Conv2D(1, 2, 3 / 2), "conv: kernel=1.5"),
+    "a kernel of two": (lambda: Conv2D(1, 2, (3, 3)), r"conv: kernel=\(3, 3\)"),
+    "no filters": (lambda: Conv2D(1, 0, 3), "conv: filters=0"),
+    "pad below 0": (lambda: Conv2D(1, 2, 3, pad=-1, name="conv2"), "conv2: pad=-1"),
+    "pad of floats": (lambda: Conv2D(1, 2, 3, pad=(3 - 1) / 2), "conv: pad=1.0"),
+    "pad of four": (lambda: Conv2D(1, 2, 3, pad=(0, 1, 0, 1)), r"conv: pad=\(0, 1, 0, 1\)"),
+    "pad as an array": (lambda: Conv2D(1, 2, 3, pad=np.array([0, 1])), r"conv: pad=array"),
+    "inputs as text": (lambda: Linear("6", 2), "fc: inputs='6'"),
+    "outputs below 0": (lambda: Linear(6, -1), "fc: outputs=-1"),
+    "pooling in place": (lambda: MaxPool2D(2, 0), "pool: stride=0"),
+    "pooling by floats": (lambda: AveragePool2D(2, 2.0), "pool: stride=2.0"),
+    "more places than a byte counts": (lambda: MaxPool2D(17, 1), "pool: a window of 17×17"),
+    "a window of floats": (lambda: LocalResponseNorm(5.0), "lrn: n=5.0"),
+    "no window": (lambda: SpatialResponseNorm(-1), "rnorm: n=-1"),
+    "no towers": (lambda: OwnMaps(0), "own: towers=0"),
+}.values())
+def test_sizes_that_cannot_be_are_refused_at_once(make, named):
+    with pytest.raises(UserError, match=f"^{named}"):
+        make()
+
+
+def test_sizes_may_be_numpys_integers_and_come_out_as_pythons():
+    """A pad of np.int64 was taken for a pair."""
+    two, three = np.int64(2), np.uint8(3)
+    conv = Conv2D(two, three, three, stride=two, pad=np.int64(1), rng=0)
+    assert conv.forward(np.ones((1, 5, 5, 2))).shape == (1, 3, 3, 3)
+    sizes = [*conv.K, conv.S, *conv.P, *conv.W_shape, *Linear(two, three).W_shape,
+             MaxPool2D(three, two).S, LocalResponseNorm(three).n]
+    assert {type(size) for size in sizes} == {int}
+    assert Conv2D(1, 2, 3, pad=[0, 1]).P == (0, 1)
+
+
+@every_layer
 def test_a_view_with_gaps_in_memory_gives_what_its_copy_gives(name):
     make, shape = LAYERS[name]
     wide = np.random.default_rng(0).standard_normal((*shape[:-1], 2 * shape[-1]))

@@ -10,8 +10,9 @@ find neither: the p of a picture add up to 1 whatever x is. And exp overflows ab
 import numpy as np
 import pytest
 
-from tinyalex import gradcheck
+from tinyalex import gradcheck, metrics
 from tinyalex.layers import SoftmaxCrossEntropy
+from tinyalex.support.errors import UserError
 
 
 @pytest.mark.parametrize(("N", "K"), [(4, 3), (1, 5), (3, 2)])
@@ -43,3 +44,37 @@ def test_the_loss_is_what_the_formula_says_and_large_scores_do_not_overflow():
     loss = SoftmaxCrossEntropy()
     assert loss.forward(x, labels) == pytest.approx(-np.log(p[range(4), labels]).mean())
     assert np.isfinite(loss.forward((x * 1e4).astype(np.float32), labels))
+
+
+@pytest.mark.parametrize(("labels", "said"), {
+    "a column": ([[0], [2], [1]], r"shape \(3, 1\)"),
+    "one-hot": (np.eye(3, dtype=int), r"shape \(3, 3\)"),
+    "too few": ([0, 2], r"shape \(2,\)"),
+    "floats": ([0.0, 2.0, 1.0], "float64"),
+    "yes and no": ([True, False, True], "bool"),
+    "-1 for unknown": ([0, -1, 2], "run from -1 to 2; with 3 classes"),
+    "counted from 1": ([1, 2, 3], "run from 1 to 3; with 3 classes"),
+}.values())
+def test_labels_that_are_none_are_refused(labels, said):
+    """As an index NumPy takes them all: a column, or one-hot rows, pair every picture with every
+    label, and -1 is the last class."""
+    scores = np.zeros((3, 3))
+    for read in (SoftmaxCrossEntropy("loss").forward, metrics.wrong, metrics.score):
+        with pytest.raises(UserError, match=said):
+            read(scores, np.array(labels))
+        with pytest.raises(UserError, match="list of object"):
+            read(scores, [0, 1, 2])
+
+
+def test_labels_of_any_kind_of_integer_are_the_same():
+    scores, labels = np.random.default_rng(0).standard_normal((3, 4)), np.array([0, 3, 1])
+    losses = {float(SoftmaxCrossEntropy().forward(scores, labels.astype(kind)))
+              for kind in (np.int64, np.uint8, ">i4")}
+    assert len(losses) == 1
+
+
+def test_scores_are_floats_a_row_for_each_picture():
+    for scores, said in ((np.ones((3, 4), int), "x has to be an array of floats"),
+                         (np.ones(4), "scores have the shape"), (np.ones((0, 4)), "no picture")):
+        with pytest.raises(UserError, match=said):
+            SoftmaxCrossEntropy().forward(scores, np.zeros(len(scores), int))

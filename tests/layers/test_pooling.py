@@ -59,6 +59,19 @@ def test_of_equal_pixels_one_gets_the_gradient():
     assert dx[0, 0, 0, 0] == 5  # the first, row by row
 
 
+def test_what_is_no_number_is_larger_than_all_and_the_last_of_them_counts():
+    """As in PyTorch. Of windows with NaN the gradient would else go to a pixel that decided
+    nothing, or, as NaN times 0, to all of them."""
+    x = np.array([[5, np.nan, 9, 1], [np.nan, 7, 2, 3]]).reshape(1, 2, 4, 1)
+    for ties, expected in (("first", [[0, 0, np.nan, 0], [4, 0, 0, 0]]),
+                           ("all", [[0, 0, np.nan, 0], [0, 0, 0, 0]])):
+        pool = MaxPool2D(2, 2, ties=ties)
+        y = pool.forward(x, remember=True)
+        np.testing.assert_array_equal(y[0, 0, :, 0], [np.nan, 9])
+        dx = pool.backward(np.array([4, np.nan]).reshape(y.shape))
+        np.testing.assert_array_equal(dx[0, ..., 0], expected)
+
+
 def test_a_pixel_that_wins_four_windows_gets_four_gradients():
     x = np.zeros((1, 5, 5, 1))
     x[0, 2, 2] = 1

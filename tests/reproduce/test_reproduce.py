@@ -1,10 +1,6 @@
 """The command: runs that survive a kill and share the work, and a page that says what is there."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,13 +10,13 @@ from PIL import Image
 from runs import log_rows
 
 from tinyalex.reproduce import __main__ as command
-from tinyalex.reproduce import running
 from tinyalex.reproduce.experiments import ARMS, CURVES, EXPERIMENTS
 from tinyalex.reproduce.kinds import Arm
 from tinyalex.reproduce.measures import MEASURES
 from tinyalex.reproduce.results import OUTCOMES, Result, read, write
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import run
+from tinyalex.support.files import alone
 from tinyalex.train import parse
 
 SMALL = {"data": "patches:load", "picture": 32, "batch_size": 16, "epochs": 3, "dropout": 0.2,
@@ -111,26 +107,10 @@ def test_a_kill_loses_at_most_an_epoch(quick, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_run_that_somebody_is_at_is_left_to_them(quick):
-    with running._claimed(Path("reproduce-work/once-0.lock")) as mine:
-        assert mine
+    Path("reproduce-work").mkdir()
+    with alone(Path("reproduce-work"), "once-0"):
         command.main(["run", "once", "until", *quick])
     assert [path.name for path in Path("results").iterdir()] == ["until-0.csv"]
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_lets_go(tmp_path):
-    lock = tmp_path / "a.lock"
-    code = ("import sys, time, pathlib\nfrom tinyalex.reproduce.running import _claimed\n"
-            "with _claimed(pathlib.Path(sys.argv[1])) as mine:\n"
-            "    print(mine, flush=True)\n    time.sleep(60)")
-    other = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE)
-    assert other.stdout.readline() == b"True\n"
-    with running._claimed(lock) as mine:
-        assert not mine
-    os.kill(other.pid, signal.SIGKILL)
-    other.communicate()
-    with running._claimed(lock) as mine:
-        assert mine
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ In a long epoch a row of the log or a checkpoint is due in the middle; one that 
 step and its counting, or rows at the wrong steps, are only noticed when a run is resumed.
 """
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -20,9 +22,10 @@ from tinyalex.run.meters import Pending, Progress
 from tinyalex.run.trainer import Trainer
 
 
-def begin(folder, resume=False):
-    recipe = replace(presets.get("cifar"), data="patches:load", batch_size=2, epochs=1, lr=0.001,
-                     without="conv3,conv4,conv5,fc6,fc7", devices="cpu")
+def begin(folder, resume=False, **changes):
+    recipe = replace(presets.get("cifar"), **{
+        "data": "patches:load", "batch_size": 2, "epochs": 1, "lr": 0.001,
+        "without": "conv3,conv4,conv5,fc6,fc7", "devices": "cpu"} | changes)
     run, data = Run(folder, recipe), [sources.load(recipe.data, s) for s in ("train", "val")]
     devices = Devices("cpu")
     begun = Trainer(run, *data, devices)
@@ -86,6 +89,75 @@ def test_the_training_pictures_are_measured_once_a_start(tmp_path, monkeypatch):
     monkeypatch.setattr(Dataset, "measure", lambda self: calls.append(self) or measure(self))
     begin(tmp_path / "run")[1].close()
     assert len(calls) == 1
+
+
+def test_the_first_step_and_the_first_after_a_resume_have_the_rates_of_the_schedule(tmp_path):
+    schedule = "1:conv1=0,1:0.5,2:conv1a.W=0.25,2:conv=0.125"
+    expected = {1: {"conv1a.W": 0, "conv1b.W": 0, "conv2a.W": 0.5, "fc8a.W": 0.5},
+                2: {"conv1a.W": 0.25, "conv1b.W": 0, "conv2a.W": 0.125, "fc8a.W": 0.5}}
+    for resume, epoch in ((False, 1), (True, 1), (True, 2)):
+        begun, devices = begin(tmp_path / "run", resume, batch_size=48, epochs=epoch,
+                               schedule=schedule)
+        with devices:
+            rates = {p.name: begun.optimiser.rate(p) for p in begun.network.parameters}
+            assert rates | expected[begun.progress.epoch] == rates
+            if not resume:
+                begun.save()
+            begun.train(lambda row: None)
+
+
+def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
+        tmp_path, monkeypatch, capsys):
+    def fail(*args, **more):
+        raise RuntimeError("no font\n")
+
+    monkeypatch.setattr(trainer.drawing, "filters", fail)
+    monkeypatch.setattr(trainer, "DRAW_EVERY", 0)
+    begun, devices = begin(tmp_path / "run", batch_size=48, epochs=2)
+    with devices:
+        assert begun.train(lambda row: None)
+    assert capsys.readouterr().err == (
+        "warning: the run's pictures cannot be drawn: no font\N{REPLACEMENT CHARACTER}\n")
+    assert (tmp_path / "run/curves.png").exists()
+
+
+@pytest.mark.parametrize("at_work", [(trainer, "measure"), (trainer.drawing, "curves")],
+                         ids=["validating", "drawing"])
+def test_a_signal_between_steps_is_honoured_before_the_next_step(tmp_path, monkeypatch, at_work):
+    work = getattr(*at_work)
+
+    def interrupted(*args, **more):
+        signal.raise_signal(signal.SIGTERM)
+        return work(*args, **more)
+
+    monkeypatch.setattr(*at_work, interrupted)
+    monkeypatch.setattr(trainer, "DRAW_EVERY", 0)
+    begun, devices = begin(tmp_path / "run", batch_size=48, epochs=2)
+    with devices:
+        assert not begun.train(lambda row: None)
+    assert (begun.stopped_by, begun.progress.step) == (signal.SIGTERM, 2)
+    assert begin(tmp_path / "run", resume=True, batch_size=48, epochs=2)[0].progress.step == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a file's size can be limited")
+def test_a_log_or_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
+    import resource
+
+    begun, devices = begin(tmp_path / "run", batch_size=48)
+    begun.save()
+    before, limits = weights(tmp_path / "run"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    begun.progress.next_step()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+        for write, path in ((lambda: begun.run.append({"epoch": 1}), begun.run.log),
+                            (begun.save, begun.run.checkpoint)):
+            with pytest.raises(OSError, match="too large") as caught:
+                write()
+            assert caught.value.filename == str(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        devices.close()
+    assert_same_bits(before, weights(tmp_path / "run"))
 
 
 class Late:

@@ -43,11 +43,25 @@ def test_a_command_that_ends_well_decides_its_own_status(returned, status, capsy
     (OSError(errno.EIO, "Broken", "log.csv"), "log.csv: Broken", "disk"),
     (OSError("cannot identify image file"), "cannot identify image file", "check the path"),
     (MemoryError("Unable to allocate 56.1 GiB"),
-     "there is not enough memory (Unable to allocate 56.1 GiB)", "--batch-size"),
+     "there is not enough memory (Unable to allocate 56.1 GiB)", "smaller"),
 ], ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "")
 def test_what_goes_wrong_is_two_lines_and_status_2(error, said, advice, refused):
     first, second = refused(lambda argv: failing(error)(), []).splitlines()
     assert first == f"error: {said}" and advice in second
+
+
+@pytest.mark.parametrize("argv", [["--save", ""], ["--save="], ["--count", "3", ""], [""]],
+                         ids=repr)
+def test_an_empty_argument_is_not_the_folder_we_are_in(argv, refused):
+    """rm -r "$HOME/$x" is how others learned it; and Path("") is "."."""
+    def command(argv):
+        parser = ArgumentParser(prog="command")
+        parser.add_argument("--save", type=Path)
+        parser.add_argument("--count", type=int)
+        parser.add_argument("out", type=Path, nargs="?")
+        return parser.parse_args(argv)
+
+    assert "nothing follows it" in refused(command, argv)
 
 
 def test_ctrl_c_is_status_130_and_no_traceback(capsys):
@@ -55,20 +69,24 @@ def test_ctrl_c_is_status_130_and_no_traceback(capsys):
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
-def test_a_mistake_of_ours_is_not_blamed_on_the_user():
-    with pytest.raises(ZeroDivisionError):
-        run(lambda: 1 // 0)
+def test_ctrl_c_while_a_command_is_imported_is_no_traceback_either(tmp_path):
+    """`tinyalex train` imports NumPy, which takes longest, when it can tell what happened."""
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    code = (f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+            "from tinyalex.__main__ import main; sys.exit(main())")
+    done = subprocess.run([sys.executable, "-c", code, "train"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
 
 
-def test_a_reader_that_leaves_early_is_nothing_to_report():
-    code = ("import sys\n"
-            "from tinyalex.support.cli import run\n"
-            "sys.exit(run(lambda: [print('a line') for _ in range(100_000)] and 0))")
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, cwd=Path(errors.__file__).parents[2]) as process:
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b"" and process.wait(10) == 0
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_mistake_of_ours_is_not_blamed_on_the_user(monkeypatch, capsys, debug):
+    """One line, where to report it, and status 70; whoever mends it wants the traceback."""
+    monkeypatch.setenv("TINYALEX_DEBUG", debug)
+    assert run(lambda: int("1\x1b[31m")) == 70
+    *traceback, error, hint = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ValueError: invalid literal") and "test_errors.py" in error
+    assert "report it" in hint and "TINYALEX_DEBUG=1" in hint
+    assert bool(traceback) == bool(debug) and "\x1b" not in error
 
 
 def test_a_real_process_ends_with_the_status_and_two_lines():

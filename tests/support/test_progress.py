@@ -28,6 +28,12 @@ def test_a_bar_is_for_terminals_and_goes_when_it_is_done(monkeypatch, stderr, sh
     assert not text or text.rpartition("\r")[0].rpartition("\r")[2].strip() == ""
 
 
+def test_a_title_does_not_speak_to_the_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    list(progress([1], "evaluating a\x1b[31m\nb"))
+    assert "evaluating a\ufffd[31m\ufffdb:" in sys.stderr.getvalue()
+
+
 def test_a_bar_starts_no_thread(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setattr(tqdm, "monitor", None)  # that a bar of another test may have left

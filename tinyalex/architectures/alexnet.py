@@ -193,12 +193,12 @@ def final_side(size: Size) -> int:
 def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
           devices: Sequence[Device] = (HOST,), *, towers: int = 2, seed: int = 0,
           keep: float = 0.5, init: str = "he", edit: Callable[..., Tower] | None = None,
-          side: int | None = None) -> Network:
+          side: int | None = None, draw: bool = True) -> Network:
     """A network of so many towers, each of which gives the scores of its share of the classes.
 
     keep: share of the units that dropout leaves on. init: one of INITS. edit: changes a tower, for
     experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
-    UserError where nothing would be left of them behind the last pooling.
+    UserError where nothing would be left of them behind the last pooling. draw: see `Network`.
     """
     if init not in INITS:
         raise UserError(f"--init {init}: there is no such choice",
@@ -212,7 +212,7 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     if edit:
         built = [edit(layers, size.side, towers) for layers in built]
     return Network([list(stage) for stage in zip(*built, strict=True)], (size.side, size.side, 3),
-                   devices, seed)
+                   devices, seed, draw=draw)
 
 
 def paper(classes: int = 1000, devices: Sequence[Device] = (HOST,), init: str = "paper",

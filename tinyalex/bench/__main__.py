@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from tinyalex.bench import gpu, measures, memory, picture, report, speed, sweeps
 from tinyalex.bench.report import csv_rows, row, speed_rows, with_spread, write_csv
@@ -12,7 +11,7 @@ from tinyalex.bench.timing import MODES
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import presets
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import megabytes
 
@@ -22,9 +21,6 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     towers = presets.get(args.preset).towers
     on_gpu = parse_placement(args.devices, towers)[0] != "cpu"
-    for path in filter(None, (args.csv, args.out)):
-        if not path.parent.is_dir():
-            raise UserError(f"{path}: there is no folder {path.parent}", "make it first.")
     if args.against:
         speed.load_peer()
     modes = {"sweep": _sweep, "measures": _measures, "memory": _watch_memory}
@@ -48,9 +44,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
         "cuda:0,cuda:1 or auto")
     add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
-    add("--csv", type=Path, metavar="FILE", help="write all figures there; on GPUs one file for "
-        "float32 and one for TF32")
-    add("--out", type=Path, metavar="PNG", help="draw them there")
+    add("--csv", type=output(), metavar="FILE", help="write all figures there; on GPUs one "
+        "file for float32 and one for TF32")
+    add("--out", type=output(".png"), metavar="PNG", help="draw them there")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
     add("--sweep", choices=sweeps.SWEEPS, help="measure against batch sizes 1 to "

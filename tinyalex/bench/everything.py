@@ -8,6 +8,7 @@ next begins. The goals that the figures are held against stand at the end.
 """
 
 import csv
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, command in commands(out, len(machine.gpus)).items():
         _note(out / f"{name}.txt", [sys.executable, "-m", *command])
     goals = "\n".join(judged(out))
-    (out / "goals.txt").write_text(goals + "\n")
+    (out / "goals.txt").write_text(goals + "\n", "utf-8")
     print(f"\n{goals}\n\nall of it is in {out}")
     return 0
 
@@ -76,14 +77,15 @@ def _torch_has_cuda() -> bool:
 def _note(path: Path, command: list[str]):
     """Run a command; what it prints is written to `path`, and shown when it has ended."""
     print(f"\n$ {' '.join(command[1:])}", flush=True)
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         try:
             status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT,
+                                    env=os.environ | {"PYTHONIOENCODING": "utf-8"},
                                     timeout=LIMIT).returncode
             file.write(f"exit status {status}\n" if status else "")
         except subprocess.TimeoutExpired:
             file.write(f"stopped after {LIMIT} seconds\n")
-    print(path.read_text(errors="replace"), end="", flush=True)
+    print(path.read_text(encoding="utf-8", errors="replace"), end="", flush=True)
 
 
 def judged(folder: Path) -> list[str]:
@@ -123,7 +125,7 @@ def times_the_cpu(folder: Path) -> Iterator[str]:
 
 def figures(path: Path) -> dict[tuple[str, str, str], float]:
     """Medians of a CSV by name, pass, and quantity."""
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return {(row["name"], row["pass"], row["quantity"]): float(row["median"])
                 for row in csv.DictReader(file)}
 

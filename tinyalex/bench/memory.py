@@ -34,7 +34,7 @@ def peak() -> int:
 
 def _status(name: str) -> int:
     try:
-        lines = STATUS.read_text().splitlines()
+        lines = STATUS.read_text(encoding="utf-8").splitlines()
     except OSError:
         raise UserError("memory can only be measured where there is /proc/self/status",
                         "run this on Linux.") from None
@@ -87,7 +87,7 @@ def weigh(who: str, preset: str, batch_size: str, placement: str) -> dict[str, i
             runner = peer.Peer(who, workload)
             del workload
         with contextlib.suppress(OSError):  # let the peak begin anew, where the system allows it
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         for _ in range(STEPS):
             runner.train()
         return {"peak": peak(), "before": before,

@@ -13,6 +13,7 @@ from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
 from tinyalex.bench.workload import Workload
 from tinyalex.drawing import QUIET, page
+from tinyalex.support.text import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#0
 def save(figure: Figure, path: Path):
     """The picture as a PNG, and a line that says so."""
     page.save(figure, path)
-    print(f"as a picture: {path}")
+    say(f"as a picture: {path}")
 
 
 def _page(width: int, height: int, title: str) -> Figure:
@@ -38,6 +39,7 @@ def _page(width: int, height: int, title: str) -> Figure:
     return figure
 
 
+@page.our_style()
 def of_speed(result: Result) -> Figure:
     """Bars of milliseconds a layer, forward and backward, the floor's part of each in full colour;
     beside them images/s of us, of the floor, and of the peers. 1500 pixels wide."""
@@ -110,6 +112,7 @@ def _tidy(axes: Axes, grid: Literal["x", "y"]):
     axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
 
 
+@page.our_style()
 def of_sweep(seconds: Seconds, title: str) -> Figure:
     """Images/s of training and inference, a panel each, a bar a point as long as the median, with a
     line from the lowest to the highest. 1300 pixels wide."""
@@ -126,6 +129,7 @@ def of_sweep(seconds: Seconds, title: str) -> Figure:
     return figure
 
 
+@page.our_style()
 def of_step(steps: list[list[Span]], workload: Workload) -> Figure:
     """The timeline of a typical step, a lane a device: forward, backward, update in their colours,
     and exchanges; below them the copies that the device received. 1600 pixels wide."""

@@ -17,7 +17,7 @@ from tinyalex.bench.workload import Workload
 from tinyalex.devices import available_cores
 from tinyalex.inside import costs
 from tinyalex.support.files import replacing
-from tinyalex.support.text import align, megabytes
+from tinyalex.support.text import align, megabytes, say
 
 COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
 Row = tuple[str | float, ...]  # of COLUMNS
@@ -60,7 +60,7 @@ def settings(workload: Workload) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -172,9 +172,9 @@ def write_csv(path: Path | None, rows: Iterable[Row]):
     """The rows as CSV, numbers to six digits, and a line that says so; nothing without a path."""
     if path is None:
         return
-    with replacing(path) as part, open(part, "w", newline="") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows([[f"{value:.6g}" if isinstance(value, float) else value for value in row]
                           for row in rows])
-    print(f"all figures: {path}")
+    say(f"all figures: {path}")

@@ -2,14 +2,13 @@
 between them; see --help."""
 
 import sys
-from pathlib import Path
 
 from tinyalex.bench import picture
 from tinyalex.bench.spans import watch_step, watched_steps
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Devices
 from tinyalex.run import presets
-from tinyalex.support.cli import ArgumentParser, number, png_path, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--batch-size", type=number(int, 1), default=128)
     add("--devices", metavar="LIST", default="auto",
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
-    add("--out", type=png_path, metavar="PNG", default=Path("timeline.png"))
+    add("--out", type=output(".png"), metavar="PNG", default="timeline.png")
     args = parser.parse_args(argv)
     with Devices(args.devices, presets.get(args.preset).towers) as devices:
         workload = Workload(args.preset, devices, args.batch_size)

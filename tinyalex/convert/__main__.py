@@ -6,15 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from tinyalex.convert import layout, onnx_graph, published, statedict
 from tinyalex.inside import costs
 from tinyalex.network import Network
 from tinyalex.run import opened, presets
-from tinyalex.support import arrays
-from tinyalex.support.cli import ArgumentParser, run
+from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import command, say
 
 THEIRS = (".caffemodel", *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
@@ -41,7 +39,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "
         "or a run folder or checkpoint")
-    add("out", type=Path, metavar="OUT", help="the checkpoint to write (.npz), or from a "
+    add("out", type=output(), metavar="OUT", help="the checkpoint to write (.npz), or from a "
         f"checkpoint the file to write ({', '.join(OUTS)})")
     add("--mean", type=Path, metavar="FILE",
         help="the mean picture that belongs to a model of Caffe (.binaryproto)")
@@ -77,8 +75,8 @@ def _read(source: Path, args: argparse.Namespace) -> int:
         "mean": f"the picture in {args.mean}" if args.mean else
                 "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*known.mean),
         "classes": f"{len(names):,}, {by}", "wrote": str(args.out)})
-    data = "" if preset.data else " --data FOLDER"
-    print(f"next:\n    python -m tinyalex.evaluate {args.out}{data}")
+    data = [] if preset.data else ["--data", "FOLDER"]
+    say("next:", f"    {command('evaluate', args.out, *data)}")
     return 0
 
 
@@ -90,11 +88,9 @@ def _export(source: Path, args: argparse.Namespace) -> int:
     if args.out.suffix not in OUTS:
         raise UserError(f"{args.out}: not a file that can be written here, by its name",
                         f"it should end in {', '.join(OUTS)}.")
-    # What is not finite is found below.
-    with np.errstate(all="ignore"), opened.open_network(source, "cpu") as trained:
+    with opened.open_network(source, "cpu") as trained:
         network, mean, preset = trained.network, trained.mean, trained.recipe.preset
         side, scale = network.input_shape[0], trained.recipe.scale
-        arrays.expect_finite(source, network.state() | {"mean": mean})
         if min(mean.shape[:2]) < side:
             raise UserError(f"{source}: its mean picture is smaller than what the network reads",
                             "the file is damaged: use another one.")
@@ -116,7 +112,7 @@ def _about(network: Network, preset: str) -> str:
 
 def _print(lines: dict[str, str]) -> None:
     for name, text in lines.items():
-        print(f"{name:<8} {text}")
+        say(f"{name:<8} {text}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The published networks whose weights can be read, and what is special about each."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,12 +13,12 @@ from tinyalex.convert.layout import Whole, wholes
 from tinyalex.data import cifar10
 from tinyalex.network import Network
 from tinyalex.run import presets
-from tinyalex.run.checkpoint import Checkpoint
+from tinyalex.run.checkpoint import MOST_CLASSES, Checkpoint
 from tinyalex.run.recipe import Recipe
+from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
 
-MOST_CLASSES = 100_000
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
 
 
@@ -195,11 +196,14 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     (n01440764 tench, Tinca tinca) the WNID, as the class folders of ImageNet are called, else the
     whole line. UserError where they are not as many as the classes, or not all different."""
     try:
-        lines = filter(None, map(str.strip, path.read_text("utf-8-sig").splitlines()))
+        lines = filter(None, map(str.strip, reading.text(path).splitlines()))
     except UnicodeDecodeError as error:
         raise UserError(f"--classes {path}: no text ({error})", "name a text file.") from None
     names = [re.sub(r"^(n\d{8})\s.*", r"\1", line) for line in lines]
-    if len(names) != count or len(set(names)) != count:
-        raise UserError(f"--classes {path}: {len(set(names)):,} different names for {count:,} "
-                        "classes", "a line for each class, in the order of the network's scores.")
+    if len(names) != count:
+        raise UserError(f"--classes {path}: {len(names):,} names for {count:,} classes",
+                        "a line for each class, in the order of the network's scores.")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"--classes {path}: two classes are called {twice[0]!r}",
+                        "names have to be different: they say which is which.")
     return tuple(names)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged, Stored, contents
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
@@ -40,10 +41,7 @@ def _header(data: memoryview) -> tuple[dict, memoryview]:
     length = int.from_bytes(data[:8], "little")
     if length > min(len(data) - 8, MOST_HEADER):
         raise Damaged(f"it announces a header of {length:,} bytes, and has {len(data):,}")
-    try:
-        header = json.loads(bytes(data[8 : 8 + length]))
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"its header is no JSON: {error}") from None
+    header = reading.parse(bytes(data[8 : 8 + length]))
     if not isinstance(header, dict):
         raise Damaged("its header does not name arrays")
     return header, data[8 + length :]
@@ -57,7 +55,7 @@ def _tensor(name: str, about: Any, data: memoryview) -> Stored:
             raise Damaged(f"{name!r} has no dtype, shape and two offsets")
     if kind not in DTYPES:
         raise Damaged(f"{name!r} holds numbers of the unknown kind {kind!r}")
-    if not all(type(size) is int and size >= 0 for size in sizes) or len(sizes) > 32:
+    if not all(type(size) is int and 0 <= size < 1 << 31 for size in sizes) or len(sizes) > 32:
         raise Damaged(f"{name!r} has a shape that is none")
     dtype, shape = np.dtype(DTYPES[kind]), tuple(sizes)
     if not 0 <= start <= end <= len(data) or end - start != prod(shape) * dtype.itemsize:

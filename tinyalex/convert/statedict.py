@@ -2,7 +2,9 @@
 
 import pickle
 import warnings
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,10 +47,9 @@ def _pth(path: Path) -> dict[str, Stored]:
             state = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
             state = state["state_dict"]  # beside it lie an optimiser, the epoch, …
-        tensors = {str(name): value.detach().to(torch.float32).contiguous().numpy()
-                   for name, value in state.items()
-                   if isinstance(value, torch.Tensor) and value.is_floating_point()}
-        return {name: Stored(array.shape, array.view) for name, array in tensors.items()}
+        return {str(name): Stored(tuple(value.shape), partial(_numbers, value))
+                for name, value in state.items()
+                if isinstance(value, torch.Tensor) and value.is_floating_point()}
     except pickle.UnpicklingError:
         raise UserError(f"{path}: holds more than arrays, or is damaged",
                         "save nothing but the state_dict: torch.save(net.state_dict(), FILE).",
@@ -57,6 +58,15 @@ def _pth(path: Path) -> dict[str, Stored]:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: PyTorch cannot read it ({first})",
                         "download or save it again.") from None
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    """The numbers of a tensor of PyTorch's, which may repeat a few of them without end: so it is
+    unfolded only once its shape is known to be the right one."""
+    try:
+        return tensor.detach().float().contiguous().numpy()
+    except Exception as error:  # as in _pth
+        raise Damaged(f"PyTorch cannot read it ({error})") from None
 
 
 def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 from tinyalex import drawing
 from tinyalex.data import augment_page, cifar10, sources, speed
 from tinyalex.data.fetch import URL, fetch, present
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
+from tinyalex.support.text import say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,7 +42,7 @@ def _list(args: argparse.Namespace) -> int:
         there, about = "broken", f"{error.args[0]}; {error.hint}"
     for row in (("dataset", "present", "where"), ("shapes", "yes", "built in: made on first use"),
                 ("cifar10", there, about)):
-        print("{:<9} {:<8} {}".format(*row))
+        say("{:<9} {:<8} {}".format(*row))
     return 0
 
 
@@ -62,14 +63,16 @@ def _fetch(args: argparse.Namespace) -> int:
     folder = args.folder or cache_folder()
     where = present(folder)
     if where:
-        print(f"cifar10 is already there, complete and checked: {where}")
+        if any(folder.glob(".cifar10*")):  # left by one that was killed at its very end
+            fetch(folder, args.url)
+        say(f"cifar10 is already there, complete and checked: {where}")
         return 0
-    print(f"fetching {args.url}\n      to {folder}", flush=True)
+    say(f"fetching {args.url}", f"      to {folder}")
     where = fetch(folder, args.url)
     train, val = (len(batches) * cifar10.PICTURES_A_BATCH for batches in cifar10.SPLITS.values())
-    print(f"cifar10: {train:,} pictures to train on, {val:,} to validate with, in {where}")
+    say(f"cifar10: {train:,} pictures to train on, {val:,} to validate with, in {where}")
     load = f"cifar10.load('train', {str(folder)!r})" if args.folder else "cifar10.load('train')"
-    print(f"to read it: from tinyalex.data import cifar10; {load}")
+    say(f"to read it: from tinyalex.data import cifar10; {load}")
     return 0
 
 
@@ -79,7 +82,8 @@ def add_show(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("dataset", nargs="?", default="shapes", metavar="DATA", help=sources.KINDS)
     parser.add_argument("--split", choices=["train", "val"], default="val")
     parser.add_argument("--count", type=number(int, 1, 1000), default=40, help="how many pictures")
-    parser.add_argument("--out", type=Path, default=Path("pictures.png"), help="the PNG to write")
+    parser.add_argument("--out", type=output(".png"), default="pictures.png",
+                        help="the PNG to write")
     parser.set_defaults(run=_show)
 
 
@@ -87,7 +91,7 @@ def _show(args: argparse.Namespace) -> int:
     dataset = sources.load(args.dataset, args.split, side=None, limit=args.count)
     captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]
     drawing.samples(np.asarray(dataset.images), captions, args.out)
-    print(f"{len(dataset)} pictures of {dataset.name}: {args.out}")
+    say(f"{len(dataset)} pictures of {dataset.name}: {args.out}")
     return 0
 
 

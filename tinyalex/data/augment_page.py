@@ -18,7 +18,8 @@ from tinyalex.data.loader import Loader
 from tinyalex.data.statistics import Statistics
 from tinyalex.drawing import page
 from tinyalex.drawing.page import CAPTION, LINE, MARGIN, QUIET
-from tinyalex.support.cli import number
+from tinyalex.support.cli import number, output
+from tinyalex.support.text import say
 
 WHOLE = 192  # pixels of the page that a picture is wide; its crops in proportion
 GAP = 8
@@ -35,7 +36,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=number(int, 0, 2**63), default=0,
                         help="of the choice of pictures, crops and colours")
     parser.add_argument("--pictures", type=number(int, 1, 20), default=1, help="how many")
-    parser.add_argument("--out", type=Path, default=Path("augment.png"), help="the PNG to write")
+    parser.add_argument("--out", type=output(".png"), default="augment.png",
+                        help="the PNG to write")
     parser.set_defaults(run=run)
 
 
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw the page, and say where it is."""
     dataset = sources.load(args.data, "train", limit=args.limit)
     draw(dataset, args.out, args.seed, args.pictures)
-    print(f"what becomes of a picture of {dataset.name}: {args.out}")
+    say(f"what becomes of a picture of {dataset.name}: {args.out}")
     return 0
 
 
@@ -152,6 +154,7 @@ def _ten(sample: Dataset, side: int) -> list[list[Tile]]:
             [Tile(picture[:, ::-1], "mirrored", mirrored), *crops[5:]]]
 
 
+@page.our_style()
 def _page(sections: dict[str, list[list[Tile]]], scale: float, path: str | Path) -> None:
     rows = [row for section in sections.values() for row in section]
     tall = len(sections) * (LINE + GAP) + sum(_height(row, scale) for row in rows)

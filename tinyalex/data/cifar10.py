@@ -11,19 +11,18 @@ Six batch files of 10,000 pictures each, in two versions with the same content:
 Both keep a picture channel by channel; we want NHWC, all three colours of a pixel side by side.
 """
 
-import codecs
 import gzip
-import io
-import pickle
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
+from tinyalex.data import pickled
 from tinyalex.data.dataset import Dataset
+from tinyalex.support import reading
+from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
 
@@ -37,6 +36,8 @@ FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 PICTURES_A_BATCH = 10_000
 SIDE = 32
 BYTES_A_PICTURE = 3 * SIDE * SIDE
+# A batch takes 31 MB, in either version; saved again by a Python of today up to half as much more.
+MOST_BYTES = 2 * 10_000 * BYTES_A_PICTURE
 
 _FETCH = "python -m tinyalex.data fetch cifar10"
 _DAMAGED = f"this copy is damaged or not the official one; a good one comes with: {_FETCH}"
@@ -91,21 +92,41 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
     """The regular files of a .tar.gz that have one of `names`, as (name, content), in its order.
 
     Folders and everything else in the archive are passed over, links too: what comes out has a
-    name that was asked for. Raises UserError where the archive is cut short or is not one.
+    name that was asked for. Raises UserError where the archive is cut short, is not one, or
+    unpacks to more than CIFAR-10 has.
     """
     try:
-        with gzip.open(path) as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with gzip.open(path) as unpacked:
+            stream = _Limited(unpacked, 6 * MOST_BYTES)
+            with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
                 for member in archive:
                     name = PurePosixPath(member.name).name
-                    if (member.isreg() and name in names
-                            and (file := archive.extractfile(member))):
+                    if not member.isreg() or name not in names:
+                        continue
+                    if member.size > MOST_BYTES:  # as the archive says; it need not have them
+                        raise tarfile.ReadError(f"{name} has {member.size:,} bytes")
+                    if file := archive.extractfile(member):
                         yield name, file.read()
             while stream.read(1 << 20):
                 pass  # gzip compares its checksum only at the very end, behind the last file
-    except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+        # ValueError: tarfile lets it out where a number in a header is none.
         raise UserError(
             f"{path}: cut short, damaged, or not a .tar.gz archive ({error})", _WHERE) from error
+
+
+class _Limited:
+    """A stream that ends with an error where more comes out of it than there can be in it."""
+
+    def __init__(self, stream: gzip.GzipFile, most: int):
+        self.stream, self.left = stream, most
+
+    def read(self, size: int) -> bytes:
+        content = self.stream.read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise tarfile.ReadError("it unpacks to far more than CIFAR-10 has")
+        return content
 
 
 def _source(path: str | Path | None) -> Path:
@@ -130,7 +151,7 @@ def _batch_files(source: Path, batches: Collection[str]) -> Iterator[tuple[str, 
         return
     for name in file_names(batches):
         if (source / name).is_file():
-            yield name, (source / name).read_bytes()
+            yield name, reading.content(source / name, MOST_BYTES)
 
 
 def _from_binary(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -147,19 +168,15 @@ def _from_binary(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:
 def _from_pickle(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:
     """(count, 32, 32, 3) pictures and (count,) labels of a batch in the python version."""
     try:
-        batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        batch = {key if isinstance(key, bytes) else key.encode(): batch[key] for key in batch}
-        rows, labels = batch[b"data"].array(), np.array(batch[b"labels"])
-    except Exception as error:  # a broken pickle can raise almost anything
-        raise UserError(
-            f"{where}: not a CIFAR-10 batch of the python version, or cut short "
-            f"({type(error).__name__}: {error})", _DAMAGED) from error
-    shape, count = (PICTURES_A_BATCH, BYTES_A_PICTURE), (PICTURES_A_BATCH,)
-    if rows.shape != shape or labels.shape != count or labels.dtype.kind != "i":
-        raise UserError(
-            f"{where}: data of shape {rows.shape} with {labels.dtype} labels of shape "
-            f"{labels.shape}; {shape} with integers of shape {count} were expected", _DAMAGED)
-    return _nhwc(rows), _checked(labels, where)
+        rows, labels = pickled.batch(content)
+    except Damaged as error:
+        raise UserError(f"{where}: not a CIFAR-10 batch of the python version, or cut short "
+                        f"({error})", _DAMAGED) from None
+    shape = (PICTURES_A_BATCH, BYTES_A_PICTURE)
+    if rows.shape != shape or len(labels) != PICTURES_A_BATCH:
+        raise UserError(f"{where}: data of shape {rows.shape} with {len(labels)} labels; {shape} "
+                        f"with {PICTURES_A_BATCH} were expected", _DAMAGED)
+    return _nhwc(rows), _checked(np.array(labels), where)
 
 
 def _nhwc(rows: np.ndarray) -> np.ndarray:
@@ -173,45 +190,3 @@ def _checked(labels: np.ndarray, where: Path) -> np.ndarray:
             f"{where}: picture {wrong[0]} has label {labels[wrong[0]]}; CIFAR-10 has labels "
             f"0 to {len(CLASSES) - 1}", _DAMAGED)
     return labels
-
-
-class _Noted:
-    """A call that a pickle asks for: noted down here, never made.
-
-    NumPy pickles an array as _reconstruct(ndarray, ...) followed by the state (version, shape,
-    dtype, column-major?, bytes), with the dtype pickled the same way.
-    """
-
-    def __init__(self, *arguments: Any):
-        self.arguments = arguments
-
-    def __setstate__(self, state: tuple) -> None:
-        self.state = state
-
-    def array(self) -> np.ndarray:
-        _, shape, dtype, column_major, content = self.state
-        if dtype.arguments[0] not in (b"u1", "u1"):
-            raise TypeError(f"data of type {dtype.arguments[0]!r}, not uint8")
-        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if column_major else "C")
-
-
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _Noted,
-    ("numpy._core.multiarray", "_reconstruct"): _Noted,  # a batch saved again with NumPy 2
-    ("numpy", "ndarray"): _Noted,
-    ("numpy", "dtype"): _Noted,
-    ("_codecs", "encode"): codecs.encode,  # a batch saved again with Python 3
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads arrays of bytes, lists, numbers and strings, and can do nothing else.
-
-    A pickle is a program, and `pickle.load` runs it: a file from a stranger could delete your
-    home folder. A batch needs only a few names of NumPy's, and those become notes.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch needs")
-        return _ALLOWED[module, name]

@@ -1,5 +1,7 @@
 """What a dataset is: pictures, labels, and the names of the classes."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -8,6 +10,8 @@ import numpy as np
 
 from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.support.errors import UserError
+
+HINT = "see Dataset in tinyalex/data/dataset.py."
 
 
 class Pictures(Protocol):
@@ -27,8 +31,9 @@ class Dataset:
     """Pictures with their labels: the one form in which every dataset reaches the loader.
 
     images: (count, H, W, 3) uint8, RGB.
-    labels: (count,) integers, 0 <= label < len(classes).
-    classes: the names of the classes, in the order of their labels.
+    labels: (count,) integers, 0 <= label < len(classes); a list will do.
+    classes: the names of the classes, in the order of their labels, all different; numbers, such as
+    range(10), become texts.
     name: what to call it in messages.
     statistics: of the training pictures, where they have been measured already.
 
@@ -42,24 +47,26 @@ class Dataset:
     statistics: Statistics | None = None
 
     def __post_init__(self) -> None:
-        shape, hint = self.images.shape, "see Dataset in tinyalex/data/dataset.py."
+        object.__setattr__(self, "labels", np.asarray(self.labels))
+        object.__setattr__(self, "classes", _names(self.name, self.classes))
+        shape = self.images.shape
         if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
             raise UserError(
                 f"{self.name}: the pictures are {self.images.dtype} of shape {shape}; "
-                "uint8 of shape (count, height, width, 3) is needed", hint)
+                "uint8 of shape (count, height, width, 3) is needed", _how(self.images))
         if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
             raise UserError(
                 f"{self.name}: the labels are {self.labels.dtype} of shape {self.labels.shape}; "
-                "integers of shape (count,) are needed", hint)
+                "integers of shape (count,) are needed", HINT)
         if len(self.labels) != shape[0]:
-            raise UserError(f"{self.name}: {shape[0]} pictures but {len(self.labels)} labels", hint)
+            raise UserError(f"{self.name}: {shape[0]} pictures but {len(self.labels)} labels", HINT)
         if len(self.labels) == 0:
-            raise UserError(f"{self.name}: there are no pictures", hint)
+            raise UserError(f"{self.name}: there are no pictures", HINT)
         low, high = self.labels.min(), self.labels.max()
         if low < 0 or high >= len(self.classes):
             raise UserError(
                 f"{self.name}: labels run from {low} to {high}; with {len(self.classes)} classes "
-                f"they must run from 0 to {len(self.classes) - 1}", hint)
+                f"they must run from 0 to {len(self.classes) - 1}", HINT)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,3 +86,27 @@ class Dataset:
         for start in range(0, len(self), 100):
             total += Sums.of(np.asarray(self.images[start : start + 100]))
         return total.statistics()
+
+
+def _how(images: Pictures) -> str:
+    """What makes pictures of these numbers."""
+    if len(images.shape) == 4 and images.shape[1] == 3:
+        return "channels come last: images.transpose(0, 2, 3, 1)."
+    if images.dtype.kind == "f":
+        return "of floats from 0 to 1: (images * 255).round().astype(np.uint8)."
+    return HINT
+
+
+def _names(dataset: str, classes: Any) -> tuple[str, ...]:
+    """The names of the classes as texts. UserError where they are none, or not all different."""
+    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
+        raise UserError(f"{dataset}: the classes are a {type(classes).__name__}; their names, in "
+                        "the order of their labels, are needed as a tuple or a list", HINT)
+    for name in classes:
+        if not isinstance(name, str | int | np.integer) or not str(name).strip():
+            raise UserError(f"{dataset}: {name!r} is no name of a class", HINT)
+    names = tuple(map(str, classes))
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(f"{dataset}: two classes are called {twice[0]!r}",
+                        "names have to be different: they say which is which.")
+    return names

@@ -8,6 +8,8 @@ Only when every check has passed does one rename put the finished folder there, 
 import hashlib
 import http.client
 import os
+import re
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from tinyalex.data import cifar10
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import alone
 from tinyalex.support.progress import progress
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -24,6 +27,7 @@ CHECKSUMS = {
     "c32a1d4ab5d03f1284b67883e8d87530": cifar10.FOLDERS[0],  # cifar-10-binary.tar.gz
     "c58f30108f718f92721af3b95e74349a": cifar10.FOLDERS[1],  # cifar-10-python.tar.gz
 }
+LARGEST = 170_498_071  # bytes of the larger archive, the python version
 TIMEOUT = 30.0  # seconds without a sign of life from the server
 
 _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on a slow line
@@ -32,7 +36,8 @@ _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on
 def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS) -> Path:
     """Download CIFAR-10, check it, and unpack it into `folder`; returns the new folder in there.
 
-    For a folder in which `present` has found none.
+    For a folder in which `present` has found none. If another process is fetching it to there, this
+    one waits, and there is nothing left to do.
 
     checksums: which MD5 sums are good, and what the folder in that archive is called. So `url`
         may be a mirror of either version.
@@ -41,6 +46,13 @@ def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS
     disk refuses; `folder` is then as it was before.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder, "cifar10", wait=True) as locked:
+        for leftover in folder.glob(".cifar10-*.part") if locked else ():
+            shutil.rmtree(leftover, ignore_errors=True)  # it may be somebody else's
+        return present(folder) or _fetched(folder, url, checksums)
+
+
+def _fetched(folder: Path, url: str, checksums: Mapping[str, str]) -> Path:
     hint = f"try again, or download {URL} in a browser and unpack it in {folder}"
     try:
         with tempfile.TemporaryDirectory(prefix=".cifar10-", suffix=".part", dir=folder) as part:
@@ -90,17 +102,21 @@ def _blocks(url: str, hint: str) -> Iterator[bytes]:
 
     A generator of its own so that an OSError caught here is the network's, never the disk's.
     """
+    if not re.match(r"https?://", url):
+        raise UserError(f"{url}: not a page to download from", hint)
     received = 0
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             length = int(answer.headers.get("Content-Length") or 0)  # 0: the server does not say
             with progress(None, url.split("/")[-1], length or None, "B", unit_scale=True) as bar:
-                while block := answer.read(_BLOCK):
+                while max(length, received) <= LARGEST and (block := answer.read(_BLOCK)):
                     received += len(block)
                     bar.update(len(block))
                     yield block
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UserError(f"{url}: {_what_happened(error)}", hint) from error
+    if max(length, received) > LARGEST:
+        raise UserError(f"{url}: sends more than CIFAR-10 has, which is {LARGEST:,} bytes", hint)
     if length and received != length:
         raise UserError(
             f"{url}: the download was cut short: {received:,} of {length:,} bytes came", hint)

@@ -3,12 +3,15 @@
     FOLDER/train/<class>/* and FOLDER/val/<class>/*
     FOLDER/train/<class>/* and FOLDER/val/*, with a list of the classes (see labels.py)
     FOLDER/<class>/* or FOLDER/train/<class>/*: some of each class are set apart for validation
+
+Beside train/, val/ may be called valid/, validation/ or dev/. Pictures may lie one folder deeper,
+in <class>/images/, as in Tiny ImageNet; and FOLDER may be the top of Kaggle's ImageNet.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +19,87 @@ import numpy as np
 
 from tinyalex.data import labels
 from tinyalex.data.pictures import ENDINGS
+from tinyalex.data.shards import is_prepared
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import composed, shown
 
 VAL_SHARE = 0.1
+VAL_NAMES = ("val", "valid", "validation", "dev")
+TOPS = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the latter are Kaggle's
 LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "
            "FOLDER/<class>/")
+NAMED = 3  # of the files that are left out
+OUTSIDE, OTHERS = "pictures outside the class folders", "files that are no pictures"
+LeftOut = dict[str, list[str]]  # the names of files that are not read, by the kind that they are of
+
+
+class Found(NamedTuple):
+    """pictures: the name of each, and the folder that is its class ("" for the searched one): both
+    paths inside the searched folder, with slashes. left_out: hidden, and other files."""
+
+    pictures: list[tuple[str, str]]
+    left_out: LeftOut
+
+
+def find(folder: Path) -> Found:
+    """All pictures in a folder and the folders in it, linked ones too, in the order of their names.
+
+    Passed over: what is hidden (.ipynb_checkpoints is not a class, and macOS leaves ._cat.jpg
+    beside cat.jpg), what has no ending of a picture, and prepared folders, whose look.png is no
+    photograph.
+    """
+    found = Found([], defaultdict(list))
+    _search(folder, "", frozenset(), found)
+    return found
+
+
+def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Found) -> None:
+    folder = top / inside
+    stat = folder.stat()
+    key = stat.st_dev, stat.st_ino
+    if key in above:  # a link to where one came from
+        return
+    if is_prepared(folder):
+        found.left_out["prepared folders"].append(inside or ".")
+        return
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    class_folder = class_of(folder).relative_to(top).as_posix() if inside else ""
+    for entry in listed:
+        name = f"{inside}/{entry.name}" if inside else entry.name
+        if entry.name.startswith("."):
+            found.left_out["hidden"].append(name)
+        elif entry.is_dir():
+            _search(top, name, above | {key}, found)
+        elif is_picture(entry):
+            found.pictures.append((name, "" if class_folder == "." else class_folder))
+        else:
+            found.left_out[OTHERS].append(name)
+
+
+def is_picture(file: Path | os.DirEntry) -> bool:
+    """Whether it is a file, and ends like a picture."""
+    return os.path.splitext(file.name)[1].lower() in ENDINGS and file.is_file()
+
+
+def class_of(folder: Path) -> Path:
+    """The folder that is the class of the pictures in this one: itself, or the one above where that
+    has no other folder than this and this is called "images"."""
+    if folder.name == "images":
+        with os.scandir(folder.parent) as entries:
+            if sum(entry.is_dir() and not entry.name.startswith(".") for entry in entries) == 1:
+                return folder.parent
+    return folder
+
+
+def left_out(kinds: LeftOut, before: str = "") -> str:
+    """How many files are not read, of each kind, with the first names, on one line; "" for none.
+    before: what to put before it."""
+    parts = []
+    for kind, names in kinds.items():
+        first = ", ".join(map(shown, names[:NAMED]))
+        parts.append(f"{kind}: {len(names):,} ({first}{', …' * (len(names) > NAMED)})")
+    return f"{before}left out: {'; '.join(parts)}" if parts else ""
 
 
 class Picture(NamedTuple):
@@ -38,13 +117,15 @@ class Listing:
     """The pictures of a folder, by split ("train", "val").
 
     A split has one picture of each class in turn, so that any first part of it has all classes.
-    split: how pictures were set apart for validation, where that was done here.
+    split: how pictures were set apart for validation, where that was done here. left_out: the other
+    files in the folder.
     """
 
     folder: Path
     classes: tuple[str, ...]
     splits: dict[str, list[Picture]]
     split: dict[str, float] | None = None
+    left_out: LeftOut = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(map(len, self.splits.values()))
@@ -77,36 +158,67 @@ def listing(folder: str | Path, val_labels: Path | None = None, val_share: float
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder", f"{LAYOUTS}.")
-    train, val = folder / "train", folder / "val"
-    if not val.is_dir():
-        return _split(folder, train if train.is_dir() else folder, val_share, seed)
-    classes = _classes(train if train.is_dir() else val)  # val/ alone is enough to evaluate on
-    if train.is_dir() and not class_names(val):
-        to_validate = _flat(folder, val, classes, val_labels)
-    else:
-        to_validate = _turns(folder, val, classes)
-    return Listing(folder, classes, {"train": _turns(folder, train, classes), "val": to_validate})
-
-
-def class_names(folder: Path) -> tuple[str, ...]:
-    """The names of the folders in it that have pictures, sorted."""
-    return tuple(sorted(entry.name for entry in _seen(folder)
-                        if entry.is_dir() and any(_files(Path(entry.path)))))
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    names = class_names(folder)
-    if not names:
-        raise UserError(f"{folder}: no class folders with pictures in it",
+    folder = _top(folder)
+    train, val = _splits(folder)
+    found = find(folder)
+    groups, others = _groups(found, [split for split in (train, val) if split] or [""])
+    flat = {split: classes.pop("", []) for split, classes in groups.items()}
+    classes = tuple(sorted(groups[train or val]))  # val/ alone is enough to evaluate on
+    listed = train and val and not groups[val]  # by a list, of the classes in val/
+    if outside := [name for split in flat if not (listed and split == val) for name in flat[split]]:
+        others.setdefault(OUTSIDE, []).extend(outside)
+    others |= found.left_out
+    if not classes:
+        raise UserError(f"{folder / (train or val)}: no class folders with pictures in it"
+                        + left_out(others, "; "),
                         f"{LAYOUTS}, as {', '.join(sorted(ENDINGS))}.")
-    return names
+    if val:
+        to_validate = (_flat(folder, val, flat[val], classes, val_labels) if listed
+                       else _turns(folder, val, groups[val], classes))
+        to_train = _turns(folder, train, groups[train], classes) if train else []
+        return Listing(folder, classes, {"train": to_train, "val": to_validate}, None, others)
+    return _split(folder, groups[train], classes, val_share, seed, others)
 
 
-def _split(folder: Path, source: Path, share: float, seed: int) -> Listing:
-    classes = _classes(source)
+def has_pictures(folder: Path) -> bool:
+    """Whether there is something in it for `listing`."""
+    folder = _top(folder)
+    return any(_splits(folder)) or any(
+        place and "/" not in place for _, place in find(folder).pictures)
+
+
+def _top(folder: Path) -> Path:
+    """The folder itself, or the one in it that has the splits."""
+    return next((folder / top for top in TOPS if (folder / top / "train").is_dir()), folder)
+
+
+def _splits(folder: Path) -> tuple[str, str]:
+    """What the folders to train on and to validate with are called; "" where there is none."""
+    train = "train" if (folder / "train").is_dir() else ""
+    names = VAL_NAMES if train else VAL_NAMES[:1]  # without train/, valid/ may be a class
+    return train, next((name for name in names if (folder / name).is_dir()), "")
+
+
+def _groups(found: Found, splits: list[str]) -> tuple[dict[str, dict[str, list[str]]], LeftOut]:
+    """The names of the pictures by split and class ("" where they lie beside the class folders),
+    and of those elsewhere."""
+    groups: dict[str, dict[str, list[str]]] = {split: defaultdict(list) for split in splits}
+    others: LeftOut = defaultdict(list)
+    for name, place in found.pictures:
+        split, _, inside = ("", "", place) if splits == [""] else place.partition("/")
+        if split in groups and "/" not in inside:
+            groups[split][composed(inside)].append(name)
+        else:
+            beside = split and split not in groups
+            others[f"pictures in {split}/" if beside else OUTSIDE].append(name)
+    return groups, others
+
+
+def _split(folder: Path, names: dict[str, list[str]], classes: tuple[str, ...], share: float,
+           seed: int, others: LeftOut) -> Listing:
     splits: dict[str, list[list[Picture]]] = {"train": [], "val": []}
     for label, name in enumerate(classes):
-        pictures = _pictures(folder, source / name, label)
+        pictures = _pictures(folder, names[name], label)
         count = len(pictures)
         apart = min(max(round(share * count), share > 0), count - 1)
         chosen = set(np.random.default_rng([seed, label]).permutation(count)[:apart].tolist())
@@ -114,27 +226,30 @@ def _split(folder: Path, source: Path, share: float, seed: int) -> Listing:
             splits[split].append([picture for i, picture in enumerate(pictures)
                                   if (i in chosen) == (split == "val")])
     return Listing(folder, classes, {split: _in_turn(parts) for split, parts in splits.items()},
-                   {"val_share": share, "seed": seed})
+                   {"val_share": share, "seed": seed}, others)
 
 
-def _flat(folder: Path, val: Path, classes: tuple[str, ...], listed: Path | None) -> list[Picture]:
-    pictures = _pictures(folder, val, 0)
-    if not pictures:
-        raise UserError(f"{val}: no pictures in it", "put some there, or remove the folder: then "
-                        "some of train/ are set apart for validation.")
+def _flat(folder: Path, val: str, names: list[str], classes: tuple[str, ...],
+          listed: Path | None) -> list[Picture]:
+    if not names:
+        raise UserError(f"{folder / val}: no pictures in it", "put some there, or remove the "
+                        "folder: then some of train/ are set apart for validation.")
     by_class: list[list[Picture]] = [[] for _ in classes]
-    names = [Path(picture.name).name for picture in pictures]
-    known = labels.read(listed or labels.find(folder), names, classes)
-    for picture, label in zip(pictures, known, strict=True):
+    known = labels.read(listed or labels.find(folder, val), [Path(name).name for name in names],
+                        classes)
+    for picture, label in zip(_pictures(folder, names, 0), known, strict=True):
         by_class[label].append(picture._replace(label=label))
     return _in_turn(by_class)
 
 
-def _turns(folder: Path, split: Path, classes: tuple[str, ...]) -> list[Picture]:
-    if split.is_dir() and (unknown := set(class_names(split)) - set(classes)):
-        raise UserError(f"{split / min(unknown)}: there is no such class in {folder / 'train'}",
+def _turns(folder: Path, split: str, names: dict[str, list[str]],
+           classes: tuple[str, ...]) -> list[Picture]:
+    if unknown := set(names) - set(classes):
+        raise UserError(f"{folder / split / min(unknown)}: there is no such class in "
+                        f"{folder / 'train'}",
                         "every split needs the class folders of train/, with the same names.")
-    return _in_turn([_pictures(folder, split / name, label) for label, name in enumerate(classes)])
+    return _in_turn([_pictures(folder, names.get(name, []), label)
+                     for label, name in enumerate(classes)])
 
 
 def _in_turn(by_class: list[list[Picture]]) -> list[Picture]:
@@ -143,22 +258,7 @@ def _in_turn(by_class: list[list[Picture]]) -> list[Picture]:
     return [picture for _, _, picture in turns]
 
 
-def _pictures(folder: Path, inside: Path, label: int) -> list[Picture]:
-    if not inside.is_dir():
-        return []
-    prefix, pictures = inside.relative_to(folder).as_posix(), []
-    for entry in _files(inside):
-        stat = entry.stat()
-        pictures.append(Picture(f"{prefix}/{entry.name}", label, stat.st_size, stat.st_mtime_ns))
-    return sorted(pictures)
-
-
-def _files(folder: Path) -> Iterator[os.DirEntry]:
-    return (entry for entry in _seen(folder)
-            if os.path.splitext(entry.name)[1].lower() in ENDINGS and not entry.is_dir())
-
-
-def _seen(folder: Path) -> Iterator[os.DirEntry]:
-    # .ipynb_checkpoints is not a class, and macOS leaves ._cat.jpg, no picture, beside cat.jpg.
-    with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if not entry.name.startswith("."))
+def _pictures(folder: Path, names: list[str], label: int) -> list[Picture]:
+    stats = [os.stat(os.path.join(folder, name)) for name in names]  # a Path each takes longer
+    return [Picture(name, label, stat.st_size, stat.st_mtime_ns)
+            for name, stat in zip(names, stats, strict=True)]

@@ -6,7 +6,11 @@ ImageNet's 50,000 validation pictures come in one folder, and their classes in m
     ILSVRC2012_val_00000001.JPEG n01751748           the picture's name and its class
     ILSVRC2012_val_00000001.JPEG 65                  … its place among the sorted classes, from 0
     ILSVRC2012_val_00000001,n01751748 111 108 …      Kaggle's LOC_val_solution.csv
+    val_0.JPEG  n03444034  0 32 44 62                Tiny ImageNet's val_annotations.txt
     490                                              the devkit's ground truth
+
+A list is of one of these kinds from the first line to the last. Names of pictures and of classes
+may have spaces: a line is cut where a picture stands before the cut and a class behind it.
 
 The devkit's numbers, from 1, are not the places of the sorted classes: its meta.mat has the order.
 """
@@ -14,86 +18,181 @@ The devkit's numbers, from 1, are not the places of the sorted classes: its meta
 import re
 import struct
 import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
+from tinyalex.data.pictures import ENDINGS
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import composed
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
-NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", GROUND_TRUTH)
-PLACES = (".", "val", "ILSVRC2012_devkit_t12/data", "data")
+NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", "val_annotations.txt", GROUND_TRUTH)
+PLACES = (".", "ILSVRC2012_devkit_t12/data", "data")
 ILSVRC_CLASSES = 1000
-Row = tuple[int, str, str]  # of a list: its number, the picture's name or "", the class as written
+MOST_META = 16_000_000  # bytes of meta.mat, packed or not; the devkit's has some two million
+_CUT = re.compile(r"\s*,\s*|\s+")
+_BOXES = re.compile(r"(\S+)(?:\s+\d+){4}(?:\s+\S+(?:\s+\d+){4})*")  # a class, and where it is seen
+_PATH = 4096  # letters; no picture's name is longer
+_OTHER_LIST = "use the list that belongs to these classes."
 
 
-def find(folder: Path) -> Path:
+class Row(NamedTuple):
+    """A line of a list: its number, and the class as written."""
+
+    number: int
+    text: str
+
+
+def find(folder: Path, val: str = "val") -> Path:
     """The list that lies with the pictures, by its usual names; UserError where there is none."""
-    for place in PLACES:
+    places = [folder / val, *(folder / place for place in PLACES)]
+    if folder.name == "CLS-LOC":  # Kaggle's list lies beside ILSVRC/Data/CLS-LOC
+        places.append(folder.resolve().parents[2])
+    for place in places:
         for name in NAMES:
-            if (folder / place / name).is_file():
-                return folder / place / name
-    raise UserError(f"{folder / 'val'}: no class folders in it, and no list of the classes",
-                    f"name the list with --val-labels FILE; {', '.join(NAMES)} in {folder} "
-                    "are found without.")
+            if (place / name).is_file():
+                return place / name
+    raise UserError(f"{folder / val}: no class folders in it, and no list of the classes",
+                    f"{', '.join(NAMES)} in {folder} are found; python -m tinyalex.prepare takes "
+                    "others with --val-labels.")
 
 
 def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
     """The label of each of the pictures `names`, as an index into the sorted `classes`.
 
-    names: file names, sorted. UserError where the list does not fit the pictures or the classes.
+    names: file names, sorted. UserError where the list does not fit the pictures or the classes, or
+    can be read in two ways.
     """
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no list of classes ({getattr(error, 'strerror', '') or error})",
-                        "--val-labels needs a text file.") from None
-    index = {name: label for label, name in enumerate(classes)}
-    rows: list[Row] = [(number, *(("", line) if line in index else _row(line)))
-                       for number, line in enumerate(lines, 1) if line]
-    if not all(name for _, name, _ in rows):
-        return _by_order(path, [row for row in rows if not row[1]], names, index)
-    stems, labels = {Path(name).stem for name in names}, dict[str, int]()
-    for number, name, text in rows:
-        if text.isdecimal() and text not in index and int(text) >= len(classes):
+        text = composed(reading.text(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no list of classes ({error})",
+                        "the classes of val/ stand in a text file, a line a picture.") from None
+    known = _Classes(classes)
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line) for number, line in lines if line]
+    in_order = all(line in known.index or _is_number(line) for _, line in lines)
+    rows = {} if in_order else _named(path, lines, names, known)
+    if not rows:
+        return _by_order(path, [Row(*line) for line in lines], len(names), known)
+    numbers = known.are_numbers(path, list(rows.values()))
+    for number, text in _counted(rows, lines) if numbers else []:
+        if int(text) >= len(classes):
             raise UserError(f"{path}, line {number}: {text}; {len(classes)} classes have the "
-                            f"numbers 0 to {len(classes) - 1}",
-                            "use the list that belongs to these classes.")
-        if (stem := Path(name).stem) in stems:
-            labels[stem] = _label(path, number, text, index)
-    if missing := [name for name in names if Path(name).stem not in labels]:
+                            f"numbers 0 to {len(classes) - 1}", _OTHER_LIST)
+    if missing := [name for name in names if name not in rows]:
         raise UserError(f"{path}: does not name {missing[0]}, nor {len(missing) - 1} others",
                         "use the list of these pictures.")
-    return [labels[Path(name).stem] for name in names]
+    return [int(rows[name].text) if numbers else known.index[rows[name].text] for name in names]
 
 
-def _row(line: str) -> tuple[str, str]:
-    """A line's picture, "" where it names none, and its class."""
-    name, text = (*(line.split(",", 1) if "," in line else line.split(None, 1)), "")[:2]
-    name, words = name.strip().strip('"'), text.strip().strip('"').split()
-    return (name, words[0]) if words else ("", name)
+def _counted(rows: dict[str, Row], lines: list[tuple[int, str]]) -> Iterator[Row]:
+    """The numbers of classes in a list; those of pictures that are not here may tell as well that
+    it counts from 1."""
+    yield from rows.values()
+    for number, line in lines:
+        words = _CUT.split(line, 2)
+        if len(words) == 2 and _is_number(words[1]):
+            yield Row(number, words[1])
 
 
-def _by_order(path: Path, rows: list[Row], names: list[str], index: dict[str, int]) -> list[int]:
-    if len(rows) != len(names):
-        raise UserError(f"{path}: {len(rows)} lines for {len(names)} pictures",
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19  # int() takes long for longer ones, or refuses
+
+
+class _Classes:
+    """The sorted classes, and how a list may write them: by their names, or by their places from 0;
+    but where classes are called by numbers, 1 is a name."""
+
+    def __init__(self, names: tuple[str, ...]):
+        self.index = {name: label for label, name in enumerate(names)}
+        self.numbered = not any(map(str.isdecimal, names))
+
+    def __contains__(self, text: str) -> bool:
+        return text in self.index or (self.numbered and _is_number(text))
+
+    def are_numbers(self, path: Path, rows: list[Row]) -> bool:
+        """Whether a list gives places, not names. UserError where it has both, or others."""
+        for row in rows:
+            if row.text not in self:
+                raise UserError(f"{path}, line {row.number}: there is no class "
+                                f"{row.text[:40]!r} in train/", _OTHER_LIST)
+            if (row.text in self.index) != (rows[0].text in self.index):
+                raise UserError(f"{path}, line {row.number}: {row.text!r}, and in line "
+                                f"{rows[0].number} {rows[0].text!r}: a name and a number",
+                                "use names in all lines, or numbers.")
+        return rows[0].text not in self.index
+
+
+def _named(path: Path, lines: list[tuple[int, str]], names: list[str],
+           classes: _Classes) -> dict[str, Row]:
+    """The line that names each picture: with its ending; if not all are named so, without."""
+    exact = {composed(name): [name] for name in names}
+    without: dict[str, list[str]] = defaultdict(list)
+    for key, pictures in exact.items():
+        without[_stem(key)] += pictures
+    rows = _cut(path, lines, lambda name: exact.get(name, []), classes)
+    if len(rows) == len(names):
+        return rows
+    return _cut(path, lines, lambda name: exact.get(name) or without.get(_stem(name), []), classes)
+
+
+def _cut(path: Path, lines: list[tuple[int, str]], pictures: Callable[[str], list[str]],
+         classes: _Classes) -> dict[str, Row]:
+    """By picture, the lines that name one. pictures: those of this name. UserError where that may
+    be several, or a line can be cut in several ways; and for a picture with two classes."""
+    rows: dict[str, Row] = {}
+    for number, line in lines:
+        ways = [(name, _class(line[cut.end() :], classes)) for cut in _CUT.finditer(line, 0, _PATH)
+                if pictures(name := line[: cut.start()].strip('"').rpartition("/")[2])]
+        ways = [way for way in ways if way[1] in classes] or ways[:1]
+        if not ways:  # a headline, or a picture that is not here
+            continue
+        (name, text), *more = ways
+        picture, *others = pictures(name)
+        if more or others:
+            raise UserError(f"{path}, line {number}: " + (
+                f"{name} may be {picture} or {others[0]}" if others else
+                f"{text!r} may be the class of {name}, or {more[0][1]!r} that of {more[0][0]}"),
+                "write names with their endings, and a comma before the class.")
+        row = rows.setdefault(picture, Row(number, text))
+        if row.text != text:
+            raise UserError(f"{path}, line {number}: {picture} is {text!r}, and in line "
+                            f"{row.number} {row.text!r}", "leave one of the two.")
+    return rows
+
+
+def _class(text: str, classes: _Classes) -> str:
+    """The class that is written behind a picture's name, without the boxes around what is seen."""
+    text = text.strip().strip('"').strip()
+    boxes = _BOXES.fullmatch(text)
+    return boxes[1] if boxes and text not in classes.index else text
+
+
+def _stem(name: str) -> str:
+    """A name without the ending of a picture, if it has one."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot + ending.lower() in ENDINGS else name
+
+
+def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes) -> list[int]:
+    if len(rows) != count:
+        raise UserError(f"{path}: {len(rows)} lines for {count} pictures",
                         "a list without file names must have a line for every picture.")
-    if any(not text.isdecimal() or text in index for _, _, text in rows):
-        return [_label(path, number, text, index) for number, _, text in rows]
-    order, labels = _devkit_order(path.with_name("meta.mat"), path), []
-    for number, _, text in rows:
+    if not classes.are_numbers(path, rows):
+        return [classes.index[row.text] for row in rows]
+    order = _devkit_order(path.with_name("meta.mat"), path)
+    for number, text in rows:
         if not 1 <= int(text) <= len(order):
             raise UserError(f"{path}, line {number}: {text} is not a number from 1 to "
                             f"{len(order)}", f"use the devkit's {GROUND_TRUTH}.")
-        labels.append(_label(path, number, order[int(text) - 1], index))
-    return labels
-
-
-def _label(path: Path, number: int, text: str, index: dict[str, int]) -> int:
-    if text in index:
-        return index[text]
-    if text.isdecimal():
-        return int(text)
-    raise UserError(f"{path}, line {number}: there is no class {text!r} in train/",
-                    "use the list that belongs to these classes.")
+    wnids = [Row(number, order[int(text) - 1]) for number, text in rows]
+    classes.are_numbers(path, wnids)
+    return [classes.index[row.text] for row in wnids]
 
 
 def _devkit_order(meta: Path, listed: Path) -> list[str]:
@@ -106,19 +205,20 @@ def _devkit_order(meta: Path, listed: Path) -> list[str]:
     if not meta.is_file():
         raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",
                         "put the devkit's meta.mat beside it: it has the order of the classes.")
-    content, at, table = meta.read_bytes(), 128, b""
+    content, at, table = reading.content(meta, MOST_META), 128, bytearray()
     order = ">II" if content[126:128] == b"MI" else "<II"
     try:
-        while at + 8 <= len(content):
+        while at + 8 <= len(content) and len(table) < MOST_META:
             kind, length = struct.unpack_from(order, content, at)
             element = content[at + 8 : at + 8 + length]
-            table += zlib.decompress(element) if kind == 15 else element
+            table += (zlib.decompressobj().decompress(element, MOST_META) if kind == 15
+                      else element)
             at += 8 + length
     except zlib.error as error:
         raise UserError(f"{meta}: damaged ({error})", "unpack the devkit again.") from None
-    wnids = [wnid.replace(b"\0", b"").decode() for wnid in
-             re.findall(rb"n(?:\0?[0-9]){8}", table)]
-    if len(set(wnids[:ILSVRC_CLASSES])) < ILSVRC_CLASSES:
+    found = islice(re.finditer(rb"n(?:\0?[0-9]){8}", table), ILSVRC_CLASSES)
+    wnids = [match[0].replace(b"\0", b"").decode() for match in found]
+    if len(set(wnids)) < ILSVRC_CLASSES:
         raise UserError(f"{meta}: {len(set(wnids))} classes found in it, {ILSVRC_CLASSES} expected",
                         "unpack the devkit again.")
-    return wnids[:ILSVRC_CLASSES]
+    return wnids

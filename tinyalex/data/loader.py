@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from tinyalex.data import augment as augmentation
 from tinyalex.data.augment import CENTRE, ColourNoise
 from tinyalex.data.dataset import Dataset
-from tinyalex.devices import Batch, Mean, MemoryPool
-from tinyalex.devices.cpu import CallingThread
+from tinyalex.devices import Batch, Mean, MemoryPool, Threads
 from tinyalex.support.errors import UserError
 
 
@@ -42,7 +40,7 @@ class Loader:
         if min(height, width) < side:
             raise UserError(
                 f"{dataset.name}: the pictures have {width}×{height} pixels and the network reads "
-                f"{side}×{side}", "choose another --preset, or larger pictures.")
+                f"{side}×{side}", "take larger pictures, or a network that reads smaller ones.")
         if augment and ten_crops:
             raise ValueError("augment takes one crop at random, ten_crops all ten: choose one")
         if mean_crop not in ("same", "centre"):
@@ -72,7 +70,7 @@ class Loader:
         stops early, the background threads end too.
         """
         order, places, shifts, factor = self._plan(number)
-        threads = ThreadPoolExecutor(self.workers, "loader") if self.workers else CallingThread()
+        threads = Threads(self.workers, "loader")
         shares = max(1, self.workers)
 
         def begin(batch):

@@ -12,7 +12,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +21,24 @@ from threadpoolctl import threadpool_limits
 
 from tinyalex.data.folder import Listing, Picture
 from tinyalex.data.pictures import MAX_PIXELS, BrokenPicture, read_picture
-from tinyalex.data.shards import ABOUT, FORMAT, NUMBERS, PLAN, open_shard, read_npz, stem
+from tinyalex.data.shards import (
+    ABOUT,
+    FORMAT,
+    NUMBERS,
+    PLAN,
+    allow_open_files,
+    open_shard,
+    read_npz,
+    stem,
+)
 from tinyalex.data.statistics import Sums
-from tinyalex.devices import available_cores
-from tinyalex.support.arrays import save_npz
+from tinyalex.devices import Threads, available_cores
+from tinyalex.support import reading
+from tinyalex.support.arrays import Damaged, save_npz
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import remove_leftovers, replacing
+from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.progress import progress
+from tinyalex.support.text import shown
 
 SHARD = 1024  # pictures in a file: 200 MB of 256×256
 GROUP = 16  # pictures that are added up at a time
@@ -43,46 +53,60 @@ class Shard:
     path: Path
     pictures: list[Picture]
 
-    def known(self, *names: str) -> dict[str, np.ndarray]:
+    def known(self, side: int) -> dict[str, np.ndarray]:
         """What its .npz holds: labels and names; skipped (names) and reasons; pixels and products,
-        the sums over its pictures."""
-        return read_npz(self.path.with_suffix(".npz"), *names)
+        the sums over its pictures, () where there are none. UserError where it is damaged."""
+        path = self.path.with_suffix(".npz")
+        count = len(read_npz(path, {"labels": ("iu", (None,))})["labels"])
+        skipped = (len(self.pictures) - count,)
+        return read_npz(path, {
+            "labels": ("iu", (count,)), "names": ("U", (count,)),
+            "skipped": ("U", skipped), "reasons": ("U", skipped),
+            "pixels": ("i", (side, side, 3) if count else ()),
+            "products": ("i", (3, 3) if count else ())})
 
     def is_done(self, side: int) -> bool:
         """Whether both files are there, and whole."""
         try:
-            open_shard(self.path, (len(self.known("labels")["labels"]), side, side, 3))
+            open_shard(self.path, (len(self.known(side)["labels"]), side, side, 3))
             return True
         except UserError:
             return False
 
-    def skipped(self) -> list[str]:
+    def skipped(self, side: int) -> list[str]:
         """The pictures that could not be read, each with the reason."""
-        known = self.known("skipped", "reasons")
+        known = self.known(side)
         return [f"{name}: {reason}" for name, reason in
                 zip(known["skipped"].tolist(), known["reasons"].tolist(), strict=True)]
 
 
 def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS,
-            max_broken: float = MAX_BROKEN, workers: int | None = None) -> int:
+            max_broken: float = MAX_BROKEN, workers: int | None = None, wait: bool = False) -> int:
     """Write the pictures of `listing` to the folder `out`, as side×side pixels; see shards.py.
 
     max_pixels: larger pictures are skipped unread. max_broken: the share of skipped pictures that
     is too much. workers: threads; all cores if None (Pillow unpacks and scales without the GIL).
+    wait: for the end of another process that prepares them in `out`.
 
     Returns how many pictures were read: what an earlier run has finished is kept. Raises UserError
-    where `out` holds something else, or was begun with other settings or pictures; where the disk
-    is too small; for too many broken pictures. After a KeyboardInterrupt all threads have ended,
-    and it has said how to go on.
+    where `out` holds something else, or was begun with other settings or pictures; where another
+    process is at work in it; where the disk is too small; for too many broken pictures. After a
+    KeyboardInterrupt all threads have ended, and it has said how to go on.
     """
-    _begin(listing, out, side, max_pixels)
-    with _alone(out):
-        shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
+    if out.resolve().is_relative_to(listing.folder.resolve()):
+        raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
+                        "name a folder beside it.")
+    shards, done, todo = _shards(listing, out), list[Shard](), list[Shard]()
+    allow_open_files(len(shards))  # or it could not be opened in the end
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out, wait=wait):
+        _begin(listing, out, side, max_pixels)
+        remove_leftovers(out)
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)
         _check_disk(out, left, side)
-        skipped = [line for shard in done for line in shard.skipped()]
+        skipped = [line for shard in done for line in shard.skipped(side)]
         bar = progress(None, "preparing", total, "pictures", initial=total - left)
         try:
             with bar, _shared_out(workers or available_cores()) as each:
@@ -90,7 +114,7 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
                 for shard in todo:
                     _make(shard, side, partial(_read, listing.folder, max_pixels), each)
                     bar.update(len(shard.pictures))
-                    skipped += shard.skipped()
+                    skipped += shard.skipped(side)
                     _check_broken(out, skipped, max_broken, total)
         except KeyboardInterrupt:
             kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
@@ -113,30 +137,26 @@ def bytes_needed(pictures: int, side: int) -> int:
 
 
 def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
-    """The folder, with the plan in it. UserError where another plan, or anything else, is there."""
-    if out.resolve().is_relative_to(listing.folder.resolve()):
-        raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
-                        "name a folder beside it.")
+    """Put the plan into the folder. UserError where another one, or anything else, is there."""
     plan = {"format": FORMAT, "side": side, "max_pixels": max_pixels, **(listing.split or {}),
             "pictures": len(listing), "listing": listing.digest()}
     path = out / PLAN
     if path.exists():
         try:
-            before = dict(json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
+            before = reading.record(path)
+        except Damaged as error:
             raise UserError(f"{path}: damaged ({error})",
                             f"remove {out}, and begin anew.") from None
         if before != plan:
             raise UserError(f"{out}: begun with {_difference(before, plan)}",
                             "go on as it was begun, or name a new folder.")
         return
-    out.mkdir(parents=True, exist_ok=True)
     if not all(name.startswith(".") for name in os.listdir(out)):
         raise UserError(f"{out}: not empty, and not begun by tinyalex.prepare",
                         "name a new folder.")
     _check_disk(out, len(listing), side)
     with replacing(path) as part:
-        part.write_text(json.dumps(plan, indent=2) + "\n")
+        part.write_text(json.dumps(plan, indent=2) + "\n", "utf-8")
 
 
 def _difference(before: dict, now: dict) -> str:
@@ -144,22 +164,6 @@ def _difference(before: dict, now: dict) -> str:
         if name != "listing" and before.get(name) != now.get(name):
             return f"{name} {before.get(name)}, and now it is {now.get(name)}"
     return "other pictures: some were added, removed or changed since"
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Two runs in one folder would take each other's unfinished files for leftovers."""
-    with open(out / ".lock", "w") as lock:
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however
-        except ImportError:  # Windows has no such lock
-            pass
-        except BlockingIOError:
-            raise UserError(f"{out}: another run is preparing it", "wait for its end.") from None
-        remove_leftovers(out)
-        yield
 
 
 def _shards(listing: Listing, out: Path) -> list[Shard]:
@@ -173,37 +177,38 @@ def _check_disk(out: Path, pictures: int, side: int) -> None:
     if needed > free:
         raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
                         f"{needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
-                        "free some space, name a folder on another disk, or a smaller --side.")
+                        "free some space, name a folder on another disk, or take smaller sides.")
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
-    """UserError, and the report, where too many are broken."""
-    if len(skipped) <= max_broken * total:
+    """UserError, and the report, where too many are broken; a single one is not, of however few."""
+    if len(skipped) <= max(max_broken * total, max_broken > 0):
         return
     _report(out, skipped)
     raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
                     f"{max_broken:.1%}: {'; '.join(skipped[:3])}{'; …' * (len(skipped) > 3)}",
-                    f"{out / SKIPPED} lists them; mend them, or allow more: --max-broken.")
+                    f"{out / SKIPPED} lists them; mend them, or allow more: python -m "
+                    "tinyalex.prepare --max-broken.")
 
 
 def _report(out: Path, skipped: list[str]) -> None:
     with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{line}\n" for line in skipped), errors="surrogateescape")
+        part.write_text("".join(f"{shown(line)}\n" for line in skipped), "utf-8")
 
 
 @contextlib.contextmanager
 def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
     """Like `map`, but with the work shared out to so many threads, which stop after a picture each
     when the block is left early. One worker is the calling thread."""
-    pool = ThreadPoolExecutor(workers, "prepare")  # which starts none before it has work
+    threads = Threads(workers if workers > 1 else 0, "prepare")
     # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
     # all cores are taken: a product of matrices in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:
-            yield map if workers == 1 else pool.map
+            yield threads.map
         finally:
-            pool.shutdown(cancel_futures=True)
+            threads.shutdown()
 
 
 def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
@@ -242,7 +247,7 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None
     total, labels = Sums(), {split: [np.empty(0, np.int64)] for split in listing.splits}
     counts: dict[str, list[int]] = {split: [] for split in listing.splits}
     for shard in shards:
-        known, split = shard.known(), shard.path.name.split("-")[0]
+        known, split = shard.known(side), shard.path.name.split("-")[0]
         count = len(known["labels"])
         labels[split].append(known["labels"])
         counts[split].append(count)
@@ -253,10 +258,10 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None
         statistics = total.statistics()
         numbers |= {"mean": statistics.mean, "covariance": statistics.covariance}
     save_npz(out / NUMBERS, **numbers)
-    skipped = [line for shard in shards for line in shard.skipped()]
+    skipped = [line for shard in shards for line in shard.skipped(side)]
     if skipped:
         _report(out, skipped)
     about = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
              "skipped": len(skipped), "split": listing.split}
     with replacing(out / ABOUT) as part:
-        part.write_text(json.dumps(about, indent=1) + "\n")
+        part.write_text(json.dumps(about, indent=1) + "\n", "utf-8")

@@ -162,10 +162,14 @@ def load(split: str) -> Dataset:
                         f"choose one of: {', '.join(SPLITS)}.")
     count, seed = SPLITS[split]
     path = files.cache_folder() / f"shapes-v{VERSION}-{split}.npz"
+    files.remove_leftovers(path.parent, path.name)
     images = _cached(path, (count, SIZE, SIZE, 3))
     if images is None:
-        images, _ = make(count, seed)
-        arrays.save_npz(path, images=images)
+        with files.alone(path.parent, path.name, wait=True):
+            images = _cached(path, (count, SIZE, SIZE, 3))  # drawn by whom we have waited for
+            if images is None:
+                images, _ = make(count, seed)
+                arrays.save_npz(path, images=images)
     return Dataset(images, np.arange(count) % len(CLASSES), CLASSES, f"shapes ({split})")
 
 

@@ -6,7 +6,6 @@
     prepared.json      classes, side, pictures a shard; written last: with it this is a dataset
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,15 @@ import numpy as np
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.statistics import Statistics
-from tinyalex.support import arrays
+from tinyalex.support import arrays, reading
+from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 
 FORMAT = 1
+OTHERS = 32  # files that a program has open besides shards
 PLAN, ABOUT, NUMBERS = "plan.json", "prepared.json", "prepared.npz"
+MOST_SIDE = 1 << 14  # pixels, as in recipes
+Wanted = dict[str, tuple[str, tuple[int | None, ...]]]  # kinds and shape by name, see arrays.take
 AGAIN = ("run the tinyalex.prepare that made this folder again: it makes what is missing. If "
          "--data made it, remove the folder.")
 
@@ -69,30 +72,43 @@ def about(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{folder}: prepared only in part", AGAIN)
     try:
-        record = json.loads(path.read_text())
-        if record["format"] != FORMAT:
-            raise UserError(f"{path}: format {record['format']}; this version reads {FORMAT}",
-                            "prepare the pictures again, into a new folder.")
-        return record
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({error!r})", AGAIN) from None
+        record = reading.record(path)
+    except Damaged as error:
+        raise UserError(f"{path}: damaged ({error})", AGAIN) from None
+    if (number := record.get("format", FORMAT)) != FORMAT:
+        raise UserError(f"{path}: format {str(number)[:20]}; this version reads {FORMAT}",
+                        "prepare the pictures again, into a new folder.")
+    match record:
+        case {"format": _, "side": int(side), "classes": [*classes], "skipped": int(),
+              "shards": {"train": [*train], "val": [*val]}} if (
+                  0 < side <= MOST_SIDE and all(isinstance(name, str) for name in classes)
+                  and all(type(count) is int and count >= 0 for count in train + val)):
+            return record
+    raise UserError(f"{path}: damaged (it does not say which classes, side and shards there are)",
+                    AGAIN)
 
 
 def numbers(folder: Path) -> dict[str, np.ndarray]:
     """What prepared.npz holds: labels by split, and the statistics, if there was anything to train
     on."""
-    return read_npz(folder / NUMBERS)
+    record = about(folder)
+    side, shards = record["side"], record["shards"]
+    wanted: Wanted = {split: ("iu", (sum(shards[split]),)) for split in ("train", "val")}
+    if sum(shards["train"]):
+        wanted |= {"mean": ("f", (side, side, 3)), "covariance": ("f", (3, 3))}
+    kept = read_npz(folder / NUMBERS, wanted)
+    arrays.expect_finite(folder / NUMBERS, kept)
+    return kept
 
 
-def read_npz(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """These arrays (all, where none is named) of one of the .npz files; UserError where it is
-    missing or damaged."""
+def read_npz(path: Path, wanted: Wanted) -> dict[str, np.ndarray]:
+    """These arrays of one of the .npz files; UserError where it is missing or damaged."""
     try:
         stored = arrays.npz(path)
-        return {name: stored[name].read() for name in names or stored}
+        return {name: arrays.take(stored, name, *kind) for name, kind in wanted.items()}
     except UserError as error:
         raise UserError(error.args[0], AGAIN) from None
-    except (arrays.Damaged, KeyError) as error:
+    except Damaged as error:
         raise UserError(f"{path}: damaged ({error})", AGAIN) from None
 
 
@@ -108,12 +124,13 @@ def load(folder: str | Path, split: str, side: int | None = None,
     size = record["side"]
     if side not in (None, size):
         raise UserError(f"{folder}: pictures of {size}×{size}; {side}×{side} are needed",
-                        f"prepare them again, into a new folder, with --side {side}.")
+                        "prepare them again, into a new folder, with python -m tinyalex.prepare "
+                        f"--side {side}.")
     counts = record["shards"][split]
     if not sum(counts):
         raise UserError(f"{name or folder / split}: no pictures",
                         "training needs train/ and val/; without val/, two pictures of a class.")
-    allow_open_files(len(counts))
+    allow_open_files(sum(map(len, record["shards"].values())))
     images = Shards([open_shard(folder / f"{stem(split, i)}.npy", (count, size, size, 3))
                      for i, count in enumerate(counts)])
     kept = numbers(folder)
@@ -130,29 +147,31 @@ def stem(split: str, number: int) -> str:
 def open_shard(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The pictures in it, memory-mapped; UserError where the file is not what it should be."""
     try:
-        pictures = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file", AGAIN) from None
-    except (ValueError, EOFError) as error:
+        pictures = arrays.npy(path)
+    except UserError as error:
+        raise UserError(error.args[0], AGAIN) from None
+    except Damaged as error:
         raise UserError(f"{path}: cut short or damaged ({error})", AGAIN) from None
     if pictures.shape != shape or pictures.dtype != np.uint8:
         raise UserError(f"{path}: {pictures.dtype} of shape {pictures.shape}; uint8 of shape "
                         f"{shape} is expected", AGAIN)
-    return pictures.view(np.ndarray)
+    return pictures
 
 
 def allow_open_files(count: int) -> None:
     """A mapped file counts as an open one, and 1,024 are the usual limit: all of ImageNet has 1,300
-    shards. A program may lift that itself, up to a second limit."""
+    shards. A program may lift that itself, up to a second limit; UserError where that is too low.
+    """
     try:
         import resource
     except ImportError:  # Windows, which has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * count + 512  # both splits, and whatever else is open
-    if soft == resource.RLIM_INFINITY or needed <= soft:
-        return
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise UserError(f"{count} shards need {needed} open files, and the limit is {hard}",
-                        f"lift it (ulimit -Hn {needed}), or ask who runs this machine.")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    needed, wanted = count + OTHERS, 2 * count + 512  # other datasets may be opened as well
+    if hard != resource.RLIM_INFINITY:
+        if needed > hard:
+            raise UserError(f"{count} shards need {needed} open files, and the limit is {hard}",
+                            f"lift it (ulimit -Hn {needed}), or ask who runs this machine.")
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -3,6 +3,9 @@
 import hashlib
 import importlib
 import os
+import shlex
+import sys
+from functools import lru_cache
 from pathlib import Path
 
 from tinyalex.data import cifar10, folder, shapes, shards
@@ -10,12 +13,22 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
+from tinyalex.support.text import say
 
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "
     "made, a folder with train/<class>/ and val/<class>/ pictures (docs/data.md has more layouts), "
     "or module:function for a function of your own"
 )
+
+BUILT_IN = {"shapes": shapes.load, "cifar10": cifar10.load}
+
+
+@lru_cache
+def say_if_there(name: str) -> None:
+    """Say, once, that a built-in dataset is meant, where there is a folder of its name as well."""
+    if Path(name).exists():
+        print(f"{name} is the built-in dataset; ./{name} would be what lies here", flush=True)
 
 
 def load(source: str, split: str, side: int | None = 256, limit: int | None = None) -> Dataset:
@@ -28,25 +41,46 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
     Raises UserError where there is no such dataset, or it is broken.
     """
     path = Path(source)
-    if source == "shapes":
-        dataset = shapes.load(split)
-    elif source == "cifar10":
-        dataset = cifar10.load(split)
+    if source in BUILT_IN:
+        say_if_there(source)
+        dataset = BUILT_IN[source](split)
     elif path.is_dir() and shards.is_prepared(path):
         dataset = shards.load(path, split, side)
-    elif path.is_dir() and (any((path / s).is_dir() for s in ("train", "val"))
-                            or folder.class_names(path)):
+    elif path.is_dir() and folder.has_pictures(path):
         dataset = _photographs(path, split, side or 256, limit)
     elif path.is_dir() and cifar10.find(path) is None:
         raise UserError(f"--data {source}: neither folders with pictures in this folder, nor the "
                         "batch files of CIFAR-10", f"use {KINDS}.")
     elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
-    elif ":" in source:
+    elif is_code(source):
         dataset = _own(source, split)
     else:
         raise UserError(f"--data {source}: no such dataset, file or folder", f"use {KINDS}.")
     return dataset if limit is None else dataset.first(limit)
+
+
+def is_code(source: str) -> bool:
+    """Whether `load` would import a module and call a function of it: no path and no address is
+    called so. Only a command line may ask for that, never a file."""
+    module, _, function = source.partition(":")
+    return all(map(str.isidentifier, [*module.split("."), function]))
+
+
+def from_file(source: str, path: Path) -> str:
+    """The dataset that the file `path` says it is of, to be loaded without anybody naming it.
+
+    UserError where it is neither built in nor on the disk: a function of the user's own is called
+    only if the command line says so, now.
+    """
+    if source in BUILT_IN or (source and (Path(source).is_dir() or Path(source).is_file())):
+        return source
+    again = f"--data {shlex.quote(source)}"
+    if is_code(source):
+        raise UserError(f"{path}: its data is {source!r}, a function, which no file may call",
+                        f"if you trust this function, say so: {again}")
+    raise UserError(f"{path}: its data is {source!r}, which is no file or folder here",
+                    "python -m tinyalex.train and evaluate take other data with --data.")
 
 
 def _photographs(path: Path, split: str, side: int, limit: int | None) -> Dataset:
@@ -55,16 +89,20 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     key = f"{listing.digest()}/{side}/".encode() + os.fsencode(whole)
     out = cache_folder() / "prepared" / f"{whole.name}-{hashlib.sha256(key).hexdigest()[:12]}"
     if not is_finished(out):
-        print(f"preparing {len(listing):,} pictures, once, in {out}: "
-              f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB", flush=True)
-        prepare(listing, out, side)
+        say(f"preparing {len(listing):,} pictures, once, in {out}: "
+            f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB")
+        if listing.left_out:
+            say(folder.left_out(listing.left_out))
+        prepare(listing, out, side, wait=True)
         if skipped := shards.about(out)["skipped"]:
-            print(f"{skipped} pictures were skipped: see {out / SKIPPED}")
+            say(f"{skipped} pictures were skipped: see {out / SKIPPED}")
     return shards.load(out, split, side, name=str(path / split))
 
 
 def _own(source: str, split: str) -> Dataset:
     module, _, function = source.partition(":")
+    if os.getcwd() not in sys.path:  # where `python -m` looks first, and the command tinyalex not
+        sys.path.insert(0, os.getcwd())
     try:
         load = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from tinyalex.data.loader import Loader
 from tinyalex.run import presets
 from tinyalex.support.cli import number
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import say
 
 ROUNDS = 7  # the numbers of workers take turns, so that other work on the machine hits them alike
 A_ROUND = 2048  # pictures, or an epoch
@@ -58,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
                          batch_size=preset.batch_size, augment=True, colour=noise, workers=n)
                for n in args.workers}
     height, width = dataset.images.shape[1:3]
-    print(f"{len(dataset):,} pictures of {width}×{height}, {dataset.name}\n"
-          f"crops of {side}×{side}, colour noise: {args.colour}, batch {preset.batch_size}, "
-          f"{os.cpu_count()} cores\n", flush=True)
+    say(f"{len(dataset):,} pictures of {width}×{height}, {dataset.name}",
+        f"crops of {side}×{side}, colour noise: {args.colour}, batch {preset.batch_size}, "
+        f"{os.cpu_count()} cores", "")
     print(report(rates(loaders), parts(loaders[args.workers[0]])))
     return 0
 

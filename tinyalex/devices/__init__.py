@@ -11,6 +11,7 @@ from tinyalex.devices.base import Batch, Device, Mean, copy
 from tinyalex.devices.cpu import HOST, CpuDevice, available_cores
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.devices.placement import Devices, parse_placement
+from tinyalex.devices.threads import Threads
 
 __all__ = ["HOST", "Batch", "CpuDevice", "Device", "Devices", "Mean", "MemoryPool",
-           "available_cores", "copy", "parse_placement"]
+           "Threads", "available_cores", "copy", "parse_placement"]

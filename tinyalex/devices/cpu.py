@@ -2,24 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices.base import Device, Ready, Result, total
+from tinyalex.devices.blas import one_blas_thread
 from tinyalex.devices.memory import MemoryPool
+from tinyalex.devices.threads import Threads
 from tinyalex.kernels import numpy as numpy_kernels
-
-
-class CallingThread:
-    """Stands where a pool of threads could: what is submitted is done at once, by the caller."""
-
-    def submit(self, work: Callable, *args) -> Ready:
-        return Ready(work(*args))
-
-    def shutdown(self):
-        pass
 
 
 class CpuDevice(Device):
@@ -46,9 +37,8 @@ class CpuDevice(Device):
                  helpers: bool = True):
         self.name, self.cores = name, cores
         self.pool: MemoryPool = MemoryPool()
-        self._driver = ThreadPoolExecutor(1, name) if own_thread else None
-        self._helpers = (ThreadPoolExecutor(cores - 1, f"{name}-helper") if helpers and cores > 1
-                         else CallingThread())
+        self._driver = Threads(1, name) if own_thread else None
+        self._helpers = Threads(cores - 1 if helpers else 0, f"{name}-helper")
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.cores} core{'s' * (self.cores > 1)}>"
@@ -101,9 +91,10 @@ class CpuDevice(Device):
             starts = range(first, max(last, first + 1), step)  # of no pictures: one empty piece
             return (slice(start, min(start + step, last)) for start in starts)
 
-        others = [self._helpers.submit(_quietly, work, pieces(first))
-                  for first in range(share, count, share)]
-        return [work(pieces(0)), *(other.result() for other in others)]
+        with one_blas_thread():
+            others = [self._helpers.submit(_quietly, work, pieces(first))
+                      for first in range(share, count, share)]
+            return [work(pieces(0)), *(other.result() for other in others)]
 
     def synchronize(self):
         self.run(lambda: None).result()
@@ -118,7 +109,7 @@ class CpuDevice(Device):
 def _quietly(work: Callable, *args):
     """Training looks at the loss after every step; NumPy's warnings of overflow would only come on
     top."""
-    with np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         return work(*args)
 
 

@@ -305,7 +305,7 @@ class CudaDevice(Device):
                 return Ready(work(*args))
         except self.xp.cuda.memory.OutOfMemoryError as error:
             raise UserError(f"{self.name}: its memory is full ({first_line(error)})",
-                            "try a smaller --batch-size, or two GPUs.") from None
+                            "take smaller batches, or two GPUs.") from None
 
     def over(self, count: int, body: Callable[[slice], object], bytes_each: int = 0):
         for piece in self._pieces(count, bytes_each):

@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-
-from threadpoolctl import threadpool_limits
+from contextlib import ExitStack
 
 from tinyalex.devices import cuda
 from tinyalex.devices.base import Device
+from tinyalex.devices.blas import one_blas_thread
 from tinyalex.devices.cpu import CpuDevice, available_cores
 from tinyalex.support.errors import UserError
 
@@ -15,16 +15,16 @@ from tinyalex.support.errors import UserError
 class Devices:
     """The devices of one placement: a list of them that is closed at the end of a `with` block.
 
-    While it is open BLAS keeps to one thread a call: the devices' own threads fill the cores, and
-    BLAS threads of many callers would fight over them. With TINYALEX_STEP=1 in the environment CPU
-    devices work in the calling thread alone, all towers one after the other, so that a debugger
-    steps into each; the results are the same.
+    While it is open BLAS keeps to one thread a call, see `one_blas_thread`. With TINYALEX_STEP=1 in
+    the environment CPU devices work in the calling thread alone, all towers one after the other, so
+    that a debugger steps into each; the results are the same.
     """
 
     def __init__(self, placement: str = "auto", towers: int = 2):
-        self._limit = threadpool_limits(1, user_api="blas")
         names = parse_placement(placement, towers)
         self.all: Sequence[Device] = _cpus(len(names)) if names[0] == "cpu" else _gpus(names)
+        self._limit = ExitStack()
+        self._limit.enter_context(one_blas_thread())
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self.all)
@@ -44,7 +44,7 @@ class Devices:
     def close(self):
         for device in self.all:
             device.close()
-        self._limit.restore_original_limits()
+        self._limit.close()
 
 
 def _cpus(count: int) -> list[CpuDevice]:
@@ -74,7 +74,7 @@ def parse_placement(placement: str, towers: int = 2) -> list[str]:
         return ["cpu"] * min(towers, available_cores())
     names = [name.strip() for name in placement.split(",")]
     for name in names:
-        if name != "cpu" and not re.fullmatch("cuda:[0-9]+", name):
+        if name != "cpu" and not re.fullmatch("cuda:[0-9]{1,4}", name):
             raise UserError(
                 f"--devices {placement}: there is no device {name!r}",
                 "name one device or two, joined by a comma: cpu or cuda:0, cpu,cpu or "

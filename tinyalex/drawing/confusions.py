@@ -10,11 +10,13 @@ import numpy as np
 
 from tinyalex.drawing import page
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@page.our_style()
 def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | Path,
               title: str = "") -> None:
     """Draw which class is taken for which: a row a true class, a column a predicted one.
@@ -45,7 +47,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | Path,
     bar = figure.colorbar(image, ax=axes, ticks=[0, 1, 5, 10, 25, 50, 75, 100], shrink=0.8)
     bar.set_label("share of the true class (%)")
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title(title, parse_math=False)
+    axes.set_title(shown(title), parse_math=False)
     if K <= 60:
         _name_classes(axes, classes)
     if K <= 20:
@@ -54,7 +56,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | Path,
 
 
 def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
-    names = [name if len(name) <= 20 else name[:19] + "…" for name in classes]
+    names = [name if len(name) <= 20 else name[:19] + "…" for name in map(shown, classes)]
     size = 10 if len(names) <= 20 else 7
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor",
                     fontsize=size, parse_math=False)

@@ -10,6 +10,7 @@ from tinyalex.drawing import page
 from tinyalex.drawing.page import LINE, MARGIN, QUIET, TRAIN, VALIDATION
 from tinyalex.inside.colour import NOISE, colour_specificity, tower_specificity
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import shown
 
 ACROSS = 16  # kernels in a row, as in figure 3 of the paper
 FAINT = 0.25  # of the strongest kernel's peak: weaker kernels are not stretched to full contrast
@@ -35,6 +36,7 @@ def filter_grid(kernels: np.ndarray, columns: int = ACROSS,
     return page.tiled(np.moveaxis(pictures, -1, 0), columns, white=1)
 
 
+@page.our_style()
 def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -> None:
     """Draw the kernels of the first layer: figure 3 of the paper.
 
@@ -80,6 +82,7 @@ def _tower_label(name: str, kernels: np.ndarray) -> str:
     return "; ".join(parts)
 
 
+@page.our_style()
 def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
             title: str = "") -> None:
     """Draw how much the towers care for colour, over training and kernel by kernel (section 6.1).
@@ -90,7 +93,7 @@ def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
     A dashed line shows what kernels drawn at random have.
     """
     figure = page.figure(1200, 500, layout="constrained")
-    figure.suptitle(title, parse_math=False)
+    figure.suptitle(shown(title), parse_math=False)
     history, ranking = figure.subplots(1, 2)
     for (tower, array), colour in zip(kernels.items(), (TRAIN, VALIDATION), strict=False):
         label, key = f"tower {tower}" if tower else "kernels", f"colour_{tower or 'a'}"

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from html import escape
+from html import escape as escaped
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.drawing.sheets import OTHER, TRUE
 from tinyalex.inside.guesses import Guess
 from tinyalex.support.files import replacing
+from tinyalex.support.text import shown
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; background: #fff;
@@ -48,6 +49,10 @@ def write_html(title: str, sections: Sequence[Section], path: str | Path) -> Non
              f"<h1>{escape(title)}</h1>", *map(_section, sections), "</html>\n"]
     with replacing(path) as part:
         part.write_text("\n".join(parts), "utf-8", errors="replace")
+
+
+def escape(text: str) -> str:
+    return escaped(shown(text))
 
 
 def _section(section: Section) -> str:

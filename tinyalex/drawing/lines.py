@@ -11,6 +11,7 @@ import numpy as np
 from tinyalex.drawing import page
 from tinyalex.drawing.page import QUIET, TRAIN, VALIDATION
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ MEASURES = {"error": ("error (%)", "train_error", "val_error"),
             "loss": ("loss (nats)", "train_loss", "val_loss")}
 
 
+@page.our_style()
 def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | None = None) -> None:
     """Draw loss and error against epochs: figure 1 of the paper, with the loss beside it.
 
@@ -41,7 +43,7 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
         raise UserError("there are no rows to draw curves of",
                         "train until the log has its first row.")
     figure = page.figure(1200, 500, layout="constrained")
-    figure.suptitle(title, parse_math=False)
+    figure.suptitle(shown(title), parse_math=False)
     loss, error = figure.subplots(1, 2)
     training = training_rows(rows)
     _line(loss, training, "train_loss", TRAIN, "training")
@@ -67,6 +69,7 @@ def training_rows(rows: list[dict]) -> list[dict]:
     return inside if len(inside) > 1 else rows
 
 
+@page.our_style()
 def compare(runs: dict[str, list[dict]], what: str = "error",
             level: float | None = None) -> Figure:
     """Draw runs beside each other, against epochs and against time: figure 1 of the paper.
@@ -91,7 +94,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
         for axes, x, points in ((both[0], "epoch", rows), (both[1], "minutes", timed)):
             if train and points:
                 _line(axes, training_rows(points), train, colour, "", scale, "--", x, 1.0)
-            _line(axes, points, val, colour, run, scale, "-", x)
+            _line(axes, points, val, colour, shown(run), scale, "-", x)
     for axes, label in zip(both, ("epoch", "time (minutes)"), strict=True):
         if level is not None:
             axes.axhline(level, color=QUIET, linestyle=":", linewidth=1.2)
@@ -99,7 +102,10 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
         axes.tick_params(labelleft=True)
     both[0].set_ylabel(name)
     handles, labels = both[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
+    legend = figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False,
+                           fontsize=9)
+    for text in legend.get_texts():  # names of folders, in which $ begins no formula
+        text.set_parse_math(False)
     both[0].set_title("solid: validation" + ", dashed: training" * bool(train), fontsize=9,
                       loc="left", color=QUIET)
     return figure
@@ -157,6 +163,7 @@ def _mark_drops(axes: Axes, rows: list[dict], room: float) -> None:
                       ha="center", va="bottom", transform=axes.get_xaxis_transform())
 
 
+@page.our_style()
 def steps(errors: dict[str, tuple[np.ndarray, np.ndarray]], path: str | Path,
           title: str = "") -> None:
     """Draw the error of a numeric gradient against its step h, both on logarithmic scales.

@@ -7,14 +7,18 @@ imported when the first picture is drawn: a command that draws none does not wai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from tinyalex.drawing.fonts import families
 from tinyalex.support.files import replacing
+from tinyalex.support.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +30,18 @@ TRAIN, VALIDATION, QUIET = "#0072B2", "#D55E00", "#666666"  # told apart by colo
 MARGIN = 16  # pixels around and between the parts of a picture
 LINE = 22  # pixels from one line of text to the next
 CAPTION = 16  # the same, between the smaller lines of a caption
+_SETTINGS = RLock()  # Matplotlib's, which all threads share
+
+
+@contextmanager
+def our_style() -> Iterator[None]:
+    """Before a function that draws: Matplotlib as it comes. The user's own style, from matplotlibrc
+    or a notebook, may want LaTeX, or fonts that are not there, and comes back afterwards."""
+    import matplotlib
+
+    with _SETTINGS, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def fitted(image: np.ndarray, width: int) -> np.ndarray:
@@ -102,8 +118,9 @@ def write(figure: Figure, text: str, x: float, y: float, **kwargs) -> Text:
     """Write a line with its top at y; x and y in pixels from the figure's upper left corner."""
     from matplotlib.transforms import IdentityTransform
 
+    text = shown(text)
     return figure.text(x, figure.bbox.height - y, text, va="top", parse_math=False,
-                       transform=IdentityTransform(), **kwargs)
+                       transform=IdentityTransform(), family=families(text), **kwargs)
 
 
 def caption(figure: Figure, text: str, x: float, y: float, width: float, **kwargs) -> None:
@@ -112,7 +129,12 @@ def caption(figure: Figure, text: str, x: float, y: float, width: float, **kwarg
         shorten(write(figure, line, x, y + CAPTION * n, ha="center", **kwargs), width)
 
 
+@our_style()
 def save(figure: Figure, path: str | Path) -> None:
     """Write the page as a PNG, in one move."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # those of axes and legends as well
+        text.set_fontfamily(families(text.get_text()))
     with replacing(path, suffix=".png") as part:
         figure.savefig(part, dpi=DPI)

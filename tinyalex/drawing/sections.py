@@ -51,6 +51,7 @@ class Section(NamedTuple):
     tile: int
 
 
+@page.our_style()
 def write_png(title: str, sections: Sequence[Section], path: str | Path) -> None:
     """Write the page as a PNG, 1200 pixels wide."""
     heights = [_height(section) for section in sections]

@@ -98,6 +98,7 @@ def _rows(cells: list[Cell], columns: int) -> list[list[Cell]]:
     return [cells[i : i + columns] for i in range(0, len(cells), columns)]
 
 
+@page.our_style()
 def _sheet(rows: list[list[Cell]], width: int, path: str | Path, title: str = "", *, margin: int,
            fontsize: float = 8, apart: int = 0) -> None:
     """Write a sheet of cells so many pixels wide, `margin` of which their pictures leave free. The

@@ -18,9 +18,10 @@ from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
 from tinyalex.gradcheck.report import TOLERANCE, WRONG, Report
 from tinyalex.gradcheck.steps import error_by_step
 from tinyalex.run import presets
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
+from tinyalex.support.text import say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +57,7 @@ def _parse(argv: list[str] | None) -> Namespace:
         help="only check every layer N times, each with other numbers, and count what fails")
     add("--show-mutants", action="store_true",
         help="plant classic mistakes, one after the other, and show how each is caught")
-    add("--plot", type=Path, metavar="PNG",
+    add("--plot", type=output(".png"), metavar="PNG",
         help="only draw the error against the step, float32 and float64")
     add("--exercises", type=Path, nargs="+", metavar="NOTEBOOK",
         help="only run these notebooks, or those in these folders, and say which of the exercises "
@@ -169,7 +170,7 @@ def _exercises(paths: list[Path]) -> int:
         passed = sum(report.ok for report in reports)
         total, right = total + len(reports), right + passed
         with tqdm.external_write_mode():
-            print(f"{path}: {passed} of {len(reports)} right")
+            say(f"{path}: {passed} of {len(reports)} right")
             for report in reports:
                 print(textwrap.indent(f"{report.title}: ok" if report.ok else str(report), "  "))
     print(f"{total} exercises, {right} right")

@@ -8,13 +8,13 @@ Whoever grades other people's notebooks runs other people's code, as whoever ope
 import ast
 import contextlib
 import io
-import json
 import linecache
 from collections.abc import Iterable
 from pathlib import Path
 
 from tinyalex.gradcheck.exercise import explained
 from tinyalex.gradcheck.report import Report
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 
 
@@ -45,7 +45,7 @@ def grade(path: Path) -> list[Report]:
 
 def _code_cells(path: Path) -> list[str]:
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = reading.record(path)["cells"]
         sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
         return ["".join(source) for source in sources]
     except (ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 from tinyalex.inside.activities import last_hidden
 from tinyalex.network import Network
 from tinyalex.support import arrays
+from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
@@ -44,17 +45,23 @@ class Features:
 def load(path: Path) -> Features:
     """Read a file of features. UserError where it is missing, something else, or damaged."""
     hint = "name one that similar --save wrote, or a folder."
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", hint)
     try:
-        file = {name: stored.read() for name, stored in arrays.npz(path).items()}
-        values, names, true = file["features"], file["names"].tolist(), file["true"].tolist()
-        if values.ndim != 2 or not len(values) == len(names) == len(true):
-            raise ValueError(f"{values.shape} numbers for {len(names)} names")
-        return Features(values, names, true, str(file["network"]), str(file["pictures"]))
-    except (KeyError, TypeError, ValueError) as error:
+        file = arrays.npz(path)
+        values = arrays.take(file, "features", "f", (None, None))
+        names, true = (arrays.take(file, name, "U", (len(values),)).tolist()
+                       for name in ("names", "true"))
+        network, pictures = (str(arrays.take(file, name, "U", ()))
+                             for name in ("network", "pictures"))
+    except Damaged as error:
         raise UserError(f"{path}: not a file of features, or a damaged one ({error})",
                         hint) from None
+    arrays.expect_finite(path, {"features": values})
+    return Features(values, names, true, network, pictures)
+
+
+def width(network: Network) -> int:
+    """How many activities the last hidden layer has, of all towers."""
+    return sum(network.shapes[layer][1][-1] for layer in last_hidden(network))
 
 
 def extract(network: Network, batches: Iterable[np.ndarray]) -> np.ndarray:

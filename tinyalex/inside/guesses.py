@@ -30,11 +30,11 @@ class Answer(NamedTuple):
         """The true class; where that is not known, the file's name."""
         return self.true or Path(self.name).name
 
-    def __str__(self) -> str:
+    def lines(self) -> list[str]:
         """The picture's name, and a line for each guess."""
-        return "\n".join([self.name + (f" ({self.true})" if self.true else "")] + [
+        return [self.name + (f" ({self.true})" if self.true else "")] + [
             f"  {guess.probability:>7.2%}  {guess.name}{'  ← true' * guess.true}"
-            for guess in self.guesses])
+            for guess in self.guesses]
 
 
 def answer(name: str, logp: np.ndarray, label: int | None, classes: Sequence[str]) -> Answer:

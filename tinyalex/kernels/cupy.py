@@ -78,7 +78,7 @@ KERNELS = {
     """),
 
     # y[n, oh, ow, c] = the largest x[n, oh·S + kh, ow·S + kw, c]; where = kh·KW + kw, the first.
-    # What is not a number counts as larger than all numbers, so that it shows.
+    # NaN is larger than all numbers, and of several NaN the last one counts.
     "max_pool": Kernel("raw T x", "raw T y, raw uint8 where", """
         Index q = i, c = q % C, ow = q / C % OW, oh = q / (C * OW) % OH, n = q / (C * OW * OH);
         Index h0 = oh * S, w0 = ow * S, place = 0;
@@ -195,7 +195,7 @@ KERNELS = {
 
     "relu": Kernel("raw T x", "raw T y", "y[i] = x[i] <= 0 ? T(0) : x[i];"),
 
-    "relu_backward": Kernel("raw T dy, raw T y", "raw T dx", "dx[i] = dy[i] * T(y[i] > 0);"),
+    "relu_backward": Kernel("raw T dy, raw T y", "raw T dx", "dx[i] = y[i] <= 0 ? T(0) : dy[i];"),
 
     # y[p, f] = the sum of x[r, f] over the rows r from p·ROWS to (p + 1)·ROWS − 1
     "sum_rows": Kernel("raw T x, int64 rows", "raw T y", """
@@ -205,7 +205,7 @@ KERNELS = {
         y[i] = sum;
     """),
 
-    # y = x where the bit is 1, else 0. The first of eight elements has the highest bit of a byte.
+    # y = x · the bit. The first of eight elements has the highest bit of a byte.
     "dropout": Kernel("raw T x, raw uint8 bits", "raw T y",
                       "y[i] = x[i] * T(bits[i / 8] >> (7 - i % 8) & 1);"),
 

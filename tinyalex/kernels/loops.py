@@ -37,12 +37,13 @@ def _window(oh, ow, K, S, H, W):
 
 def max_pool(x, K, S, y, where=None):
     """y = the largest pixel of each window; where = its place in the window, counted row by row.
-    Of equal pixels the first one counts."""
+    Of equal pixels the first one counts. NaN is larger than all numbers, and of several NaN the
+    last one counts."""
     N, H, W, C = x.shape
     for n, oh, ow, c in np.ndindex(y.shape):
         best = None
         for place, h, w in _window(oh, ow, K, S, H, W):
-            if best is None or x[n, h, w, c] > best:
+            if best is None or x[n, h, w, c] > best or np.isnan(x[n, h, w, c]):
                 best, best_place = x[n, h, w, c], place
         y[n, oh, ow, c] = best
         if where is not None:
@@ -150,9 +151,9 @@ def relu(x, y):
 
 
 def relu_backward(dy, y, dx):
-    """dx = dy where y > 0, else 0."""
+    """dx = 0 where y <= 0, else dy."""
     for i in np.ndindex(y.shape):
-        dx[i] = dy[i] if y[i] > 0 else 0
+        dx[i] = 0 if y[i] <= 0 else dy[i]
 
 
 def sum_rows(x, y):
@@ -163,9 +164,9 @@ def sum_rows(x, y):
 
 
 def dropout(x, mask, y):
-    """y = x where the mask is true, else 0."""
+    """y = x · mask."""
     for i in np.ndindex(x.shape):
-        y[i] = x[i] if mask[i] else 0
+        y[i] = x[i] * mask[i]
 
 
 def finish_crops(pixels, places, mean, shifts, scale, x):

@@ -101,6 +101,9 @@ def max_pool(x, K, S, y, where=None):
         pixels, windows = _clip(kh, S, y.shape[1], H)
         place = None if in_row is None else in_row[:, pixels] + kh * K[1]
         _keep_larger(rows[:, pixels], place, y, where, (slice(None), windows), kh > 0)
+    if where is not None and np.isnan(y).any():
+        for place, pixels, windows in _shifts(K, S, *y.shape[1:3], *x.shape[1:3]):
+            np.copyto(where[windows], place, where=np.isnan(x[pixels]))
 
 
 def _keep_larger(x, place, best, where, at, compare):
@@ -124,7 +127,7 @@ def max_pool_backward(dy, where, K, S, dx):
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
     for place, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
         np.equal(where, place, out=won)
-        np.multiply(dy, won, out=handed)
+        _select(dy, won, handed)
         dx[pixels] += handed[windows]
 
 
@@ -134,8 +137,14 @@ def max_pool_backward_ties(dy, x, y, K, S, dx):
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
     for _, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
         np.equal(x[pixels], y[windows], out=won[windows])
-        np.multiply(dy[windows], won[windows], out=handed[windows])
+        _select(dy[windows], won[windows], handed[windows])
         dx[pixels] += handed[windows]
+
+
+def _select(x, wanted, y):
+    """y = x where it is wanted, else 0: what multiplies is the bits, since NaN · 0 is not 0."""
+    bits = f"u{x.itemsize}"
+    np.multiply(x.view(bits), wanted, out=y.view(bits))
 
 
 def average_pool(x, K, S, y):
@@ -165,7 +174,8 @@ def window_sum(x, n, y):
     """A product with a matrix of ones near the diagonal: y[:, i] = sum of x[:, j], |i - j| <= n//2.
 
     BLAS multiplies, zeros and all, in the time in which NumPy would move the data a few times. To
-    keep the zeros few, each product gives 16 channels and reads only those around them.
+    keep the zeros few, each product gives 16 channels and reads only those around them. (NaN and
+    infinity, times zero, make NaN of all 16: a network that has come to that is lost anyhow.)
     """
     C, near = x.shape[-1], n // 2
     x, y, band = x.reshape(-1, C), y.reshape(-1, C), _band(C, near, x.dtype)
@@ -224,8 +234,8 @@ def relu(x, y):
 
 
 def relu_backward(dy, y, dx):
-    """dx = dy where y > 0, else 0."""
-    np.multiply(dy, y > 0, out=dx)
+    """dx = 0 where y <= 0, else dy."""
+    _select(dy, ~(y <= 0), dx)
 
 
 def sum_rows(x, y):
@@ -237,7 +247,7 @@ def sum_rows(x, y):
 
 
 def dropout(x, mask, y):
-    """y = x where the mask is true, else 0."""
+    """y = x · mask."""
     np.multiply(x, mask, out=y)
 
 

@@ -6,6 +6,8 @@
 Notation: N pictures, H×W pixels, C channels, F filters, KH×KW kernel, S stride, P pad, OH×OW
 output; x input, y output, W weights, b biases; d… is the gradient of the loss with respect to ….
 Layers compute in the dtype of what they are given: float32 to train, float64 to check gradients.
+What they cannot read is a UserError that begins with the layer's name: integers, an empty batch,
+shapes that do not fit, sizes that cannot be, a dy that is not like y.
 Neither forward nor backward changes its argument, except in a ReLU built with inplace=True.
 """
 

@@ -12,7 +12,8 @@ class Activation(Layer):
 class ReLU(Activation):
     """Rectified linear unit: y = max(0, x) (paper, section 3.1).
 
-    Backward: dx = dy where y > 0, else 0. (At exactly 0 there is no derivative; 0 it is.)
+    Backward: dx = 0 where y ≤ 0, else dy. (At exactly 0 there is no derivative; 0 it is.) NaN stays
+    NaN, and lets dy through: a network that diverged must not look sound.
 
     Any shape. Kept: y. With inplace=True y takes the memory of x, and dx that of dy: right after a
     convolution nobody else wants them, and the largest maps of the net need not be there twice.
@@ -25,7 +26,7 @@ class ReLU(Activation):
         self.inplace = inplace
 
     def forward(self, x, remember=False):
-        y = x if self.inplace else self.device.empty(x.shape, x.dtype)
+        y = self._output(x)
 
         def rectify(pictures):
             self.device.kernels.relu(x[pictures], y[pictures])
@@ -35,7 +36,7 @@ class ReLU(Activation):
         return y
 
     def backward(self, dy):
-        (y,) = self._recall()
+        (y,) = self._recall(dy)
         dx = dy if self.inplace else self.device.empty(dy.shape, dy.dtype)
 
         def let_through(pictures):
@@ -54,10 +55,10 @@ class Tanh(Activation):
     keeps = "y"
 
     def forward(self, x, remember=False):
-        y = np.tanh(x)
+        y = np.tanh(x, out=self._output(x))
         self._keep(remember, y)
         return y
 
     def backward(self, dy):
-        (y,) = self._recall()
+        (y,) = self._recall(dy)
         return dy * (1 - y * y)

@@ -1,5 +1,6 @@
 """What all layers have in common."""
 
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -29,6 +30,7 @@ class Layer:
         self.grads: dict[str, Array] = {}
         self.device: Device = HOST
         self.kept: tuple | None = None
+        self.y_shape: tuple[int, ...] = ()  # of the last forward
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -67,14 +69,33 @@ class Layer:
         """Memory that a picture takes between forward and backward, besides x and y."""
         return 0
 
+    def _shape(self, x: Array) -> tuple[int, ...]:
+        """The shape of y. UserError unless x holds pictures, one at least, that the layer can read,
+        in floats."""
+        expect_floats(self, "x", x)
+        self.y_shape = len(x), *self.output_shape(x.shape[1:])
+        return self.y_shape
+
+    def _output(self, x: Array) -> Array:
+        """Memory for y: new, or in place that of x. UserError as in `_shape`."""
+        shape = self._shape(x)
+        return x if self.inplace else self.device.empty(shape, x.dtype)
+
     def _keep(self, remember: bool, *what):
         self.kept = what if remember else None
 
-    def _recall(self) -> tuple:
+    def _recall(self, dy: Array | None = None) -> tuple:
+        """What forward kept, which is used up by that. UserError unless dy, if there is one, holds
+        as many floats as y did."""
         if self.kept is None:
             raise RuntimeError(
                 f"{self.name}: backward without a forward(x, remember=True) before it. "
                 "HINT: each backward uses up what its forward kept.")
+        if dy is not None:
+            expect_floats(self, "dy", dy)
+            if dy.shape != self.y_shape:
+                raise UserError(f"{self.name}: dy has the shape {dy.shape}, and y had "
+                                f"{self.y_shape}", "dy is the gradient of y: a number for each.")
         kept, self.kept = self.kept, None
         return kept
 
@@ -137,6 +158,33 @@ class Weighted(Layer):
         db = self.device.empty(dy.shape[1:], dy.dtype)
         self.device.kernels.sum_rows(dy, db)
         return db
+
+
+def expect_floats(layer: Layer, name: str, array: Array):
+    """UserError unless this is an array of floats, of one picture or more."""
+    dtype = getattr(array, "dtype", np.dtype(object))
+    if dtype.kind != "f":
+        raise UserError(f"{layer.name}: {name} has to be an array of floats, and is a "
+                        f"{type(array).__name__} of {dtype}",
+                        f"convert it: np.asarray({name}, np.float32).")
+    if array.ndim == 0 or len(array) == 0:
+        raise UserError(f"{layer.name}: {name} has the shape {array.shape}: there is no picture in "
+                        "it", "a batch has one picture or more.")
+
+
+def whole(layer: str, least: int = 1, **sizes) -> list[int]:
+    """The sizes that a layer of this name is built with, as ints: whole(name, kernel=kernel).
+    UserError for what is no whole number, or less than `least`."""
+    numbers = []
+    for size, value in sizes.items():
+        try:
+            numbers.append(operator.index(value))
+        except TypeError:
+            numbers.append(least - 1)
+        if numbers[-1] < least:
+            raise UserError(f"{layer}: {size}={value!r} is no whole number of at least {least}",
+                            "a size is counted; // divides without a remainder.")
+    return numbers
 
 
 def expect_maps(layer: Layer, shape: tuple[int, ...], channels: int | None = None):

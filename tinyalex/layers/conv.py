@@ -3,19 +3,22 @@
 import numpy as np
 
 from tinyalex.kernels import output_size
-from tinyalex.layers.base import Spread, Weighted, expect_maps, too_small
+from tinyalex.layers.base import Spread, Weighted, expect_maps, too_small, whole
+from tinyalex.support.errors import UserError
 
 
 class Windows(Weighted):
-    """A layer with weights whose outputs each read a window of KH×KW pixels, all C channels; the
-    last two axes of W are C and F. kernel: KH = KW. stride: S. pad: zeros around the picture, P on
-    every side, or (before, after) for top and left, and bottom and right."""
+    """A layer with weights whose outputs each read a window of KH×KW pixels, all C channels.
 
-    def __init__(self, W_shape: tuple[int, ...], kernel: int, stride: int,
+    sides: (C, F), the last two axes of W. kernel: KH = KW. stride: S. pad: zeros around the
+    picture, P on every side, or (before, after) for top and left, and bottom and right.
+    """
+
+    def __init__(self, sides: tuple[int, int], kernel: int, stride: int,
                  pad: int | tuple[int, int], std: Spread, bias: float, name: str, rng):
-        super().__init__(W_shape, std, bias, name, rng)
-        self.K, self.S = (kernel, kernel), stride
-        self.P = (pad, pad) if isinstance(pad, int) else pad
+        kernel, stride = whole(name, kernel=kernel, stride=stride)
+        super().__init__((kernel, kernel, *sides), std, bias, name, rng)
+        self.K, self.S, self.P = (kernel, kernel), stride, _both_sides(name, pad)
 
     def output_shape(self, shape):
         expect_maps(self, shape, channels=self.W_shape[-2])
@@ -71,8 +74,8 @@ class Conv2D(Windows):
     def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1,
                  pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  input_gradient: bool = True, name: str = "conv", rng=None):
-        super().__init__((kernel, kernel, channels, filters), kernel, stride, pad, std, bias, name,
-                         rng)
+        channels, filters = whole(name, channels=channels, filters=filters)
+        super().__init__((channels, filters), kernel, stride, pad, std, bias, name, rng)
         self.input_gradient = input_gradient
 
     def fit_to(self, shape):
@@ -82,8 +85,8 @@ class Conv2D(Windows):
 
     def forward(self, x, remember=False):
         W, b = self._weights()
-        OH, OW, F = self.output_shape(x.shape[1:])
-        y = self.device.empty((len(x), OH, OW, F), x.dtype)
+        y = self._output(x)
+        _, OH, OW, F = y.shape
 
         def convolve(pictures):
             out = y[pictures].reshape(-1, F)
@@ -95,7 +98,7 @@ class Conv2D(Windows):
         return y
 
     def backward(self, dy):
-        (x,) = self._recall()
+        (x,) = self._recall(dy)
         W, (_, OH, OW, F) = self.params["W"].reshape(self.inputs, -1), dy.shape
         dx = self.device.empty(x.shape, x.dtype) if self.input_gradient else None
 
@@ -112,3 +115,13 @@ class Conv2D(Windows):
         dW, db = self.device.sum_over(len(x), gradients, self._column_bytes(OH, OW, x.dtype))
         self.grads["W"], self.grads["b"] = dW.reshape(self.W_shape), db
         return dx
+
+
+def _both_sides(name: str, pad: int | tuple[int, int]) -> tuple[int, int]:
+    """The zeros before the picture and after it."""
+    sides = pad if isinstance(pad, tuple | list) else (pad, pad)
+    if len(sides) != 2:
+        raise UserError(f"{name}: pad={pad!r} is neither one number of zeros nor two",
+                        "give (before, after): at top and left, at bottom and right.")
+    before, after = (whole(name, 0, pad=side)[0] for side in sides)
+    return before, after

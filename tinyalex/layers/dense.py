@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from tinyalex.layers.base import Layer, Spread, Weighted
+from tinyalex.layers.base import Layer, Spread, Weighted, whole
 from tinyalex.support.errors import UserError
 
 
@@ -21,11 +21,12 @@ class Flatten(Layer):
         return None
 
     def forward(self, x, remember=False):
+        shape = self._shape(x)
         self._keep(remember, x.shape)
-        return x.reshape(len(x), -1)
+        return x.reshape(shape)
 
     def backward(self, dy):
-        (shape,) = self._recall()
+        (shape,) = self._recall(dy)
         return dy.reshape(shape)
 
 
@@ -42,7 +43,9 @@ class Linear(Weighted):
 
     def __init__(self, inputs: int, outputs: int, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "fc", rng=None):
-        super().__init__((inputs, outputs), std, bias, name, rng)
+        # Of one class and two towers, one tower gives no score.
+        shape = *whole(name, inputs=inputs), *whole(name, 0, outputs=outputs)
+        super().__init__(shape, std, bias, name, rng)
 
     def fit_to(self, shape):
         """Fit the weights to pictures of this shape (inputs,), before the layer has any."""
@@ -68,7 +71,7 @@ class Linear(Weighted):
 
     def forward(self, x, remember=False):
         W, b = self._weights()
-        y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
+        y = self._output(x)
 
         def multiply(columns):
             np.matmul(x, W[:, columns], out=y[:, columns])
@@ -79,7 +82,7 @@ class Linear(Weighted):
         return y
 
     def backward(self, dy):
-        (x,) = self._recall()
+        (x,) = self._recall(dy)
         W, _ = self._weights()
         self.grads.clear()  # dW is large: it reuses the memory of the previous one
         dW, dx = self.device.empty(W.shape, W.dtype), self.device.empty(x.shape, x.dtype)
@@ -129,15 +132,15 @@ class Dropout(Layer):
         return random.random(shape, np.float32) < self.keep
 
     def forward(self, x, remember=False, drop=False):
-        m = None
+        m, shape = None, self._shape(x)
         if drop:
-            m = self.device.mask(self.mask, x.shape, self.step)
+            m = self.device.mask(self.mask, shape, self.step)
             self.step += 1
         self._keep(remember, m)
         return self._masked(x, m)
 
     def backward(self, dy):
-        (m,) = self._recall()
+        (m,) = self._recall(dy)
         return self._masked(dy, m)
 
     def _masked(self, x, m):

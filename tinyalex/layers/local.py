@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyalex.layers.base import Spread, expect_maps
+from tinyalex.layers.base import Spread, expect_maps, whole
 from tinyalex.layers.conv import Windows
 from tinyalex.support.errors import UserError
 
@@ -29,9 +29,10 @@ class LocallyConnected2D(Windows):
     def __init__(self, shape: tuple[int, int, int], filters: int, kernel: int, stride: int = 1,
                  pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "local", rng=None):
-        super().__init__((1, 1, kernel, kernel, shape[2], filters), kernel, stride, pad, std, bias,
-                         name, None)
-        self.fit_to(shape)
+        height, width, channels, filters = whole(
+            name, height=shape[0], width=shape[1], channels=shape[2], filters=filters)
+        super().__init__((channels, filters), kernel, stride, pad, std, bias, name, None)
+        self.fit_to((height, width, channels))
         if rng is not None:
             self.initialise(np.random.default_rng(rng))
 
@@ -54,8 +55,8 @@ class LocallyConnected2D(Windows):
 
     def forward(self, x, remember=False):
         W, b = self._weights()
-        OH, OW, F = self.output_shape(x.shape[1:])
-        y = self.device.empty((len(x), OH, OW, F), x.dtype)
+        y = self._output(x)
+        _, OH, OW, F = y.shape
 
         def connect(pictures):
             cols, out = self._by_place(x[pictures], OH, OW), y[pictures].reshape(-1, OH * OW, F)
@@ -68,7 +69,7 @@ class LocallyConnected2D(Windows):
         return y
 
     def backward(self, dy):
-        (x,) = self._recall()
+        (x,) = self._recall(dy)
         _, OH, OW, F = dy.shape
         W = self.params["W"].reshape(OH * OW, -1, F)
         dx = self.device.empty(x.shape, x.dtype)

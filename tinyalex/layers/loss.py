@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, expect_floats
+from tinyalex.support.errors import UserError
 
 
 class SoftmaxCrossEntropy(Layer):
@@ -21,6 +22,8 @@ class SoftmaxCrossEntropy(Layer):
 
     # A loss reads labels as well, and backward begins with it.
     def forward(self, x, labels, remember: bool = False):  # type: ignore[override]
+        expect_floats(self, "x", x)
+        expect_labels(self.name, labels, x)
         xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
@@ -34,6 +37,24 @@ class SoftmaxCrossEntropy(Layer):
         dx[true] -= 1
         dx /= len(dx)
         return dx
+
+
+def expect_labels(name: str, labels: np.ndarray, scores):
+    """UserError unless the labels are (N,) integers, each of them one of the K classes of the
+    scores (N, K)."""
+    if len(scores.shape) != 2:
+        raise UserError(f"{name}: scores have the shape (N, K), and these have {scores.shape}",
+                        "a row for each picture, a column for each class.")
+    N, K = scores.shape
+    dtype, shape = getattr(labels, "dtype", np.dtype(object)), np.shape(labels)
+    if dtype.kind not in "iu" or shape != (N,):
+        raise UserError(f"{name}: for scores of shape {(N, K)} the labels have to be an array of "
+                        f"integers of shape {(N,)}, and are a {type(labels).__name__} of {dtype} "
+                        f"of shape {shape}", "a label is the number of a class: labels[:, 0] of a "
+                        "column, labels.argmax(axis=1) of one-hot rows.")
+    if ((labels < 0) | (labels >= K)).any():
+        raise UserError(f"{name}: the labels run from {labels.min()} to {labels.max()}; with {K} "
+                        f"classes they must run from 0 to {K - 1}", "do they count from 1?")
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

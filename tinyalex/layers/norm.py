@@ -3,7 +3,7 @@ of a tower (the paper's) or across the pixels of a map (what the authors ran bes
 
 import numpy as np
 
-from tinyalex.layers.base import Layer, expect_maps
+from tinyalex.layers.base import Layer, expect_maps, whole
 from tinyalex.support.errors import UserError
 
 
@@ -19,7 +19,8 @@ class ResponseNorm(Layer):
 
     def __init__(self, n: int, k: float, alpha: float, beta: float, name: str):
         super().__init__(name)
-        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
+        (self.n,) = whole(name, n=n)
+        self.k, self.alpha, self.beta = k, alpha, beta
 
     def extra_bytes(self, shape, itemsize):
         return int(np.prod(shape)) * itemsize
@@ -31,7 +32,7 @@ class ResponseNorm(Layer):
         raise NotImplementedError
 
     def forward(self, x, remember=False):
-        y = self.device.empty(x.shape, x.dtype)
+        y = self._output(x)
         s = self.device.empty(x.shape, x.dtype) if remember else None
 
         def normalise(pictures):
@@ -44,7 +45,7 @@ class ResponseNorm(Layer):
         return y
 
     def backward(self, dy):
-        x, s = self._recall()
+        x, s = self._recall(dy)
         dx = self.device.empty(x.shape, x.dtype)
 
         def gradient(pictures):
@@ -74,7 +75,7 @@ class LocalResponseNorm(ResponseNorm):
     def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,
                  name: str = "lrn"):
         super().__init__(n, k, alpha, beta, name)
-        if n < 1 or n % 2 == 0:
+        if n % 2 == 0:
             raise UserError(f"{name}: a window of n={n} maps has no middle one", "make n odd.")
 
     def _normalise(self, x, y, s):
@@ -108,7 +109,7 @@ class SpatialResponseNorm(ResponseNorm):
     def __init__(self, size: int = 5, k: float = 1.0, alpha: float = 1e-3, beta: float = 0.75,
                  name: str = "rnorm"):
         super().__init__(size, k, alpha, beta, name)
-        if size < 1 or size % 2 == 0:
+        if size % 2 == 0:
             raise UserError(f"{name}: a window of {size}×{size} pixels has no middle one",
                             "make size odd.")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyalex.kernels import output_size
-from tinyalex.layers.base import Layer, expect_maps, too_small
+from tinyalex.layers.base import Layer, expect_maps, too_small, whole
 from tinyalex.support.errors import UserError
 
 
@@ -16,7 +16,8 @@ class Pool2D(Layer):
 
     def __init__(self, kernel: int, stride: int, ceil: bool = False, name: str = "pool"):
         super().__init__(name)
-        self.K, self.S, self.ceil = (kernel, kernel), stride, ceil
+        kernel, self.S = whole(name, kernel=kernel, stride=stride)
+        self.K, self.ceil = (kernel, kernel), ceil
 
     def output_shape(self, shape):
         expect_maps(self, shape)
@@ -35,15 +36,16 @@ class MaxPool2D(Pool2D):
 
     Backward. y follows that one pixel and no other: it receives dy, and a pixel that was the
     largest of several windows the sum of theirs. Of equal pixels the first, row by row, counts.
+    NaN is larger than all numbers, and of several NaN the last one counts.
 
     ties="all": every pixel that equals the largest receives all of dy, as in the authors' own
     program, whose backward compares x with y. That is no derivative: where two pixels are equal,
     moving both by h moves y by h, and this says by 2h. After a ReLU it hardly matters: nearly all
     ties are between zeros that it made, and to those it lets no gradient through. What is left are
-    flat areas of a picture.
+    flat areas of a picture. NaN equals nothing, and receives nothing.
 
     x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: where in its window each largest pixel was,
-    one byte each; with ties="all" x and y.
+    one byte each, so that windows have at most 16×16; with ties="all" x and y.
     """
 
     def __init__(self, kernel: int, stride: int, ceil: bool = False, name: str = "pool",
@@ -51,6 +53,9 @@ class MaxPool2D(Pool2D):
         super().__init__(kernel, stride, ceil, name)
         if ties not in ("first", "all"):
             raise UserError(f"{name}: ties={ties!r} is no rule", 'choose "first" or "all".')
+        if ties == "first" and kernel > 16:
+            raise UserError(f"{name}: a window of {kernel}×{kernel} has more places than a byte "
+                            "can count", 'take 16×16 or less, or ties="all".')
         self.ties = ties
         self.keeps = "xy" if ties == "all" else ""
 
@@ -58,10 +63,9 @@ class MaxPool2D(Pool2D):
         return int(np.prod(self.output_shape(shape))) if self.ties == "first" else 0
 
     def forward(self, x, remember=False):
-        shape = len(x), *self.output_shape(x.shape[1:])
-        y = self.device.empty(shape, x.dtype)
+        y = self._output(x)
         first = self.ties == "first"
-        where = self.device.empty(shape, np.uint8) if remember and first else None
+        where = self.device.empty(y.shape, np.uint8) if remember and first else None
 
         def pool(pictures):
             place = None if where is None else where[pictures]
@@ -75,7 +79,7 @@ class MaxPool2D(Pool2D):
         return self._backward_first(dy) if self.ties == "first" else self._backward_all(dy)
 
     def _backward_first(self, dy):
-        where, shape = self._recall()
+        where, shape = self._recall(dy)
         dx = self.device.empty(shape, dy.dtype)
 
         def hand_back(pictures):
@@ -88,7 +92,7 @@ class MaxPool2D(Pool2D):
     def _backward_all(self, dy):
         # A ReLU in place behind this layer turns a negative y into 0, which no pixel equals then;
         # but there it hands back dy = 0, so nothing is lost.
-        x, y = self._recall()
+        x, y = self._recall(dy)
         dx = self.device.empty(x.shape, dy.dtype)
 
         def hand_back(pictures):
@@ -108,7 +112,7 @@ class AveragePool2D(Pool2D):
     """
 
     def forward(self, x, remember=False):
-        y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
+        y = self._output(x)
 
         def pool(pictures):
             self.device.kernels.average_pool(x[pictures], self.K, self.S, y[pictures])
@@ -118,7 +122,7 @@ class AveragePool2D(Pool2D):
         return y
 
     def backward(self, dy):
-        (shape,) = self._recall()
+        (shape,) = self._recall(dy)
         dx = self.device.empty(shape, dy.dtype)
 
         def hand_back(pictures):

@@ -1,6 +1,6 @@
 """What stands in a tower and knows which tower that is."""
 
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, whole
 from tinyalex.support.errors import UserError
 
 
@@ -18,7 +18,7 @@ class OwnMaps(Layer):
 
     def __init__(self, towers: int, name: str = "own"):
         super().__init__(name)
-        self.towers, self.tower = towers, 0
+        (self.towers,), self.tower = whole(name, towers=towers), 0
 
     def settle(self, device, tower, seed):
         super().settle(device, tower, seed)
@@ -31,15 +31,16 @@ class OwnMaps(Layer):
         return *shape[:-1], shape[-1] // self.towers
 
     def forward(self, x, remember=False):
+        shape = self._shape(x)
         self._keep(remember, x.shape)
         if self.towers == 1:
             return x
-        y = self.device.empty((len(x), *self.output_shape(x.shape[1:])), x.dtype)
+        y = self.device.empty(shape, x.dtype)
         y[...] = x[..., self._own(x.shape)]
         return y
 
     def backward(self, dy):
-        (shape,) = self._recall()
+        (shape,) = self._recall(dy)
         if self.towers == 1:
             return dy
         dx = self.device.empty(shape, dy.dtype)

@@ -13,6 +13,7 @@ from tinyalex.reproduce.running import Places, work_through
 from tinyalex.reproduce.statistics import ENOUGH
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import say
 
 RESULTS, PAGE = Path("docs/reproduction"), Path("docs/reproduction.md")
 TEXT = "text.md"  # of the page, in the folder of the results
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.action == "report":
         text = (args.results / TEXT).read_text("utf-8")
         report.write(results.read_all(args.results), text, args.page)
-        print(f"written: {args.page}")
+        say(f"written: {args.page}")
         return 0
     arms = _arms(args.names)
     places = Places(args.results, args.work, args.photographs, args.devices)
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     until = float("inf") if args.hours is None else time.monotonic() + 3600 * args.hours
     runs = sorted(((arm, seed) for arm in arms for seed in range(arm.seeds)),
                   key=lambda one: one[1] >= ENOUGH)  # first of everything as much as is needed
-    work_through(runs, places, until, lambda text: print(text, flush=True))
+    work_through(runs, places, until, say)
     return 0
 
 
@@ -83,7 +84,7 @@ def _arms(names: list[str]) -> list[Arm]:
 def _list(arms: list[Arm], places: Places) -> None:
     """What is done, what is missing, how long that will take, as far as runs like it tell."""
     done, code = results.read_all(places.results), results.code()
-    print(f"{'configuration':<24} {'done':>4} {'missing':>7} {'hours left':>10}  used by")
+    say(f"{'configuration':<24} {'done':>4} {'missing':>7} {'hours left':>10}  used by")
     for arm in arms:
         mine = [done[name] for seed in range(arm.seeds)
                 if (name := f"{arm.name}-{seed}") in done]
@@ -91,8 +92,8 @@ def _list(arms: list[Arm], places: Places) -> None:
         left = f"{missing * hours:.1f}" if hours is not None else "?"
         used = ", ".join(name for name, e in EXPERIMENTS.items() if arm.name in e.arms)
         older = sum(result.about["code"] != code for result in mine)
-        print(f"{arm.name:<24} {len(mine):>4} {missing:>7} {left:>10}  {used}"
-              + f" ({older} made by other code)" * bool(older))
+        say(f"{arm.name:<24} {len(mine):>4} {missing:>7} {left:>10}  {used}"
+            + f" ({older} made by other code)" * bool(older))
 
 
 def _hours(arm: Arm, done: dict[str, Result]) -> float | None:

@@ -2,10 +2,9 @@
 its result stands with the others."""
 
 import contextlib
-import fcntl
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tinyalex.run.folder import Run
 from tinyalex.run.recipe import Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import alone
 
 
 class Reached(Exception):
@@ -60,8 +60,12 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
     failed = []
     for arm, seed in runs:
         name = f"{arm.name}-{seed}"
-        with _claimed(places.work / f"{name}.lock") as mine:
-            if not mine or places.result(arm, seed).exists():
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(alone(places.work, name))
+            except UserError:  # somebody else is at it
+                continue
+            if places.result(arm, seed).exists():
                 continue
             say(f"{name}: python -m tinyalex.train {arm.command(seed)}")
             try:
@@ -77,38 +81,25 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
         raise UserError(f"{', '.join(failed)}: failed", "see above.")
 
 
-@contextlib.contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one to hold this file. A process that dies lets go of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
 def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
         say: Callable[[str], None]) -> None:
     """Train, or go on training, measure, and write the result. TimeIsUp if it is before the end."""
     recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
     train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
                           for split in ("train", "val"))
-    run = Run(places.work / name, recipe)
-    trainer = Trainer(run, train_set, val_set, devices)
-    if run.checkpoint.exists():
-        trainer.resume()
-    else:
-        run.log.unlink(missing_ok=True)  # of an epoch that did not end
-        run.start()
-    if not any(map(arm.reached, _ends(run))):
-        _train(trainer, arm, until, lambda text: say(f"{name}: {text}"))
-    rows = _ends(run)
-    for measure in arm.measures:
-        rows[-1] |= {column: round(value, 6) for column, value
-                     in MEASURES[measure](trainer, train_set, val_set).items()}
+    with contextlib.closing(Run(places.work / name, recipe)) as run:
+        trainer = Trainer(run, train_set, val_set, devices)
+        if run.has_begun():
+            run.hold()
+            trainer.resume()
+        else:
+            run.start()
+        if not any(map(arm.reached, _ends(run))):
+            _train(trainer, arm, until, lambda text: say(f"{name}: {text}"))
+        rows = _ends(run)
+        for measure in arm.measures:
+            rows[-1] |= {column: round(value, 6) for column, value
+                         in MEASURES[measure](trainer, train_set, val_set).items()}
     about = _about(arm, seed, devices, len(train_set), len(val_set))
     results.write(places.result(arm, seed), Result(about, rows))
 

@@ -3,7 +3,8 @@
 A checkpoint is an .npz file, readable with `np.load` alone:
 
     "tinyalex"            the number of the format, see formats.py
-    "about"               JSON: preset, classes, settings (the recipe), schedule, progress
+    "about"               JSON: preset, classes, settings (the recipe), schedule, progress, data
+                          (fingerprints of the pictures to train on and to validate with)
     "mean"                the mean picture that is subtracted
     "value/conv1a.W" …    the parameters
     "velocity/conv1a.W" … what SGD remembers of them
@@ -17,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from tinyalex.run import formats
-from tinyalex.support import arrays
+from tinyalex.support import arrays, reading
 from tinyalex.support.arrays import Damaged, Stored
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
+
+MOST_CLASSES = 1 << 15  # ImageNet has 21,841 in all; the weights of a class are 16 KB in "paper"
 
 
 @dataclass
@@ -43,8 +46,9 @@ class Checkpoint:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint. UserError where it is missing, damaged, or something else."""
-    if not path.is_file():
+    """Read a checkpoint. UserError where it is missing, damaged, or something else, and where one
+    of its numbers is not finite."""
+    if not path.exists():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
     try:
         file = arrays.npz(path)
@@ -57,18 +61,22 @@ def load(path: Path) -> Checkpoint:
         about["settings"] = formats.whole(about["settings"], number)
         if "mean" not in file or file["mean"].shape[2:] != (3,):
             raise Damaged("there is no mean picture in it")
-        return Checkpoint(about, _floats(file, "mean"), _group(file, "value/"),
-                          _group(file, "velocity/"))
-    except (ValueError, RecursionError) as error:
+        saved = Checkpoint(about, _floats(file, "mean"), _group(file, "value/"),
+                           _group(file, "velocity/"))
+        arrays.expect_finite(path, {"mean": saved.mean} | saved.values)
+        arrays.expect_finite(path, {f"the velocity of {name}": velocity
+                                    for name, velocity in saved.velocities.items()})
+        return saved
+    except ValueError as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
                         "use another checkpoint; a run writes its own in one move.") from None
 
 
 def _about(file: dict[str, Stored]) -> dict[str, Any]:
-    about: Any = json.loads(str(file["about"].read())) if "about" in file else None
+    about = reading.parse(str(arrays.take(file, "about", "U", ())))
     match about:
-        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if all(
-                isinstance(name, str) for name in classes):
+        case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if (
+                len(classes) <= MOST_CLASSES and all(isinstance(name, str) for name in classes)):
             return about
     raise Damaged("it does not say of which preset, classes and settings it is")
 
@@ -82,4 +90,5 @@ def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
     array = file[name].read()
     if array.dtype.kind != "f":
         raise Damaged(f"{name} is no array of floating-point numbers")
-    return array
+    with np.errstate(all="ignore"):  # what is or becomes infinite is found in `load`
+        return array.astype(np.float32, copy=False)

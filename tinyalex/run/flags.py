@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from tinyalex.support.cli import ArgumentParser, number, png_path
+from tinyalex.support import reading
+from tinyalex.support.cli import ArgumentParser, number, output
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import composed
 
 
 def parser(command: str, description: str) -> ArgumentParser:
@@ -18,7 +20,7 @@ def parser(command: str, description: str) -> ArgumentParser:
     flags.add_argument("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
                       "cuda:0,cuda:1 or auto")
     flags.add_argument("--batch-size", type=number(int, 1), default=64)
-    flags.add_argument("--out", type=png_path, metavar="PNG", help="where to draw it; "
+    flags.add_argument("--out", type=output(".png"), metavar="PNG", help="where to draw it; "
                       f"{command}.png beside the checkpoint if not given")
     return flags
 
@@ -31,7 +33,7 @@ def spoken_names(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = [line.split(None, 1) for line in path.read_text("utf-8-sig").splitlines()
+        lines = [line.split(None, 1) for line in composed(reading.text(path)).splitlines()
                  if line.strip()]
         return {name: words.split(",")[0].strip() for name, words in lines}
     except ValueError as error:

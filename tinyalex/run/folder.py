@@ -6,7 +6,10 @@
     curves.png, filters.png
 """
 
+import contextlib
 import csv
+import io
+import itertools
 import json
 import os
 import platform
@@ -17,19 +20,28 @@ import numpy as np
 import tinyalex
 from tinyalex.devices import available_cores
 from tinyalex.run import formats
-from tinyalex.run.recipe import Recipe
+from tinyalex.run.recipe import LARGEST, Recipe
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
+from tinyalex.support.files import alone, remove_leftovers, replacing
+from tinyalex.support.text import command
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
            "val_top5_error", "images_per_s", "waited", "seconds", "colour_a", "colour_b")
+MOST_LOG = 100_000_000  # bytes of log.csv; 500,000 epochs have fewer
 
 
 class Run:
-    """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there."""
+    """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there,
+    and `hold` is for those who go on with it. Until `close`, no other process gets to write it."""
 
-    def __init__(self, folder: Path, recipe: Recipe):
-        self.folder, self.recipe = folder, recipe
+    def __init__(self, folder: Path, recipe: Recipe, numbered: bool = False):
+        self.recipe, self.numbered = recipe, numbered
+        self._lock = contextlib.ExitStack()
+        self._be_at(folder)
+
+    def _be_at(self, folder: Path):
+        self.folder, self.config = folder, folder / "config.json"
         self.checkpoint, self.log = folder / "checkpoint.npz", folder / "log.csv"
         self.curves, self.filters = folder / "curves.png", folder / "filters.png"
 
@@ -37,31 +49,57 @@ class Run:
     def new(cls, folder: Path | None, recipe: Recipe) -> "Run":
         """A run to be, in `runs/<preset>-<number>` where no folder is named. Nothing is written
         yet. UserError where the folder holds a run already."""
-        folder = folder or _next_free(Path("runs"), recipe.preset)
-        if (folder / "config.json").exists():
-            raise UserError(f"{folder}: there is a run in this folder already",
-                            f"go on with it: --resume {folder}; or name another folder.")
-        return cls(folder, recipe)
+        run = cls(folder or _next_free(recipe.preset), recipe, numbered=folder is None)
+        run._expect_free()
+        return run
+
+    def _expect_free(self, locked: bool = True):
+        """UserError where there is something to lose. A run that was killed or failed before its
+        first checkpoint is not, if it is known not to be under way."""
+        if self.config.exists() and (self.has_begun() or not locked):
+            again = command("train", "--resume", self.folder)
+            raise UserError(f"{self.folder}: there is a run in this folder already",
+                            f"name another folder, or go on with it: {again}")
+        if not self.config.exists() and (self.log.exists() or self.checkpoint.exists()):
+            raise UserError(f"{self.folder}: there is a log.csv or a checkpoint.npz of something "
+                            "else in this folder", "name another folder.")
+
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint, or was: the log is past the first epoch, which ends with
+        one."""
+        return self.checkpoint.exists() or any((row.get("epoch") or 0) > 1 for row in self.rows())
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """The run in this folder; UserError where there is none, or its config.json is damaged."""
         path = folder / "config.json"
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{folder}: no run in this folder (there is no config.json)",
                             "name a folder that tinyalex.train made, such as runs/tiny-1.")
         try:
-            config = json.loads(path.read_text())
+            config = reading.record(path)
             number = config.get("format", 1)
             formats.expect_known(number, path)
             settings = formats.whole(dict(config["settings"]), number)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({error!r})",
                             "start a new run, or mend the file.") from None
         return cls(folder, Recipe.of(settings, path))
 
     def start(self):
-        """Make the folder, with config.json in it. UserError where it cannot be written to."""
+        """Make the folder, with config.json in it, and hold it. UserError where it cannot be
+        written to, or another run is in it by now."""
+        try:
+            self._make_folder()
+            self._expect_free(locked=self.hold())
+            self.log.unlink(missing_ok=True)
+            self.write_config()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
+                            "name a folder of your own with --out.") from None
+
+    def write_config(self):
+        """Write config.json, in one move."""
         config = {
             "format": formats.FORMAT,
             "settings": self.recipe.settings(),
@@ -69,49 +107,94 @@ class Run:
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},
         }
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.folder / "config.json") as part:
-                part.write_text(json.dumps(config, indent=2) + "\n")
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})",
-                            "name a folder of your own with --out.") from None
+        with replacing(self.config) as part:
+            part.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+    def _make_folder(self):
+        """A folder that is named may be there; of those with numbers, making it decides who has
+        it."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                self.folder.mkdir(exist_ok=not self.numbered)
+                return
+            except FileExistsError:
+                if not self.numbered:
+                    raise
+                self._be_at(_next_free(self.recipe.preset))
+
+    def hold(self) -> bool:
+        """Keep other processes out of the folder until `close`, and remove what writers that were
+        killed left there. UserError where another one is at work; False where that cannot be known.
+        """
+        locked = self._lock.enter_context(alone(self.folder))
+        remove_leftovers(self.folder)
+        return locked
+
+    def close(self):
+        """Let go of the folder."""
+        self._lock.close()
 
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""
         new = not self.log.exists()
-        with open(self.log, "a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with open(self.log, "a", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            error.filename = str(self.log)  # a full disk does not say for which file
+            raise
 
     def rows(self) -> list[dict[str, float | None]]:
         """What log.csv holds: numbers, and None where a column is empty."""
-        try:
-            return [{key: float(text) if text else None for key, text in row.items()}
-                    for row in self._text_rows()]
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{self.log}: damaged ({error})", "mend it or remove it.") from None
+        return [_numbers(row, self.log) for row in self._text_rows()]
 
     def _text_rows(self) -> list[dict[str, str]]:
         if not self.log.exists():
             return []
-        with open(self.log, newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            text = reading.text(self.log, MOST_LOG)
+            whole_lines, _, _ = text.rpartition("\n")  # a full disk cuts the last one short
+            rows = list(csv.DictReader(io.StringIO(whole_lines, newline="")))
+        except (ValueError, csv.Error) as error:
+            raise _damaged(self.log, error) from None
+        for row in rows:
+            if tuple(row) != COLUMNS or None in row.values():
+                raise _damaged(self.log, "a row of other columns")
+        return rows
 
     def forget_after(self, step: int):
         """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
         rows = [text for text, row in zip(self._text_rows(), self.rows(), strict=True)
                 if row["step"] is not None and row["step"] <= step]
-        with replacing(self.log) as part, open(part, "w", newline="") as file:
+        with replacing(self.log) as part, open(part, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
 
 
-def _next_free(folder: Path, name: str) -> Path:
-    number = 1
-    while os.path.lexists(folder / f"{name}-{number}"):
-        number += 1
-    return folder / f"{name}-{number}"
+def _numbers(row: dict[str, str], log: Path) -> dict[str, float | None]:
+    try:
+        numbers = {key: float(text) if text else None for key, text in row.items()}
+    except ValueError as error:
+        raise _damaged(log, error) from None
+    for key, number in numbers.items():
+        if number is None and key == "epoch":
+            raise _damaged(log, "a row without an epoch")
+        if number is not None and not abs(number) <= LARGEST:
+            if key not in ("colour_a", "colour_b"):  # kernels without any colour have none
+                raise _damaged(log, f"{key} {number}")
+            numbers[key] = None
+    return numbers
+
+
+def _damaged(log: Path, why: object) -> UserError:
+    return UserError(f"{log}: damaged ({why})", "mend it or remove it.")
+
+
+def _next_free(name: str) -> Path:
+    folders = (Path("runs") / f"{name}-{number}" for number in itertools.count(1))
+    return next(folder for folder in folders if not os.path.lexists(folder))

@@ -50,7 +50,9 @@ class LiveCurves:
         if rows == self.drawn or not any(rows.values()):
             return
         self.drawn, file = rows, io.BytesIO()
-        drawing.compare(rows, self.measure).savefig(file, format="png", dpi=drawing.DPI * 2 / 3)
+        with drawing.our_style():
+            figure = drawing.compare(rows, self.measure)
+            figure.savefig(file, format="png", dpi=drawing.DPI * 2 / 3)
         image = Image(file.getvalue())
         if self.handle is None:
             self.handle = display(image, display_id=True)

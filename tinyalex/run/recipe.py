@@ -1,7 +1,7 @@
 """A recipe: everything that decides how a run goes, in one place."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import get_args
@@ -26,6 +26,9 @@ CHOICES = {
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
     "activation": ["relu", "tanh"], "lrn": ["none", "before", "after"], "pool": ["3/2", "2/2"],
 }
+# The fields that say what the network is, see Recipe.network.
+NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
+RESUMABLE = ("epochs", "devices", "data", "workers")  # what may change when a run is resumed
 LARGEST = 1e38  # JSON can hold numbers that no float can
 
 
@@ -119,6 +122,20 @@ class Recipe:
         if classes is not None:
             options["classes"] = classes
         return ARCHITECTURES[self.architecture](devices=list(devices), **(options | changes))
+
+    def outcome(self) -> tuple:
+        """What the fields come to: two recipes with the same outcome train the same network in the
+        same way, by whatever words."""
+        fields = {name: value for name, value in self.settings().items() if name not in NETWORK}
+        if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
+            del fields["velocity"]
+        if optim.schedule(self.schedule, 1).lr == optim.schedule(self.schedule, 2).lr:
+            del fields["lr"]  # the schedule sets another from the first epoch on
+        return fields, [(type(layer), vars(layer)) for layer in self.network(2, draw=False).shapes]
+
+    def differs(self, name: str, *values) -> bool:
+        """Whether the outcome would be another with one of these values of the field."""
+        return any(replace(self, **{name: value}).outcome() != self.outcome() for value in values)
 
     def _edit(self) -> Callable[[Tower, int, int], Tower] | None:
         return ablations.edit(self.activation, self.lrn, self.pool, self.without)

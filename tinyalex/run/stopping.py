@@ -1,35 +1,50 @@
-"""Ctrl-C ends a run between two steps, so that nothing is lost."""
+"""Ctrl-C ends a run between two steps, so that nothing is lost; so do `kill` and a hangup."""
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 
 
 class Stopped(Exception):
-    """Ctrl-C was pressed, and the step that was under way is done."""
+    """A signal asked the run to stop, and the step that was under way is done."""
+
+
+class Stopping:
+    """Which signal has asked the run to stop, if one has."""
+
+    signal: int | None = None
+
+    def check(self) -> None:
+        """Raise Stopped if the run is to stop: for places where nothing is half-done."""
+        if self.signal is not None:
+            raise Stopped
 
 
 @contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C (or SIGTERM) sets, so that a step is finished before the run stops.
+def stop_on_signal() -> Iterator[Stopping]:
+    """What Ctrl-C, SIGTERM and SIGHUP are kept in while the block runs, until somebody looks.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals stay as they are.
+    A Ctrl-C after the first signal interrupts at once; SIGTERM and SIGHUP never do, since systems
+    send them several times. A hangup that `nohup` has switched off stays so. Outside the main
+    thread signals stay as they are.
     """
-    stopping = threading.Event()
+    stopping = Stopping()
     if threading.current_thread() is not threading.main_thread():
         yield stopping
         return
 
     def stop(number, frame):
-        if stopping.is_set():
+        # Nothing is printed here: Python may be in the middle of a print, and the reader gone.
+        if number == signal.SIGINT and stopping.signal is not None:
             raise KeyboardInterrupt
-        stopping.set()
-        print("\nstopping after this step; Ctrl-C again stops at once and saves nothing",
-              file=sys.stderr, flush=True)
+        stopping.signal = number
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+    numbers = {signal.SIGINT, signal.SIGTERM, hangup}
+    if signal.getsignal(hangup) is signal.SIG_IGN:
+        numbers.discard(hangup)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield stopping
     finally:

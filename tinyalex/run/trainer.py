@@ -1,7 +1,6 @@
 """A run under way: epoch after epoch, and everything that it writes meanwhile."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -11,15 +10,17 @@ from tqdm import tqdm
 
 from tinyalex import drawing
 from tinyalex.data.dataset import Dataset
+from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.devices import Devices
 from tinyalex.inside.colour import first_kernels, log_columns
 from tinyalex.metrics import Result, measure
-from tinyalex.run import assembly, checkpoint
+from tinyalex.run import assembly, checkpoint, resuming
 from tinyalex.run.folder import Run
 from tinyalex.run.meters import Pace, Pending, Progress
-from tinyalex.run.stopping import Stopped, stop_on_signal
+from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
+from tinyalex.support.text import warn
 from tinyalex.training import train_step
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
@@ -31,15 +32,21 @@ class Trainer:
     """A network, its data and its optimiser, ready to run from where the run folder says it is.
 
     run: the folder and the recipe. train_set, val_set: the data. devices: where to train.
+    UserError where the two sets do not have the same classes. `stopped_by` is the number of the
+    signal that ended `train` early.
     """
 
     def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
+        expect_same_classes(val_set.classes, val_set.name, train_set.classes,
+                            f"{train_set.name} has", "both need the same classes, in one order.")
         recipe, statistics = run.recipe, train_set.measure()
         self.run, self.recipe, self.classes = run, recipe, train_set.classes
+        self.data = {"train": fingerprint(train_set), "val": fingerprint(val_set)}
         self.mean, self.progress = statistics.mean, Progress()
         self.network = recipe.network(len(train_set.classes), list(devices))
         self.optimiser = assembly.optimiser(recipe, self.network)
         self.schedule = assembly.schedule(recipe, self.network)
+        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         side = self.network.input_shape[0]
         self.train_loader = assembly.train_loader(recipe, train_set, statistics, side, devices[0])
         self.val_loader = assembly.test_loader(recipe, val_set, side, self.mean, device=devices[0])
@@ -47,13 +54,16 @@ class Trainer:
         self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
         self.pending = Pending(devices[0])
         self.result: Result | None = None
+        self.stopped_by: int | None = None
+        self.warned = False
         self.saved = self.drawn = time.perf_counter()
 
     def train(self, report: Callable[[dict], None]) -> bool:
         """Train to the last epoch; `report` gets the row of log.csv after each one.
 
-        Returns False if Ctrl-C ended it early; the checkpoint then holds the last step. UserError
-        where the loss stops being a number; the checkpoint then is the last good one.
+        Returns False if Ctrl-C or another signal ended it early; the checkpoint then holds the last
+        step. UserError where the loss stops being a number; the checkpoint then is the last good
+        one.
         """
         with stop_on_signal() as stopping:
             try:
@@ -61,11 +71,13 @@ class Trainer:
                     report(self._epoch(stopping))
             except Stopped:
                 self.save()
+                self.stopped_by = stopping.signal
             self.draw()
         return self.progress.epoch > self.recipe.epochs
 
-    def _epoch(self, stopping: threading.Event) -> dict:
+    def _epoch(self, stopping: Stopping) -> dict:
         """The rest of the current epoch; returns its row for the log. Stopped if it was stopped."""
+        stopping.check()
         at, pace = self.progress, Pace(self.train_loader, self.progress)
         batches = self.train_loader.epoch(at.epoch, at.batch)
         with contextlib.closing(batches), self._bar() as bar:
@@ -76,8 +88,7 @@ class Trainer:
                 self.pending.add(at.step, loss, scores, labels)
                 self._count()
                 self._keep_records(pace, len(labels), bar)
-                if stopping.is_set():
-                    raise Stopped
+                stopping.check()
         self._count(wait=True)
         return self._end_of_epoch(pace, stopping)
 
@@ -112,7 +123,7 @@ class Trainer:
         if time.perf_counter() - self.saved > SAVE_EVERY:
             self.save()
 
-    def _end_of_epoch(self, pace: Pace, stopping: threading.Event) -> dict:
+    def _end_of_epoch(self, pace: Pace, stopping: Stopping) -> dict:
         at, rates = self.progress, pace.rates()  # of training alone
         self.result = self._validate(stopping)
         if not np.isfinite(self.result.loss):
@@ -130,12 +141,11 @@ class Trainer:
             self.draw()
         return row
 
-    def _validate(self, stopping: threading.Event) -> Result:
+    def _validate(self, stopping: Stopping) -> Result:
         def batches() -> Iterator[tuple]:
             for batch in progress(self.val_loader.epoch(), "validating", len(self.val_loader),
                                   "batch"):
-                if stopping.is_set():
-                    raise Stopped
+                stopping.check()
                 yield batch
 
         self.network.release_memory()
@@ -150,24 +160,24 @@ class Trainer:
                 **log_columns(self.network)}
 
     def resume(self):
-        """Take over the run's checkpoint: weights, velocities, schedule, place in the data."""
+        """Take over the run's checkpoint: weights, velocities, schedule, place in the data. A run
+        that was ended before its first one begins again at step 0. UserError, and nothing is
+        changed, where the checkpoint is another run's or damaged."""
+        if not self.run.has_begun():
+            self.run.forget_after(0)
+            return
         path = self.run.checkpoint
         saved = checkpoint.load(path)
-        if saved.about["preset"] != self.recipe.preset:
-            raise UserError(f"{path} was written by --preset {saved.about['preset']}, "
-                            f"not {self.recipe.preset}",
-                            "resume it with its own preset, or start a new run.")
+        resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
+        progress = resuming.place(saved, path, self.network, self.schedule,
+                                  len(self.train_loader.dataset), self.train_loader.batch_size)
         self.network.load_state(saved.values, str(path))
-        try:
-            self.optimiser.load_state(saved.velocities)
-            self.schedule.load_state(saved.about["schedule"])
-            self.progress = Progress(**saved.about["progress"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: does not say where its run was ({error!r})",
-                            "it is damaged, or no run wrote it: start a new run.") from None
-        self.optimiser.lr, self.optimiser.layer_lr = self.schedule.lr, self.schedule.layer_lr
-        self.network.set_step(self.progress.step)
-        self.run.forget_after(self.progress.step)
+        self.schedule.load_state(saved.about["schedule"])
+        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
+        self.optimiser.load_state(saved.velocities)
+        self.progress = progress
+        self.network.set_step(progress.step)
+        self.run.forget_after(progress.step)
 
     def save(self):
         """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
@@ -178,17 +188,25 @@ class Trainer:
                 raise self._diverged(f"{name} is no longer finite")
         about = {"preset": self.recipe.preset, "classes": list(self.classes),
                  "settings": self.recipe.settings(), "schedule": self.schedule.state(),
-                 "progress": asdict(self.progress)}
+                 "progress": asdict(self.progress), "data": self.data}
         checkpoint.Checkpoint(about, self.mean, values, self.optimiser.state()).save(
             self.run.checkpoint)
         self.saved = time.perf_counter()
 
     def draw(self):
-        """The pictures of the run folder: the curves so far, and the first layer's kernels."""
+        """The pictures of the run folder: the curves so far, and the first layer's kernels.
+
+        Training must not end for a picture: what goes wrong here is said, once, and that is all.
+        """
         title = self.run.folder.name
-        if rows := self.run.rows():
-            drawing.curves(rows, self.run.curves, title, classes=len(self.classes))
-        drawing.filters(first_kernels(self.network), self.run.filters, title)
+        try:
+            if rows := self.run.rows():
+                drawing.curves(rows, self.run.curves, title, classes=len(self.classes))
+            drawing.filters(first_kernels(self.network), self.run.filters, title)
+        except Exception as error:
+            if not self.warned:
+                warn(f"the run's pictures cannot be drawn: {error}")
+            self.warned = True
         self.drawn = time.perf_counter()
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:

@@ -2,13 +2,17 @@
 
 import argparse
 import errno
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from tinyalex.support import streams
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import shown
+from tinyalex.support.files import expect_place
+from tinyalex.support.text import say, shown, warn
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -24,15 +28,29 @@ class ArgumentParser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
 
+    def parse_known_args(self, args=None, namespace=None):
+        words = sys.argv[1:] if args is None else list(args)
+        for before, word in zip([self.prog, *words], words, strict=False):
+            if not word or (word.startswith("--") and word.endswith("=")):
+                self.error(f"{word or before}: nothing follows it (a variable that is not set?)")
+        return super().parse_known_args(words, namespace)
+
     def error(self, message: str):
         raise UserError(message, f"{self.prog} --help lists what there is.")
 
+    def print_help(self, file=None):
+        print(self.format_help(), end="", file=file, flush=True)  # argparse swallows errors
+
 
 def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
-    """An argparse type: a finite number with low <= number <= high.
+    """An argparse type: a finite number with low <= number <= high; of whole numbers without a
+    `high`, up to the largest that array sizes can be computed with.
 
     number(int, 1) for a batch size, number(float, 0) for a learning rate.
     """
+
+    if kind is int and high == float("inf"):
+        high = 2**31 - 1
 
     def parse(text: str):
         try:
@@ -48,22 +66,48 @@ def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str]
     return parse
 
 
-def png_path(text: str) -> Path:
-    """An argparse type: where a PNG is to be written."""
-    path = Path(text)
-    if path.suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no place for a file")
-    return path
+def output(*endings: str) -> Callable[[str], Path]:
+    """An argparse type: where a file is to be written. Its name has one of the endings, where some
+    are given; a place where nothing can be written is refused before there is any work."""
+
+    def parse(text: str) -> Path:
+        path = Path(text)
+        if endings and path.suffix.lower() not in endings:
+            raise argparse.ArgumentTypeError(f"{text!r} does not end in {' or '.join(endings)}")
+        expect_place(path)
+        return path
+
+    return parse
+
+
+def add_picture(asked: Path | None, usual: Path, draw: Callable[[Path], object],
+                about: str = "as a picture: ") -> None:
+    """Draw the picture that comes on top of a printed result, and say where it is.
+
+    asked: where the user wants it; `usual` is where it goes otherwise. That may be beside somebody
+    else's network: then a warning says that there is no picture, and the result stands.
+    """
+    try:
+        draw(asked or usual)
+    except (OSError, UserError) as error:
+        if asked:
+            raise
+        reason = (error.args[0] if isinstance(error, UserError)
+                  else f"{usual}: {error.strerror or error}")
+        warn(f"there is no picture: {reason}")
+    else:
+        say(f"{about}{asked or usual}")
 
 
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and turn what went wrong into an exit status.
 
-    0: done; 2: a UserError, an OSError or too little memory, printed as two lines; 130:
-    interrupted.
+    0: done; 1: done, but for broken pictures; 2: a UserError, an OSError or too little memory,
+    printed as two lines; 70: a mistake of ours, likewise, and its traceback if TINYALEX_DEBUG=1;
+    130: interrupted; 141: the reader of what is printed left early (| head), as shells have it of
+    programs that SIGPIPE ends.
     """
+    _move_in()
     try:
         status = command() or 0
         sys.stdout.flush()
@@ -71,23 +115,47 @@ def run(command: Callable[[], int | None]) -> int:
     except UserError as error:
         return _complain(error.args[0], error.hint)
     except BrokenPipeError:
-        # The reader of our output left (| head). What is still to be flushed at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141
     except MemoryError as error:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
-                         "try a smaller --batch-size, or another --preset.")
+                         "take fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", _os_hint(error))
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        _say("\ninterrupted")
         return 130
+    except Exception as error:
+        return _confess(error)
+    finally:
+        streams.finish()
+
+
+def _move_in() -> None:
+    """Make the process fit for a command, whatever it was started from."""
+    streams.prepare()
+    os.environ.pop("MPLBACKEND", None)  # a notebook's, maybe, which is not installed here
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home
 
 
 def _complain(message: str, hint: str) -> int:
-    print(f"error: {shown(message)}\nHINT: {shown(hint)}", file=sys.stderr)
+    _say(f"error: {shown(message)}\nHINT: {shown(hint)}")
     return 2
+
+
+def _confess(error: Exception) -> int:
+    """What should not have happened."""
+    if os.environ.get("TINYALEX_DEBUG") == "1":
+        _say("".join(traceback.format_exception(error)))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _complain(f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
+              "this is a mistake in the program: please report it with the command line; "
+              "TINYALEX_DEBUG=1 shows the traceback.")
+    return 70
+
+
+def _say(text: str) -> None:
+    print(text, file=streams.Unheard(sys.stderr))
 
 
 def _os_hint(error: OSError) -> str:

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from tinyalex.support.text import shown
+
 T = TypeVar("T")
 
 tqdm.monitor_interval = 0  # no thread that watches over bars: not every Python can start one
@@ -17,4 +19,4 @@ def progress(iterable: Iterable[T] | None = None, title: str = "", total: int | 
     Without an iterable: a bar for a `with` block, which calls its `update`. total: how many there
     will be, where the iterable has no length. more: of tqdm's options, for the few that need one.
     """
-    return tqdm(iterable, title, total, unit=unit, disable=None, leave=False, **more)
+    return tqdm(iterable, shown(title), total, unit=unit, disable=None, leave=False, **more)

@@ -1,5 +1,8 @@
 """Figures and tables as text."""
 
+import shlex
+import sys
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -14,9 +17,30 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def composed(name: str) -> str:
+    """A name with each accented letter as one character: macOS writes two, and means the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def say(*lines: str) -> None:
+    """Print these lines, each of which stays one, whatever others wrote in it; see `shown`."""
+    print(*map(shown, lines), sep="\n", flush=True)
+
+
+def warn(line: str) -> None:
+    """Say on stderr, in a line, what did not come off, and costs nothing else."""
+    print(f"warning: {shown(line)}", file=sys.stderr)
+
+
+def command(module: str, *arguments: object) -> str:
+    """How to run a command of the package, to be pasted into a shell as it stands."""
+    return shlex.join(["python", "-m", f"tinyalex.{module}", *map(str, arguments)])
+
+
 def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
     """Rows of texts below each other, the first of them the head, the last the total if there is
     one; the first `left` columns at their left edge, the others at their right."""
+    rows = [tuple(map(shown, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

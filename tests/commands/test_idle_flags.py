@@ -1,0 +1,80 @@
+"""A flag changes what it says, or is refused: an experiment that changed nothing is worse than
+none, since its numbers are believed. Whether there is something to change depends on the preset,
+and on the other flags."""
+
+import pytest
+
+from tinyalex import train
+from tinyalex.architectures.ablations import MIDDLE
+from tinyalex.run import presets
+from tinyalex.run.presets import PRESETS
+from tinyalex.run.recipe import CHOICES
+from tinyalex.support.errors import UserError
+
+# For every flag of a recipe, values of which one at least is not the preset's.
+VALUES = {name: CHOICES[name] for name in (
+    "activation", "lrn", "pool", "init", "velocity", "colour")} | {
+    "without": MIDDLE, "dropout": ("0.1", "0.6"), "towers": ("1", "2"), "lr": ("0.3",),
+    "momentum": ("0.5",), "weight-decay": ("0.3",), "schedule": ("constant", "2"),
+    "epochs": ("3", "4"), "batch-size": ("7",), "seed": ("7",), "limit": ("7",), "workers": ("7",),
+    "devices": ("cpu,cpu",), "no-augment": (None,)}
+NOTHING_TO_ACT_ON = {
+    "torchvision": {("lrn", value) for value in CHOICES["lrn"]},
+    "caffe": {("lrn", "before"), ("lrn", "after")},  # its LRN reads what both towers gave
+    "cifar10-quick": {("lrn", value) for value in CHOICES["lrn"]} | {
+        ("dropout", "0.1"), ("dropout", "0.6"),
+        *(("without", name) for name in ("conv4", "conv5", "fc6", "fc7"))}}
+
+
+def recipe(*argv):
+    flags = vars(train.parse(["--data", "shapes", *argv]))
+    return train._new({name: value for name, value in flags.items() if value is not None})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_flag_changes_the_run_of_each_preset_or_is_refused(preset):
+    usual, refused, changed = recipe("--preset", preset).outcome(), set(), set()
+    for flag, value in [(flag, value) for flag, values in VALUES.items() for value in values]:
+        try:
+            outcome = recipe("--preset", preset, f"--{flag}", *([value] if value else [])).outcome()
+        except UserError as error:
+            assert error.args[0].startswith(f"--{flag}")
+            refused.add((flag, value))
+        else:
+            changed |= {flag} if outcome != usual else set()
+    assert refused == NOTHING_TO_ACT_ON.get(preset, set())
+    without_effect = VALUES.keys() - changed - {flag for flag, _ in refused}
+    assert without_effect == ({"no-augment"} if preset == "cifar10-quick" else set())  # has that
+
+
+def test_the_table_has_all_flags_of_a_recipe():
+    others = {"preset", "data", "out", "resume"}
+    assert {{"no-augment": "augment"}.get(flag, flag.replace("-", "_")) for flag in VALUES} == \
+        vars(train.parse([])).keys() - others
+
+
+@pytest.mark.parametrize(("flags", "idle"), [
+    ("--dropout 0.5 --without fc6,fc7", "--dropout 0.5"),
+    ("--velocity keep --schedule constant", "--velocity keep"),
+    ("--velocity keep --momentum 0", "--velocity keep"),
+])
+def test_a_flag_that_another_one_leaves_nothing_to_is_refused(flags, idle):
+    with pytest.raises(UserError, match=f"^{idle}: with --preset tiny and the other flags"):
+        recipe(*flags.split())
+
+
+@pytest.mark.parametrize("flags", ["--lrn after", "--pool 3/2", "--activation relu",
+                                   "--dropout 0.25", "--velocity scale --schedule constant"])
+def test_what_is_there_already_may_be_said_and_is_no_change(flags):
+    assert recipe(*flags.split()).outcome()[1] == presets.get("tiny").outcome()[1]
+
+
+def test_only_what_is_changed_is_called_so(patches, capsys):
+    train.main(["--preset", "cifar", "--data", patches, "--limit", "8", "--epochs", "1",
+                "--lrn", "after", "--activation", "relu", "--pool", "2/2", "--without", "fc7"])
+    assert "changed  pool 2/2, without fc7\n" in capsys.readouterr().out
+
+
+def test_a_run_that_is_resumed_takes_no_new_folder(refused):
+    assert "--out new: a run that is resumed" in refused(train.main, ["--resume", "a", "--out",
+                                                                     "new"])

@@ -1,0 +1,114 @@
+"""Files that somebody else wrote, or put there.
+
+A reader that opens whatever has the right name waits for ever where it is a pipe, and takes all
+memory where it does not end. And Python's own reader of JSON has more to say than ValueError.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tinyalex import plot, train
+from tinyalex.convert.published import class_names
+from tinyalex.data import cifar10, labels, preparation, shards, sources
+from tinyalex.data.folder import Listing, listing
+from tinyalex.data.pictures import BrokenPicture, read_picture
+from tinyalex.gradcheck import notebooks
+from tinyalex.inside import features
+from tinyalex.run import checkpoint, flags
+from tinyalex.run.folder import Run
+from tinyalex.support import arrays, reading
+from tinyalex.support.arrays import Damaged
+from tinyalex.support.errors import UserError
+
+WNIDS = tuple(f"n{i:08}" for i in range(1000))
+
+
+class Waited(BaseException):
+    """Somebody opened the pipe."""
+
+
+@pytest.fixture
+def no_waiting():
+    def stop(*_):
+        raise Waited
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def shard_of(path: Path):
+    return shards.open_shard(path, (1, 4, 4, 3))
+
+
+def devkit(path: Path):
+    (path.parent / labels.GROUND_TRUTH).write_text("1\n")
+    return labels.read(path.parent / labels.GROUND_TRUTH, ["a.jpg"], WNIDS)
+
+
+def plan(path: Path):
+    return preparation.prepare(Listing(path.parent.parent / "photos", (), {}), path.parent, 8)
+
+
+def rows(path: Path):
+    return Run(path.parent, None).rows()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize(("name", "read"), [
+    ("cat.jpg", lambda path: read_picture(path, 8)), ("names.txt", flags.spoken_names),
+    ("classes.txt", lambda path: class_names(path, 2)),
+    ("list.txt", lambda path: labels.read(path, ["a.jpg"], ("a", "b"))), ("meta.mat", devkit),
+    ("config.json", lambda path: Run.open(path.parent)), ("log.csv", rows),
+    ("checkpoint.npz", checkpoint.load), ("features.npz", features.load),
+    ("plan.json", plan), ("prepared.json", lambda path: shards.about(path.parent)),
+    ("train-00000.npy", shard_of), ("exercise.ipynb", notebooks._code_cells),
+    ("cifar.tar.gz", lambda path: cifar10.load("val", path)),
+    ("cifar.tar.gz", lambda path: sources.load(str(path), "val")),
+    ("a.caffemodel", arrays.contents),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_pipe_is_not_opened(name, read, tmp_path, no_waiting):
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / name)
+    with pytest.raises(UserError):
+        read(tmp_path / "in" / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_among_the_pictures_is_none_of_them(tmp_path, no_waiting):
+    (tmp_path / "cat").mkdir()
+    os.mkfifo(tmp_path / "cat" / "a.jpg")
+    with pytest.raises(UserError, match=r"files that are no pictures: 1 \(cat/a.jpg\)"):
+        listing(tmp_path, val_share=0)
+    with pytest.raises(BrokenPicture, match="not a regular file"):
+        read_picture(tmp_path / "cat" / "a.jpg", 8)
+
+
+def test_a_file_larger_than_there_can_be_is_not_read(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"a": "ü"}')
+    assert reading.record(path) == {"a": "ü"}
+    assert reading.text(path, path.stat().st_size) == '{"a": "ü"}'
+    with pytest.raises(UserError, match=r"x\.json: larger than 0.0 MB"):
+        reading.text(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "3", '{"a": ' + "9" * 5000 + "}", "[" * 10**5, '{"a":' * 10**5, "\ud800",
+], ids=lambda text: text[:10])
+def test_what_is_no_json_object_is_damaged(text, tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(text, "utf-8", "surrogatepass")
+    with pytest.raises((Damaged, UserError)):
+        reading.record(path)
+
+
+def test_commands_name_the_run_whose_files_are_too_deep(tmp_path, refused):
+    (tmp_path / "config.json").write_text("[" * 10**5)
+    for command, argv in ((plot, [tmp_path]), (train, ["--resume", tmp_path])):
+        assert "config.json: damaged" in refused(command.main, [*map(str, argv)])

@@ -1,0 +1,23 @@
+"""Commands that are printed are pasted into a shell: a path in them with a space, a quote or a $ is
+another command, unless it is quoted."""
+
+import re
+import shlex
+from pathlib import Path
+
+from pages import ROOT
+
+from tinyalex.support.text import command
+
+
+def test_a_printed_command_is_read_by_a_shell_as_it_was_meant():
+    path = Path("it's $HOME & \"mine\"\\")
+    assert shlex.split(command("train", "--resume", path, "--epochs", 6)) == [
+        "python", "-m", "tinyalex.train", "--resume", str(path), "--epochs", "6"]
+    assert command("evaluate", "runs/tiny-1") == "python -m tinyalex.evaluate runs/tiny-1"
+
+
+def test_no_module_puts_a_command_with_a_path_together_by_itself():
+    by_hand = re.compile(r"python -m tinyalex\.\w+ [^\"'\n]*\{")
+    assert [path for path in (ROOT / "tinyalex").rglob("*.py")
+            if by_hand.search(path.read_text(encoding="utf-8"))] == []

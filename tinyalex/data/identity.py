@@ -1,0 +1,55 @@
+"""Whether two datasets are the same: the names of their classes, and their pictures."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyalex.data.dataset import Dataset
+from tinyalex.support.errors import UserError
+
+SAMPLED = 64  # pictures of a dataset that are looked at
+CLOSE = 1.0  # of 255: another decoder, or the sines of another CPU, round otherwise
+
+
+def expect_same_classes(here: Sequence[str], where: str, known: Sequence[str], who: str, hint: str,
+                        ) -> None:
+    """UserError where two lists of classes do not have the same names in the same order: a label
+    is a place in such a list, and in another order it means another class.
+
+    where: the data that have the classes `here`. who: who has the classes `known`, with a verb.
+    """
+    if len(here) != len(known):
+        raise UserError(f"{where} has {_listed(here)}; {who} {_listed(known)}", hint)
+    for place, (name, other) in enumerate(zip(here, known, strict=True)):
+        if name != other:
+            order = " (the same names in another order)" if sorted(here) == sorted(known) else ""
+            raise UserError(f"{where} has {name!r} as its class {place}; {who} {other!r} there"
+                            f"{order}", hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} classes ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
+
+
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
+    """What JSON can hold of a dataset, and `same_pictures` compares: it is the same wherever the
+    pictures lie. Cheap, since only some of them are read.
+
+    shape: (count, height, width). labels: a digest of all. colours: the mean R, G, B of up to
+    SAMPLED pictures, evenly spread.
+    """
+    count, labels = len(dataset), np.asarray(dataset.labels).astype("<i8")
+    sample = np.linspace(0, count - 1, min(count, SAMPLED)).astype(int).tolist()
+    colours = [np.asarray(dataset.images[i]).mean(axis=(0, 1)) for i in sample]
+    return {"shape": list(dataset.images.shape[:3]),
+            "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
+            "colours": np.round(colours, 2).tolist()}
+
+
+def same_pictures(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether these are fingerprints of the same pictures with the same labels, in the same order,
+    up to how decoders round."""
+    return (one["shape"] == other["shape"] and one["labels"] == other["labels"]
+            and np.allclose(one["colours"], other["colours"], rtol=0, atol=CLOSE))

@@ -1,0 +1,113 @@
+"""Whether a run can go on from a checkpoint: it is this run's, and every number in it is possible.
+
+What is not noticed here would go on as another run: classes that were renamed, other pictures, a
+velocity that points uphill, a learning rate below 0.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex.data.identity import expect_same_classes, same_pictures
+from tinyalex.network import Network
+from tinyalex.optim import Schedule
+from tinyalex.run.checkpoint import Checkpoint
+from tinyalex.run.meters import Progress
+from tinyalex.run.recipe import LARGEST, RESUMABLE, Recipe
+from tinyalex.support.arrays import Damaged
+from tinyalex.support.errors import UserError
+
+Prints = dict[str, dict[str, Any]]  # the fingerprints of the data, by split
+
+
+def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tuple[str, ...],
+                    mean: np.ndarray, data: Prints) -> None:
+    """UserError where the checkpoint is of another run than the one with this recipe, whose data
+    have these classes, this mean picture and these fingerprints.
+
+    Checkpoints of 0.2.0 and before have no fingerprints: for them the mean picture decides.
+    """
+    theirs = Recipe.of(saved.about["settings"], path)
+    for name in (f.name for f in fields(Recipe) if f.name not in RESUMABLE):
+        if getattr(theirs, name) != (ours := getattr(recipe, name)):
+            raise UserError(f"{path}: written by a run with {name} {getattr(theirs, name)}; "
+                            f"config.json beside it says {ours}",
+                            "put its own config.json back, or start a new run.")
+    hint = "name the data that the run began with (--data), or start a new run."
+    expect_same_classes(classes, recipe.data, saved.about["classes"], f"{path} has", hint)
+    known: Prints = saved.about.get("data", {})
+    try:
+        same = (saved.mean.shape == mean.shape and np.allclose(saved.mean, mean, rtol=0, atol=1)
+                and all(same_pictures(known[split], data[split]) for split in known))
+        if not same:
+            began = _described(known) or "pictures of {1}×{0}".format(*saved.mean.shape)
+            raise UserError(f"{path}: trained with {theirs.data} ({began}); {recipe.data} is other "
+                            f"data now ({_described(data)})", hint)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(f"{path}: damaged, in what it says of its data ({error!r})",
+                        "start a new run.") from None
+
+
+def _described(data: Prints) -> str:
+    words = {"train": "to train on", "val": "to validate with"}
+    return ", ".join("{0:,} pictures of {2}×{1} {words}".format(
+        *prints["shape"], words=words[split]) for split, prints in data.items())
+
+
+def place(saved: Checkpoint, path: Path, network: Network, schedule: Schedule, pictures: int,
+          batch_size: int) -> Progress:
+    """Where the run was that wrote the checkpoint; its velocities and the state of its schedule can
+    be taken over as they are.
+
+    network, schedule: of the run. pictures: to train on. UserError where something is missing, or
+    is nothing that such a run can have.
+    """
+    try:
+        for name in ("progress", "schedule"):
+            if name not in saved.about:
+                raise Damaged(f"no {name}")
+        _expect_velocities(saved.velocities, network)
+        if not _alike(saved.about["schedule"], schedule.state()):
+            raise Damaged(f"the schedule's state is {saved.about['schedule']}")
+        return _progress(saved.about["progress"], pictures, batch_size)
+    except Damaged as error:
+        made = saved.about.get("converted_from")
+        raise UserError(f"{path}: does not say where its run was ({error})",
+                        f"it is converted from {made}: weights, but no run." if made else
+                        "it is damaged, or no run wrote it: start a new run.") from None
+
+
+def _expect_velocities(velocities: dict[str, np.ndarray], network: Network) -> None:
+    shapes = {p.name: p.value.shape for p in network.parameters}
+    for name in sorted(shapes.keys() ^ velocities.keys()):
+        raise Damaged(f"{'no' if name in shapes else 'an unknown'} velocity of {name}")
+    for name, shape in shapes.items():
+        if velocities[name].shape != shape:
+            raise Damaged(f"the velocity of {name} has shape {velocities[name].shape}, not {shape}")
+
+
+def _progress(said: Any, pictures: int, batch_size: int) -> Progress:
+    if not _alike(said, vars(Progress())):
+        raise Damaged(f"its progress is {said}")
+    at, batches = Progress(**said), -(-pictures // batch_size)
+    if not (at.epoch >= 1 and at.batch <= batches
+            and at.step == (at.epoch - 1) * batches + at.batch
+            and at.pictures == min(at.batch * batch_size, pictures) >= at.wrong_sum):
+        raise Damaged(f"{at} in epochs of {batches} batches")
+    return at
+
+
+def _alike(said: Any, example: dict[str, Any]) -> bool:
+    """Whether JSON holds the keys of the example, and for each a number of the same kind, or rates
+    by name."""
+    return isinstance(said, dict) and said.keys() == example.keys() and all(
+        _possible(said[key], example[key]) for key in example)
+
+
+def _possible(value: Any, example: Any) -> bool:
+    if isinstance(example, dict):
+        return isinstance(value, dict) and all(_possible(rate, 0.0) for rate in value.values())
+    return type(value) in (int, type(example)) and (
+        0 <= value <= LARGEST or value == example == float("inf"))
