@@ -121,5 +121,5 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "units that never fire at the start": _last("dead_at_start"),
     "loss at the start": _last("loss_at_start", 1),
     **{f"factor in epochs to {level} % training error": _log_epochs_to(level / 100)
-       for level in (60, 50, 40, 25)},
+       for level in (60, 50)},
 }
