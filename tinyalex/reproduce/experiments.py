@@ -61,10 +61,10 @@ EXPERIMENTS = {experiment.name: experiment for experiment in (
 Three convolutions, a layer of 64 units that has neither ReLU nor tanh, and the scores, on 5,000
 pictures of CIFAR-10, with nothing against overfitting. Once with pixels and weights of the time: 0
 to 255, and standard deviations of 0.0001, 0.01, 0.01, 0.1, 0.1; the rate of each unit is the best
-of three (five epochs, one seed; of tanh the largest). Once suited: pixels divided by 64, N(0, 2/n) for
-ReLU, N(0, 1/n) for tanh; the rate is that of the small presets, for both. A run ends at 60 %
-training error (those of ReLU went further), or after 12 epochs: 25 % would take hours. Where one of
-two runs did not come to 60 %, the last epoch stands for it.""", (
+of a grid (five epochs, one seed; for tanh the largest of it). Once suited to the units: pixels
+divided by 64, N(0, 2/n) for ReLU, N(0, 1/n) for tanh; the rate is that of the small presets, for
+both. A run ends at 60 % training error (some went on), or after 12 epochs: 25 % would take
+hours. Where one of two runs did not come to 60 %, the last epoch stands for it.""", (
         Comparison("with what was usual then ReLU comes to 60 % training error sooner",
                    "6 times sooner to 25 %", "tanh", "relu", EPOCHS, 1),
         Comparison("with what suits each unit ReLU comes to 60 % training error sooner",

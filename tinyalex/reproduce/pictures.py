@@ -20,9 +20,10 @@ def draw(results: Results, found: list[Finding], folder: Path) -> dict[str, str]
         _intervals(in_points, folder / "intervals.png")
         drawn["intervals"] = "the differences with their intervals, claim by claim"
     for name, (arms, column, level) in CURVES.items():
-        if any(runs(results, arm) for arm in arms):
-            _curves(results, arms, column, level, folder / f"{name}.png")
-            drawn[name] = f"{_words(column)} against epochs of {', '.join(arms)}"
+        there = [arm for arm in arms if runs(results, arm)]
+        if len(there) > 1:
+            _curves(results, there, column, level, folder / f"{name}.png")
+            drawn[name] = f"{_words(column)} against epochs: {', '.join(there)}"
     return drawn
 
 
@@ -51,7 +52,7 @@ def _short(f: Finding) -> str:
     return f"{ours} − {c.other_outcome or c.other}"
 
 
-def _curves(results: Results, arms: tuple[str, ...], column: str, level: float | None,
+def _curves(results: Results, arms: list[str], column: str, level: float | None,
             path: Path) -> None:
     """A thin line for each seed, in the colour of its configuration."""
     figure = page.figure(900, 520, layout="constrained")

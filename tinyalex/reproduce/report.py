@@ -80,7 +80,7 @@ def _arm_rows(name: str, results: Results) -> Iterator[str]:
     validation = [100 * end["val_error"] for end in ends]
     epochs = fmean(end["epoch"] for end in ends)
     flags = mine[0].about["flags"].rpartition(" --seed")[0]
-    yield (f"| {name} | `{flags}` | {len(mine)} | {epochs:g} | {_spread(training)} "
+    yield (f"| {name} | `{flags}` | {len(mine)} | {epochs:.3g} | {_spread(training)} "
            f"| {_spread(validation)} |")
 
 
