@@ -24,7 +24,8 @@ def write(results: Results, text: str, page: Path) -> None:
     filled = {
         "claims": _claims(found), "intervals": _picture(drawn, "intervals", page),
         "experiments": "\n\n".join(filter(None, (
-            _experiment(e, results, drawn, page) for e in EXPERIMENTS.values()))),
+            _experiment(e, results, drawn, page) for e in EXPERIMENTS.values()
+            if any(f.interval for f in found if f.experiment is e)))),
         "missing": _missing(found, results), "made by": _made_by(results)}
     for name, part in filled.items():
         text = text.replace(f"{{{name}}}", part)
@@ -60,11 +61,9 @@ def _picture(drawn: dict[str, str], name: str, page: Path) -> str:
 
 
 def _experiment(e: Experiment, results: Results, drawn: dict[str, str], page: Path) -> str:
-    rows = [row for name in e.arms for row in _arm_rows(name, results)]
-    if not rows:
-        return ""
     table = ["| configuration | flags | seeds | epochs | training error | validation error |",
-             "| --- | --- | --- | --- | --- | --- |", *rows]
+             "| --- | --- | --- | --- | --- | --- |",
+             *(row for name in e.arms for row in _arm_rows(name, results))]
     parts = [f"## {e.title} (section {e.section})", e.about.strip(), "\n".join(table),
              _picture(drawn, e.name, page)]
     return "\n\n".join(filter(None, parts))
