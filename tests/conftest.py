@@ -30,7 +30,7 @@ def undrawn_weights(monkeypatch):
     """Networks with any numbers for weights: drawing them takes long, and some tests ask only what
     the shapes say."""
     def initialise(layer, rng, dtype=np.float32):
-        shapes = {"W": layer.W_shape, "b": layer.W_shape[-1:]}
+        shapes = {"W": layer.W_shape, "b": layer.b_shape}
         layer.params = {key: np.empty(shape, dtype) for key, shape in shapes.items()}
         return layer
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "gradcheck": "compare every gradient with numbers; --show-mutants: see mistakes caught",
     "convert": "read weights of Caffe and torchvision, write them for PyTorch and ONNX",
     "info": "what there is to compute with, whether it works, what to install",
+    "reproduce": "measure the paper's claims again, and write docs/reproduction.md",
     "bench": "measure the speed: layer by layer, against its floor, against PyTorch",
 }
 

@@ -77,6 +77,8 @@ def _recipe_flags(add: Callable):
         help="how often to go through the training pictures")
     add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
+    add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
+        "multiplied with")
     add("--momentum", type=_within(float, "momentum"))
     add("--weight-decay", type=_within(float, "weight_decay"))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
@@ -86,7 +88,7 @@ def _recipe_flags(add: Callable):
         "learning rate changes: kept, as the paper's formula has it, or multiplied alike")
     add("--init", choices=CHOICES["init"],
         help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
-        "authors ran; or N(0, 2/inputs)")
+        "authors ran; N(0, 2/inputs); N(0, 1/inputs)")
     add("--dropout", type=_within(float, "dropout"), help="share of the units of fc6 and fc7 that "
         "are switched off in training; 0 for none")
     add("--no-augment", dest="augment", action="store_const", const=False,

@@ -65,6 +65,20 @@ def test_cifar10_quick_has_its_sizes_and_pools_before_its_first_relu():
     assert network.state()["conv1.W"].std() == pytest.approx(1e-4, rel=0.05)
 
 
+@pytest.mark.parametrize(("name", "parameters", "between"), [
+    ("13pct", 1_116_490, ["pool1", "conv2", "relu2", "pool2"]),
+    ("11pct", 2_112_970, ["pool1", "lrn1", "conv2", "relu2", "lrn2", "pool2"])])
+def test_cuda_convnets_local_nets_have_their_sizes_and_parameters(name, parameters, between):
+    network = presets.get(name).network()
+    assert costs.totals(network)["parameters"] == parameters
+    assert names(network)[2:][:len(between)] == between
+    out = outputs(network)
+    assert [out[n][0] for n in ("conv1", "pool1", "pool2", "local3", "local4")] == [24, 12, 6, 6, 6]
+    state = network.state()
+    assert [round(float(state[f"{n}.W"].std()), 5) for n in ("conv1", "conv2", "local4")] == [
+        pytest.approx(std, rel=0.03) for std in (1e-4, 0.01, 0.04)]
+
+
 @pytest.mark.parametrize("tower", [0, 1])
 def test_own_maps_hand_their_gradient_to_no_other_tower(tower):
     layer = OwnMaps(2)

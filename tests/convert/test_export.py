@@ -150,8 +150,9 @@ def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
 def test_every_layer_of_a_network_has_its_nodes():
     """A new kind of layer is forgotten here first, and only found by who exports it."""
     kinds = {getattr(layers, name) for name in layers.__all__}
-    # The loss is no part of the network.
-    kinds -= {layers.Activation, layers.Layer, layers.SoftmaxCrossEntropy}
+    # The loss is no part of the network, and for a local layer ONNX has no node.
+    kinds -= {layers.Activation, layers.Layer, layers.LocallyConnected2D,
+              layers.SoftmaxCrossEntropy}
     assert kinds == set(onnx_graph.export.registry) - {object, layers.Layer}
     with pytest.raises(UserError, match="odd: there is no ONNX node for a Layer"):
         onnx_graph.export(layers.Layer("odd"), onnx_graph.Graph(None, alexnet.tiny()), "x")
@@ -181,3 +182,9 @@ def test_a_network_that_does_not_fit_its_checkpoint_is_named(tmp_path):
     expect("mean picture is smaller")
     damaged.about["settings"]["towers"] = 12
     expect("no run has towers 12")
+
+
+def test_a_local_layer_that_others_do_not_have_is_refused(tmp_path, refused):
+    saved(tmp_path / "a.npz", "13pct")
+    err = refused(main, [str(tmp_path / "a.npz"), str(tmp_path / "a.safetensors")])
+    assert "local3: others have no layer like a local one" in err

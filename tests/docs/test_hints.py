@@ -13,8 +13,10 @@ from test_architecture import architecture
 from tinyalex.__main__ import COMMANDS
 
 IMPORTS = architecture.imports(ROOT / "tinyalex")
-# Modules that many import, whose hints only these can come to: they alone start runs.
-RAISED_BY = {"run.folder": {"train"}, "architectures.ablations": {"train"}}
+# Modules that many import, whose hints only these come to: they start runs, and reproduce, which
+# starts others, gives no hints of theirs.
+RAISED_BY = {"run.folder": {"train"}, "run.trainer": {"train"},
+             "architectures.ablations": {"train"}}
 FLAG = r"(?<![\w-])--[a-z][a-z-]*"
 
 

@@ -13,6 +13,7 @@ only between two that did not learn from each other. What has to be minded on th
 - Its SGD keeps the learning rate outside the velocity; the paper's update is written out instead.
 - Two towers are one network with grouped convolutions: filters of group t see the maps of tower t.
   LRN must not look across towers, so it normalises each half by itself.
+- A local layer is no layer of its own there: windows are unfolded, and multiplied place by place.
 - Flattening: ours reads a tower's maps as (H, W, C), and one tower after the other.
 """
 
@@ -49,6 +50,13 @@ def spatial(x, size, k, alpha, beta):
 
 def normal(generator, *shape, scale=1.0):
     return scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def local(x, W, b):
+    """W (F, C, KH, KW, OH, OW), b (F, OH, OW): padding 1, stride 1."""
+    places = W.shape[4:]
+    seen = F.unfold(x, W.shape[2:4], padding=1).view(len(x), *W.shape[1:4], *places)
+    return torch.einsum("ncijhw,fcijhw->nfhw", seen, W) + b
 
 
 LAYERS = {  # name: (shape of x in PyTorch's order, shape of W, what the layer computes)
@@ -94,6 +102,22 @@ def layer_values():
                     "dW": filters_out(W.grad), "db": maps_out(b.grad)}
         values |= {f"{name}.{key}": array for key, array in put.items()}
     return values
+
+
+def local_values():
+    """A local layer, 3×3 with padding: W is (OH, OW, KH, KW, C, F) here, and b (OH, OW, F)."""
+    generator = torch.Generator().manual_seed(400)
+    x, W, b = (normal(generator, *shape).requires_grad_()
+               for shape in ((2, 3, 4, 5), (2, 3, 3, 3, 4, 5), (2, 4, 5)))
+    y = local(x, W, b)
+    dy = normal(generator, *y.shape)
+    y.backward(dy)
+    values = {key: maps_out(a) for key, a in {"x": x, "y": y, "dy": dy, "dx": x.grad}.items()}
+    for key, a in {"W": W, "dW": W.grad}.items():
+        values[key] = a.permute(4, 5, 2, 3, 1, 0).detach().contiguous().numpy().copy()
+    for key, a in {"b": b, "db": b.grad}.items():
+        values[key] = a.permute(1, 2, 0).detach().contiguous().numpy().copy()
+    return {f"local.{key}": array for key, array in values.items()}
 
 
 def ties_values():
@@ -192,7 +216,8 @@ def towers(arrays, what):
 
 def compute():
     """All golden values by name."""
-    return layer_values() | ties_values() | dropout_and_loss_values() | network_values()
+    return (layer_values() | local_values() | ties_values() | dropout_and_loss_values()
+            | network_values())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tinyalex.layers import (
     Dropout,
     Flatten,
     Linear,
+    LocallyConnected2D,
     LocalResponseNorm,
     MaxPool2D,
     OwnMaps,
@@ -28,6 +29,7 @@ LAYERS = {
     "conv": (lambda: Conv2D(3, 4, 3, pad=1, std=0.5, rng=0), (2, 5, 6, 3)),
     "conv with stride": (
         lambda: Conv2D(2, 3, 3, stride=2, pad=(0, 1), std=0.5, rng=0), (2, 6, 7, 2)),
+    "local": (lambda: LocallyConnected2D((5, 6, 3), 4, 3, pad=1, std=0.5, rng=0), (2, 5, 6, 3)),
     "linear": (lambda: Linear(6, 4, std=0.5, rng=0), (3, 6)),
     "relu": (lambda: ReLU(), (2, 3, 3, 2)),
     "tanh": (lambda: Tanh(), (2, 3, 3, 2)),

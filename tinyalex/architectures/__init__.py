@@ -9,10 +9,15 @@ from tinyalex.network import Network
 ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "tiny": alexnet.tiny,
     "cifar": alexnet.cifar,
+    "mini": alexnet.mini,
+    "mini-ones": alexnet.mini_ones,
     "half": alexnet.half,
     "paper": alexnet.paper,
     "original": alexnet.original,
     "caffe": others.caffe,
     "torchvision": others.torchvision,
     "cifar10-quick": others.cifar10_quick,
+    "four-layers": others.four_layers,
+    "13pct": others.local_13,
+    "11pct": others.local_11,
 }

@@ -48,6 +48,11 @@ def he(layer: Weighted) -> float:
     return sqrt(2 / layer.inputs)
 
 
+def lecun(layer: Weighted) -> float:
+    """The same for tanh, which lets small numbers through as they are (LeCun et al., 1998)."""
+    return sqrt(1 / layer.inputs)
+
+
 def caffe(layer: Weighted) -> float:
     """What Caffe's bvlc_alexnet starts with."""
     return 0.005 if layer.name.startswith(("fc6", "fc7")) else 0.01
@@ -58,8 +63,13 @@ def cifar10_quick(layer: Weighted) -> float:
     return {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01}.get(layer.name.rstrip("ab"), 0.1)
 
 
-INITS = {"paper": printed, "original": as_run, "he": he, "caffe": caffe,
-         "cifar10-quick": cifar10_quick}
+def cuda_convnet(layer: Weighted) -> float:
+    """What cuda-convnet's nets for CIFAR-10 with local layers start with."""
+    return 0.04 if layer.name.startswith("local") else 1e-4 if layer.name[:5] == "conv1" else 0.01
+
+
+INITS = {"paper": printed, "original": as_run, "he": he, "lecun": lecun, "caffe": caffe,
+         "cifar10-quick": cifar10_quick, "cuda-convnet": cuda_convnet}
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ PAPER = Size(224, 11, 4, (0, 3), 48, 128, 192, 192, 128, 2048, bias=1, std1=0.01
 HALF = Size(112, 7, 2, (0, 3), 24, 64, 96, 96, 64, 512)
 TINY = Size(56, 5, 2, 2, 16, 32, 48, 48, 48, 128)
 CIFAR = Size(28, 5, 1, 2, 16, 32, 48, 48, 48, 128)
+MINI = Size(29, 5, 2, 2, 8, 16, 32, 32, 32, 64)  # 15 → 7 → 3 → 1, whatever the pooling
 
 
 def paper_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
@@ -232,3 +243,15 @@ def cifar(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> 
     """The paper's net on a small scale, for the 32×32 pictures of CIFAR-10. options: see
     `build`."""
     return build(paper_tower, CIFAR, classes, devices, **options)
+
+
+def mini(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
+    """The paper's net at its smallest, 29×29, for experiments that take many runs. options: see
+    `build`."""
+    return build(paper_tower, MINI, classes, devices, **options)
+
+
+def mini_ones(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
+    """The same with the paper's biases: 1 in conv2, conv4, conv5, fc6 and fc7. options: see
+    `build`."""
+    return build(paper_tower, replace(MINI, bias=1), classes, devices, **options)

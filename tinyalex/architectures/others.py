@@ -14,6 +14,7 @@ from tinyalex.layers import (
     Dropout,
     Flatten,
     Linear,
+    LocallyConnected2D,
     MaxPool2D,
     OwnMaps,
     ReLU,
@@ -25,6 +26,9 @@ from tinyalex.network import Network
 CAFFE = Size(227, 11, 4, 0, 48, 128, 192, 192, 128, 2048, bias=0.1)
 TORCHVISION = Size(224, 11, 4, 2, 64, 192, 384, 256, 128, 2048)
 QUICK = Size(32, 5, 1, 2, 32, 32, 64, 0, 0, 32)  # no conv4 and conv5
+FOUR = Size(32, 5, 1, 2, 16, 16, 32, 0, 0, 32)
+LOCAL_13 = Size(24, 5, 1, 2, 64, 64, 32, 32, 0, 0)  # c3 and c4: local, and no hidden layers
+LOCAL_11 = Size(24, 5, 1, 2, 64, 64, 64, 32, 0, 0)
 
 
 def caffe_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
@@ -126,6 +130,37 @@ def cifar10_quick_tower(size: Size, classes: int, towers: int, keep: float, std:
     ]
 
 
+def local_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
+    """cuda-convnet's net for CIFAR-10 with 13 % error: crops of 24×24, and two layers whose places
+    do not share their kernels (24 → 12 → 6 pixels)."""
+    c1, c2, c3, c4, side = size.c1, size.c2, size.c3, size.c4, size.side // 4
+    return [
+        [Conv2D(3, c1, size.kernel, size.stride, pad=size.pad, std=std, input_gradient=False,
+                name="conv1"),
+         ReLU("relu1", inplace=True),
+         MaxPool2D(3, 2, ceil=True, name="pool1"),
+         Conv2D(c1, c2, 5, pad=2, std=std, name="conv2"),
+         ReLU("relu2", inplace=True),
+         MaxPool2D(3, 2, ceil=True, name="pool2")],
+
+        [LocallyConnected2D((side, side, towers * c2), c3, 3, pad=1, std=std, name="local3"),
+         ReLU("relu3", inplace=True),
+         LocallyConnected2D((side, side, c3), c4, 3, pad=1, std=std, name="local4"),
+         ReLU("relu4", inplace=True),
+         Flatten("flatten")],
+
+        [Linear(towers * side**2 * c4, classes, std=std, name="fc10")],
+    ]
+
+
+def local_lrn_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
+    """The same for 11 %: LRN behind pool1, and before pool2, over 9 maps."""
+    first, *rest = local_tower(size, classes, towers, keep, std)
+    *front, pool2 = first
+    lrn1, lrn2 = (LRN(9, k=1, alpha=0.001 / 9, name=name) for name in ("lrn1", "lrn2"))
+    return [[*front[:3], lrn1, *front[3:], lrn2, pool2], *rest]
+
+
 def caffe(classes: int = 1000, devices: Sequence[Device] = (HOST,), init: str = "caffe",
           **options) -> Network:
     """Caffe's bvlc_alexnet, 227×227: 60,965,224 parameters with 1000 classes, as the paper's.
@@ -145,3 +180,24 @@ def cifar10_quick(classes: int = 10, devices: Sequence[Device] = (HOST,), towers
     """Caffe's cifar10_quick, 32×32: 145,578 parameters with 10 classes. options: see
     `alexnet.build`."""
     return build(cifar10_quick_tower, QUICK, classes, devices, towers=towers, init=init, **options)
+
+
+def four_layers(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
+                init: str = "cifar10-quick", **options) -> Network:
+    """cifar10_quick with half the kernels, for figure 1 of the paper, whose four layers it does not
+    name. options: see `alexnet.build`."""
+    return build(cifar10_quick_tower, FOUR, classes, devices, towers=towers, init=init, **options)
+
+
+def local_13(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
+             init: str = "cuda-convnet", **options) -> Network:
+    """cuda-convnet's net with 13 % error on CIFAR-10: 1,116,490 parameters. options: see
+    `alexnet.build`."""
+    return build(local_tower, LOCAL_13, classes, devices, towers=towers, init=init, **options)
+
+
+def local_11(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
+             init: str = "cuda-convnet", **options) -> Network:
+    """cuda-convnet's net with 11 % error on CIFAR-10: 2,112,970 parameters. options: see
+    `alexnet.build`."""
+    return build(local_lrn_tower, LOCAL_11, classes, devices, towers=towers, init=init, **options)

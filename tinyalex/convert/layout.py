@@ -17,9 +17,10 @@ from math import prod
 
 import numpy as np
 
-from tinyalex.layers import Dropout, Flatten
+from tinyalex.layers import Dropout, Flatten, LocallyConnected2D
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
+from tinyalex.support.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Whole:
 
 def wholes(network: Network, scale: float) -> Iterator[Whole]:
     """The layers with weights, in order. scale: of the pictures that the network reads, against
-    those that others give it."""
+    those that others give it. UserError where one is a kind that only we have."""
     maps, factor = None, scale
     for stage in network.stages:
         for layers in zip(*stage, strict=True):
@@ -82,6 +83,9 @@ def wholes(network: Network, scale: float) -> Iterator[Whole]:
                     maps = [network.shapes[layer][0] for layer in layers]
                 case Dropout(keep=keep):
                     factor *= keep
+                case LocallyConnected2D(name=name):
+                    raise UserError(f"{name}: others have no layer like a local one",
+                                    "convert a network without local layers.")
                 case Weighted(name=name):
                     yield Whole(name.removesuffix(network.letter(0)), list(layers), maps, factor)
                     maps, factor = None, 1.0

@@ -59,7 +59,7 @@ class Case:
     def make(self, cls: Callable, seed: int = 0) -> Any:
         """A layer of class `cls` with these settings, or those of the options that it knows."""
         options = dict(self.options)
-        if self.kind in ("Conv2D", "Linear"):
+        if self.kind in ("Conv2D", "Linear", "LocallyConnected2D"):
             options.update(std=0.5, bias=0.3, rng=seed)
         known = inspect.signature(cls).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
@@ -92,6 +92,9 @@ CASES = [
     Case("Conv2D", "3×3 with padding", (2, 4, 3, 1, 1), (3, 4, 5, 2)),
     Case("Conv2D", "stride 2, zeros at one side only", (2, 3, 3, 2, (0, 1)), (3, 6, 7, 2)),
     Case("Conv2D", "stride 3, pixels left over, one picture", (3, 2, 2, 3, 1), (1, 6, 5, 3)),
+    Case("LocallyConnected2D", "3×3 with padding", ((3, 4, 2), 3, 3, 1, 1), (3, 3, 4, 2)),
+    Case("LocallyConnected2D", "stride 2, zeros at one side only", ((4, 5, 2), 2, 3, 2, (0, 1)),
+         (3, 4, 5, 2)),
     Case("Linear", "more inputs than outputs", (6, 4), (3, 6)),
     Case("Linear", "as many inputs as outputs", (5, 5), (3, 5)),
     Case("ReLU", "on either side of 0", (), (3, 3, 2, 2), spaced),

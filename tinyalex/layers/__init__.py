@@ -15,6 +15,7 @@ from tinyalex.layers.activation import Activation, ReLU, Tanh
 from tinyalex.layers.base import Layer
 from tinyalex.layers.conv import Conv2D
 from tinyalex.layers.dense import Dropout, Flatten, Linear
+from tinyalex.layers.local import LocallyConnected2D
 from tinyalex.layers.loss import SoftmaxCrossEntropy
 from tinyalex.layers.norm import LocalResponseNorm, SpatialResponseNorm
 from tinyalex.layers.pool import AveragePool2D, MaxPool2D
@@ -22,6 +23,6 @@ from tinyalex.layers.towers import OwnMaps
 
 __all__ = [
     "Activation", "AveragePool2D", "Conv2D", "Dropout", "Flatten", "Layer", "Linear",
-    "LocalResponseNorm", "MaxPool2D", "OwnMaps", "ReLU", "SoftmaxCrossEntropy",
-    "SpatialResponseNorm", "Tanh",
+    "LocalResponseNorm", "LocallyConnected2D", "MaxPool2D", "OwnMaps", "ReLU",
+    "SoftmaxCrossEntropy", "SpatialResponseNorm", "Tanh",
 ]

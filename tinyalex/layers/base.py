@@ -109,7 +109,8 @@ class Weighted(Layer):
     """A layer with weights W ~ N(0, std²) and biases b, all equal to `bias` at the start.
 
     std: a number, or a function that gives it for the layer, asked when the weights are drawn. The
-    last axis of W runs over the units, the others over what each of them reads.
+    last axis of W runs over the units, the others over what each of them reads (and, in front of
+    these, over places that have weights of their own).
     rng: a generator, or a seed, to draw the weights at once; without it the layer waits for
     `initialise`, as the layers of a network do.
     """
@@ -126,14 +127,18 @@ class Weighted(Layer):
         std = self.std(self) if callable(self.std) else self.std
         W = rng.standard_normal(self.W_shape, np.float32) * np.float32(std)
         self.params["W"] = self.device.put(W.astype(dtype, copy=False))
-        self.params["b"] = self.device.put(np.full(self.W_shape[-1], self.bias, dtype))
+        self.params["b"] = self.device.put(np.full(self.b_shape, self.bias, dtype))
         self.grads.clear()
         return self
 
     @property
+    def b_shape(self) -> tuple[int, ...]:
+        return self.W_shape[-1:]
+
+    @property
     def inputs(self) -> int:
-        """How many numbers each unit reads: KH·KW·C of a convolution."""
-        return int(np.prod(self.W_shape[:-1]))
+        """How many numbers each unit reads: KH·KW·C of a convolution, the three axes before F."""
+        return int(np.prod(self.W_shape[-4:-1]))
 
     def _reshape(self, W_shape: tuple[int, ...]):
         """Give W another shape, which is too late once it is drawn."""

@@ -7,7 +7,48 @@ from tinyalex.layers.base import Spread, Weighted, expect_maps, too_small, whole
 from tinyalex.support.errors import UserError
 
 
-class Conv2D(Weighted):
+class Windows(Weighted):
+    """A layer with weights whose outputs each read a window of KH×KW pixels, all C channels.
+
+    sides: (C, F), the last two axes of W. kernel: KH = KW. stride: S. pad: zeros around the
+    picture, P on every side, or (before, after) for top and left, and bottom and right.
+    """
+
+    def __init__(self, sides: tuple[int, int], kernel: int, stride: int,
+                 pad: int | tuple[int, int], std: Spread, bias: float, name: str, rng):
+        kernel, stride = whole(name, kernel=kernel, stride=stride)
+        super().__init__((kernel, kernel, *sides), std, bias, name, rng)
+        self.K, self.S, self.P = (kernel, kernel), stride, _both_sides(name, pad)
+
+    def output_shape(self, shape):
+        expect_maps(self, shape, channels=self.W_shape[-2])
+        return *self._places(shape), self.W_shape[-1]
+
+    def _places(self, shape):
+        """OH and OW."""
+        OH, OW = (output_size(size, k, self.S, self.P)
+                  for size, k in zip(shape[:2], self.K, strict=True))
+        if OH < 1 or OW < 1:
+            raise too_small(self, shape, self.K)
+        return OH, OW
+
+    def window(self):
+        return self.K[0], self.S, self.P[0]
+
+    def multiply_adds(self, shape):
+        return int(np.prod(self.output_shape(shape))) * self.inputs
+
+    def _columns(self, x, OH, OW):
+        """The matrix (N·OH·OW, KH·KW·C)."""
+        cols = self.device.empty((len(x), OH, OW, *self.K, x.shape[3]), x.dtype)
+        self.device.kernels.im2col(x, self.K, self.S, self.P, cols)
+        return cols.reshape(len(x) * OH * OW, -1)
+
+    def _column_bytes(self, OH, OW, dtype) -> int:
+        return OH * OW * self.inputs * dtype.itemsize
+
+
+class Conv2D(Windows):
     """Convolution (paper, section 3.5), as one matrix product over columns of pixels (im2col).
 
     A column holds the KH·KW·C pixels that a kernel sees at one place. With cols the matrix of all
@@ -24,9 +65,8 @@ class Conv2D(Weighted):
     would be KH·KW/S² times as large as x, so they are made for a few pictures at a time, which
     keeps them in the processor's cache, and made again in backward.
 
-    channels, filters: C and F. kernel: KH = KW. pad: zeros around the picture, P on every side, or
-    (before, after) for top and left, and bottom and right. std: of W, or what gives it for the
-    layer: lambda layer: 1 / layer.inputs.
+    channels, filters: C and F. kernel, stride, pad: see `Windows`. std: of W, or what gives it for
+    the layer: lambda layer: 1 / layer.inputs.
     input_gradient=False: backward returns None, for a first layer, since nobody reads the gradient
     of the picture.
     """
@@ -34,39 +74,14 @@ class Conv2D(Weighted):
     def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1,
                  pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  input_gradient: bool = True, name: str = "conv", rng=None):
-        kernel, stride, channels, filters = whole(
-            name, kernel=kernel, stride=stride, channels=channels, filters=filters)
-        super().__init__((kernel, kernel, channels, filters), std, bias, name, rng)
-        self.K, self.S, self.P = (kernel, kernel), stride, _both_sides(name, pad)
+        channels, filters = whole(name, channels=channels, filters=filters)
+        super().__init__((channels, filters), kernel, stride, pad, std, bias, name, rng)
         self.input_gradient = input_gradient
 
     def fit_to(self, shape):
         """Fit the kernels to maps of this shape (H, W, C), before the layer has weights."""
         expect_maps(self, shape)
         self._reshape((*self.K, shape[2], self.W_shape[3]))
-
-    def output_shape(self, shape):
-        expect_maps(self, shape, channels=self.W_shape[2])
-        OH, OW = (output_size(size, k, self.S, self.P)
-                  for size, k in zip(shape[:2], self.K, strict=True))
-        if OH < 1 or OW < 1:
-            raise too_small(self, shape, self.K)
-        return OH, OW, self.W_shape[3]
-
-    def window(self):
-        return self.K[0], self.S, self.P[0]
-
-    def multiply_adds(self, shape):
-        return int(np.prod(self.output_shape(shape)) * np.prod(self.W_shape[:3]))
-
-    def _columns(self, x, OH, OW):
-        """The matrix (N·OH·OW, KH·KW·C)."""
-        cols = self.device.empty((len(x), OH, OW, *self.W_shape[:3]), x.dtype)
-        self.device.kernels.im2col(x, self.K, self.S, self.P, cols)
-        return cols.reshape(len(x) * OH * OW, -1)
-
-    def _column_bytes(self, OH, OW, dtype) -> int:
-        return OH * OW * self.inputs * dtype.itemsize
 
     def forward(self, x, remember=False):
         W, b = self._weights()

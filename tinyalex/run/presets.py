@@ -18,6 +18,8 @@ class Preset:
 # weights every layer then starts with numbers of about 1 (see alexnet.paper_tower). In the few
 # epochs of "cifar" nothing overfits yet, and dropout would double their number (section 4.2): it is
 # there for longer runs, as --dropout 0.5.
+# cuda-convnet's nets had a weight decay for each layer (0 in conv, 0.004 in local, 0.01 in fc) and
+# biases twice as fast; here one decay serves all weights, and biases go at the rate of the weights.
 PRESETS = {preset.recipe.preset: preset for preset in (
     Preset("the paper's net on a small scale, on the built-in 64×64 pictures", Recipe(
         preset="tiny", architecture="tiny", dropout=0.25,
@@ -27,6 +29,14 @@ PRESETS = {preset.recipe.preset: preset for preset in (
         preset="cifar", architecture="cifar", dropout=0.0,
         data="cifar10", picture=32, scale=1 / 64,
         batch_size=64, epochs=5, lr=0.02, schedule="4", velocity="scale")),
+    Preset("the paper's net at its smallest, for experiments that take many runs (29×29)", Recipe(
+        preset="mini", architecture="mini",
+        picture=33, scale=1 / 64,
+        batch_size=64, epochs=8, lr=0.02, schedule="6,7", velocity="scale")),
+    Preset("the same with the paper's biases of 1 to start with", Recipe(
+        preset="mini-ones", architecture="mini-ones",
+        picture=33, scale=1 / 64,
+        batch_size=64, epochs=8, lr=0.02, schedule="6,7", velocity="scale")),
     Preset("the paper's net with half the pixels and kernels, for photographs (112×112)", Recipe(
         preset="half", architecture="half",
         picture=128, scale=1 / 64, colour="paper",
@@ -58,6 +68,21 @@ PRESETS = {preset.recipe.preset: preset for preset in (
         dropout=0.0,
         data="cifar10", picture=32, scale=1.0, augment=False,
         batch_size=100, epochs=10, lr=0.001, schedule="8", weight_decay=0.004)),
+    Preset("figure 1: four layers on CIFAR-10, and nothing against overfitting (32×32)", Recipe(
+        preset="four-layers", architecture="four-layers", towers=1, init="cifar10-quick",
+        dropout=0.0,
+        data="cifar10", picture=32, scale=1.0, augment=False,
+        batch_size=128, epochs=40, lr=0.003, schedule="constant", weight_decay=0.0)),
+    Preset("cuda-convnet's net with 13 % error on CIFAR-10 (24×24)", Recipe(
+        preset="13pct", architecture="13pct", towers=1, init="cuda-convnet", dropout=0.0,
+        data="cifar10", picture=32, scale=1.0,
+        batch_size=128, epochs=160, lr=0.001, schedule="140,150", weight_decay=0.004,
+        bias_decay=False)),
+    Preset("the same with LRN, and with 11 % error (24×24)", Recipe(
+        preset="11pct", architecture="11pct", towers=1, init="cuda-convnet", dropout=0.0,
+        data="cifar10", picture=32, scale=1.0,
+        batch_size=128, epochs=520, lr=0.001, schedule="500,510", weight_decay=0.004,
+        bias_decay=False)),
 )}
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in layers with weights: convolution and full connection."""
+"""Mistakes in layers with weights: convolution, local connection and full connection."""
 
 from typing import Any
 
@@ -73,6 +73,8 @@ def _transposed_dW(s: Scene) -> np.ndarray:
 
 conv_y, linear_y = forward("Conv2D"), forward("Linear")
 conv_dW, conv_db, conv_dx = (backward("Conv2D", array) for array in ("W", "b", "x"))
+local_y = forward("LocallyConnected2D")
+local_dW, local_db, local_dx = (backward("LocallyConnected2D", array) for array in ("W", "b", "x"))
 linear_dW, linear_db, linear_dx = (backward("Linear", array) for array in ("W", "b", "x"))
 
 CONV = [
@@ -135,4 +137,36 @@ LINEAR = [
               lambda s: s.dy @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1])),
 ]
 
-WEIGHTED = [*CONV, *LINEAR]
+
+
+def _local_dW(s: Scene, only: Any = ...) -> np.ndarray:
+    return np.einsum("nhwijc,nhwf->hwijcf", _columns(s)[only], s.dy[only])
+
+
+def _turned(s: Scene, W: np.ndarray) -> np.ndarray:
+    """The output with these kernels, of each place its own."""
+    return np.einsum("nhwijc,hwijcf->nhwf", _columns(s), W) + s.arrays["b"]
+
+
+LOCAL = [
+    local_y("the bias is not added.", lambda s: _turned(s, s.arrays["W"]) - s.arrays["b"]),
+    local_y("all places use the kernels of the first, as in a convolution.",
+            lambda s: _turned(s, np.broadcast_to(s.arrays["W"][:1, :1], s.arrays["W"].shape))),
+    local_dW("summed over positions",
+             "each place has kernels of its own: dW has no sum over places.",
+             lambda s: np.broadcast_to(_local_dW(s).sum(axis=(0, 1)), s.arrays["W"].shape)),
+    local_dW("missing sum over the batch", "dW adds up all pictures; here is one only.",
+             lambda s: _local_dW(s, np.s_[-1:]), lambda s: _local_dW(s, np.s_[:1])),
+    local_db("summed over positions",
+             "each place has biases of its own: db is a sum over pictures.",
+             lambda s: np.broadcast_to(s.dy.sum(axis=(0, 1, 2)), s.arrays["b"].shape)),
+    local_dx("kernels of another place", "dcols of a place takes the kernels of that place.",
+             lambda s: _dx(s, np.einsum("nhwf,hwijcf->nhwijc", s.dy, s.arrays["W"][::-1]))),
+    local_dx("overlaps overwritten",
+             "a pixel seen by several windows adds up what each sends: += and not =.",
+             *(lambda s, last=last: overwritten(
+                 np.einsum("nhwf,hwijcf->nhwijc", s.dy, s.arrays["W"]), s.layer.S, s.layer.P,
+                 s.x.shape, last) for last in ("window", "element"))),
+]
+
+WEIGHTED = [*CONV, *LINEAR, *LOCAL]

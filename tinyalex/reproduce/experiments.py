@@ -1,0 +1,169 @@
+"""The experiments, as data: which runs there are, and which are compared for which claim."""
+
+from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
+
+ALL = ("still_error", "ten_crops", "together", "colour", "neighbours", "start")
+START = ("still_error", "start")
+EPOCHS = "factor in epochs to 60 % training error"
+SHORT = {"limit": 4000, "epochs": 10, "schedule": "8,9"}
+RATES = {"relu": (0.0003, 0.001, 0.003), "tanh": (0.001, 0.003, 0.01, 0.03)}
+
+
+def _grid(unit: str, rate: float) -> Arm:
+    """A few epochs, to choose the rate by."""
+    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 5}
+    return Arm(f"grid-{unit}-{rate:g}", "four-layers", changes, seeds=1, measures=())
+
+
+def _figure1(name: str, unit: str, rate: float, **changes) -> Arm:
+    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 12} | changes
+    return Arm(name, "four-layers", changes, reach=0.6, measures=())
+
+
+# In the order in which they are best run.
+ARMS = {arm.name: arm for arm in (
+    Arm("mini", measures=ALL, seeds=6),
+    Arm("one-tower", changes={"towers": 1}, seeds=6),
+    Arm("no-dropout", changes={"dropout": 0.0}),
+    Arm("no-lrn", changes={"lrn": "none"}),
+    Arm("no-crops", changes={"augment": False}),
+    Arm("pool-2-2", changes={"pool": "2/2"}),
+    Arm("no-decay", changes={"weight_decay": 0.0}),
+    Arm("without-conv3", changes={"without": "conv3"}),
+    Arm("without-conv4", changes={"without": "conv4"}),
+    Arm("without-conv5", changes={"without": "conv5"}),
+    Arm("colour-noise", changes={"colour": "paper"}),
+    Arm("bias-1", "mini-ones", measures=START),
+    Arm("velocity-kept", changes={"velocity": "keep"}),
+    Arm("lrn-before", changes={"lrn": "before"}),
+    Arm("init-printed", changes={"init": "paper"}, measures=START),
+    Arm("init-original", changes={"init": "original"}, measures=START),
+    Arm("without-conv2", changes={"without": "conv2"}),
+    Arm("no-momentum", changes={"momentum": 0.0}),
+    Arm("constant-rate", changes={"schedule": "constant"}),
+    _figure1("relu", "relu", 0.001),
+    _figure1("tanh", "tanh", 0.01),
+    _figure1("relu-suited", "relu", 0.02, scale=1 / 64, init="he"),
+    _figure1("tanh-suited", "tanh", 0.02, scale=1 / 64, init="lecun"),
+    Arm("11pct", "11pct", SHORT),
+    Arm("11pct-no-lrn", "11pct", SHORT | {"lrn": "none"}),
+    *(_grid(unit, rate) for unit, rates in RATES.items() for rate in rates),
+)}
+
+
+def _layer(name: str) -> Comparison:
+    return Comparison(f"with {name} the error is lower than without", "about −2 points", "mini",
+                      f"without-{name}", "validation error")
+
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (
+    Experiment("figure-1", "3.1, figure 1", "ReLU and tanh", """
+Three convolutions, a layer of 64 units that has neither ReLU nor tanh, and the scores, on 5,000
+pictures of CIFAR-10, with nothing against overfitting. Once with pixels and weights of the time: 0
+to 255, and standard deviations of 0.0001, 0.01, 0.01, 0.1, 0.1; the rate of each unit is the best
+of a grid (five epochs, one seed; for tanh the largest of it). Once suited to the units: pixels
+divided by 64, N(0, 2/n) for ReLU, N(0, 1/n) for tanh; the rate is that of the small presets, for
+both. A run ends at 60 % training error (some went on), or after 12 epochs: 25 % would take
+hours. Where one of two runs did not come to 60 %, the last epoch stands for it.""", (
+        Comparison("with what was usual then ReLU comes to 60 % training error sooner",
+                   "6 times sooner to 25 %", "tanh", "relu", EPOCHS, 1),
+        Comparison("with what suits each unit ReLU comes to 60 % training error sooner",
+                   "(not in the paper)", "tanh-suited", "relu-suited", EPOCHS, 1)),
+               shown=tuple(f"grid-{unit}-{rate:g}" for unit, rates in RATES.items()
+                           for rate in rates)),
+    Experiment("towers", "3.2", "Two towers against one", """
+The control has as many kernels in conv1 to conv4 as one of the two towers, and conv5 and the hidden
+layers as wide as both.""", (
+        Comparison("two towers have a lower error than the control with one", "−1.7 points",
+                   "mini", "one-tower", "validation error"),)),
+    Experiment("lrn", "3.3", "Local response normalisation", """
+In the small presets pixels are divided by 64, and activities are about 1. Then α Σ a² is some 10⁻⁴
+beside k = 2, and LRN is a division by 2^0.75 = 1.68 and hardly anything else.""", (
+        Comparison("with LRN the error is lower than without", "−1.4 points",
+                   "mini", "no-lrn", "validation error"),
+        Comparison("LRN after ReLU is better than before it", "(not in the paper)",
+                   "mini", "lrn-before", "validation error"))),
+    Experiment("lrn-cifar", "3.3", "Local response normalisation on CIFAR-10", """
+cuda-convnet's net with 11 % error, with its LRN and without, and nothing else changed; on 5,000
+pictures and for 12 epochs, where its authors took 50,000 and 520.""", (
+        Comparison("with LRN the error on CIFAR-10 is lower than without", "13 % → 11 %",
+                   "11pct", "11pct-no-lrn", "validation error"),)),
+    Experiment("pooling", "3.4", "Overlapping pooling", """
+The maps are as large with 3/2 as with 2/2: 15, 7, 3, 1. But the last 2/2 window sees four of nine
+places, and a 3/2 window all of them.""", (
+        Comparison("3/2 has a lower error than 2/2", "−0.4 points",
+                   "mini", "pool-2-2", "validation error"),
+        Comparison("3/2 overfits less: its validation error lies less above its training error",
+                   "“slightly”", "mini", "pool-2-2", "validation minus training error"))),
+    Experiment("augmentation", "4.1", "Crops, mirror images, colour noise, ten patches", """
+29×29 of 33×33 pixels: 25 places, 50 views of each picture.""", (
+        Comparison("crops and mirror images lower the validation error",
+                   "without them “substantial overfitting”", "mini", "no-crops",
+                   "validation error"),
+        Comparison("crops and mirror images keep validation and training error together",
+                   "the same", "mini", "no-crops", "validation minus training error"),
+        Comparison("ten patches have a lower error than the centre alone", "−1.5 points",
+                   "mini", "mini", "error of ten patches", other_outcome="validation error"),
+        Comparison("colour noise lowers the error", "over −1 point",
+                   "colour-noise", "mini", "validation error"))),
+    Experiment("dropout", "4.2", "Dropout", """
+Half of the 128 hidden units of fc6 and of fc7 are switched off.""", (
+        Comparison("dropout keeps validation and training error together",
+                   "without it “substantial overfitting”", "mini", "no-dropout",
+                   "validation minus training error"),
+        Comparison("dropout lowers the validation error", "the same",
+                   "mini", "no-dropout", "validation error"),
+        Comparison("with dropout learning takes longer: after two epochs the validation error is "
+                   "higher", "about twice the iterations", "mini", "no-dropout",
+                   "validation error after two epochs", expected=1))),
+    Experiment("decay", "5", "Weight decay", """
+Eight epochs are few for a decay of 0.0005.""", (
+        Comparison("weight decay lowers the training error too", "“not merely a regulariser”",
+                   "mini", "no-decay", "training error"),)),
+    Experiment("initialisation", "5", "Initialisation", """
+Biases of 1 in conv2, conv4, conv5 and the hidden layers, against 0 everywhere, with weights from
+N(0, 2/n). And the printed weights, N(0, 0.01²), against N(0, 2/n), on a net whose layers read
+hundreds of numbers and not thousands ([initialisation.md](initialisation.md)).""", (
+        Comparison("biases of 1 speed up the early stages: the training loss after two epochs is "
+                   "lower", "“accelerates the early stages of learning”", "bias-1", "mini",
+                   "training loss after two epochs"),
+        Comparison("in a small net N(0, 2/n) learns more than the printed weights",
+                   "(not in the paper)", "mini", "init-printed", "validation error"),
+        Comparison("0.03 in conv3 to conv5, as it was run, learns more than the printed weights",
+                   "(not in the paper)", "init-original", "init-printed", "validation error"))),
+    Experiment("momentum", "5", "Momentum, and the drops of the rate", """
+[momentum.md](momentum.md) has the reason why a velocity that is kept may lose at a drop.""", (
+        Comparison("with momentum 0.9 the error is lower than without", "(used, not compared)",
+                   "mini", "no-momentum", "validation error"),
+        Comparison("dropping the rate lowers the error", "(used, not compared)",
+                   "mini", "constant-rate", "validation error"),
+        Comparison("a velocity that scales with the rate ends lower than the printed one",
+                   "(not in the paper)", "mini", "velocity-kept", "validation error"))),
+    Experiment("together", "6, table 2", "Several nets averaged", """
+Two nets from different seeds; their probabilities are averaged. Three pairs of six runs.""", (
+        Comparison("nets averaged have a lower error than one", "−2.6 points (five nets)",
+                   "mini", "mini", "error of two nets together",
+                   other_outcome="mean error of the two alone"),)),
+    Experiment("colour", "6.1, figure 3", "Towers that specialise", """
+The towers' mean colour specificities, and how far they lie apart; against the same kernels dealt
+out to the towers at random, 10,000 times.""", (
+        Comparison("one tower cares more for colour than chance would have it",
+                   "“largely colour-agnostic”, “largely colour-specific”, in every run",
+                   "mini", "mini", "difference of the towers", expected=1,
+                   other_outcome="the same of kernels dealt out at random"),)),
+    Experiment("neighbours", "6.1, figure 4", "Neighbours", """
+Of the five training pictures nearest to a validation picture the share that has its class, for
+1,000 pictures.""", (
+        Comparison("by fc7 more neighbours have the same class than by pixels", "(shown)",
+                   "mini", "mini", "neighbours of the same class by fc7", expected=1,
+                   other_outcome="neighbours of the same class by pixels"),)),
+    Experiment("depth", "7", "A layer less", """
+Its weights, its unit, its normalisation go; the pooling behind it stays.""",
+               tuple(_layer(name) for name in ("conv2", "conv3", "conv4", "conv5"))),
+)}
+
+# Of which experiments curves are drawn: of which arms, of which column, with a dotted line where.
+CURVES = {
+    "figure-1": (("relu", "tanh", "relu-suited", "tanh-suited"), "train_error", 60),
+    "momentum": (("mini", "no-momentum", "constant-rate", "velocity-kept"), "val_error", None),
+}

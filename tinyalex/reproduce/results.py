@@ -1,0 +1,124 @@
+"""The result of a run: a small CSV that is kept with the project, and the numbers taken from it.
+
+    # run: mini-0                what it was, and what made it
+    # code: 0f3a…
+    epoch,lr,train_loss,…        a row at the end of each epoch; the last one has more columns,
+                                 what was measured of the trained network: see measures.py
+"""
+
+import csv
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tinyalex
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import replacing
+
+# What decides how a run goes, of the package: a result made by other code says so.
+DECIDING = ("architectures", "data", "devices", "kernels", "layers", "network.py", "optim.py",
+            "run", "training.py")
+COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error", "seconds",
+           "colour_a", "colour_b")
+
+
+@dataclass(frozen=True)
+class Result:
+    """about: of the run, by name. rows: of each epoch what was measured, by column."""
+
+    about: dict[str, str]
+    rows: list[dict[str, float]]
+
+    @property
+    def hours(self) -> float:
+        return self.rows[-1]["seconds"] / 3600
+
+
+def code() -> str:
+    """A digest of the package's files that decide how a run goes."""
+    package, digest = Path(tinyalex.__file__).parent, hashlib.sha256()
+    for name in DECIDING:
+        for path in sorted((package / name).rglob("*.py")) or [package / name]:
+            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def write(path: Path, result: Result):
+    """Write a result, in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = dict.fromkeys([*COLUMNS, *result.rows[-1]])
+    with replacing(path, suffix=".csv") as part, open(part, "w", newline="",
+                                                      encoding="utf-8") as file:
+        file.writelines(f"# {key}: {value}\n" for key, value in result.about.items())
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(result.rows)
+
+
+def read(path: Path) -> Result:
+    """A result; UserError where the file is damaged."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        heads = [line[2:].split(": ", 1) for line in lines if line.startswith("# ")]
+        rows = [{key: float(text) for key, text in row.items() if text}
+                for row in csv.DictReader(line for line in lines if not line.startswith("# "))]
+        if not rows or not {"epoch", "train_error", "val_error", "seconds"} <= rows[-1].keys():
+            raise ValueError("there is no finished epoch in it")
+        return Result(dict(heads), rows)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a result, or a damaged one ({error})",
+                        "remove it: the next run makes it anew.") from None
+
+
+def read_all(folder: Path) -> dict[str, Result]:
+    """All results of a folder, by the names of their runs."""
+    return {path.stem: read(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def _last(column: str, factor: float = 100) -> Callable[[Result], float]:
+    return lambda result: factor * result.rows[-1][column]
+
+
+def _change(column: str, other: str) -> Callable[[Result], float]:
+    return lambda result: 100 * (result.rows[-1][column] - result.rows[-1][other])
+
+
+def epochs_to(rows: Iterable[dict[str, float]], level: float) -> float:
+    """The epoch at which the training error came down to `level` (a share), between two epochs on
+    the line that joins them; the last epoch where it never did."""
+    before = None
+    for row in rows:
+        if row["train_error"] <= level:
+            if before is None:
+                return row["epoch"]
+            fall = (before["train_error"] - level) / (before["train_error"] - row["train_error"])
+            return before["epoch"] + fall * (row["epoch"] - before["epoch"])
+        before = row
+    return before["epoch"] if before else math.nan
+
+
+def _log_epochs_to(level: float) -> Callable[[Result], float]:
+    return lambda result: math.log(epochs_to(result.rows, level))
+
+
+# What is compared: a number of a result, by what to call it; KeyError where it has none. "factor":
+# of logarithms.
+OUTCOMES: dict[str, Callable[[Result], float]] = {
+    "validation error": _last("val_error"),
+    "training error": _last("still_error"),
+    "validation minus training error": _change("val_error", "still_error"),
+    "error of ten patches": _last("ten_crop_error"),
+    "error of two nets together": _last("together_error"),
+    "mean error of the two alone": _last("alone_error"),
+    "neighbours of the same class by fc7": _last("near_fc7"),
+    "neighbours of the same class by pixels": _last("near_pixels"),
+    "difference of the towers": _last("colour_split"),
+    "the same of kernels dealt out at random": _last("colour_chance"),
+    "training loss after two epochs": lambda result: result.rows[1]["train_loss"],
+    "validation error after two epochs": lambda result: 100 * result.rows[1]["val_error"],
+    "units that never fire at the start": _last("dead_at_start"),
+    "loss at the start": _last("loss_at_start", 1),
+    "factor in epochs to 60 % training error": _log_epochs_to(0.6),
+}

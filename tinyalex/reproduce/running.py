@@ -1,0 +1,136 @@
+"""Working through the runs: each in a folder of its own, where it is resumed after a kill, until
+its result stands with the others."""
+
+import contextlib
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+import tinyalex
+from tinyalex.data import sources
+from tinyalex.devices import Devices, available_cores
+from tinyalex.reproduce import results
+from tinyalex.reproduce.kinds import Arm
+from tinyalex.reproduce.measures import MEASURES
+from tinyalex.reproduce.results import Result
+from tinyalex.run.folder import Run
+from tinyalex.run.recipe import Recipe
+from tinyalex.run.trainer import Trainer
+from tinyalex.support.errors import UserError
+from tinyalex.support.files import alone
+
+
+class Reached(Exception):
+    """The run has come to the training error at which it was to end."""
+
+
+class TimeIsUp(Exception):
+    """The run goes on another time, from where it is."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """results: the folder of the results. work: where runs have their folders. photographs: the
+    folder of the ten classes. devices: where to train."""
+
+    results: Path
+    work: Path
+    photographs: str
+    devices: str
+
+    def result(self, arm: Arm, seed: int) -> Path:
+        return self.results / f"{arm.name}-{seed}.csv"
+
+    def recipe(self, arm: Arm, seed: int) -> Recipe:
+        recipe = arm.recipe(seed)
+        return replace(recipe, devices=self.devices, data=recipe.data or self.photographs)
+
+
+def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
+                 say: Callable[[str], None]) -> None:
+    """Do those of these runs that have no result and that nobody else is at, one after the other.
+
+    until: when, by time.monotonic, the run under way is left at the end of its epoch, to be resumed
+    by whoever comes next. UserError at the end where runs failed: the others are done.
+    """
+    failed = []
+    for arm, seed in runs:
+        name = f"{arm.name}-{seed}"
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(alone(places.work, name))
+            except UserError:  # somebody else is at it
+                continue
+            if places.result(arm, seed).exists():
+                continue
+            say(f"{name}: python -m tinyalex.train {arm.command(seed)}")
+            try:
+                with Devices(places.devices, arm.recipe(seed).towers) as devices:
+                    _do(arm, seed, places, devices, until, say)
+            except TimeIsUp:
+                say(f"{name}: the time is up; it goes on from here")
+                return
+            except UserError as error:
+                say(f"{name}: {error.args[0]}")
+                failed.append(name)
+    if failed:
+        raise UserError(f"{', '.join(failed)}: failed", "see above.")
+
+
+def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
+        say: Callable[[str], None]) -> None:
+    """Train, or go on training, measure, and write the result. TimeIsUp if it is before the end."""
+    recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
+    train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
+                          for split in ("train", "val"))
+    with contextlib.closing(Run(places.work / name, recipe)) as run:
+        trainer = Trainer(run, train_set, val_set, devices)
+        if run.has_begun():
+            run.hold()
+            trainer.resume()
+        else:
+            run.start()
+        if not any(map(arm.reached, _ends(run))):
+            _train(trainer, arm, until, lambda text: say(f"{name}: {text}"))
+        rows = _ends(run)
+        for measure in arm.measures:
+            rows[-1] |= {column: round(value, 6) for column, value
+                         in MEASURES[measure](trainer, train_set, val_set).items()}
+    about = _about(arm, seed, devices, len(train_set), len(val_set))
+    results.write(places.result(arm, seed), Result(about, rows))
+
+
+def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None]) -> None:
+    """Train to the last epoch, or to what the arm is to reach."""
+    def report(row: dict):
+        say(f"epoch {row['epoch']:g} of {trainer.recipe.epochs}, training error "
+            f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
+        if arm.reached(row):
+            raise Reached
+        if time.monotonic() > until:
+            raise TimeIsUp
+
+    with contextlib.suppress(Reached):
+        if not trainer.train(report):
+            raise KeyboardInterrupt
+
+
+def _ends(run: Run) -> list[dict]:
+    """The rows of the log at the end of each epoch."""
+    return [{column: row[column] for column in results.COLUMNS}
+            for row in run.rows() if row["val_error"] is not None]
+
+
+def _about(arm: Arm, seed: int, devices: Devices, train: int, val: int) -> dict[str, str]:
+    return {
+        "run": f"{arm.name}-{seed}", "flags": arm.command(seed), "trained on": f"{train} pictures",
+        "validated on": f"{val} pictures", "code": results.code(),
+        "versions": f"tinyalex {tinyalex.__version__}, numpy {np.__version__}, "
+                    f"Python {platform.python_version()}",
+        "machine": f"{platform.system()} {platform.machine()}, {available_cores()} cores",
+        "devices": ", ".join(repr(device)[1:-1] for device in devices),
+    }
