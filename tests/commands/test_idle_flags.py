@@ -17,13 +17,17 @@ VALUES = {name: CHOICES[name] for name in (
     "without": MIDDLE, "dropout": ("0.1", "0.6"), "towers": ("1", "2"), "lr": ("0.3",),
     "momentum": ("0.5",), "weight-decay": ("0.3",), "schedule": ("constant", "2"),
     "epochs": ("3", "4"), "batch-size": ("7",), "seed": ("7",), "limit": ("7",), "workers": ("7",),
-    "devices": ("cpu,cpu",), "no-augment": (None,)}
+    "devices": ("cpu,cpu",), "no-augment": (None,), "scale": ("0.5",)}
+NO_MIDDLE = {*(("without", name) for name in ("conv3", "conv4", "conv5", "fc6", "fc7")),
+             ("dropout", "0.1"), ("dropout", "0.6")}
+NO_LRN = {("lrn", value) for value in CHOICES["lrn"]}
 NOTHING_TO_ACT_ON = {
-    "torchvision": {("lrn", value) for value in CHOICES["lrn"]},
+    "torchvision": NO_LRN,
     "caffe": {("lrn", "before"), ("lrn", "after")},  # its LRN reads what both towers gave
-    "cifar10-quick": {("lrn", value) for value in CHOICES["lrn"]} | {
-        ("dropout", "0.1"), ("dropout", "0.6"),
-        *(("without", name) for name in ("conv4", "conv5", "fc6", "fc7"))}}
+    "cifar10-quick": NO_LRN | NO_MIDDLE - {("without", "conv3")},
+    "four-layers": NO_LRN | NO_MIDDLE - {("without", "conv3")} | {
+        ("velocity", "scale")},  # its rate never changes
+    "13pct": NO_LRN | NO_MIDDLE, "11pct": NO_MIDDLE}
 
 
 def recipe(*argv):

@@ -326,7 +326,7 @@ def test_it_leaves_a_look_and_says_what_to_do_next(pets, tmp_path, capsys):
     red = train.statistics.mean[..., 0].mean(dtype=float)
     assert f"mean     {red:.2f}, {255 - red:.2f}, " in printed
     assert "17 to train on, 6 to validate with" in printed
-    assert "no preset reads pictures of this side: they want 32, 64, 128, 256" in printed
+    assert "no preset reads pictures of this side: they want 32, 33, 64, 128, 256" in printed
     with Image.open(out / "look.png") as look:
         assert look.width == 1200, "17 pictures and their mean: two rows, the first one full"
 

@@ -36,7 +36,7 @@ from tinyalex.devices import Threads, available_cores
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged, save_npz
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import alone, replacing
+from tinyalex.support.files import alone, remove_leftovers, replacing
 from tinyalex.support.progress import progress
 from tinyalex.support.text import shown
 
@@ -101,6 +101,8 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
     out.mkdir(parents=True, exist_ok=True)
     with alone(out, wait=wait):
         _begin(listing, out, side, max_pixels)
+        remove_leftovers(out, *(f"{shard.path.stem}{end}" for shard in shards
+                                for end in (".npy", ".npz")))
         for shard in shards:
             (done if shard.is_done(side) else todo).append(shard)
         left, total = sum(len(shard.pictures) for shard in todo), len(listing)

@@ -67,7 +67,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
                 continue
             if places.result(arm, seed).exists():
                 continue
-            say(f"{name}: python -m tinyalex.train {arm.command(seed)}")
+            say(f"{name}: tinyalex.train {arm.command(seed)}")
             try:
                 with Devices(places.devices, arm.recipe(seed).towers) as devices:
                     _do(arm, seed, places, devices, until, say)

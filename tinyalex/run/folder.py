@@ -129,8 +129,8 @@ class Run:
         killed left half-written. UserError where another one is at work; False where that cannot be
         known."""
         locked = self._lock.enter_context(alone(self.folder))
-        for path in (self.config, self.checkpoint, self.log, self.curves, self.filters):
-            remove_leftovers(self.folder, path.name)
+        remove_leftovers(self.folder, *(path.name for path in (
+            self.config, self.checkpoint, self.log, self.curves, self.filters)))
         return locked
 
     def close(self):

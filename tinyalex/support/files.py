@@ -81,12 +81,12 @@ def _occupied(real: Path) -> str:
         os.path.lexists(real) and not real.is_file()) else ""
 
 
-def remove_leftovers(folder: Path, name: str) -> None:
-    """Delete the temporary files and the locks that writers of the file `name` left here when they
-    were killed. Those in use stay, and so does what others own."""
-    leftover = re.compile(rf"\.{re.escape(name)}\.([0-9a-f]{{8}}\.[a-z]+|lock)")
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Delete the temporary files and the locks that writers of the files of these names left here
+    when they were killed. Those in use stay, and so does what others own."""
     for path in folder.glob(".*"):
-        if leftover.fullmatch(path.name) and path.is_file():
+        match = re.fullmatch(r"\.(.+)\.([0-9a-f]{8}\.[a-z]+|lock)", path.name)
+        if match and match[1] in names and path.is_file():
             with contextlib.suppress(OSError), _held(path) as file:
                 if file:
                     path.unlink()
