@@ -33,12 +33,7 @@ def main(argv: list[str] | None = None) -> int:
                         "leave --out out, or copy the folder.")
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
     with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
-        try:
-            return _train(this, devices, resume=args.resume is not None)
-        except KeyboardInterrupt:
-            if this.config.exists():
-                say("", f"interrupted; to go on: {_again(this)}")
-            raise
+        return _train(this, devices, resume=args.resume is not None)
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -153,8 +148,12 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
             say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
     else:
         this.start()
-    _announce(trainer, train_set, val_set, devices)
-    trainer.train(_report)
+    try:
+        _announce(trainer, train_set, val_set, devices)
+        trainer.train(_report)
+    except KeyboardInterrupt:  # before the first step, or for the second time
+        say("", f"to go on: {_again(this)}")
+        raise
     if trainer.stopped_by is not None:
         say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
             f"    {_again(this)}")

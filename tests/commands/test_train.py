@@ -21,6 +21,7 @@ from runs import assert_same_bits, log_rows, settings, weights
 
 from tinyalex import evaluate, train
 from tinyalex.run import checkpoint
+from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
 
@@ -204,6 +205,16 @@ def test_a_folder_that_cannot_be_written_is_refused(patches, tmp_path, refused, 
     else:
         (tmp_path / "locked").write_text("")
     assert "cannot be written" in refused(train.main, settings(patches, "--out", "locked/made"))
+
+
+def test_an_interruption_outside_of_the_steps_says_how_to_go_on(patches, monkeypatch, capsys):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_announce", interrupt)
+    assert run(lambda: train.main(settings(patches, "--out", "made"))) == 130
+    out = capsys.readouterr().out
+    assert f"to go on: python -m tinyalex.train --resume made --data {patches}\n" in out
 
 
 @pytest.mark.parametrize("missing", ["schedule", "progress", "velocities", "file"])

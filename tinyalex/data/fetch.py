@@ -36,8 +36,8 @@ _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on
 def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS) -> Path:
     """Download CIFAR-10, check it, and unpack it into `folder`; returns the new folder in there.
 
-    For a folder in which `present` has found none. If another process is fetching it to there, this
-    one waits, and there is nothing left to do.
+    What killed downloads left there is removed. Where CIFAR-10 is there already, or comes while
+    this process waits for another one, nothing is downloaded.
 
     checksums: which MD5 sums are good, and what the folder in that archive is called. So `url`
         may be a mirror of either version.

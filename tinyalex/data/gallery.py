@@ -33,8 +33,8 @@ _OF_A_DATASET = re.compile(r"(.+)/(train|val)(?:/(\d{1,18})(?:-(\d{1,18}))?)?/?"
 
 
 class Shown(NamedTuple):
-    """name: finds the picture again, see above, from any folder. true: the class that its folder or
-    dataset says it has. source: its file, or the dataset of which it is number `i`."""
+    """name: finds the picture again, see above; a file from any folder. true: the class that its
+    folder or dataset says it has. source: its file, or the dataset of which it is number `i`."""
 
     name: str
     true: str

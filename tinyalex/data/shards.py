@@ -21,7 +21,7 @@ from tinyalex.support.errors import UserError
 FORMAT = 1
 OTHERS = 32  # files that a program has open besides shards
 PLAN, ABOUT, NUMBERS = "plan.json", "prepared.json", "prepared.npz"
-MOST_SIDE = 1 << 14  # pixels, as in recipes
+MOST_SIDE = 1 << 14  # pixels
 Wanted = dict[str, tuple[str, tuple[int | None, ...]]]  # kinds and shape by name, see arrays.take
 AGAIN = ("run the tinyalex.prepare that made this folder again: it makes what is missing. If "
          "--data made it, remove the folder.")

@@ -111,9 +111,9 @@ def _place(error: BaseException) -> str:
 
 def _own(source: str, split: str) -> Dataset:
     module, _, function = source.partition(":")
-    if os.getcwd() not in sys.path:  # where `python -m` looks first, and the command tinyalex not
-        sys.path.insert(0, os.getcwd())
     hint, here = "name it as module:function, with the module on Python's path.", os.getcwd()
+    if here not in sys.path:  # where `python -m` looks first, and the command tinyalex not
+        sys.path.insert(0, here)
     try:
         load = getattr(importlib.import_module(module), function, None)
         if not callable(load):

@@ -16,7 +16,7 @@ def one_blas_thread() -> Iterator[None]:
 
     The cores belong to the devices; BLAS threads of many callers, or of many small products, only
     wait for each other. Blocks may lie within each other and overlap: the first sets the limit and,
-    at its end, gives back what was there before; the others leave that to it.
+    at its end, gives back what was there before; the others have it for as long as the first lasts.
     """
     if not _limited.acquire(blocking=False):
         yield

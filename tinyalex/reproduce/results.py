@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tinyalex
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
@@ -60,7 +61,7 @@ def write(path: Path, result: Result):
 def read(path: Path) -> Result:
     """A result; UserError where the file is damaged."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = reading.text(path).splitlines()
         heads = [line[2:].split(": ", 1) for line in lines if line.startswith("# ")]
         rows = [{key: float(text) for key, text in row.items() if text}
                 for row in csv.DictReader(line for line in lines if not line.startswith("# "))]

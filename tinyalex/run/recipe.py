@@ -10,13 +10,14 @@ from tinyalex import optim
 from tinyalex.architectures import ARCHITECTURES, ablations
 from tinyalex.architectures.alexnet import INITS, Tower
 from tinyalex.data.augment import NOISES
+from tinyalex.data.shards import MOST_SIDE
 from tinyalex.devices import HOST, Device, available_cores
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
 
 # What a run can have, for the command line and for files alike.
 LIMITS = {
-    "towers": (1, 2), "dropout": (0, 0.99), "picture": (1, 1 << 14), "scale": (1e-6, 1e6),
+    "towers": (1, 2), "dropout": (0, 0.99), "picture": (1, MOST_SIDE), "scale": (1e-6, 1e6),
     "limit": (1, inf), "colour_until": (0, inf), "batch_size": (1, inf), "epochs": (1, inf),
     "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "bias_lr": (0, inf),
     "workers": (0, 64), "seed": (0, 2**63),

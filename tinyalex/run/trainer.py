@@ -169,15 +169,15 @@ class Trainer:
         path = self.run.checkpoint
         saved = checkpoint.load(path)
         resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
-        progress = resuming.place(saved, path, self.network, self.schedule,
-                                  len(self.train_loader.dataset), self.train_loader.batch_size)
+        at = resuming.place(saved, path, self.network, self.schedule,
+                            len(self.train_loader.dataset), self.train_loader.batch_size)
         self.network.load_state(saved.values, str(path))
         self.schedule.load_state(saved.about["schedule"])
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         self.optimiser.load_state(saved.velocities)
-        self.progress = progress
-        self.network.set_step(progress.step)
-        self.run.forget_after(progress.step)
+        self.progress = at
+        self.network.set_step(at.step)
+        self.run.forget_after(at.step)
 
     def save(self):
         """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""

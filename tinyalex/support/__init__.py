@@ -1,1 +1,2 @@
-"""What every part of the package stands on: errors, files, arrays from files, the command line."""
+"""What every part of the package stands on: errors, files and what is
+in them, texts and streams, the command line."""
