@@ -193,3 +193,18 @@ def test_a_flat_val_finds_its_list_and_sorts_its_pictures_by_class(place, tmp_pa
     (tmp_path / place).rename(tmp_path / "elsewhere.txt")
     named = folder.listing(tmp_path, tmp_path / "elsewhere.txt").splits["val"]
     assert [(p.name, p.label) for p in named] == expected
+
+
+def test_numbers_that_may_count_from_1_are_refused(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("a.jpg 1\nb.jpg 2\n")
+    with pytest.raises(UserError, match="does it count from 0 or from 1"):
+        labels.read(path, ["a.jpg", "b.jpg"], ("cat", "dog", "emu"))
+    path.write_text("a.jpg 1\nb.jpg 2\nelsewhere.jpg 0\n")
+    assert labels.read(path, ["a.jpg", "b.jpg"], ("cat", "dog", "emu")) == [1, 2]
+
+
+def test_what_only_unicode_takes_for_the_end_of_a_line_is_none(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes("a\x85.jpg cat\r\nb.jpg dog\rc.jpg cat\n".encode())
+    assert labels.read(path, ["a\x85.jpg", "b.jpg", "c.jpg"], ("cat", "dog")) == [0, 1, 0]

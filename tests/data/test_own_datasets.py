@@ -10,6 +10,7 @@ import pytest
 from tinyalex import train
 from tinyalex.data import folder, identity, sources
 from tinyalex.data.dataset import MOST_CLASSES, Dataset
+from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
 CODE = """
@@ -104,3 +105,11 @@ def test_folders_that_are_linked_to_each_other_have_an_end(tmp_path):
     found = folder.find(tmp_path)
     assert 9 <= len(found.pictures) <= 9 + 9 * 8 + 9 * 8 * 7 + 9 * 8 * 7 * 6
     assert found.left_out["links in linked folders"]
+
+
+def test_its_traceback_is_there_for_those_who_want_it(mine, monkeypatch, capsys):
+    for debug, shown in (("1", True), ("", False)):
+        monkeypatch.setenv("TINYALEX_DEBUG", debug)
+        command = ["--preset", "cifar", "--data", "mine_own:number"]
+        assert run(lambda argv=command: train.main(argv)) == 2
+        assert ('return int("x")' in capsys.readouterr().err) == shown

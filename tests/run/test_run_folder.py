@@ -115,3 +115,13 @@ def test_files_of_something_else_are_not_taken_for_a_run_s(name, tmp_path):
     (tmp_path / name).write_text("day,weather\nMonday,1\n")
     with pytest.raises(UserError, match="of something else in this folder"):
         planned(tmp_path)
+
+
+def test_hidden_files_of_others_in_the_folder_stay(tmp_path):
+    theirs = {".backup.20240101.sql", ".poetry.lock", ".db.20251231.gz"}
+    for name in theirs | {".config.json.0123abcd.part"}:
+        (tmp_path / name).touch()
+    run = planned(tmp_path)
+    run.start()
+    run.close()
+    assert {path.name for path in tmp_path.iterdir()} == theirs | {"config.json"}
