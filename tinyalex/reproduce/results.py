@@ -121,5 +121,5 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "validation error after two epochs": lambda result: 100 * result.rows[1]["val_error"],
     "units that never fire at the start": _last("dead_at_start"),
     "loss at the start": _last("loss_at_start", 1),
-    "factor in epochs to 60 % training error": _log_epochs_to(0.6),
+    "factor in epochs to 25 % training error": _log_epochs_to(0.25),
 }
