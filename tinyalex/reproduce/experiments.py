@@ -5,7 +5,7 @@ from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 ALL = ("still_error", "ten_crops", "together", "colour", "neighbours", "start")
 START = ("still_error", "start")
 EPOCHS = "factor in epochs to 25 % training error"
-SHORT = {"limit": 4000, "epochs": 10, "schedule": "8,9"}
+SHORT = {"epochs": 6, "schedule": "5,6"}
 RATES = {"relu": (0.0003, 0.001, 0.003), "tanh": (0.001, 0.003, 0.01, 0.03)}
 
 
@@ -84,8 +84,8 @@ beside k = 2, and LRN is a division by 2^0.75 = 1.68 and hardly anything else.""
         Comparison("LRN after ReLU is better than before it", "(not in the paper)",
                    "mini", "lrn-before", "validation error"))),
     Experiment("lrn-cifar", "3.3", "Local response normalisation on CIFAR-10", """
-cuda-convnet's net with 11 % error, with its LRN and without, and nothing else changed; on 5,000
-pictures and for 12 epochs, where its authors took 50,000 and 520.""", (
+cuda-convnet's net with 11 % error, with its LRN and without, and nothing else changed; for 6
+epochs of the 50,000 pictures, where its authors took 520.""", (
         Comparison("with LRN the error on CIFAR-10 is lower than without", "13 % → 11 %",
                    "11pct", "11pct-no-lrn", "validation error"),)),
     Experiment("pooling", "3.4", "Overlapping pooling", """
