@@ -164,6 +164,11 @@ class Network:
         return [Parameter(f"{layer.name}.{key}", layer, key)
                 for _, layer in self._layers() for key in layer.params]
 
+    @property
+    def learning(self) -> list[Parameter]:
+        """Those that training changes: of the layers that are not frozen, see freezing.py."""
+        return [p for p in self.parameters if not p.layer.frozen]
+
     def forward(self, x: np.ndarray | Batch, remember: bool = False, drop: bool = False,
                 watch: Callable[[Layer, Array], None] | None = None) -> Array:
         """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
@@ -198,9 +203,11 @@ class Network:
         return self.devices[0].run(both).result()
 
     def backward(self, dscores) -> list:
-        """Fills the gradients of all parameters. dscores: (N, classes), on the first device.
+        """Fills the gradients of all parameters that learn. dscores: (N, classes), on the first
+        device.
 
-        Returns what the first layers hand back, tower by tower: None where nobody wants it.
+        Returns what the lowest layers that it comes to hand back, tower by tower: None where nobody
+        wants it.
         """
         if dscores.shape[1:] != (self.classes,):
             raise UserError(f"the network gives {self.classes} scores a picture, and dscores has "
@@ -210,6 +217,8 @@ class Network:
             dys.append(device.run(copy, dscores[:, part], first, device).result()[0])
         for s in reversed(range(len(self.stages))):
             dys = self._side_by_side(_run_backward, self.stages[s], dys)
+            if all(dy is None for dy in dys):  # nothing below learns
+                break
             if s:
                 dys = self.exchanges[s - 1].backward(dys)
         return dys
@@ -217,9 +226,9 @@ class Network:
     def _gather_scores(self, xs):
         """The scores of all towers, on the first device, where the softmax is."""
         first = self.devices[0]
-        scores = first.empty((len(xs[0]), self.classes), xs[0].dtype)
+        scores = first.empty((*xs[0].shape[:-1], self.classes), xs[0].dtype)
         for x, device, part in zip(xs, self.devices, self._score_columns(), strict=True):
-            scores[:, part] = copy(x, device, first)[0]
+            scores[..., part] = copy(x, device, first)[0]
         return scores
 
     def _score_columns(self) -> list[slice]:
@@ -265,8 +274,9 @@ class Network:
 
 def _run_forward(layers, x, remember, drop, watch):
     for layer in layers:
-        x = (layer.forward(x, remember, drop) if isinstance(layer, Dropout)
-             else layer.forward(x, remember))
+        keep = remember and not layer.still
+        x = (layer.forward(x, keep, drop and not layer.still) if isinstance(layer, Dropout)
+             else layer.forward(x, keep))
         if watch:
             watch(layer, x)
     return x
@@ -274,7 +284,11 @@ def _run_forward(layers, x, remember, drop, watch):
 
 def _run_backward(layers, dy):
     for layer in reversed(layers):
+        if layer.still or dy is None:
+            return None
         dy = layer.backward(dy)
+        if layer.frozen:
+            layer.grads.clear()
     return dy
 
 

@@ -25,36 +25,37 @@ class SGD:
     bias_lr: the rate of the biases, where it is not the weights': it stays, whatever happens to lr.
     bias_decay=False: weights decay, biases do not. (Both are what the authors ran, not the paper.)
     layer_lr: rates of single layers, by the beginning of their names, instead of lr; the longest
-    that fits decides. A layer with rate 0 is frozen: nothing of it moves, neither biases nor
-    velocities.
+    that fits decides. A layer with rate 0 does not move, neither biases nor velocities.
+    factors: what the rates of single layers are multiplied with, by the beginning of their names.
 
-    velocity: one array for each parameter, by name, on the parameter's device; 0 at the start.
+    velocity: one array for each parameter that learns, by name, on the parameter's device; 0 at the
+    start. Frozen layers (freezing.py) have none.
     """
 
     def __init__(self, network: Network, lr: float = 0.01, momentum: float = 0.9,
                  weight_decay: float = 0.0005, bias_lr: float | None = None,
-                 bias_decay: bool = True, scale_velocity: bool = False):
+                 bias_decay: bool = True, scale_velocity: bool = False,
+                 factors: dict[str, float] | None = None):
         self.network, self.lr, self.momentum = network, lr, momentum
         self.weight_decay, self.bias_lr, self.bias_decay = weight_decay, bias_lr, bias_decay
         self.layer_lr: dict[str, float] = {}
-        self.scale_velocity = scale_velocity
+        self.scale_velocity, self.factors = scale_velocity, factors or {}
         self.velocity = {}
-        for p in network.parameters:
+        for p in network.learning:
             self.velocity[p.name] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
 
     def rate(self, p: Parameter) -> float:
         """The learning rate of this parameter."""
-        fitting = [layer for layer in self.layer_lr if p.name.startswith(layer)]
-        lr = self.layer_lr[max(fitting, key=len)] if fitting else self.lr
-        return self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr
+        lr, factor = _of(p, self.layer_lr, self.lr), _of(p, self.factors, 1.0)
+        return factor * (self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr)
 
     def change_rates(self, lr: float, layer_lr: dict[str, float]):
         """Go on with these learning rates."""
-        before = {p.name: self.rate(p) for p in self.network.parameters}
+        before = {p.name: self.rate(p) for p in self.network.learning}
         self.lr, self.layer_lr = lr, layer_lr
         if not self.scale_velocity:
             return
-        for p in self.network.parameters:
+        for p in self.network.learning:
             factor = self.rate(p) / before[p.name] if before[p.name] else 1.0
             if factor != 1:
                 v = self.velocity[p.name]
@@ -67,7 +68,7 @@ class SGD:
     def step(self):
         """Update all parameters, those of each device on that device, side by side."""
         by_device: dict[Device, list[Parameter]] = {}
-        for p in self.network.parameters:
+        for p in self.network.learning:
             if self.rate(p):
                 by_device.setdefault(p.layer.device, []).append(p)
         updates = [device.run(self._update, device, mine) for device, mine in by_device.items()]
@@ -86,12 +87,19 @@ class SGD:
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by parameter name, as arrays of the host."""
-        return {p.name: p.layer.device.get(self.velocity[p.name]) for p in self.network.parameters}
+        return {p.name: p.layer.device.get(self.velocity[p.name]) for p in self.network.learning}
 
     def load_state(self, state: dict[str, np.ndarray]):
-        """Take over what `state` gave, for a network of the same parameters."""
-        for p in self.network.parameters:
-            p.layer.device.put_into(self.velocity[p.name], state[p.name])
+        """Take over what `state` gave; what learns only since then keeps the velocity 0."""
+        for p in self.network.learning:
+            if p.name in state:
+                p.layer.device.put_into(self.velocity[p.name], state[p.name])
+
+
+def _of(p: Parameter, by_layer: dict[str, float], otherwise: float) -> float:
+    """What is said of this parameter: by the longest beginning of its name, if there is one."""
+    fitting = [layer for layer in by_layer if p.name.startswith(layer)]
+    return by_layer[max(fitting, key=len)] if fitting else otherwise
 
 
 class Plateau:
@@ -208,6 +216,22 @@ def _changes(text: str) -> list[tuple[int, str, float]]:
             raise ValueError(part)
         changes[key] = lr
     return [(*key, lr) for key, lr in changes.items()]
+
+
+def factors(text: str) -> dict[str, float]:
+    """Factors of learning rates by layer, from conv=0.1,fc8=10. UserError where it is nothing like
+    that."""
+    found: dict[str, float] = {}
+    try:
+        for part in text.split(",") if text else ():
+            layer, _, factor = (word.strip() for word in part.partition("="))
+            found[layer] = float(factor)
+            if not layer or not 0 <= found[layer] < float("inf"):
+                raise ValueError
+    except ValueError:
+        raise UserError(f"--lr-of {text!r} names no layers with factors",
+                        "use the beginnings of names, such as conv=0.1,fc8=10.") from None
+    return found
 
 
 def _positive(text: str) -> int:

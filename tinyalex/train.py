@@ -2,19 +2,21 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
 from tinyalex.architectures import ablations
+from tinyalex.convert import starting
 from tinyalex.data import sources
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.inside import costs
 from tinyalex.run import presets
 from tinyalex.run.folder import Run
-from tinyalex.run.recipe import CHOICES, LIMITS, RESUMABLE, Recipe
+from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
+from tinyalex.run.start import Start, begin, fit, usual
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
@@ -31,9 +33,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.resume and args.out:
         raise UserError(f"--out {args.out}: a run that is resumed stays in its folder",
                         "leave --out out, or copy the folder.")
-    this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags))
+    if args.resume and args.weights:
+        raise UserError(f"--from {args.weights}: a run that is resumed has its weights",
+                        "leave --from out, or start a new run.")
+    start = starting.read(args.weights) if args.weights else None
+    this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags, start))
     with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
-        return _train(this, devices, resume=args.resume is not None)
+        return _train(this, devices, args.resume is not None, start, flags.keys())
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -56,6 +62,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "on and to validate with")
     add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
     add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    _tuning_flags(parser.add_argument_group("from trained weights").add_argument)
     _recipe_flags(parser.add_argument_group("recipe").add_argument)
     _ablation_flags(parser.add_argument_group("the paper's experiments: one thing changed")
                     .add_argument)
@@ -65,6 +72,19 @@ def parse(argv: list[str] | None) -> Namespace:
 def _within(kind: type, name: str) -> Callable[[str], float]:
     """The type of a flag for this field of the recipe."""
     return number(kind, *LIMITS[name])
+
+
+def _tuning_flags(add: Callable):
+    add("--from", dest="weights", metavar="WEIGHTS", help="begin with the weights of a run or a "
+        "checkpoint, or of a file of others (.caffemodel, .pth, .safetensors, .npz), or "
+        f"{', '.join(starting.NAMES)}, and with its network; what is taken over is frozen")
+    add("--freeze", metavar="LAYERS", help="layers that stay as they are: conv1-conv5, all-but fc8,"
+        " none")
+    add("--lr-of", metavar="FACTORS", help="what the learning rates of single layers are multiplied"
+        " with: conv=0.1,fc8=10")
+    add("--views", type=_within(int, "views"), help="how many views of each picture go through the "
+        "frozen layers once and for all: 1 for the centre, more for random crops; 0: every epoch "
+        "anew")
 
 
 def _recipe_flags(add: Callable):
@@ -102,10 +122,13 @@ def _ablation_flags(add: Callable):
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
-def _new(flags: dict) -> Recipe:
-    """The preset's recipe, with what the flags say in its place. UserError if they clash, and for a
-    flag of which no value could change anything."""
-    preset = presets.get(flags.get("preset", "tiny"))
+def _new(flags: dict, start: Start | None) -> Recipe:
+    """The preset's recipe, or that of the weights to begin with, with what the flags say in its
+    place. UserError if they clash, and for a flag of which no value could change anything."""
+    if start and "preset" in flags:
+        raise UserError(f"--preset {flags['preset']}: {start.about} has its own network",
+                        "leave one of --preset and --from out.")
+    preset = usual(start) if start else presets.get(flags.get("preset", "tiny"))
     recipe = replace(preset, **flags)
     for name, value in flags.items():
         usual, choices = getattr(preset, name), CHOICES.get(name, [value])
@@ -123,7 +146,9 @@ def _new(flags: dict) -> Recipe:
 def _resumed(folder: Path, flags: dict) -> Run:
     """The run in `folder`, with what may change changed. UserError for what may not."""
     recipe = Run.open(folder).recipe
-    for name in flags.keys() - set(RESUMABLE):
+    if "lr" in flags and "schedule" not in flags and "lr" in recipe.resumable:
+        flags["schedule"] = "constant"  # the rate from here on
+    for name in flags.keys() - set(recipe.resumable):
         if flags[name] != (kept := getattr(recipe, name)):
             raise UserError(
                 f"{folder} was started with {name} {kept}, and cannot go on with {flags[name]}",
@@ -133,13 +158,21 @@ def _resumed(folder: Path, flags: dict) -> Run:
     return Run(folder, replace(recipe, **flags))
 
 
-def _train(this: Run, devices: Devices, resume: bool) -> int:
+def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
+           given: Collection[str]) -> int:
     recipe = this.recipe
     if resume:
         this.hold()
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
-    trainer = Trainer(this, train_set, val_set, devices)
+    if start:
+        this.recipe = recipe = fit(recipe, start, train_set.classes, given)
+    mean = start.mean if start else _old_mean(this)
+    trainer = Trainer(this, train_set, val_set, devices, mean)
+    if start:
+        say(f"from     {start.about}")
+        begin(trainer, start, given)
+        recipe = this.recipe
     if resume:
         trainer.resume()
         if recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
@@ -148,6 +181,8 @@ def _train(this: Run, devices: Devices, resume: bool) -> int:
             say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
     else:
         this.start()
+        if start:
+            trainer.save()  # from here on nobody needs the file that it began with
     try:
         _announce(trainer, train_set, val_set, devices)
         trainer.train(_report)

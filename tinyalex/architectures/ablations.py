@@ -113,7 +113,7 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
     number of towers. None where nothing is to be changed.
 
     activation: relu or tanh. lrn: none, before or after. pool: 3/2 or 2/2. without: names of middle
-    layers, separated by commas. UserError for anything else.
+    layers, separated by commas, or none. UserError for anything else.
     """
     changes: list[Change] = []
     if _one_of("activation", activation, "relu", "tanh") == "tanh":
@@ -127,7 +127,7 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
             changes.append(with_lrn_after_the_unit)
     if _one_of("pool", pool, "3/2", "2/2") == "2/2":
         changes.append(with_pooling_side_by_side)
-    for name in without.split(",") if without else ():
+    for name in without.split(",") if without not in (None, "", "none") else ():
         _one_of("without", name, *MIDDLE)
         changes.append(partial(without_layer, name=name))
     if not changes:

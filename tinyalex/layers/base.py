@@ -18,11 +18,16 @@ class Layer:
     name: how messages and parameters call it. params, grads: arrays by name ("W", "b").
     keeps: which of "x" and "y" stay in memory between a forward that remembers and its backward.
     inplace: y takes the memory of x. input_gradient: backward hands back dx, else None.
+    frozen: its parameters stay as they are. still: nothing that training changes is in it or below
+    it, so it gives the same for the same picture for ever, and backward ends above it: see
+    freezing.py.
     """
 
     keeps = ""
     inplace = False
     input_gradient = True
+    frozen = False
+    still = False
 
     def __init__(self, name: str = ""):
         self.name = name or type(self).__name__.lower()

@@ -39,6 +39,7 @@ class Linear(Weighted):
 
     x, dx: (N, inputs). y, dy: (N, outputs). W: (inputs, outputs). b: (outputs,). Kept: x.
     std: of W, or what gives it for the layer: lambda layer: 1 / layer.inputs.
+    input_gradient=False: backward returns None, where nobody reads the gradient of x.
     """
 
     def __init__(self, inputs: int, outputs: int, *, std: Spread = 0.01, bias: float = 0.0,
@@ -85,11 +86,13 @@ class Linear(Weighted):
         (x,) = self._recall(dy)
         W, _ = self._weights()
         self.grads.clear()  # dW is large: it reuses the memory of the previous one
-        dW, dx = self.device.empty(W.shape, W.dtype), self.device.empty(x.shape, x.dtype)
+        dW = self.device.empty(W.shape, W.dtype)
+        dx = self.device.empty(x.shape, x.dtype) if self.input_gradient else None
 
         def multiply(rows):
             np.matmul(x.T[rows], dy, out=dW[rows])
-            np.matmul(dy, W.T[:, rows], out=dx[:, rows])
+            if dx is not None:
+                np.matmul(dy, W.T[:, rows], out=dx[:, rows])
 
         self.device.over(W.shape[0], multiply)
         self.grads["W"], self.grads["b"] = dW, self._sum_rows(dy)

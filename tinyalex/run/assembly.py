@@ -6,7 +6,6 @@ from tinyalex import optim
 from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.data.statistics import Statistics
 from tinyalex.devices import HOST, Device
 from tinyalex.network import Network
 from tinyalex.run.recipe import Recipe, loader_threads
@@ -16,30 +15,33 @@ from tinyalex.support.errors import UserError
 def optimiser(recipe: Recipe, network: Network) -> optim.SGD:
     """SGD with the recipe's rates, momentum and decay."""
     return optim.SGD(network, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.bias_lr,
-                     recipe.bias_decay, recipe.velocity == "scale")
+                     recipe.bias_decay, recipe.velocity == "scale",
+                     optim.factors(recipe.lr_of))
 
 
 def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
-    """The schedule of the learning rate. UserError where it names a layer that is not there."""
+    """The schedule of the learning rate. UserError where it, or lr_of, names a layer that is not
+    there."""
     plan = optim.schedule(recipe.schedule, recipe.lr)
-    for _, layer, _ in getattr(plan, "changes", ()):
+    named = [("schedule", layer) for _, layer, _ in getattr(plan, "changes", ())]
+    for flag, layer in named + [("lr-of", layer) for layer in optim.factors(recipe.lr_of)]:
         if not any(p.name.startswith(layer) for p in network.parameters):
-            raise UserError(f"--schedule: the network has no layer {layer!r}",
+            raise UserError(f"--{flag}: the network has no layer {layer!r}",
                             "python -m tinyalex.summary lists the layers of a preset.")
     return plan
 
 
-def train_loader(recipe: Recipe, train_set: Dataset, statistics: Statistics, side: int,
+def train_loader(recipe: Recipe, train_set: Dataset, mean: np.ndarray, side: int,
                  device: Device = HOST) -> Loader:
     """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
-    recipe says. statistics: of the training pictures. side: of the crops. device: that will read
+    recipe says. mean: the picture that is subtracted. side: of the crops. device: that will read
     them."""
     noise = NOISES.get(recipe.colour)
     return Loader(
-        train_set, side, statistics.mean, scale=recipe.scale, mean_crop=recipe.mean_crop,
+        train_set, side, mean, scale=recipe.scale, mean_crop=recipe.mean_crop,
         batch_size=recipe.batch_size, seed=recipe.seed, shuffle=True,
         augment=recipe.augment, workers=recipe.workers, raw=device.takes_bytes,
-        colour=noise and noise(statistics, recipe.colour_until))
+        colour=noise and noise(train_set.measure(), recipe.colour_until))
 
 
 def test_loader(recipe: Recipe, dataset: Dataset, side: int, mean: np.ndarray,

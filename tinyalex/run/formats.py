@@ -2,13 +2,14 @@
 
     1    the settings that flags could change; the rest was looked up in the preset
     2    the whole recipe
+    3    the same, which has more fields by now
 """
 
 from pathlib import Path
 
 from tinyalex.support.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 
 # What the presets said when format 1 was written. It never changes: a file of that time means what
 # it meant then, whatever the presets say today.
@@ -26,16 +27,18 @@ UNSAID = {
     "cifar10-quick": REST | {"architecture": "cifar10-quick", "picture": 32, "scale": 1.0},
 }
 
+SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0}  # what there was not before
+
 
 def expect_known(number: object, path: Path):
     """UserError where this version does not know the format of that number."""
-    if str(number) not in ("1", str(FORMAT)):
-        raise UserError(f"{path}: of format {number}; this version reads 1 and {FORMAT}",
+    if str(number) not in ("1", "2", str(FORMAT)):
+        raise UserError(f"{path}: of format {number}; this version reads 1 to {FORMAT}",
                         "use the version that wrote it.")
 
 
 def whole(settings: dict, number: object) -> dict:
     """The settings of a file of this format, with what it left unsaid."""
     if str(number) == "1":
-        return UNSAID.get(str(settings.get("preset")), {}) | settings
-    return settings
+        settings = UNSAID.get(str(settings.get("preset")), {}) | settings
+    return settings if str(number) == str(FORMAT) else SINCE_3 | settings

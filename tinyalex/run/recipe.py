@@ -20,7 +20,7 @@ LIMITS = {
     "towers": (1, 2), "dropout": (0, 0.99), "picture": (1, MOST_SIDE), "scale": (1e-6, 1e6),
     "limit": (1, inf), "colour_until": (0, inf), "batch_size": (1, inf), "epochs": (1, inf),
     "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "bias_lr": (0, inf),
-    "workers": (0, 64), "seed": (0, 2**63),
+    "workers": (0, 64), "seed": (0, 2**63), "views": (0, 100),
 }
 CHOICES = {
     "architecture": [*ARCHITECTURES], "init": sorted(INITS), "mean_crop": ["same", "centre"],
@@ -30,6 +30,7 @@ CHOICES = {
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
 RESUMABLE = ("epochs", "devices", "data", "workers")  # what may change when a run is resumed
+FINE_TUNING = ("freeze", "lr_of", "lr", "schedule", "views")  # and in one that has a source
 LARGEST = 1e38  # JSON can hold numbers that no float can
 
 
@@ -59,6 +60,8 @@ class Recipe:
     lrn: str | None = None
     pool: str | None = None
     without: str | None = None
+    source: str = ""  # whose weights it began with; "" where they were drawn
+    freeze: str = ""  # the layers that stay as they are, see freezing.chosen
 
     # The pictures.
     data: str = ""  # see sources.KINDS; "" where --data has to name it
@@ -69,11 +72,13 @@ class Recipe:
     augment: bool = True  # crops at random, half of them mirrored; else the centre
     colour: str = "none"  # noise along the principal colours, see NOISES
     colour_until: int | None = None  # the last epoch with colour noise
+    views: int = 0  # how many of each picture still layers compute once, see kept.py; 0: afresh
 
     # The updates.
     batch_size: int
     epochs: int
     lr: float  # the learning rate at the start
+    lr_of: str = ""  # factors of it for single layers, see optim.factors
     schedule: str  # what it does then, see optim.schedule
     momentum: float = 0.9
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
@@ -92,6 +97,7 @@ class Recipe:
                 raise UserError(f"no run has {f.name} {value!r}",
                                 "python -m tinyalex.train --help says what there is.")
         optim.schedule(self.schedule, self.lr)
+        optim.factors(self.lr_of)
         self._edit()
 
     @classmethod
@@ -110,6 +116,11 @@ class Recipe:
     def settings(self) -> dict[str, str | float | None]:
         """What a file holds of it: the fields by name, as JSON has them."""
         return asdict(self)
+
+    @property
+    def resumable(self) -> tuple[str, ...]:
+        """What may change when the run is resumed."""
+        return RESUMABLE + FINE_TUNING * bool(self.source)
 
     def network(self, classes: int | None = None, devices: Sequence[Device] = (HOST,),
                 **changes) -> Network:

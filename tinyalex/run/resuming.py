@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex import freezing, optim
 from tinyalex.data.identity import expect_same_classes, same_pictures
 from tinyalex.network import Network
 from tinyalex.optim import Schedule
 from tinyalex.run.checkpoint import Checkpoint
 from tinyalex.run.meters import Progress
-from tinyalex.run.recipe import LARGEST, RESUMABLE, Recipe
+from tinyalex.run.recipe import LARGEST, Recipe
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 
@@ -30,7 +31,7 @@ def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tupl
     Checkpoints of 0.2.0 and before have no fingerprints: for them the mean picture decides.
     """
     theirs = Recipe.of(saved.about["settings"], path)
-    for name in (f.name for f in fields(Recipe) if f.name not in RESUMABLE):
+    for name in (f.name for f in fields(Recipe) if f.name not in recipe.resumable):
         if getattr(theirs, name) != (ours := getattr(recipe, name)):
             raise UserError(f"{path}: written by a run with {name} {getattr(theirs, name)}; "
                             f"config.json beside it says {ours}",
@@ -56,22 +57,23 @@ def _described(data: Prints) -> str:
         *prints["shape"], words=words[split]) for split, prints in data.items())
 
 
-def place(saved: Checkpoint, path: Path, network: Network, schedule: Schedule, pictures: int,
-          batch_size: int) -> Progress:
+def place(saved: Checkpoint, path: Path, network: Network, pictures: int) -> Progress:
     """Where the run was that wrote the checkpoint; its velocities and the state of its schedule can
     be taken over as they are.
 
-    network, schedule: of the run. pictures: to train on. UserError where something is missing, or
-    is nothing that such a run can have.
+    network: of the run. pictures: to train on. UserError where something is missing, or is nothing
+    that such a run can have.
     """
+    theirs = Recipe.of(saved.about["settings"], path)
+    schedule = optim.schedule(theirs.schedule, theirs.lr)
     try:
         for name in ("progress", "schedule"):
             if name not in saved.about:
                 raise Damaged(f"no {name}")
-        _expect_velocities(saved.velocities, network)
+        _expect_velocities(saved.velocities, network, theirs.freeze)
         if not _alike(saved.about["schedule"], schedule.state()):
             raise Damaged(f"the schedule's state is {saved.about['schedule']}")
-        return _progress(saved.about["progress"], pictures, batch_size)
+        return _progress(saved.about["progress"], pictures, theirs.batch_size)
     except Damaged as error:
         made = saved.about.get("converted_from")
         raise UserError(f"{path}: does not say where its run was ({error})",
@@ -79,8 +81,20 @@ def place(saved: Checkpoint, path: Path, network: Network, schedule: Schedule, p
                         "it is damaged, or no run wrote it: start a new run.") from None
 
 
-def _expect_velocities(velocities: dict[str, np.ndarray], network: Network) -> None:
-    shapes = {p.name: p.value.shape for p in network.parameters}
+def go_on(schedule: Schedule, recipe: Recipe, saved: Checkpoint, path: Path) -> None:
+    """Bring the run's schedule to where the checkpoint's was; where it is another one by now, to
+    where that would be."""
+    theirs = Recipe.of(saved.about["settings"], path)
+    if (theirs.schedule, theirs.lr) == (recipe.schedule, recipe.lr):
+        schedule.load_state(saved.about["schedule"])
+    elif not isinstance(schedule, optim.Plateau):
+        schedule.after_epoch(saved.about["progress"]["epoch"] - 1, 1.0)
+
+
+def _expect_velocities(velocities: dict[str, np.ndarray], network: Network, frozen: str) -> None:
+    still = {layer for name in freezing.chosen(network, frozen)
+             for layer in freezing.layers_called(network, name)}
+    shapes = {p.name: p.value.shape for p in network.parameters if p.layer not in still}
     for name in sorted(shapes.keys() ^ velocities.keys()):
         raise Damaged(f"{'no' if name in shapes else 'an unknown'} velocity of {name}")
     for name, shape in shapes.items():

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import drawing
+from tinyalex import drawing, freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.devices import Devices
@@ -16,6 +16,7 @@ from tinyalex.inside.colour import first_kernels, log_columns
 from tinyalex.metrics import Result, measure
 from tinyalex.run import assembly, checkpoint, resuming
 from tinyalex.run.folder import Run
+from tinyalex.run.kept import Kept
 from tinyalex.run.meters import Pace, Pending, Progress
 from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
 from tinyalex.support.errors import UserError, reason
@@ -31,25 +32,34 @@ ROWS = 20  # of log.csv for an epoch, one of them at its end
 class Trainer:
     """A network, its data and its optimiser, ready to run from where the run folder says it is.
 
-    run: the folder and the recipe. train_set, val_set: the data. devices: where to train.
-    UserError where the two sets do not have the same classes. `stopped_by` is the number of the
-    signal that ended `train` early.
+    run: the folder and the recipe. train_set, val_set: the data. devices: where to train. mean: the
+    picture that is subtracted, where it is not the mean of the training pictures, because the
+    weights are older than that. UserError where the two sets do not have the same classes.
+    `stopped_by` is the number of the signal that ended `train` early.
     """
 
-    def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices):
+    def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices,
+                 mean: np.ndarray | None = None):
         expect_same_classes(val_set.classes, val_set.name, train_set.classes,
                             f"{train_set.name} has", "both need the same classes, in one order.")
-        recipe, statistics = run.recipe, train_set.measure()
+        recipe = run.recipe
         self.run, self.recipe, self.classes = run, recipe, train_set.classes
         self.data = {"train": fingerprint(train_set), "val": fingerprint(val_set)}
-        self.mean, self.progress = statistics.mean, Progress()
+        self.mean = train_set.measure().mean if mean is None else mean
+        self.progress = Progress()
         self.network = recipe.network(len(train_set.classes), list(devices))
-        self.optimiser = assembly.optimiser(recipe, self.network)
-        self.schedule = assembly.schedule(recipe, self.network)
-        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
+        freezing.freeze(self.network, recipe.freeze)
+        self.set_rates()
         side = self.network.input_shape[0]
-        self.train_loader = assembly.train_loader(recipe, train_set, statistics, side, devices[0])
+        # Where batches come from, and what learns from them: all of the network from pictures, or
+        # what is not still from what is.
+        self.train_loader = assembly.train_loader(recipe, train_set, self.mean, side, devices[0])
         self.val_loader = assembly.test_loader(recipe, val_set, side, self.mean, device=devices[0])
+        self.learner = self.network
+        if recipe.views and (parts := freezing.parts(self.network)):
+            stem, self.learner = parts
+            self.train_loader = Kept(recipe, stem, train_set, self.mean, recipe.views, shuffle=True)
+            self.val_loader = Kept(recipe, stem, val_set, self.mean)
         total = len(self.train_loader)
         self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
         self.pending = Pending(devices[0])
@@ -57,6 +67,12 @@ class Trainer:
         self.stopped_by: int | None = None
         self.warned = False
         self.saved = self.drawn = time.perf_counter()
+
+    def set_rates(self):
+        """An optimiser and a schedule as the recipe has them, both at their beginning."""
+        self.optimiser = assembly.optimiser(self.recipe, self.network)
+        self.schedule = assembly.schedule(self.recipe, self.network)
+        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
 
     def train(self, report: Callable[[dict], None]) -> bool:
         """Train to the last epoch; `report` gets the row of log.csv after each one.
@@ -82,7 +98,7 @@ class Trainer:
         batches = self.train_loader.epoch(at.epoch, at.batch)
         with contextlib.closing(batches), self._bar() as bar:
             for x, labels in batches:
-                loss, scores = train_step(self.network, self.optimiser, x, labels)
+                loss, scores = train_step(self.learner, self.optimiser, x, labels)
                 del x  # its memory is wanted for the batch that is being prepared
                 at.next_step()
                 self.pending.add(at.step, loss, scores, labels)
@@ -149,7 +165,7 @@ class Trainer:
                 yield batch
 
         self.network.release_memory()
-        result = measure(self.network, batches())
+        result = measure(self.learner, batches())
         self.network.release_memory()
         return result
 
@@ -169,10 +185,9 @@ class Trainer:
         path = self.run.checkpoint
         saved = checkpoint.load(path)
         resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
-        at = resuming.place(saved, path, self.network, self.schedule,
-                            len(self.train_loader.dataset), self.train_loader.batch_size)
+        at = resuming.place(saved, path, self.network, len(self.train_loader.dataset))
         self.network.load_state(saved.values, str(path))
-        self.schedule.load_state(saved.about["schedule"])
+        resuming.go_on(self.schedule, self.recipe, saved, path)
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         self.optimiser.load_state(saved.velocities)
         self.progress = at
