@@ -146,6 +146,32 @@ def test_torchvisions_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     same(scores(folder / "alexnet.npz", images), torchvision_alexnet(torch, numbers, x))
 
 
+CONVOLUTIONS = {name: shape for name, shape in TORCHVISION.items() if len(shape) == 4}
+
+
+def test_convolutions_alone_are_a_start_and_no_checkpoint(tmp_path, refused):
+    numbers = state(CONVOLUTIONS)
+    safetensors.save(tmp_path / "a.safetensors", numbers, {})
+    start = published.start(tmp_path / "a.safetensors")
+    assert start.classes is None and start.mean.shape == (256, 256, 3)
+    assert sorted(start.values) == [f"conv{i}.{key}" for i in range(1, 6) for key in "Wb"]
+    np.testing.assert_array_equal(
+        start.values["conv2.W"], numbers["features.3.weight"].transpose(2, 3, 1, 0))
+    np.testing.assert_allclose(  # pixels are 0 to 255 here, and the recipe divides them by 58
+        start.values["conv1.W"][..., 1, :] * start.recipe.scale * 0.224 * 255,
+        numbers["features.0.weight"].transpose(2, 3, 1, 0)[..., 1, :], rtol=1e-5)
+    error = refused(main, [str(tmp_path / "a.safetensors"), str(tmp_path / "out.npz")])
+    assert "torchvision's alexnet without fc6, fc7, fc8" in error and "train --from" in error
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_a_whole_file_is_a_start_with_its_own_number_of_classes(tmp_path):
+    (tmp_path / "a.caffemodel").write_bytes(changed(ip2=(7, 64)))
+    start = published.start(tmp_path / "a.caffemodel")
+    assert start.classes == tuple("0123456") and start.values["ip2.W"].shape == (64, 7)
+    assert start.values.keys() == start.recipe.network(7).state().keys()
+
+
 def cifar10_quick(torch, numbers, x):
     """cifar10_quick by its prototxt, with means over the pixels that a window has. x: RGB."""
     functional = torch.nn.functional
