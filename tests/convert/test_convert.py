@@ -255,17 +255,33 @@ def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
     expect_state(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["module.{}", "_orig_mod.{}", "module._orig_mod.{}", "model.{}"])
+def test_what_wraps_a_module_is_taken_off_its_names(name, tmp_path):
+    np.savez(tmp_path / "a.npz", **{name.format(key): array for key, array in STATE.items()})
+    expect_state(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", **{"features.module.0.bias": np.ones(1)})
+    assert [*statedict.load(tmp_path / "a.npz")] == ["features.0.bias"]
+
+
 @pytest.mark.slow
-def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
+@pytest.mark.parametrize("ending", ["pth", "pt", "pth.tar", "ckpt"])
+def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(
+        ending, tmp_path, torch):
     state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
              for name, array in STATE.items()}
+    path = tmp_path / f"a.{ending}"
     for zipped in (True, False):
-        torch.save({"epoch": 3, "state_dict": state}, tmp_path / "a.pth",
-                   _use_new_zipfile_serialization=zipped)
-        expect_state(tmp_path / "a.pth")
-    torch.save({"a": subprocess.Popen}, tmp_path / "a.pth")
+        for key in ("state_dict", "model_state_dict", "model"):
+            optimiser = {"state": {}, "param_groups": [{"lr": 0.1}]}
+            torch.save({"epoch": 3, "optimizer": optimiser, key: state}, path,
+                       _use_new_zipfile_serialization=zipped)
+            expect_state(path)
+    torch.save({"epoch": 3, "my_net": state}, path)
+    with pytest.raises(UserError, match="no arrays by name, but 'epoch', 'my_net'"):
+        statedict.load(path)
+    torch.save({"a": subprocess.Popen}, path)
     with pytest.raises(UserError, match="holds more than arrays"):
-        statedict.load(tmp_path / "a.pth")
+        statedict.load(path)
 
 
 @pytest.mark.slow

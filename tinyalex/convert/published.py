@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def read(path: Path) -> tuple[Published, Layers]:
             continue
         if missing:
             raise UserError(f"{path}: there is no {missing[0]} in it, so it is not torchvision's "
-                            "alexnet", f"it has {_listed(state)}.")
+                            "alexnet", f"it has {statedict.listed(state)}.")
         layers[ours] = state[parts[0]], state[parts[1]]
     return TORCHVISION, layers
 
@@ -130,19 +129,14 @@ def _from_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
             break
     else:
         known = " or ".join(f"{p.about} ({', '.join(p.layers)})" for p in CAFFE)
-        raise UserError(f"{path}: {name} whose layers with weights are {_listed(model.blobs)}",
-                        f"this reads {known}.")
+        raise UserError(f"{path}: {name} whose layers with weights are "
+                        f"{statedict.listed(model.blobs)}", f"this reads {known}.")
     for theirs, blobs in model.blobs.items():
         if len(blobs) != 2:
             raise UserError(f"{path}: {theirs} has {len(blobs)} blobs, not weights and biases",
                             "download it again.")
     return published, {ours: (model.blobs[theirs][0], model.blobs[theirs][1])
                        for ours, theirs in published.layers.items()}
-
-
-def _listed(names: Iterable[str]) -> str:
-    quoted = [*map(repr, names)]
-    return f"{', '.join(quoted[:8])}{', …' * (len(quoted) > 8)}" or "none"
 
 
 def to_checkpoint(path: Path, start: Start) -> Checkpoint:
