@@ -209,6 +209,62 @@ def test_every_age_of_caffe_writes_the_same_network(tmp_path):
             np.testing.assert_array_equal(value, saved[0][name])
 
 
+def hdf5_model(path, layers):
+    """What Caffe writes with snapshot_format: HDF5, a group for each layer, in their order."""
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    with h5py.File(path, "w") as file:
+        for name, blobs in layers.items():
+            group = file.create_group(f"data/{name}")
+            for i, array in enumerate(blobs):
+                group[str(i)] = array
+
+
+@pytest.mark.parametrize("name", ["q.caffemodel.h5", "renamed.caffemodel"])
+def test_hdf5_holds_the_same_network(name, quick, tmp_path):
+    hdf5_model(tmp_path / name, weights(QUICK))
+    ours, theirs = (published.start(path).values for path in (tmp_path / name, quick))
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[key])
+
+
+def test_hdf5_that_pools_before_it_normalises_is_noticed(tmp_path):
+    hdf5_model(tmp_path / "a.h5", {"pool1": (), "norm1": ()})
+    with pytest.raises(UserError, match="pools before it normalises"):
+        published.start(tmp_path / "a.h5")
+    hdf5_model(tmp_path / "a.h5", {"norm1": (), "pool1": ()})
+    with pytest.raises(UserError, match="whose layers with weights are none"):
+        published.start(tmp_path / "a.h5")
+
+
+def test_hdf5_leads_to_no_other_file_and_holds_no_more_than_it_has_room_for(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    np.full(4, 7, "<f4").tofile(tmp_path / "secret")
+    for make in (
+            lambda data: data.create_dataset("a/0", (1 << 30,), "f4", chunks=(1 << 20,)),
+            lambda data: data.create_dataset("a/0", (1 << 30,), "f4"),
+            lambda data: data.create_dataset("a/0", (4,), "f4", external=[
+                (str(tmp_path / "secret"), 0, 16)]),
+            lambda data: data.create_dataset("a/0", (4,), "i4")):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            make(file.create_group("data"))
+        with pytest.raises(UserError, match="a/0 is no plain array of floats"):
+            caffe.model(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/a/0"] = h5py.ExternalLink(tmp_path / "other.h5", "/x")
+    assert caffe.model(tmp_path / "a.h5").blobs == {}
+    (tmp_path / "a.h5").write_bytes((tmp_path / "a.h5").read_bytes()[:600])
+    with pytest.raises(UserError, match="no model of Caffe, or a damaged one"):
+        caffe.model(tmp_path / "a.h5")
+
+
+def test_without_h5py_hdf5_says_what_to_do(tmp_path, monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.caffemodel").write_bytes(b"\x89HDF\r\n\x1a\n and more")
+    error = refused(main, [str(tmp_path / "a.caffemodel"), str(tmp_path / "out.npz")])
+    assert "a.caffemodel: needs the package h5py" in error and "pip install h5py" in error
+
+
 def test_a_blob_may_be_of_doubles_or_in_pieces(tmp_path):
     array = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
     shape, numbers = field(7, field(1, b"\x02\x03")), array.tobytes()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.convert import layout, onnx_graph, published, statedict
+from tinyalex.convert import caffe, layout, onnx_graph, published, statedict
 from tinyalex.network import Network
 from tinyalex.run import opened, presets
 from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import command, say
 
-THEIRS = (".caffemodel", *statedict.SUFFIXES)
+THEIRS = (*caffe.SUFFIXES, *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
 
 

@@ -104,7 +104,7 @@ def read(path: Path) -> tuple[Published, Layers]:
 
     UserError where the file is damaged, or the network is none of those above.
     """
-    if path.suffix == ".caffemodel":
+    if path.suffix in caffe.SUFFIXES:
         return _from_caffe(path, caffe.model(path))
     state, layers = statedict.load(path), {}
     for ours, theirs in TORCHVISION.layers.items():
