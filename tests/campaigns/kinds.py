@@ -1,6 +1,7 @@
 """Small valid files of every kind that the package reads, and how it reads them."""
 
 import gzip
+import importlib.util
 import io
 import json
 import pickle
@@ -234,6 +235,14 @@ def an_old_caffemodel(path, seed):
     a_caffemodel(path, seed, caffe_writer.layer_2013)
 
 
+def an_hdf5_model(path, seed):
+    import h5py
+    with h5py.File(path, "w") as file:
+        for name, blobs in caffe_writer.weights(caffe_writer.QUICK, seed).items():
+            for i, array in enumerate(blobs):
+                file[f"data/{name}/{i}"] = array
+
+
 def a_mean(path, seed):
     a_caffemodel(Path("good.caffemodel"), 0)
     mean = np.random.default_rng(seed).random((1, 3, 32, 32))
@@ -290,6 +299,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "notebook": notebook,
     "caffemodel": lambda: converted("caffemodel", "a.caffemodel", a_caffemodel),
     "old caffemodel": lambda: converted("old caffemodel", "a.caffemodel", an_old_caffemodel),
+    "hdf5": lambda: converted("hdf5", "a.caffemodel.h5", an_hdf5_model),
     "binaryproto": lambda: converted("binaryproto", "a.binaryproto", a_mean, "--mean"),
     "safetensors": lambda: converted("safetensors", "a.safetensors", a_safetensors),
     "npz": lambda: converted("npz", "a.npz", an_npz),
@@ -299,8 +309,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
 } | {f"picture {end}": lambda end=end: picture(end)
      for end in ("png", "jpg", "gif", "bmp", "tif", "webp", "ppm")}
 
-try:
-    import torch  # noqa: F401
-except ImportError:
-    for missing in ("pth", "old pth"):
-        del KINDS[missing]
+for package, needing in (("torch", ["pth", "old pth"]), ("h5py", ["hdf5"])):
+    if importlib.util.find_spec(package) is None:
+        for missing in needing:
+            del KINDS[missing]

@@ -146,6 +146,32 @@ def test_torchvisions_alexnet_says_what_it_says_in_torch(folder, capsys, torch):
     same(scores(folder / "alexnet.npz", images), torchvision_alexnet(torch, numbers, x))
 
 
+CONVOLUTIONS = {name: shape for name, shape in TORCHVISION.items() if len(shape) == 4}
+
+
+def test_convolutions_alone_are_a_start_and_no_checkpoint(tmp_path, refused):
+    numbers = state(CONVOLUTIONS)
+    safetensors.save(tmp_path / "a.safetensors", numbers, {})
+    start = published.start(tmp_path / "a.safetensors")
+    assert start.classes is None and start.mean.shape == (256, 256, 3)
+    assert sorted(start.values) == [f"conv{i}.{key}" for i in range(1, 6) for key in "Wb"]
+    np.testing.assert_array_equal(
+        start.values["conv2.W"], numbers["features.3.weight"].transpose(2, 3, 1, 0))
+    np.testing.assert_allclose(  # pixels are 0 to 255 here, and the recipe divides them by 58
+        start.values["conv1.W"][..., 1, :] * start.recipe.scale * 0.224 * 255,
+        numbers["features.0.weight"].transpose(2, 3, 1, 0)[..., 1, :], rtol=1e-5)
+    error = refused(main, [str(tmp_path / "a.safetensors"), str(tmp_path / "out.npz")])
+    assert "torchvision's alexnet without fc6, fc7, fc8" in error and "train --from" in error
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_a_whole_file_is_a_start_with_its_own_number_of_classes(tmp_path):
+    (tmp_path / "a.caffemodel").write_bytes(changed(ip2=(7, 64)))
+    start = published.start(tmp_path / "a.caffemodel")
+    assert start.classes == tuple("0123456") and start.values["ip2.W"].shape == (64, 7)
+    assert start.values.keys() == start.recipe.network(7).state().keys()
+
+
 def cifar10_quick(torch, numbers, x):
     """cifar10_quick by its prototxt, with means over the pixels that a window has. x: RGB."""
     functional = torch.nn.functional
@@ -181,6 +207,62 @@ def test_every_age_of_caffe_writes_the_same_network(tmp_path):
         assert values.keys() == saved[0].keys()
         for name, value in values.items():
             np.testing.assert_array_equal(value, saved[0][name])
+
+
+def hdf5_model(path, layers):
+    """What Caffe writes with snapshot_format: HDF5, a group for each layer, in their order."""
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    with h5py.File(path, "w") as file:
+        for name, blobs in layers.items():
+            group = file.create_group(f"data/{name}")
+            for i, array in enumerate(blobs):
+                group[str(i)] = array
+
+
+@pytest.mark.parametrize("name", ["q.caffemodel.h5", "renamed.caffemodel"])
+def test_hdf5_holds_the_same_network(name, quick, tmp_path):
+    hdf5_model(tmp_path / name, weights(QUICK))
+    ours, theirs = (published.start(path).values for path in (tmp_path / name, quick))
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[key])
+
+
+def test_hdf5_that_pools_before_it_normalises_is_noticed(tmp_path):
+    hdf5_model(tmp_path / "a.h5", {"pool1": (), "norm1": ()})
+    with pytest.raises(UserError, match="pools before it normalises"):
+        published.start(tmp_path / "a.h5")
+    hdf5_model(tmp_path / "a.h5", {"norm1": (), "pool1": ()})
+    with pytest.raises(UserError, match="whose layers with weights are none"):
+        published.start(tmp_path / "a.h5")
+
+
+def test_hdf5_leads_to_no_other_file_and_holds_no_more_than_it_has_room_for(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    np.full(4, 7, "<f4").tofile(tmp_path / "secret")
+    for make in (
+            lambda data: data.create_dataset("a/0", (1 << 30,), "f4", chunks=(1 << 20,)),
+            lambda data: data.create_dataset("a/0", (1 << 30,), "f4"),
+            lambda data: data.create_dataset("a/0", (4,), "f4", external=[
+                (str(tmp_path / "secret"), 0, 16)]),
+            lambda data: data.create_dataset("a/0", (4,), "i4")):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            make(file.create_group("data"))
+        with pytest.raises(UserError, match="a/0 is no plain array of floats"):
+            caffe.model(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/a/0"] = h5py.ExternalLink(tmp_path / "other.h5", "/x")
+    assert caffe.model(tmp_path / "a.h5").blobs == {}
+    (tmp_path / "a.h5").write_bytes((tmp_path / "a.h5").read_bytes()[:600])
+    with pytest.raises(UserError, match="no model of Caffe, or a damaged one"):
+        caffe.model(tmp_path / "a.h5")
+
+
+def test_without_h5py_hdf5_says_what_to_do(tmp_path, monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.caffemodel").write_bytes(b"\x89HDF\r\n\x1a\n and more")
+    error = refused(main, [str(tmp_path / "a.caffemodel"), str(tmp_path / "out.npz")])
+    assert "a.caffemodel: needs the package h5py" in error and "pip install h5py" in error
 
 
 def test_a_blob_may_be_of_doubles_or_in_pieces(tmp_path):
@@ -229,17 +311,33 @@ def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
     expect_state(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["module.{}", "_orig_mod.{}", "module._orig_mod.{}", "model.{}"])
+def test_what_wraps_a_module_is_taken_off_its_names(name, tmp_path):
+    np.savez(tmp_path / "a.npz", **{name.format(key): array for key, array in STATE.items()})
+    expect_state(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", **{"features.module.0.bias": np.ones(1)})
+    assert [*statedict.load(tmp_path / "a.npz")] == ["features.0.bias"]
+
+
 @pytest.mark.slow
-def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(tmp_path, torch):
+@pytest.mark.parametrize("ending", ["pth", "pt", "pth.tar", "ckpt"])
+def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(
+        ending, tmp_path, torch):
     state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
              for name, array in STATE.items()}
+    path = tmp_path / f"a.{ending}"
     for zipped in (True, False):
-        torch.save({"epoch": 3, "state_dict": state}, tmp_path / "a.pth",
-                   _use_new_zipfile_serialization=zipped)
-        expect_state(tmp_path / "a.pth")
-    torch.save({"a": subprocess.Popen}, tmp_path / "a.pth")
+        for key in ("state_dict", "model_state_dict", "model"):
+            optimiser = {"state": {}, "param_groups": [{"lr": 0.1}]}
+            torch.save({"epoch": 3, "optimizer": optimiser, key: state}, path,
+                       _use_new_zipfile_serialization=zipped)
+            expect_state(path)
+    torch.save({"epoch": 3, "my_net": state}, path)
+    with pytest.raises(UserError, match="no arrays by name, but 'epoch', 'my_net'"):
+        statedict.load(path)
+    torch.save({"a": subprocess.Popen}, path)
     with pytest.raises(UserError, match="holds more than arrays"):
-        statedict.load(tmp_path / "a.pth")
+        statedict.load(path)
 
 
 @pytest.mark.slow

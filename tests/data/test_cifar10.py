@@ -16,15 +16,13 @@ import pickle
 import shutil
 import struct
 import tarfile
-import threading
 import tracemalloc
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinyalex.data import cifar10, fetch
+from tinyalex.data import cifar10, download, fetch
 from tinyalex.data.__main__ import main
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
@@ -41,7 +39,6 @@ LABELS = {batch: RNG.integers(0, 10, COUNT, np.uint8) for batch in BATCHES}
 def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(cifar10, "PICTURES_A_BATCH", COUNT)
     monkeypatch.setenv("TINYALEX_DATA", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 def binary(rows, labels) -> bytes:
@@ -251,48 +248,6 @@ def test_an_archive_that_is_cut_short_or_changed_or_none_is_refused(tmp_path):
             cifar10.load("train", path)
 
 
-class Server(ThreadingHTTPServer):
-    """Answers each path with (status, body, length that it claims), and counts what was asked."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.asked, self.closing = {}, [], threading.Event()
-
-    def url(self, path: str, body: bytes = b"", status: int = 200, length: int | None = None):
-        self.answers[path] = status, body, len(body) if length is None else length
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        if self.path == "/silent":
-            self.server.closing.wait(10)
-            return
-        status, body, length = self.server.answers[self.path]
-        self.send_response(status)
-        if length >= 0:
-            self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.closing.set()
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def archive(tmp_path):
     return pack(write_folder(tmp_path / "original", "bin"))
@@ -327,7 +282,7 @@ def test_what_is_fetched_is_what_load_reads(version, server, target, tmp_path):
 def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(fetch.CHECKSUMS, md5(archive), "cifar-10-batches-bin")
     url = server.url("/cifar.tar.gz", archive)
-    assert command("list") == 0 and "cifar10   no " in capsys.readouterr().out
+    assert command("list") == 0 and "cifar10             no " in capsys.readouterr().out
     assert command("fetch", "cifar10", "--url", url) == 0
     (tmp_path / "cache" / ".cifar10-of_a_killed_one.part").mkdir()
     assert command("fetch", "cifar10", "--url", url) == 0
@@ -367,7 +322,7 @@ def test_a_fetch_that_fails_says_why_and_leaves_nothing(
     if case == "endless":
         monkeypatch.setattr(fetch, "LARGEST", 100_000)
     if case == "silent":
-        monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
+        monkeypatch.setattr(download, "TIMEOUT", 0.1)
     if case == "full":
         monkeypatch.setattr(fetch, "_unpack", half_unpacked(OSError(errno.ENOSPC, "no space left")))
     assert command("fetch", "cifar10", "--folder", target, "--url", url) == 2

@@ -32,6 +32,7 @@ from runs import log_rows, settings, weights
 
 from tinyalex import drawing, train
 from tinyalex.data import cifar10, fetch, folder, preparation, shapes
+from tinyalex.data import weights as published
 from tinyalex.run import checkpoint
 from tinyalex.support.files import HAS_LOCKS, replacing
 
@@ -104,6 +105,18 @@ class Fetching:
         return digests(place / cifar10.FOLDERS[0])
 
 
+class Weighing:
+    """A download that goes on where it was killed."""
+
+    def start(self, place: Path):
+        url, md5 = (place.parent / "server").read_text().split()
+        published.PUBLISHED["it"] = published.Weights("it", (md5,), 10**6, url, "none")
+        published.fetch("it", place)
+
+    def result(self, place: Path):
+        return digests(place)
+
+
 class Picturing:
     """A picture where the user wants it, beside other files of his."""
 
@@ -116,7 +129,7 @@ class Picturing:
 
 
 WORKS = {work.__name__.lower(): work()
-         for work in (Training, Preparing, Drawing, Fetching, Picturing)}
+         for work in (Training, Preparing, Drawing, Fetching, Weighing, Picturing)}
 
 
 def digests(place: Path) -> dict[str, str]:
@@ -178,10 +191,14 @@ def place(tmp_path):
     class Slow(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
+            first = int((self.headers["Range"] or "bytes=0-")[6:-1])
+            if first == len(content):
+                return self.send_error(416)
+            self.send_response(206 if first else 200)
+            self.send_header("Content-Range", f"bytes {first}-")
+            self.send_header("Content-Length", str(len(content) - first))
             self.end_headers()
-            for at in range(0, len(content), 4000):
+            for at in range(first, len(content), 4000):
                 time.sleep(0.01)
                 try:
                     self.wfile.write(content[at : at + 4000])
@@ -245,7 +262,7 @@ def test_two_at_once_make_the_same_thing_once(name, place):
     assert both(name, here) == [0, 0], here.with_suffix(".txt").read_text()
     assert WORKS[name].result(here) == WORKS[name].result(whole)
     assert left_lying_about(here) == []
-    assert len(place.asked) == 2 * (name == "fetching")
+    assert len(place.asked) == 2 * (name in ("fetching", "weighing"))
     assert here.with_suffix(".txt").read_text().count("drawn") == (name == "drawing")
 
 

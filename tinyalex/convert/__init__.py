@@ -2,7 +2,8 @@
 
     protobuf.py      the wire format in which Caffe writes
     caffe.py         Caffe's models and mean pictures, read with it
-    safetensors.py   the same for safetensors, and a writer
+    hdf5.py          the same models in Caffe's other format
+    safetensors.py   the format of safetensors: a reader and a writer
     statedict.py     the state_dict of a PyTorch module, in any of its files
     layout.py        a layer of towers as others keep it: whole, channels first
     published.py     the networks that can be read, and what is special about each

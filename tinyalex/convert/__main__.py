@@ -6,15 +6,16 @@ import json
 import sys
 from pathlib import Path
 
-from tinyalex.convert import layout, onnx_graph, published, statedict
-from tinyalex.inside import costs
+import numpy as np
+
+from tinyalex.convert import caffe, layout, onnx_graph, published, statedict
 from tinyalex.network import Network
 from tinyalex.run import opened, presets
 from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import command, say
 
-THEIRS = (".caffemodel", *statedict.SUFFIXES)
+THEIRS = (*caffe.SUFFIXES, *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
 
 
@@ -61,21 +62,20 @@ def _read(source: Path, args: argparse.Namespace) -> int:
     if args.out.suffix != ".npz":
         raise UserError(f"{args.out}: weights of others become a checkpoint, an .npz file",
                         "name it so; from there they can be written as anything else.")
-    known, layers = published.read(source)
-    names = published.classes(source, known, layers, args.classes)
-    mean = published.mean_picture(known, args.mean)
-    saved, network = published.to_checkpoint(source, known, layers, mean, names)
+    start = published.start(source, args.mean, args.classes)
+    saved, recipe = published.to_checkpoint(source, start), start.recipe
     saved.save(args.out)
-    preset, side = presets.get(known.preset), network.input_shape[0]
-    by = ("by name" if args.classes or names == known.classes else
-          "by number: --classes FILE gives them the names that the data have")
+    names, mean, network = saved.about["classes"], start.mean, recipe.network(2, draw=False)
+    by = "by number: --classes FILE gives them the names that the data have" if (
+        names == [*map(str, range(len(names)))]) else "by name"
     _print({
-        "read": f"{source}: {known.about}", "network": _about(network, known.preset),
-        "pictures": f"{side}×{side} of {preset.picture}×{preset.picture}",
+        "read": f"{source}: {start.about}", "network": _about(network, saved.values, recipe.preset),
+        "pictures": f"{network.input_shape[0]}×{network.input_shape[0]} of "
+                    f"{recipe.picture}×{recipe.picture}",
         "mean": f"the picture in {args.mean}" if args.mean else
-                "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*known.mean),
+                "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*mean[0, 0]),
         "classes": f"{len(names):,}, {by}", "wrote": str(args.out)})
-    data = [] if preset.data else ["--data", "FOLDER"]
+    data = [] if presets.get(recipe.preset).data else ["--data", "FOLDER"]
     say("next:", f"    {command('evaluate', args.out, *data)}")
     return 0
 
@@ -100,14 +100,14 @@ def _export(source: Path, args: argparse.Namespace) -> int:
         else:
             statedict.save(args.out, layout.state_dict(network, scale, mean),
                            {"preset": preset, "classes": json.dumps(trained.classes)})
-        _print({"read": str(source), "network": _about(network, preset),
+        _print({"read": str(source), "network": _about(network, network.state(), preset),
                 "input": f"(N, 3, {side}, {side}), RGB, 0 to 255", "wrote": str(args.out)})
     return 0
 
 
-def _about(network: Network, preset: str) -> str:
+def _about(network: Network, values: dict[str, np.ndarray], preset: str) -> str:
     return (f"{preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
-            f"{costs.totals(network)['parameters']:,} parameters")
+            f"{sum(value.size for value in values.values()):,} parameters")
 
 
 def _print(lines: dict[str, str]) -> None:

@@ -1,4 +1,5 @@
 """Caffe's files: networks with their weights (.caffemodel), and mean pictures (.binaryproto).
+Those in HDF5 are hdf5.py's.
 
 The messages, as caffe.proto numbers their fields (only what is needed):
 
@@ -19,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyalex.convert import hdf5
 from tinyalex.convert.protobuf import Message, integers, message, parts, text
 from tinyalex.support.arrays import Damaged, Stored, contents
 from tinyalex.support.errors import UserError
 
+SUFFIXES = (".caffemodel", ".h5")  # of models
 MOST_SIZES = 32  # of a blob: Caffe's own limit
 
 
@@ -36,18 +39,23 @@ class Model:
 
 
 def model(path: Path) -> Model:
-    """Read a .caffemodel. UserError where there is none, or it is damaged or something else."""
-    data = contents(path)
+    """Read a .caffemodel or .caffemodel.h5, whichever its first bytes say it is. UserError where
+    there is none, or it is damaged or something else."""
+    data, called = contents(path), ""
+    blobs: dict[str, list[Stored]] = {}
     try:
-        net = message(data)
-        layers = [*map(_layer, parts(net, 100)), *map(_old_layer, parts(net, 2))]
-        blobs: dict[str, list[Stored]] = {}
+        if bytes(data[:8]) == hdf5.SIGNATURE:
+            layers = hdf5.layers(path)
+        else:
+            net = message(data)
+            layers = [*map(_layer, parts(net, 100)), *map(_old_layer, parts(net, 2))]
+            called = text(net, 1)
         for name, stored in layers:
             if stored and name in blobs:
                 raise Damaged(f"two layers are called {name!r}")
             if stored:
-                blobs[name] = [_blob(message(blob)) for blob in stored]
-        return Model(text(net, 1), [name for name, _ in layers], blobs)
+                blobs[name] = stored
+        return Model(called, [name for name, _ in layers], blobs)
     except Damaged as error:
         raise _not_caffe(path, "model", error) from None
 
@@ -72,17 +80,21 @@ def _not_caffe(path: Path, kind: str, error: Damaged) -> UserError:
                      "download it again; and a .prototxt, which is text, holds no numbers.")
 
 
-def _layer(data: memoryview) -> tuple[str, list[memoryview]]:
+def _layer(data: memoryview) -> tuple[str, list[Stored]]:
     layer = message(data)
-    return text(layer, 1), parts(layer, 7)
+    return text(layer, 1), _blobs(layer, 7)
 
 
-def _old_layer(data: memoryview) -> tuple[str, list[memoryview]]:
+def _old_layer(data: memoryview) -> tuple[str, list[Stored]]:
     layer = message(data)
     if 1 in layer:
         oldest = message(parts(layer, 1)[-1])
-        return text(oldest, 1), parts(oldest, 50)
-    return text(layer, 4), parts(layer, 6)
+        return text(oldest, 1), _blobs(oldest, 50)
+    return text(layer, 4), _blobs(layer, 6)
+
+
+def _blobs(layer: Message, number: int) -> list[Stored]:
+    return [_blob(message(blob)) for blob in parts(layer, number)]
 
 
 def _blob(blob: Message) -> Stored:

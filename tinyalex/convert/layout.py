@@ -55,18 +55,19 @@ class Whole:
             W = np.concatenate(rows, axis=1).reshape(len(W), -1)
         return (np.ascontiguousarray(W) * np.float32(self.factor), np.concatenate(self._get("b")))
 
-    def split(self, W: np.ndarray, b: np.ndarray) -> None:
-        """Take over weights and biases as they are there."""
+    def split(self, W: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+        """Our parameters, by name, of weights and biases as they are there."""
         if self.maps:
             (H, K, _), ends = self.maps[0], np.cumsum([channels for *_, channels in self.maps])
             maps = [part.transpose(0, 2, 3, 1).reshape(len(W), -1)
                     for part in np.split(W.reshape(len(W), -1, H, K), ends[:-1], axis=1)]
             W = np.concatenate(maps, axis=1)
         W = np.moveaxis(W, (0, 1), (-1, -2)) / np.float32(self.factor)
-        ends = np.cumsum([0] + [part.W_shape[-1] for part in self.parts])
+        ends, values = np.cumsum([0] + [part.W_shape[-1] for part in self.parts]), {}
         for part, (first, last) in zip(self.parts, pairwise(ends), strict=True):
-            part.device.put_into(part.params["W"], W[..., first:last])
-            part.device.put_into(part.params["b"], b[first:last])
+            values[f"{part.name}.W"] = np.ascontiguousarray(W[..., first:last])
+            values[f"{part.name}.b"] = b[first:last]
+        return values
 
     def _get(self, key: str) -> list[np.ndarray]:
         return [part.device.get(part.params[key]) for part in self.parts]

@@ -2,8 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,16 @@ from tinyalex.convert import caffe, statedict
 from tinyalex.convert.layout import Whole, wholes
 from tinyalex.data import cifar10
 from tinyalex.data.dataset import MOST_CLASSES
-from tinyalex.network import Network
 from tinyalex.run import presets
 from tinyalex.run.checkpoint import Checkpoint
 from tinyalex.run.recipe import Recipe
 from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import composed
+from tinyalex.support.text import command, composed
 
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
+HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: those who reuse a network train it anew
 
 
 @dataclass(frozen=True)
@@ -64,20 +63,59 @@ TORCHVISION = Published(
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), std=(0.229 * 255, 0.224 * 255, 0.225 * 255))
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a file of others gives a network to start from.
+
+    about: what to call it. recipe: of a run of its preset. mean: (S, S, 3) float32, RGB. classes:
+    their names, or None where the file lacks the layer that tells them apart. values: parameters by
+    our names, of the layers that are in the file, for pictures with the recipe's scale and dropout.
+    """
+
+    about: str
+    recipe: Recipe
+    mean: np.ndarray
+    classes: tuple[str, ...] | None
+    values: dict[str, np.ndarray]
+
+
+def start(path: Path, mean: Path | None = None, names: Path | None = None) -> Start:
+    """What the file holds, as a network here has it. mean, names: files with the mean picture and
+    the names of the classes.
+
+    UserError where a file is damaged or does not fit, where the network is none of those above, and
+    where weights have other shapes than its own, or are not finite.
+    """
+    published, layers = read(path)
+    recipe = _recipe(published.preset)
+    known = classes(path, published, layers, names)
+    values: dict[str, np.ndarray] = {}
+    with np.errstate(all="ignore"):  # what is not finite is found below
+        for whole in wholes(recipe.network(len(known or "ab"), draw=False), recipe.scale):
+            if whole.name in layers:
+                values |= whole.split(*_weights(path, published, whole, layers[whole.name]))
+    expect_finite(path, values)
+    return Start(published.about, recipe, mean_picture(published, mean), known, values)
+
+
 def read(path: Path) -> tuple[Published, Layers]:
-    """Which network a file holds, and its weights and biases by our names of the layers.
+    """Which network a file holds, and its weights and biases by our names of the layers, which may
+    lack those of HEAD.
 
     UserError where the file is damaged, or the network is none of those above.
     """
-    if path.suffix == ".caffemodel":
+    if path.suffix in caffe.SUFFIXES:
         return _from_caffe(path, caffe.model(path))
     state, layers = statedict.load(path), {}
     for ours, theirs in TORCHVISION.layers.items():
-        for name in (f"{theirs}.weight", f"{theirs}.bias"):
-            if name not in state:
-                raise UserError(f"{path}: there is no {name} in it, so it is not torchvision's "
-                                "alexnet", f"it has {_listed(state)}.")
-        layers[ours] = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
+        parts = f"{theirs}.weight", f"{theirs}.bias"
+        missing = [name for name in parts if name not in state]
+        if ours in HEAD and len(missing) == 2:
+            continue
+        if missing:
+            raise UserError(f"{path}: there is no {missing[0]} in it, so it is not torchvision's "
+                            "alexnet", f"it has {statedict.listed(state)}.")
+        layers[ours] = state[parts[0]], state[parts[1]]
     return TORCHVISION, layers
 
 
@@ -91,8 +129,8 @@ def _from_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
             break
     else:
         known = " or ".join(f"{p.about} ({', '.join(p.layers)})" for p in CAFFE)
-        raise UserError(f"{path}: {name} whose layers with weights are {_listed(model.blobs)}",
-                        f"this reads {known}.")
+        raise UserError(f"{path}: {name} whose layers with weights are "
+                        f"{statedict.listed(model.blobs)}", f"this reads {known}.")
     for theirs, blobs in model.blobs.items():
         if len(blobs) != 2:
             raise UserError(f"{path}: {theirs} has {len(blobs)} blobs, not weights and biases",
@@ -101,27 +139,17 @@ def _from_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
                        for ours, theirs in published.layers.items()}
 
 
-def _listed(names: Iterable[str]) -> str:
-    quoted = [*map(repr, names)]
-    return f"{', '.join(quoted[:8])}{', …' * (len(quoted) > 8)}" or "none"
-
-
-def to_checkpoint(path: Path, published: Published, layers: Layers, mean: np.ndarray,
-                  names: tuple[str, ...]) -> tuple[Checkpoint, Network]:
-    """The checkpoint, and the network with its weights.
-
-    layers: what `read` gave. mean: (S, S, 3), see `mean_picture`. names: of the classes. UserError
-    where the weights have other shapes than the network's, or are not finite.
-    """
-    recipe = _recipe(published.preset)
-    network = recipe.network(len(names))
-    with np.errstate(all="ignore"):  # what is not finite is found below
-        for whole in wholes(network, recipe.scale):
-            whole.split(*_weights(path, published, whole, layers[whole.name]))
-    expect_finite(path, network.state())
-    about = {"preset": published.preset, "classes": list(names), "settings": asdict(recipe),
-             "converted_from": path.name}
-    return Checkpoint(about, mean, network.state()), network
+def to_checkpoint(path: Path, start: Start) -> Checkpoint:
+    """The checkpoint of the network in this file; UserError where it lacks some of its layers."""
+    lacking = [whole.name for whole in wholes(start.recipe.network(2, draw=False), 1)
+               if f"{whole.parts[0].name}.W" not in start.values]
+    if lacking or start.classes is None:
+        raise UserError(f"{path}: {start.about} without {', '.join(lacking)}, so it tells no "
+                        "classes apart", "train what is missing: "
+                        f"{command('train', '--from', path, '--data', 'FOLDER')}")
+    about = {"preset": start.recipe.preset, "classes": [*start.classes],
+             "settings": start.recipe.settings(), "converted_from": path.name}
+    return Checkpoint(about, start.mean, start.values)
 
 
 def _weights(path: Path, published: Published, whole: Whole,
@@ -154,10 +182,12 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
 
 
 def classes(path: Path, published: Published, layers: Layers,
-            names_file: Path | None) -> tuple[str, ...]:
-    """The names of the classes: from the file, or as published, or numbers. UserError where the
-    last layer tells no classes apart, or the file does not fit."""
+            names_file: Path | None) -> tuple[str, ...] | None:
+    """The names of the classes: from the file, or as published, or numbers; None without the last
+    layer. UserError where it tells no classes apart, or the file does not fit."""
     last = [*published.layers][-1]
+    if last not in layers:
+        return None
     biases = layers[last][1].shape
     count = biases[-1] if biases else 0
     if not 2 <= count <= MOST_CLASSES:

@@ -1,7 +1,9 @@
 """What PyTorch calls a state_dict, arrays by the names of a module's parts, in any of its files."""
 
 import pickle
+import re
 import warnings
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,23 @@ from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged, Stored, contents
 from tinyalex.support.errors import UserError
 
-SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".tar", ".ckpt")  # .pth.tar, that is
+BESIDE = ("state_dict", "model_state_dict", "model")  # its name beside an optimiser, the epoch, …
+# What wraps a module adds to its names: DataParallel, torch.compile; and Lightning, in front.
+_WRAPPERS = re.compile(r"^model\.|(?<![^.])(module|_orig_mod)\.")
 
 
 def load(path: Path) -> dict[str, Stored]:
     """The arrays of a .safetensors, .npz or .pth file, by name. UserError where there is none, or
     it is damaged; or for a .pth, which only PyTorch reads, where PyTorch is not installed."""
     load = {".safetensors": safetensors.load, ".npz": npz}.get(path.suffix, _pth)
-    # What was trained on several devices has "module." in its names (DataParallel).
-    return {name.replace("module.", ""): stored for name, stored in load(path).items()}
+    return {_WRAPPERS.sub("", name): stored for name, stored in load(path).items()}
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, the first of them if they are many."""
+    quoted = [*map(repr, names)]
+    return f"{', '.join(quoted[:8])}{', …' * (len(quoted) > 8)}" or "none"
 
 
 def npz(path: Path) -> dict[str, Stored]:
@@ -45,11 +55,11 @@ def _pth(path: Path) -> dict[str, Stored]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-        if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-            state = state["state_dict"]  # beside it lie an optimiser, the epoch, …
-        return {str(name): Stored(tuple(value.shape), partial(_numbers, value))
-                for name, value in state.items()
-                if isinstance(value, torch.Tensor) and value.is_floating_point()}
+        inside = [state[key] for key in BESIDE if isinstance(state.get(key), dict)]
+        state = (inside or [state])[0]
+        found = {str(name): Stored(tuple(value.shape), partial(_numbers, value))
+                 for name, value in state.items()
+                 if isinstance(value, torch.Tensor) and value.is_floating_point()}
     except pickle.UnpicklingError:
         raise UserError(f"{path}: holds more than arrays, or is damaged",
                         "save nothing but the state_dict: torch.save(net.state_dict(), FILE).",
@@ -58,6 +68,11 @@ def _pth(path: Path) -> dict[str, Stored]:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: PyTorch cannot read it ({first})",
                         "download or save it again.") from None
+    if not found:
+        raise UserError(f"{path}: no arrays by name, but {listed(map(str, state))}",
+                        "save the state_dict alone, or under one of the names "
+                        f"{', '.join(BESIDE)}.")
+    return found
 
 
 def _numbers(tensor: Any) -> np.ndarray:

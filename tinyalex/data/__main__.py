@@ -1,19 +1,21 @@
-"""python -m tinyalex.data: which datasets there are; fetching one; a look at one, and at what
-training does to it; how fast it is fed."""
+"""python -m tinyalex.data: which datasets there are; fetching one, or published weights; a look at
+a dataset, and at what training does to it; how fast it is fed."""
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tinyalex import drawing
-from tinyalex.data import augment_page, cifar10, sources, speed
+from tinyalex.data import augment_page, cifar10, sources, speed, weights
 from tinyalex.data.fetch import URL, fetch, present
 from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
-from tinyalex.support.text import say
+from tinyalex.support.text import command, megabytes, say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,51 +30,72 @@ def main(argv: list[str] | None = None) -> int:
 
 def add_list(commands: argparse._SubParsersAction) -> None:
     """The door to `list`."""
-    parser = commands.add_parser("list", help="the datasets there are, and where they lie")
+    parser = commands.add_parser("list", help="what datasets and weights there are, and where")
     parser.set_defaults(run=_list)
 
 
 def _list(args: argparse.Namespace) -> int:
-    folder = cache_folder()
-    try:
-        where = present(folder)
-        there = "yes" if where else "no"
-        about = where or f"would be in {folder}; to fetch it: python -m tinyalex.data fetch cifar10"
-    except UserError as error:
-        there, about = "broken", f"{error.args[0]}; {error.hint}"
-    for row in (("dataset", "present", "where"), ("shapes", "yes", "built in: made on first use"),
-                ("cifar10", there, about)):
-        say("{:<9} {:<8} {}".format(*row))
+    rows = [("name", "present", "where"), ("shapes", "yes", "built in: made on first use"),
+            _row("cifar10", cache_folder(), present)]
+    rows += [_row(name, weights.folder(), partial(weights.present, name)) for name in weights.NAMES]
+    for row in rows:
+        say("{:<19} {:<8} {}".format(*row))
     return 0
+
+
+def _row(name: str, folder: Path, look: Callable[[Path], Path | None]) -> tuple[str, str, object]:
+    """A row of the list. look: where it lies in a folder; None where it does not, UserError where
+    it is broken."""
+    try:
+        if where := look(folder):
+            return name, "yes", where
+        return name, "no", f"would be in {folder}; to fetch it: {command('data', 'fetch', name)}"
+    except UserError as error:
+        return name, "broken", f"{error.args[0]}; {error.hint}"
 
 
 def add_fetch(commands: argparse._SubParsersAction) -> None:
     """The door to `fetch`."""
     # HelpFormatter: the default folder depends on the machine, so the help says it in words.
-    parser = commands.add_parser("fetch", help="download a dataset",
+    parser = commands.add_parser("fetch", help="download a dataset, or published weights",
                                  formatter_class=argparse.HelpFormatter)
-    parser.add_argument("dataset", choices=["cifar10"], help="which one")
+    parser.add_argument("name", choices=["cifar10", *weights.NAMES], help="which")
     parser.add_argument("--folder", type=Path, metavar="DIR",
-                        help="where to put it (default: $TINYALEX_DATA, else ~/.cache/tinyalex)")
-    parser.add_argument("--url", default=URL,
-                        help="its archive, binary or python version (default: %(default)s)")
+                        help="where to put it (default: $TINYALEX_DATA, else ~/.cache/tinyalex; of "
+                        "weights the folder weights in there)")
+    parser.add_argument("--url", help="another address of the same file (of CIFAR-10 the archive, "
+                        "binary or python version)")
     parser.set_defaults(run=_fetch)
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    folder = args.folder or cache_folder()
+    if args.name in weights.NAMES:
+        return _fetch_weights(args)
+    folder, url = args.folder or cache_folder(), args.url or URL
     where = present(folder)
     if where:
         if any(folder.glob(".cifar10*")):  # left by one that was killed at its very end
-            fetch(folder, args.url)
+            fetch(folder, url)
         say(f"cifar10 is already there, complete and checked: {where}")
         return 0
-    say(f"fetching {args.url}", f"      to {folder}")
-    where = fetch(folder, args.url)
+    say(f"fetching {url}", f"      to {folder}")
+    where = fetch(folder, url)
     train, val = (len(batches) * cifar10.PICTURES_A_BATCH for batches in cifar10.SPLITS.values())
     say(f"cifar10: {train:,} pictures to train on, {val:,} to validate with, in {where}")
     load = f"cifar10.load('train', {str(folder)!r})" if args.folder else "cifar10.load('train')"
     say(f"to read it: from tinyalex.data import cifar10; {load}")
+    return 0
+
+
+def _fetch_weights(args: argparse.Namespace) -> int:
+    published = weights.PUBLISHED[args.name]
+    folder, url = args.folder or weights.folder(), args.url or published.url
+    if not (folder / published.file).exists():
+        say(f"fetching {url}", f"      to {folder}")
+    where = weights.fetch(args.name, folder, url)
+    say(f"{args.name}: {megabytes(where.stat().st_size)}, complete and checked: {where}",
+        f"licence: {published.licence}",
+        f"to read it: {command('convert', where, f'{args.name}.npz')}")
     return 0
 
 

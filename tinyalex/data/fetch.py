@@ -5,21 +5,16 @@ Only when every check has passed does one rename put the finished folder there, 
 `cifar-10-batches-bin` finds all of it.
 """
 
-import hashlib
-import http.client
 import os
-import re
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tinyalex.data import cifar10
+from tinyalex.data.download import Published, download
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone
-from tinyalex.support.progress import progress
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # The MD5 sums published on his page, and the folder that each archive holds.
@@ -28,9 +23,6 @@ CHECKSUMS = {
     "c58f30108f718f92721af3b95e74349a": cifar10.FOLDERS[1],  # cifar-10-python.tar.gz
 }
 LARGEST = 170_498_071  # bytes of the larger archive, the python version
-TIMEOUT = 30.0  # seconds without a sign of life from the server
-
-_BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on a slow line
 
 
 def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS) -> Path:
@@ -57,10 +49,7 @@ def _fetched(folder: Path, url: str, checksums: Mapping[str, str]) -> Path:
     try:
         with tempfile.TemporaryDirectory(prefix=".cifar10-", suffix=".part", dir=folder) as part:
             archive = Path(part) / "archive.tar.gz"
-            md5 = _download(url, archive, hint)
-            if md5 not in checksums:
-                raise UserError(f"{url}: what came has the MD5 sum {md5}; "
-                                f"CIFAR-10 has {' or '.join(checksums)}", hint)
+            md5 = download(url, archive, Published("CIFAR-10", checksums, LARGEST), hint)
             unpacked = Path(part) / checksums[md5]
             _unpack(archive, unpacked)
             return unpacked.rename(folder / unpacked.name)
@@ -85,51 +74,6 @@ def present(folder: Path) -> Path | None:
                     f"{place} is not a whole copy of CIFAR-10: {error.args[0]}",
                     f"delete {place} or move it away, then fetch again.") from error
         return None
-
-
-def _download(url: str, path: Path, hint: str) -> str:
-    """Write what `url` gives to `path`; its MD5 sum in hexadecimal digits."""
-    md5 = hashlib.md5(usedforsecurity=False)
-    with open(path, "wb") as file:
-        for block in _blocks(url, hint):
-            file.write(block)
-            md5.update(block)
-    return md5.hexdigest()
-
-
-def _blocks(url: str, hint: str) -> Iterator[bytes]:
-    """What `url` gives, a block at a time, with a progress bar on a terminal.
-
-    A generator of its own so that an OSError caught here is the network's, never the disk's.
-    """
-    if not re.match(r"https?://", url):
-        raise UserError(f"{url}: not a page to download from", hint)
-    received = 0
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            length = int(answer.headers.get("Content-Length") or 0)  # 0: the server does not say
-            with progress(None, url.split("/")[-1], length or None, "B", unit_scale=True) as bar:
-                while max(length, received) <= LARGEST and (block := answer.read(_BLOCK)):
-                    received += len(block)
-                    bar.update(len(block))
-                    yield block
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UserError(f"{url}: {_what_happened(error)}", hint) from error
-    if max(length, received) > LARGEST:
-        raise UserError(f"{url}: sends more than CIFAR-10 has, which is {LARGEST:,} bytes", hint)
-    if length and received != length:
-        raise UserError(
-            f"{url}: the download was cut short: {received:,} of {length:,} bytes came", hint)
-
-
-def _what_happened(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        return f"the server answers {error.code} {error.reason}"
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
-        return f"no sign of life from the server for {TIMEOUT:g} seconds"
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _unpack(archive: Path, folder: Path) -> None:
