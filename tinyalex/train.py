@@ -7,21 +7,24 @@ from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
+
+from tinyalex import freezing
 from tinyalex.architectures import ablations
 from tinyalex.convert import starting
-from tinyalex.data import sources
+from tinyalex.data import sources, weights
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.inside import costs
-from tinyalex.run import presets
+from tinyalex.run import checkpoint, presets
 from tinyalex.run.folder import Run
 from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
-from tinyalex.run.start import Start, begin, fit, usual
+from tinyalex.run.start import Start, begin, fit, usual_recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
-from tinyalex.support.text import command, megabytes, say
+from tinyalex.support.text import align, command, megabytes, say
 
 
 @unheard()
@@ -77,7 +80,7 @@ def _within(kind: type, name: str) -> Callable[[str], float]:
 def _tuning_flags(add: Callable):
     add("--from", dest="weights", metavar="WEIGHTS", help="begin with the weights of a run or a "
         "checkpoint, or of a file of others (.caffemodel, .pth, .safetensors, .npz), or "
-        f"{', '.join(starting.NAMES)}, and with its network; what is taken over is frozen")
+        f"{', '.join(weights.NAMES)}, and with its network; what is taken over is frozen")
     add("--freeze", metavar="LAYERS", help="layers that stay as they are: conv1-conv5, all-but fc8,"
         " none")
     add("--lr-of", metavar="FACTORS", help="what the learning rates of single layers are multiplied"
@@ -128,7 +131,7 @@ def _new(flags: dict, start: Start | None) -> Recipe:
     if start and "preset" in flags:
         raise UserError(f"--preset {flags['preset']}: {start.about} has its own network",
                         "leave one of --preset and --from out.")
-    preset = usual(start) if start else presets.get(flags.get("preset", "tiny"))
+    preset = usual_recipe(start) if start else presets.get(flags.get("preset", "tiny"))
     recipe = replace(preset, **flags)
     for name, value in flags.items():
         usual, choices = getattr(preset, name), CHOICES.get(name, [value])
@@ -170,7 +173,6 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
     mean = start.mean if start else _old_mean(this)
     trainer = Trainer(this, train_set, val_set, devices, mean)
     if start:
-        say(f"from     {start.about}")
         begin(trainer, start, given)
         recipe = this.recipe
     if resume:
@@ -195,6 +197,17 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         return 128 + trainer.stopped_by  # as shells have it: 130 after Ctrl-C
     _farewell(trainer)
     return 0
+
+
+def _old_mean(this: Run) -> np.ndarray | None:
+    """The mean picture of a run that began with weights, which is older than the run: it is in the
+    checkpoint. UserError where that was never written. None for all other runs."""
+    if not this.recipe.source:
+        return None
+    if not this.checkpoint.exists():
+        raise UserError(f"{this.folder}: ended before it had taken over {this.recipe.source}",
+                        "start a new run with --from.")
+    return checkpoint.load(this.checkpoint).mean
 
 
 def _again(this: Run) -> str:
@@ -228,15 +241,30 @@ def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: D
         "changed": ", ".join(f"{name} {value}" for name in (
             "activation", "lrn", "pool", "without")
             if (value := getattr(recipe, name)) and recipe.differs(name, None)),
+        "from": recipe.source,
         "run": str(trainer.run.folder),
     }
     for name, text in lines.items():
         if text:
             say(f"{name:<8} {text}")
+    if recipe.freeze or recipe.lr_of:
+        say("", *align(_layers(trainer), total=False).splitlines())
     if trainer.progress.step:
         print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
     print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited"
           "     time", flush=True)
+
+
+def _layers(trainer: Trainer) -> list[tuple[str, ...]]:
+    """Of each layer, of all its towers together, what is done with it."""
+    network, rows = trainer.network, [("layer", "parameters", "learning rate", "")]
+    for name in freezing.names(network):
+        layers = freezing.layers_called(network, name)
+        rates = {trainer.optimiser.rate(p) for p in network.learning if p.layer in layers}
+        rows.append((name, f"{sum(map(costs.parameters, layers)):,}",
+                     ", ".join(f"{rate:g}" for rate in sorted(rates)) or "frozen",
+                     "" if trainer.taken is None or name in trainer.taken else "new"))
+    return rows
 
 
 def _batch(recipe: Recipe, train_set: Dataset) -> str:
@@ -248,6 +276,9 @@ def _batch(recipe: Recipe, train_set: Dataset) -> str:
 
 def _augmentation(recipe: Recipe) -> str:
     crops = "random crops and mirror images" if recipe.augment else "centre crops"
+    if recipe.views:
+        crops = ("the centre of each" if recipe.views == 1 else f"{recipe.views} views of each"
+                 ) + ", once through the frozen layers"
     return crops + {"paper": ", colour noise", "original": ", colour noise as it was run"}.get(
         recipe.colour, "")
 

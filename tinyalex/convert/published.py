@@ -14,6 +14,7 @@ from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.run import presets
 from tinyalex.run.checkpoint import Checkpoint
 from tinyalex.run.recipe import Recipe
+from tinyalex.run.start import Start
 from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
@@ -63,22 +64,6 @@ TORCHVISION = Published(
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), std=(0.229 * 255, 0.224 * 255, 0.225 * 255))
 
 
-@dataclass(frozen=True)
-class Start:
-    """What a file of others gives a network to start from.
-
-    about: what to call it. recipe: of a run of its preset. mean: (S, S, 3) float32, RGB. classes:
-    their names, or None where the file lacks the layer that tells them apart. values: parameters by
-    our names, of the layers that are in the file, for pictures with the recipe's scale and dropout.
-    """
-
-    about: str
-    recipe: Recipe
-    mean: np.ndarray
-    classes: tuple[str, ...] | None
-    values: dict[str, np.ndarray]
-
-
 def start(path: Path, mean: Path | None = None, names: Path | None = None) -> Start:
     """What the file holds, as a network here has it. mean, names: files with the mean picture and
     the names of the classes.
@@ -95,7 +80,8 @@ def start(path: Path, mean: Path | None = None, names: Path | None = None) -> St
             if whole.name in layers:
                 values |= whole.split(*_weights(path, published, whole, layers[whole.name]))
     expect_finite(path, values)
-    return Start(published.about, recipe, mean_picture(published, mean), known, values)
+    about = f"{path} ({published.about})"
+    return Start(about, recipe, mean_picture(published, mean), known, values)
 
 
 def read(path: Path) -> tuple[Published, Layers]:

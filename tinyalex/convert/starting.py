@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from tinyalex.convert import published, statedict
+from tinyalex.data import weights
 from tinyalex.run import opened
 from tinyalex.run.start import Start, from_checkpoint
 
-NAMES = ("alexnet-torchvision", "alexnet-caffe")
 
-
-def read(weights: str) -> Start:
-    """A run folder, a checkpoint, a file of others, or a name. UserError where it is none."""
-    path = opened.find(Path(weights))
+def read(source: str) -> Start:
+    """A run folder, a checkpoint, a file of others, or the name of weights that were fetched.
+    UserError where it is none of these."""
+    path = weights.weights(source) if source in weights.NAMES else opened.find(Path(source))
     if path.suffix == ".npz" and "tinyalex" in statedict.npz(path):
         return from_checkpoint(path)
     return published.start(path)

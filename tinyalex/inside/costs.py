@@ -79,20 +79,21 @@ def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
     array: object = "input"
     for layer in tower:
         shape, out = network.shapes[layer]
-        if "x" in layer.keeps:
+        if "x" in layer.keeps and not layer.still:
             yield array, int(np.prod(shape)) * itemsize
         if not layer.inplace:
             array = layer
-        if "y" in layer.keeps:
+        if "y" in layer.keeps and not layer.still:
             yield array, int(np.prod(out)) * itemsize
-        if extra := layer.extra_bytes(shape, itemsize):
+        if (extra := layer.extra_bytes(shape, itemsize)) and not layer.still:
             yield (layer, "extra"), extra
 
 
 def training_bytes(network: Network, batch_size: int) -> int:
-    """What a training step needs at its peak, by plan: parameters with gradient and velocity, what
-    forward keeps, and the two largest maps that backward has in its hands at the same time."""
-    held = 3 * sum(p.value.nbytes for p in network.parameters)
+    """What a training step needs at its peak, by plan: parameters, gradient and velocity of those
+    that learn, what forward keeps, and the two largest maps that backward has in its hands at the same time."""
+    held = (sum(p.value.nbytes for p in network.parameters)
+            + 2 * sum(p.value.nbytes for p in network.learning))
     itemsize = network.parameters[0].value.itemsize
     largest = sum(max(int(np.prod(network.shapes[layer][1])) for layer in tower) * itemsize
                   for tower in network.stages[0])

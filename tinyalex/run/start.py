@@ -15,6 +15,8 @@ import numpy as np
 from tinyalex import freezing
 from tinyalex.architectures.ablations import MIDDLE
 from tinyalex.data.loader import Loader
+from tinyalex.layers import Dropout, Layer
+from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
 from tinyalex.run import checkpoint
 from tinyalex.run.kept import Kept
@@ -46,7 +48,7 @@ def from_checkpoint(path: Path) -> Start:
     return Start(str(path), recipe, saved.mean, tuple(saved.about["classes"]), saved.values)
 
 
-def usual(start: Start) -> Recipe:
+def usual_recipe(start: Start) -> Recipe:
     """How a run that begins so is trained, where no flag says otherwise: for a few epochs, with
     small batches, for there are few pictures, and a tenth of the rate."""
     recipe = start.recipe
@@ -73,9 +75,6 @@ def fit(recipe: Recipe, start: Start, classes: Sequence[str],
         new = [name for name in names if name not in old] or names[-1:]
         recipe = replace(recipe, freeze=f"all-but {','.join(new)}")
     freezing.freeze(network, recipe.freeze)
-    alone = freezing.chosen(network, recipe.freeze) == names[:-1]
-    if alone and "dropout" not in given:  # a regression needs none
-        recipe = replace(recipe, dropout=0.0)
     if freezing.parts(network) and "views" not in given:
         recipe = replace(recipe, views=1)
     return recipe
@@ -109,7 +108,7 @@ def begin(trainer: Trainer, start: Start, given: Collection[str]) -> None:
     """Put the weights into the trainer's network. Where the last layer alone learns, and no flag
     gives the learning rate, it is chosen."""
     network = trainer.network
-    take_over(network, start, trainer.classes)
+    trainer.taken = take_over(network, start, trainer.classes)
     if "lr" not in given and freezing.chosen(network, trainer.recipe.freeze) == freezing.names(
             network)[:-1]:
         trainer.recipe = trainer.run.recipe = replace(
@@ -118,15 +117,36 @@ def begin(trainer: Trainer, start: Start, given: Collection[str]) -> None:
 
 
 def take_over(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
-    """Put the weights into the network; returns the names of the layers that are taken over."""
+    """Put the weights into the network; returns the names of the layers that are taken over.
+
+    At test time dropout makes its units count less, by `keep`. The layer that reads them learned
+    with that, so where dropout is another one now, its weights make up for the difference.
+    """
     old, last = taken(network, start, classes), freezing.names(network)[-1]
-    for p in network.parameters:
-        if p.name in start.values and any(p.layer in freezing.layers_called(network, name)
-                                          for name in old):
-            p.layer.device.put_into(p.value, start.values[p.name])
-        elif p.layer in freezing.layers_called(network, last):
-            p.layer.device.put_into(p.value, np.zeros(p.value.shape, np.float32))
+    dropped = _layers_after_dropout(network)
+    for name in {*old, last}:
+        for layer in freezing.layers_called(network, name):
+            for key, value in layer.params.items():
+                new = (start.values[f"{layer.name}.{key}"] if name in old
+                       else np.zeros(value.shape, np.float32))
+                if key == "W" and layer in dropped:
+                    new = new * np.float32((1 - start.recipe.dropout) / dropped[layer].keep)
+                layer.device.put_into(value, new)
     return old
+
+
+def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
+    """The layers with weights that read what dropout left, and which dropout."""
+    found, before = {}, None
+    for t in range(network.towers):
+        for layer in (layer for stage in network.stages for layer in stage[t]):
+            if isinstance(layer, Dropout):
+                before = layer
+            elif isinstance(layer, Weighted):
+                if before is not None:
+                    found[layer] = before
+                before = None
+    return found
 
 
 def rate(network: Network, loader: Loader | Kept) -> float:

@@ -64,6 +64,7 @@ class Trainer:
         self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
         self.pending = Pending(devices[0])
         self.result: Result | None = None
+        self.taken: list[str] | None = None  # the layers that were taken over, see start.py
         self.stopped_by: int | None = None
         self.warned = False
         self.saved = self.drawn = time.perf_counter()
