@@ -46,7 +46,8 @@ class SGD:
 
     def rate(self, p: Parameter) -> float:
         """The learning rate of this parameter."""
-        lr, factor = _of(p, self.layer_lr, self.lr), _of(p, self.factors, 1.0)
+        lr = of_layer(p.name, self.layer_lr, self.lr)
+        factor = of_layer(p.name, self.factors, 1.0)
         return factor * (self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr)
 
     def change_rates(self, lr: float, layer_lr: dict[str, float]):
@@ -96,9 +97,9 @@ class SGD:
                 p.layer.device.put_into(self.velocity[p.name], state[p.name])
 
 
-def _of(p: Parameter, by_layer: dict[str, float], otherwise: float) -> float:
-    """What is said of this parameter: by the longest beginning of its name, if there is one."""
-    fitting = [layer for layer in by_layer if p.name.startswith(layer)]
+def of_layer(name: str, by_layer: dict[str, float], otherwise: float) -> float:
+    """What is said of the layer, or parameter, of this name: by the longest beginning of it."""
+    fitting = [layer for layer in by_layer if name.startswith(layer)]
     return by_layer[max(fitting, key=len)] if fitting else otherwise
 
 

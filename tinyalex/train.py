@@ -19,8 +19,9 @@ from tinyalex.inside import costs
 from tinyalex.run import checkpoint, presets
 from tinyalex.run.folder import Run
 from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
-from tinyalex.run.start import Start, begin, fit, usual_recipe
+from tinyalex.run.start import Start
 from tinyalex.run.trainer import Trainer
+from tinyalex.run.tuning import begin, fit, usual_recipe
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
@@ -134,6 +135,8 @@ def _new(flags: dict, start: Start | None) -> Recipe:
     preset = usual_recipe(start) if start else presets.get(flags.get("preset", "tiny"))
     recipe = replace(preset, **flags)
     for name, value in flags.items():
+        if start and name in recipe.resumable:  # what they come to depends on the weights
+            continue
         usual, choices = getattr(preset, name), CHOICES.get(name, [value])
         if value != usual and not replace(recipe, **{name: usual}).differs(name, *choices):
             raise UserError(f"--{name.replace('_', '-')} {value}: with --preset {recipe.preset} "

@@ -17,7 +17,8 @@ VALUES = {name: CHOICES[name] for name in (
     "without": MIDDLE, "dropout": ("0.1", "0.6"), "towers": ("1", "2"), "lr": ("0.3",),
     "momentum": ("0.5",), "weight-decay": ("0.3",), "schedule": ("constant", "2"),
     "epochs": ("3", "4"), "batch-size": ("7",), "seed": ("7",), "limit": ("7",), "workers": ("7",),
-    "devices": ("cpu,cpu",), "no-augment": (None,), "scale": ("0.5",)}
+    "devices": ("cpu,cpu",), "no-augment": (None,), "scale": ("0.5",),
+    "freeze": ("conv1", "conv1-conv2"), "lr-of": ("conv=0.1",)}
 NO_MIDDLE = {*(("without", name) for name in ("conv3", "conv4", "conv5", "fc6", "fc7")),
              ("dropout", "0.1"), ("dropout", "0.6")}
 NO_LRN = {("lrn", value) for value in CHOICES["lrn"]}
@@ -32,7 +33,7 @@ NOTHING_TO_ACT_ON = {
 
 def recipe(*argv):
     flags = vars(train.parse(["--data", "shapes", *argv]))
-    return train._new({name: value for name, value in flags.items() if value is not None})
+    return train._new({name: value for name, value in flags.items() if value is not None}, None)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -53,7 +54,7 @@ def test_each_flag_changes_the_run_of_each_preset_or_is_refused(preset):
 
 
 def test_the_table_has_all_flags_of_a_recipe():
-    others = {"preset", "data", "out", "resume"}
+    others = {"preset", "data", "out", "resume", "weights", "views"}
     assert {{"no-augment": "augment"}.get(flag, flag.replace("-", "_")) for flag in VALUES} == \
         vars(train.parse([])).keys() - others
 
@@ -62,6 +63,9 @@ def test_the_table_has_all_flags_of_a_recipe():
     ("--dropout 0.5 --without fc6,fc7", "--dropout 0.5"),
     ("--velocity keep --schedule constant", "--velocity keep"),
     ("--velocity keep --momentum 0", "--velocity keep"),
+    ("--views 1", "--views 1"), ("--views 1 --freeze fc7", "--views 1"),
+    ("--lr-of conv1=2 --freeze conv1-conv3", "--lr-of conv1=2"),
+    ("--lr-of pool1=2", "--lr-of pool1=2"),
 ])
 def test_a_flag_that_another_one_leaves_nothing_to_is_refused(flags, idle):
     with pytest.raises(UserError, match=f"^{idle}: with --preset tiny and the other flags"):

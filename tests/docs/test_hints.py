@@ -15,7 +15,8 @@ from tinyalex.__main__ import COMMANDS
 IMPORTS = architecture.imports(ROOT / "tinyalex")
 # Modules that many import, whose hints only these come to: they start runs, and reproduce, which
 # starts others, gives no hints of theirs.
-RAISED_BY = {"run.folder": {"train"}, "run.trainer": {"train"},
+RAISED_BY = {"run.folder": {"train"}, "run.trainer": {"train"}, "run.tuning": {"train"},
+             "run.kept": {"train"}, "convert.caffe": {"convert"}, "freezing": {"train"},
              "architectures.ablations": {"train"}}
 FLAG = r"(?<![\w-])--[a-z][a-z-]*"
 

@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import get_args
 
-from tinyalex import optim
+from tinyalex import freezing, optim
 from tinyalex.architectures import ARCHITECTURES, ablations
 from tinyalex.architectures.alexnet import INITS, Tower
 from tinyalex.data.augment import NOISES
@@ -141,9 +141,16 @@ class Recipe:
         fields = {name: value for name, value in self.settings().items() if name not in NETWORK}
         if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
             del fields["velocity"]
+        network = self.network(2, draw=False)
+        freezing.freeze(network, self.freeze)
+        fields["freeze"] = frozen = freezing.chosen(network, self.freeze)
+        fields["lr_of"] = {name: optim.of_layer(name, optim.factors(self.lr_of), 1.0)
+                           for name in freezing.names(network) if name not in frozen}
+        if not freezing.parts(network):
+            del fields["views"]
         if optim.schedule(self.schedule, 1).lr == optim.schedule(self.schedule, 2).lr:
             del fields["lr"]  # the schedule sets another from the first epoch on
-        return fields, [(type(layer), vars(layer)) for layer in self.network(2, draw=False).shapes]
+        return fields, [(type(layer), vars(layer)) for layer in network.shapes]
 
     def differs(self, name: str, *values) -> bool:
         """Whether the outcome would be another with one of these values of the field."""

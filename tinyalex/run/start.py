@@ -1,28 +1,12 @@
-"""To begin with the weights of a network that is trained already, and not with drawn ones.
+"""What a run begins with, where it is not drawn: weights of a network that is trained already."""
 
-Its layers are taken over, and with them what belongs to them: the architecture, and how pictures
-are read (their size, the mean, the scale). The last layer tells other classes apart: it is new, and
-begins at 0, where no class is likelier than another. What is taken over is frozen if nothing else
-is said, and then the new layer is a softmax regression on the features of the old ones.
-"""
-
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tinyalex import freezing
-from tinyalex.architectures.ablations import MIDDLE
-from tinyalex.data.loader import Loader
-from tinyalex.layers import Dropout, Layer
-from tinyalex.layers.base import Weighted
-from tinyalex.network import Network
 from tinyalex.run import checkpoint
-from tinyalex.run.kept import Kept
-from tinyalex.run.recipe import Recipe, loader_threads
-from tinyalex.run.trainer import Trainer
-from tinyalex.support.errors import UserError
+from tinyalex.run.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -46,119 +30,3 @@ def from_checkpoint(path: Path) -> Start:
     saved = checkpoint.load(path)
     recipe = Recipe.of(saved.about["settings"], path)
     return Start(str(path), recipe, saved.mean, tuple(saved.about["classes"]), saved.values)
-
-
-def usual_recipe(start: Start) -> Recipe:
-    """How a run that begins so is trained, where no flag says otherwise: for a few epochs, with
-    small batches, for there are few pictures, and a tenth of the rate."""
-    recipe = start.recipe
-    return replace(
-        recipe, source=start.about, data="", limit=None, devices="auto", workers=loader_threads(),
-        seed=0, colour="none", colour_until=None, batch_size=32, epochs=20, schedule="15",
-        velocity="scale", lr=recipe.lr / 10, bias_lr=None, lr_of="", freeze="", views=0)
-
-
-def fit(recipe: Recipe, start: Start, classes: Sequence[str],
-        given: Collection[str]) -> Recipe:
-    """The recipe with what is decided by the weights there are, where no flag (given: their names)
-    decides it: hidden layers that the file lacks are left out, the rest is frozen but for the last
-    layer, and what is still is computed once. UserError where the network cannot take the weights
-    over."""
-    names = freezing.names(recipe.network(len(classes), draw=False))
-    if "without" not in given and recipe.without is None:
-        there = {name.split(".")[0].rstrip("ab") for name in start.values}
-        missing = [name for name in names[:-1] if name not in there and name in MIDDLE]
-        recipe = replace(recipe, without=",".join(missing) or None)
-    network = recipe.network(len(classes), draw=False)
-    names, old = freezing.names(network), taken(network, start, classes)
-    if "freeze" not in given:
-        new = [name for name in names if name not in old] or names[-1:]
-        recipe = replace(recipe, freeze=f"all-but {','.join(new)}")
-    freezing.freeze(network, recipe.freeze)
-    if freezing.parts(network) and "views" not in given:
-        recipe = replace(recipe, views=1)
-    return recipe
-
-
-def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
-    """The layers that are taken over: all that are there, of the last one only if it has the same
-    classes. UserError where one has another shape, and where there are none."""
-    names, found = freezing.names(network), []
-    for name in names:
-        if name == names[-1] and start.classes != tuple(classes):
-            continue
-        shapes = {f"{layer.name}.{key}": shape for layer in freezing.layers_called(network, name)
-                  for key, shape in (("W", layer.W_shape), ("b", layer.b_shape))}
-        if not shapes.keys() & start.values.keys():
-            continue
-        for key, shape in shapes.items():
-            theirs = start.values[key].shape if key in start.values else "missing"
-            if theirs != shape:
-                raise UserError(f"--from {start.about}: {key} is {theirs} there and {shape} here",
-                                "leave out what makes the network another one (--towers, "
-                                "--without).")
-        found.append(name)
-    if not found:
-        raise UserError(f"--from {start.about}: none of its layers is one of {', '.join(names)}",
-                        "leave out what makes the network another one (--towers, --without).")
-    return found
-
-
-def begin(trainer: Trainer, start: Start, given: Collection[str]) -> None:
-    """Put the weights into the trainer's network. Where the last layer alone learns, and no flag
-    gives the learning rate, it is chosen."""
-    network = trainer.network
-    trainer.taken = take_over(network, start, trainer.classes)
-    if "lr" not in given and freezing.chosen(network, trainer.recipe.freeze) == freezing.names(
-            network)[:-1]:
-        trainer.recipe = trainer.run.recipe = replace(
-            trainer.recipe, lr=rate(trainer.learner, trainer.train_loader))
-        trainer.set_rates()
-
-
-def take_over(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
-    """Put the weights into the network; returns the names of the layers that are taken over.
-
-    At test time dropout makes its units count less, by `keep`. The layer that reads them learned
-    with that, so where dropout is another one now, its weights make up for the difference.
-    """
-    old, last = taken(network, start, classes), freezing.names(network)[-1]
-    dropped = _layers_after_dropout(network)
-    for name in {*old, last}:
-        for layer in freezing.layers_called(network, name):
-            for key, value in layer.params.items():
-                new = (start.values[f"{layer.name}.{key}"] if name in old
-                       else np.zeros(value.shape, np.float32))
-                if key == "W" and layer in dropped:
-                    new = new * np.float32((1 - start.recipe.dropout) / dropped[layer].keep)
-                layer.device.put_into(value, new)
-    return old
-
-
-def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
-    """The layers with weights that read what dropout left, and which dropout."""
-    found, before = {}, None
-    for t in range(network.towers):
-        for layer in (layer for stage in network.stages for layer in stage[t]):
-            if isinstance(layer, Dropout):
-                before = layer
-            elif isinstance(layer, Weighted):
-                if before is not None:
-                    found[layer] = before
-                before = None
-    return found
-
-
-def rate(network: Network, loader: Loader | Kept) -> float:
-    """A learning rate for a last layer whose input x does not change: 4 / the mean of |x|².
-
-    The scores move by rate·|x|² for one picture's gradient, so this is the rate at which they move
-    alike whatever the scale of x. The factor was chosen on the ten classes of docs/transfer.md; a
-    quarter of it, or twice as much, makes no difference there.
-    """
-    x, _ = next(iter(loader.epoch()))
-    network.forward(x, remember=True)
-    last = network.stages[-1][0][-1]  # of the first tower: all read the same
-    (x,), last.kept = last.kept, None
-    squares = (last.device.get(x).astype(np.float64) ** 2).sum(axis=1).mean()
-    return float(f"{4 / max(squares, 1e-6):.2g}")
