@@ -114,7 +114,7 @@ def _side(layer: ReLU | MaxPool2D) -> np.ndarray:
 
 
 class NetworkSubject(Subject):
-    """The scores of a whole network, with respect to every parameter, by name.
+    """The scores of a whole network, with respect to every parameter that learns, by name.
 
     It knows its kinks: which ReLUs are on and which pixel won each pooling window. Among a hundred
     thousand units some are always within h of theirs, and a step that crosses one proves nothing.
@@ -125,14 +125,14 @@ class NetworkSubject(Subject):
         self.layers = [layer for stage in network.stages for tower in stage for layer in tower]
         for layer in self.layers:
             to_float64(layer)
-        self.arrays = {p.name: p.value for p in network.parameters}
+        self.arrays = {p.name: p.value for p in network.learning}
 
     def outputs(self):
         self.network.set_step(0)
         scores = np.array(self.network.forward(self.x, remember=True, drop=True), np.float64)
         self._regime = b"".join(
             _side(layer).tobytes()
-            for layer in self.layers if isinstance(layer, ReLU | MaxPool2D))
+            for layer in self.layers if isinstance(layer, ReLU | MaxPool2D) and not layer.still)
         return [scores]
 
     def regime(self):
@@ -141,4 +141,4 @@ class NetworkSubject(Subject):
     def gradients(self, dys):
         self.outputs()
         self.network.backward(dys[0].copy())
-        return {p.name: p.grad.copy() for p in self.network.parameters}
+        return {p.name: p.grad.copy() for p in self.network.learning}
