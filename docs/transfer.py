@@ -1,0 +1,134 @@
+"""python docs/transfer.py WEIGHTS DATA: the figures, the table and the picture of docs/transfer.md.
+
+Each line of docs/transfer.csv is one training by `python -m tinyalex.train`; what is in the file is
+not trained again, so the command can be stopped at any time, and called again.
+"""
+
+import argparse
+import csv
+import random
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+COUNTS = (5, 10, 25, 50, 250)  # pictures to train on, of each class
+SEEDS = (0, 1, 2)  # of the draw of the pictures, and of the training
+FREE = ["--epochs", "12", "--schedule", "9", "--without", "fc6,fc7"]  # where convolutions learn
+# What is drawn as a curve: a label, the largest count that is trained, and the flags.
+WAYS = {
+    "5 of 5 frozen": (250, ["--from", "WEIGHTS"]),
+    "3 of 5 frozen": (25, ["--from", "WEIGHTS", "--freeze", "conv1-conv3", *FREE]),
+    "none frozen": (25, ["--from", "WEIGHTS", "--freeze", "none", *FREE]),
+    "from scratch": (25, ["--preset", "torchvision", "--batch-size", "32", *FREE]),
+    "5 random ones, frozen": (250, ["--from", "RANDOM"]),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("weights", type=Path, help="torchvision's, or their convolutions alone")
+    parser.add_argument("data", type=Path, help="a folder with train/ and val/")
+    parser.add_argument("--work", type=Path, default=Path("transfer-work"))
+    args = parser.parse_args()
+    rows = read()
+    for count in COUNTS:
+        for seed in SEEDS:
+            for way, (most, flags) in WAYS.items():
+                if count <= most and (way, count, seed) not in rows:
+                    rows[way, count, seed] = trained(args, flags, count, seed)
+                    write(rows)
+                    print(f"{way}, {count} a class, draw {seed}: {rows[way, count, seed]:.2%}")
+    draw(rows)
+    print(table(rows))
+
+
+def read() -> dict[tuple[str, int, int], float]:
+    """The validation accuracy of each training that is done."""
+    path = HERE / "transfer.csv"
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        return {(row["way"], int(row["pictures of a class"]), int(row["draw"])):
+                float(row["accuracy"]) for row in csv.DictReader(file)}
+
+
+def write(rows):
+    with open(HERE / "transfer.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["way", "pictures of a class", "draw", "accuracy"])
+        writer.writerows([*key, f"{rows[key]:.4f}"] for key in sorted(rows))
+
+
+def trained(args, flags, count, seed) -> float:
+    """The validation accuracy after training in this way on so many pictures of each class."""
+    data = drawn(args, count, seed)
+    files = {"WEIGHTS": args.weights, "RANDOM": args.work / f"random-{seed}"}
+    if "RANDOM" in flags and not files["RANDOM"].exists():  # a network that never learned
+        train("--preset", "torchvision", "--without", "fc6,fc7", "--data", data, "--limit", 10,
+              "--lr", 0, "--epochs", 1, "--seed", seed, "--out", files["RANDOM"])
+    out = args.work / f"{len(read())}-{count}-{seed}"
+    train(*(files.get(flag, flag) for flag in flags), "--data", data, "--seed", seed, "--out", out)
+    with open(out / "log.csv", encoding="utf-8") as file:
+        *_, last = csv.DictReader(file)
+    (out / "checkpoint.npz").unlink()
+    return 1 - float(last["val_error"])
+
+
+def train(*argv):
+    subprocess.run([sys.executable, "-m", "tinyalex.train", *map(str, argv)], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def drawn(args, count, seed) -> Path:
+    """A folder of links to so many pictures of each class to train on, and all to validate with."""
+    folder = args.work / f"data-{count}-{seed}"
+    for source in sorted((args.data / "train").iterdir() if not folder.exists() else []):
+        (folder / "train" / source.name).mkdir(parents=True)
+        pictures = random.Random(seed).sample(sorted(source.iterdir()), count)
+        for picture in pictures:
+            (folder / "train" / source.name / picture.name).symlink_to(picture.resolve())
+    if not (folder / "val").exists():
+        (folder / "val").symlink_to((args.data / "val").resolve())
+    return folder
+
+
+def table(rows) -> str:
+    lines = ["| pictures of a class | " + " | ".join(WAYS) + " |", "| --- |" + " --- |" * len(WAYS)]
+    for count in COUNTS:
+        cells = [f"{100 * mean(found):.1f} %" if (found := accuracies(rows, way, count)) else ""
+                 for way in WAYS]
+        lines.append(f"| {count} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def accuracies(rows, way, count) -> list[float]:
+    return [rows[way, count, seed] for seed in SEEDS if (way, count, seed) in rows]
+
+
+def draw(rows):
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for way in WAYS:
+        points = [(count, found) for count in COUNTS if (found := accuracies(rows, way, count))]
+        middle = [100 * mean(found) for _, found in points]
+        axes.errorbar([count for count, _ in points], middle, marker="o", label=way, capsize=3, yerr=[
+            [m - 100 * min(found) for m, (_, found) in zip(middle, points, strict=True)],
+            [100 * max(found) - m for m, (_, found) in zip(middle, points, strict=True)]])
+    axes.set_xscale("log")
+    axes.set_xticks(COUNTS, COUNTS)
+    axes.minorticks_off()
+    axes.set_xlabel("pictures of a class to train on")
+    axes.set_ylabel("right, of the validation pictures (%)")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(HERE / "transfer.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()
