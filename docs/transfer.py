@@ -9,6 +9,7 @@ import csv
 import random
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from statistics import mean
 
@@ -20,7 +21,9 @@ import matplotlib.pyplot as plt
 HERE = Path(__file__).parent
 COUNTS = (5, 10, 25, 50, 250)  # pictures to train on, of each class
 SEEDS = (0, 1, 2)  # of the draw of the pictures, and of the training
-FREE = ["--epochs", "12", "--schedule", "9", "--without", "fc6,fc7"]  # where convolutions learn
+# Where convolutions learn. Every picture is linked five times, so that two epochs are ten, and the
+# validation pictures are looked at twice.
+FREE, COPIES = ["--epochs", "2", "--schedule", "1", "--without", "fc6,fc7"], 5
 # What is drawn as a curve: a label, the largest count that is trained, and the flags.
 WAYS = {
     "5 of 5 frozen": (250, ["--from", "WEIGHTS"]),
@@ -68,7 +71,7 @@ def write(rows):
 
 def trained(args, flags, count, seed) -> float:
     """The validation accuracy after training in this way on so many pictures of each class."""
-    data = drawn(args, count, seed)
+    data = drawn(args, count, seed, COPIES if "--epochs" in flags else 1)
     files = {"WEIGHTS": args.weights, "RANDOM": args.work / f"random-{seed}"}
     if "RANDOM" in flags and not files["RANDOM"].exists():  # a network that never learned
         train("--preset", "torchvision", "--without", "fc6,fc7", "--data", data, "--limit", 10,
@@ -86,14 +89,15 @@ def train(*argv):
                    stdout=subprocess.DEVNULL)
 
 
-def drawn(args, count, seed) -> Path:
+def drawn(args, count, seed, copies) -> Path:
     """A folder of links to so many pictures of each class to train on, and all to validate with."""
-    folder = args.work / f"data-{count}-{seed}"
+    folder = args.work / f"data-{count}-{seed}-{copies}"
     for source in sorted((args.data / "train").iterdir() if not folder.exists() else []):
         (folder / "train" / source.name).mkdir(parents=True)
         pictures = random.Random(seed).sample(sorted(source.iterdir()), count)
-        for picture in pictures:
-            (folder / "train" / source.name / picture.name).symlink_to(picture.resolve())
+        for picture, copy in product(pictures, range(copies)):
+            (folder / "train" / source.name / f"{copy}-{picture.name}").symlink_to(
+                picture.resolve())
     if not (folder / "val").exists():
         (folder / "val").symlink_to((args.data / "val").resolve())
     return folder
@@ -115,11 +119,11 @@ def accuracies(rows, way, count) -> list[float]:
 def draw(rows):
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for way in WAYS:
-        points = [(count, found) for count in COUNTS if (found := accuracies(rows, way, count))]
-        middle = [100 * mean(found) for _, found in points]
-        axes.errorbar([count for count, _ in points], middle, marker="o", label=way, capsize=3, yerr=[
-            [m - 100 * min(found) for m, (_, found) in zip(middle, points, strict=True)],
-            [100 * max(found) - m for m, (_, found) in zip(middle, points, strict=True)]])
+        counts = [count for count in COUNTS if accuracies(rows, way, count)]
+        found = [[100 * share for share in accuracies(rows, way, count)] for count in counts]
+        (line,) = axes.plot(counts, [*map(mean, found)], marker="o", label=way)
+        axes.fill_between(counts, [*map(min, found)], [*map(max, found)], alpha=0.2,
+                          color=line.get_color(), linewidth=0)
     axes.set_xscale("log")
     axes.set_xticks(COUNTS, COUNTS)
     axes.minorticks_off()

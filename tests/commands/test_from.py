@@ -73,7 +73,7 @@ def test_kept_features_and_pictures_every_time_anew_come_to_the_same(source, tmp
 def test_all_of_it_can_learn(source, tmp_path):
     assert tune(source, "--freeze", "none", "--lr-of", "conv=0.1,fc8=10") == 0
     recipe = the_recipe("tuned")
-    assert recipe.views == 0 and recipe.lr == the_recipe(source).lr / 10
+    assert recipe.views == 0
     before, after = (checkpoint.load(folder / "checkpoint.npz").values
                      for folder in (source, tmp_path / "tuned"))
     assert not any(np.array_equal(value, before[name]) for name, value in after.items())

@@ -26,12 +26,12 @@ from tinyalex.support.errors import UserError
 
 def usual_recipe(start: Start) -> Recipe:
     """How a run that begins so is trained, where no flag says otherwise: for a few epochs, with
-    small batches, for there are few pictures, and a tenth of the rate."""
+    small batches, since there are few pictures. (The rate: see `rate`.)"""
     recipe = start.recipe
     return replace(
         recipe, source=start.about, data="", limit=None, devices="auto", workers=loader_threads(),
         seed=0, colour="none", colour_until=None, batch_size=32, epochs=20, schedule="15",
-        velocity="scale", lr=recipe.lr / 10, bias_lr=None, lr_of="", freeze="", views=0)
+        velocity="scale", bias_lr=None, lr_of="", freeze="", views=0)
 
 
 def fit(recipe: Recipe, start: Start, classes: Sequence[str],
@@ -83,12 +83,10 @@ def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
 
 
 def begin(trainer: Trainer, start: Start, given: Collection[str]) -> None:
-    """Put the weights into the trainer's network. Where the last layer alone learns, and no flag
-    gives the learning rate, it is chosen."""
-    network = trainer.network
-    trainer.taken = take_over(network, start, trainer.classes)
-    if "lr" not in given and freezing.chosen(network, trainer.recipe.freeze) == freezing.names(
-            network)[:-1]:
+    """Put the weights into the trainer's network. Where no flag gives the learning rate, it is
+    chosen."""
+    trainer.taken = take_over(trainer.network, start, trainer.classes)
+    if "lr" not in given:
         trainer.recipe = trainer.run.recipe = replace(
             trainer.recipe, lr=rate(trainer.learner, trainer.train_loader))
         trainer.set_rates()
@@ -128,11 +126,11 @@ def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
 
 
 def rate(network: Network, loader: Loader | Kept) -> float:
-    """A learning rate for a last layer whose input x does not change: 4 / the mean of |x|².
+    """A learning rate by what the last layer reads: 4 / the mean of |x|².
 
-    The scores move by rate·|x|² for one picture's gradient, so this is the rate at which they move
-    alike whatever the scale of x. The factor was chosen on the ten classes of docs/transfer.md; a
-    quarter of it, or twice as much, makes no difference there.
+    The gradient of one picture moves its own scores by rate·|x|², so with this rate they move alike
+    whatever the scale of x. The factor was chosen on the ten classes of docs/transfer.md, where
+    half of it, or twice as much, makes no difference.
     """
     x, _ = next(iter(loader.epoch()))
     network.forward(x, remember=True)
