@@ -91,7 +91,8 @@ def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
 
 def training_bytes(network: Network, batch_size: int) -> int:
     """What a training step needs at its peak, by plan: parameters, gradient and velocity of those
-    that learn, what forward keeps, and the two largest maps that backward has in its hands at the same time."""
+    that learn, what forward keeps, and the two largest maps that backward has in its hands at the
+    same time."""
     held = sum(p.value.nbytes for p in [*network.parameters, *2 * network.learning])
     itemsize = network.parameters[0].value.itemsize
     largest = sum(max(int(np.prod(network.shapes[layer][1])) for layer in tower) * itemsize
