@@ -1,15 +1,20 @@
 """python -m tinyalex.predict: what a trained network says of pictures; see --help."""
 
+import csv
+import json
 import sys
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
 from tinyalex import drawing
 from tinyalex.data import gallery
-from tinyalex.inside.guesses import TOP, answer
+from tinyalex.inside.guesses import TOP, Answer, answer
 from tinyalex.metrics import average, log_probabilities, wrong
 from tinyalex.run import flags, opened
-from tinyalex.support.cli import add_picture, number, run
+from tinyalex.support.cli import add_picture, number, output, run
+from tinyalex.support.files import replacing
 from tinyalex.support.text import say
 
 DRAWN = 24
@@ -31,6 +36,11 @@ def main(argv: list[str] | None = None) -> int:
     for said in answers:
         say(*said.lines(), "")
     _count(logp, labels)
+    if args.csv:
+        _save_csv(args.csv, answers)
+    if args.json:
+        with replacing(args.json) as part:
+            part.write_text(json.dumps([*map(_record, answers)], indent=1) + "\n", "utf-8")
     drawn, patches = answers[:DRAWN], "ten patches" if args.ten_crop else "centre patch"
     first = f" (the first {DRAWN} of them)" if len(shown) > DRAWN else ""
     add_picture(args.out, net.path.parent / "predict.png", lambda path: drawing.predictions(
@@ -48,6 +58,9 @@ def _parse(argv):
     add("pictures", nargs="+", metavar="PICTURE", help=gallery.KINDS)
     add("--ten-crop", action="store_true", help="average the predictions for ten patches of each "
         "picture: four corners and centre, and their mirror images (section 4.1)")
+    add("--csv", type=output(".csv"), metavar="FILE", help="write the guesses to this table too, a "
+        "row a picture")
+    add("--json", type=output(".json"), metavar="FILE", help="write them to this file too")
     add("--limit", type=number(int, 1), help="only the first LIMIT pictures")
     return parser.parse_args(argv)
 
@@ -61,6 +74,24 @@ def predict(net: opened.OpenedNetwork, shown: gallery.Gallery, ten_crops: bool =
                                                          len(net.classes))
         parts.append(average(logp, axis=1))
     return np.concatenate(parts)
+
+
+def _save_csv(path: Path, answers: list[Answer]) -> None:
+    """A row for each picture: its name, its true class if that is known, the guesses."""
+    most = max(len(said.guesses) for said in answers)
+    head = [f"{what} {place + 1}" for place in range(most) for what in ("guess", "probability")]
+    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["picture", "true", *head])
+        for said in answers:
+            guesses = [(guess.name, f"{guess.probability:.6f}") for guess in said.guesses]
+            writer.writerow([said.name, said.true or "", *chain(*guesses)])
+
+
+def _record(said: Answer) -> dict:
+    guesses = [{"class": guess.name, "probability": round(guess.probability, 6)}
+               for guess in said.guesses]
+    return {"picture": said.name, "true": said.true, "guesses": guesses}
 
 
 def _count(logp: np.ndarray, labels: list[int | None]) -> None:

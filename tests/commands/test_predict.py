@@ -6,6 +6,8 @@ the probability, red for the first guess instead of the true class. So all is co
 forward pass, and the figure is read back pixel by pixel.
 """
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -58,6 +60,32 @@ def test_the_command_says_and_draws_them(in_blobs, capsys, tmp_path):
     marked = sum("← true" in block.splitlines()[1] for block in blocks[:-1] if "\n" in block)
     assert f"right: {marked} of 14; among the first five: 14 of 14" in printed
     assert pixels(out).shape[1] == 1200
+
+
+def test_tables_for_other_programs_say_what_is_printed(in_blobs, capsys, tmp_path):
+    table, record = tmp_path / "p.csv", tmp_path / "p.json"
+    assert predict.main(["run", "val/rose", "val/grass", "--limit", "5", "--out",
+                         str(tmp_path / "p.png"), "--csv", str(table), "--json", str(record)]) == 0
+    blocks = capsys.readouterr().out.split("\n\n")[:5]
+    with open(table, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = json.loads(record.read_text("utf-8"))
+    assert len(rows) == len(said) == 5
+    for block, row, one in zip(blocks, rows, said, strict=True):
+        name, *guesses = block.splitlines()
+        assert name == f"{row['picture']} ({row['true']})" == f"{one['picture']} ({one['true']})"
+        for place, guess in enumerate(guesses):
+            share, label = guess.removesuffix("  ← true").split(maxsplit=1)
+            assert label == row[f"guess {place + 1}"] == one["guesses"][place]["class"]
+            for p in (float(row[f"probability {place + 1}"]), one["guesses"][place]["probability"]):
+                assert f"{p:.2%}" == share or abs(p - float(share[:-1]) / 100) < 1e-4
+
+
+@pytest.mark.parametrize("flag", ["--csv", "--json"])
+def test_a_table_that_cannot_be_written_leaves_the_old_one(in_blobs, tmp_path, refused, flag):
+    place = tmp_path / f"old.{flag[2:]}"
+    place.mkdir()
+    assert str(place) in refused(predict.main, ["run", "val/rose", flag, str(place)])
 
 
 def test_a_broken_picture_is_named_and_the_others_are_answered(in_blobs, capsys, tmp_path):
