@@ -13,7 +13,7 @@ import sys
 import caffe_writer
 import numpy as np
 import pytest
-from caffe_writer import ALEXNET, QUICK, blob, field, layer_2013, layer_2014, model, weights
+from caffe_writer import ALEXNET, FULL, QUICK, blob, field, layer_2013, layer_2014, model, weights
 
 from tinyalex.convert import caffe, published, safetensors, statedict
 from tinyalex.convert.__main__ import main
@@ -172,28 +172,42 @@ def test_a_whole_file_is_a_start_with_its_own_number_of_classes(tmp_path):
     assert start.values.keys() == start.recipe.network(7).state().keys()
 
 
-def cifar10_quick(torch, numbers, x):
-    """cifar10_quick by its prototxt, with means over the pixels that a window has. x: RGB."""
+def caffe_cifar10(torch, numbers, x, norm=lambda x: x):
+    """cifar10_quick by its prototxt, with means over the pixels that a window has; with the norm
+    cifar10_full. x: RGB."""
     functional = torch.nn.functional
     W, b = tensors(torch, numbers)
     x = functional.conv2d(torch.from_numpy(x), W["conv1"], b["conv1"], padding=2)
-    x = functional.max_pool2d(x, 3, 2, ceil_mode=True).relu()
+    x = norm(functional.max_pool2d(x, 3, 2, ceil_mode=True).relu())
     for name in ("conv2", "conv3"):
         x = functional.conv2d(x, W[name], b[name], padding=2).relu()
         ones = functional.avg_pool2d(x * 0 + 1, 3, 2, ceil_mode=True, divisor_override=1)
         x = functional.avg_pool2d(x, 3, 2, ceil_mode=True, divisor_override=1) / ones
-    x = functional.linear(x.flatten(1), W["ip1"], b["ip1"])
-    return functional.linear(x, W["ip2"], b["ip2"]).numpy()
+        x = norm(x) if name == "conv2" else x
+    x = x.flatten(1)
+    for name in sorted(W.keys() & {"ip1", "ip2"}):
+        x = functional.linear(x, W[name], b[name])
+    return x.numpy()
 
 
 @pytest.mark.slow
-def test_cifar10_quick_says_what_it_says_in_torch(quick, tmp_path, torch):
+@pytest.mark.parametrize("shapes", [QUICK, FULL], ids=["quick", "full"])
+def test_caffes_nets_for_cifar10_say_what_they_say_in_torch(shapes, tmp_path, torch):
+    numbers = weights(shapes)
+    numbers["conv1"][0][...] *= 5  # so that cifar10_full has something to normalise
+    (tmp_path / "a.caffemodel").write_bytes(model("", numbers))
     mean = np.random.default_rng(2).uniform(90, 140, (3, 32, 32)).astype(np.float32)
     (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
-    main([str(quick), str(tmp_path / "q.npz"), "--mean", str(tmp_path / "mean.binaryproto")])
+    main([str(tmp_path / "a.caffemodel"), str(tmp_path / "q.npz"), "--mean",
+          str(tmp_path / "mean.binaryproto")])
     images = pictures(32)
     x = images.transpose(0, 3, 1, 2) - mean
-    same(scores(tmp_path / "q.npz", images), cifar10_quick(torch, weights(QUICK), x))
+
+    def within_maps(x):  # alpha / 9, with zeros beyond the edges
+        return x / (1 + 5e-5 * torch.nn.functional.avg_pool2d(x**2, 3, 1, 1)) ** 0.75
+
+    norm = {"norm": within_maps} if shapes is FULL else {}
+    same(scores(tmp_path / "q.npz", images), caffe_cifar10(torch, numbers, x, **norm))
 
 
 def test_every_age_of_caffe_writes_the_same_network(tmp_path):

@@ -127,7 +127,8 @@ def run_onnx(path, x):
 
 @pytest.mark.parametrize(("name", "classes", "changes"), [
     ("tiny", 7, {}), ("cifar", 10, {"activation": "tanh", "pool": "2/2", "lrn": "before"}),
-    ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {})])
+    ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {}),
+    ("cifar10-full", 10, {})])
 def test_onnx_runtime_says_what_we_say(name, classes, changes, tmp_path):
     pytest.importorskip("onnx", reason="writes the graph")
     network, mean = saved(tmp_path / "a.npz", name, classes, **changes)

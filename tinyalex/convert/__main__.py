@@ -33,9 +33,9 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.convert",
-        description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet and "
-                    "cifar10_quick, torchvision's alexnet), or a checkpoint into a file for "
-                    "PyTorch (.safetensors, .npz) or ONNX (.onnx).",
+        description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet, "
+                    "cifar10_quick and cifar10_full, torchvision's alexnet), or a checkpoint "
+                    "into a file for PyTorch (.safetensors, .npz) or ONNX (.onnx).",
         epilog="docs/weights.md says where the files are and what becomes of the numbers.")
     add = parser.add_argument
     add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "

@@ -55,6 +55,8 @@ CAFFE = [
     Published("cifar10-quick", "Caffe's cifar10_quick", _same(
         "conv1", "conv2", "conv3", "ip1", "ip2"),
         mean=(125.3, 123.0, 113.9), classes=cifar10.CLASSES),
+    Published("cifar10-full", "Caffe's cifar10_full", _same("conv1", "conv2", "conv3", "ip1"),
+        mean=(125.3, 123.0, 113.9), classes=cifar10.CLASSES),
 ]
 TORCHVISION = Published(
     "torchvision", "torchvision's alexnet",
@@ -121,7 +123,8 @@ def read(path: Path) -> tuple[Published, Layers]:
 
 def _from_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
     order, name = model.layers, model.name or "a network"
-    if {"pool1", "norm1"} <= set(order) and order.index("pool1") < order.index("norm1"):
+    if ({"pool1", "norm1"} <= set(order) and "ip1" not in order
+            and order.index("pool1") < order.index("norm1")):
         raise UserError(f"{path}: {name} that pools before it normalises (CaffeNet?)",
                         "of Caffe's AlexNets, bvlc_alexnet is the one to use.")
     for published in CAFFE:
