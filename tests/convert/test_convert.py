@@ -121,7 +121,7 @@ def torchvision_alexnet(torch, numbers, x):
         nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2))
     classifier = nn.Sequential(
         nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096),
-        nn.ReLU(), nn.Linear(4096, 1000))
+        nn.ReLU(), nn.Linear(4096, len(numbers["classifier.6.bias"])))
     net = nn.ModuleDict({"features": features, "classifier": classifier}).eval()
     net.load_state_dict({name: torch.from_numpy(array) for name, array in numbers.items()})
     with torch.no_grad():
@@ -313,7 +313,11 @@ STATE = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float
 
 
 def expect_state(path):
-    read = {name: stored.read() for name, stored in statedict.load(path).items()}
+    expect_arrays(statedict.load(path))
+
+
+def expect_arrays(state):
+    read = {name: stored.read() for name, stored in state.items()}
     assert read.keys() == STATE.keys()
     for name, array in STATE.items():
         np.testing.assert_array_equal(read[name], array)
@@ -321,8 +325,10 @@ def expect_state(path):
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.npz"])
 def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
-    statedict.save(tmp_path / name, STATE, {"note": "text"})
-    expect_state(tmp_path / name)
+    statedict.save(tmp_path / name, STATE, "a text")
+    state = statedict.load(tmp_path / name)
+    assert str(state.pop("about").read()) == "a text"
+    expect_arrays(state)
 
 
 @pytest.mark.parametrize("name", ["module.{}", "_orig_mod.{}", "module._orig_mod.{}", "model.{}"])
