@@ -18,6 +18,7 @@ from tinyalex.architectures import alexnet, others
 from tinyalex.convert import exported, layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
 from tinyalex.devices import HOST
+from tinyalex.network import Network
 from tinyalex.run import checkpoint, presets
 from tinyalex.support.errors import UserError
 
@@ -225,6 +226,23 @@ def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
     onnx_graph.save(tmp_path / "a.onnx", network, 1 / 64, mean, ["a"])
     x = crops(network)
     same(run_onnx(tmp_path / "a.onnx", x), ours(network, mean, x, 1 / 64))
+
+
+@pytest.mark.parametrize("kind", [layers.MaxPool2D, layers.AveragePool2D])
+@pytest.mark.parametrize(("kernel", "stride", "side"), [
+    (3, 2, 8), (3, 2, 9), (2, 3, 6), (2, 3, 7), (1, 4, 11), (2, 5, 8), (5, 3, 7), (3, 1, 5)])
+@pytest.mark.parametrize("ceil", [False, True])
+def test_pooled_maps_have_our_size_in_onnx(kind, kernel, stride, side, ceil, tmp_path):
+    """A window that would begin beyond the edge is none, whatever ceil_mode of ONNX makes of it."""
+    pytest.importorskip("onnx", reason="writes the graph")
+    pool = kind(kernel, stride, ceil=ceil, name="pool1")
+    size = int(np.prod(pool.output_shape((side, side, 3))))
+    network = Network([[[pool, layers.Flatten("flatten"), layers.Linear(size, 2, std=0.1,
+                                                                        name="fc1")]]],
+                      (side, side, 3))
+    onnx_graph.save(tmp_path / "a.onnx", network, 1, np.zeros((side, side, 3)), ["a", "b"])
+    x = crops(network) - 128
+    same(run_onnx(tmp_path / "a.onnx", x), network.forward(x))
 
 
 def test_every_layer_of_a_network_has_its_nodes():

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyalex import layers
 from tinyalex.layers import Layer
+from tinyalex.layers.pool import Pool2D
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
@@ -135,14 +136,22 @@ def _(layer: layers.Flatten, graph: Graph, x: str) -> str:
 
 @export.register
 def _(layer: layers.MaxPool2D, graph: Graph, x: str) -> str:
-    return graph.add("MaxPool", x, name=layer.name, kernel_shape=list(layer.K),
-                     strides=[layer.S] * 2, ceil_mode=int(layer.ceil))
+    return graph.add("MaxPool", x, name=layer.name, **_windows(layer, graph))
 
 
 @export.register
 def _(layer: layers.AveragePool2D, graph: Graph, x: str) -> str:
-    return graph.add("AveragePool", x, name=layer.name, kernel_shape=list(layer.K),
-                     strides=[layer.S] * 2, ceil_mode=int(layer.ceil), count_include_pad=0)
+    return graph.add("AveragePool", x, name=layer.name, count_include_pad=0,
+                     **_windows(layer, graph))
+
+
+def _windows(layer: Pool2D, graph: Graph) -> dict[str, list[int]]:
+    """A pooling's windows, with what the last one hangs over the edge as padding: ceil_mode would
+    count windows that begin beyond it, too."""
+    ins, outs = graph.network.shapes[layer]
+    beyond = [max((out - 1) * layer.S + k - size, 0)
+              for size, out, k in zip(ins[:2], outs[:2], layer.K, strict=True)]
+    return {"kernel_shape": list(layer.K), "strides": [layer.S] * 2, "pads": [0, 0, *beyond]}
 
 
 @export.register
