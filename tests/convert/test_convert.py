@@ -458,6 +458,8 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
     ("q.caffemodel q.caffemodel", b"", "the file to be read"),
     ("q.npz out.npz --mean mean", b"", "has its own"),
     ("q.npz out.h5", b"", "written here"),
+    ("q.npz out.safetensors --with-softmax", b"", "--with-softmax: out.safetensors is no .onnx"),
+    ("q.caffemodel out.npz --uint8-input", b"", "--uint8-input: out.npz is no .onnx"),
 ])
 def test_what_does_not_fit_together_is_said(words, mean, said, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)

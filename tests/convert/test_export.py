@@ -15,7 +15,7 @@ import test_convert
 
 from tinyalex import layers
 from tinyalex.architectures import alexnet, others
-from tinyalex.convert import exported, layout, onnx_graph, published, safetensors
+from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
 from tinyalex.devices import HOST
 from tinyalex.network import Network
@@ -138,7 +138,7 @@ def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
     assert again.about["classes"] == before.about["classes"]
     assert again.mean.shape == mean.shape
     side = network.input_shape[0]
-    np.testing.assert_array_equal(exported.centre(again.mean, side), exported.centre(mean, side))
+    np.testing.assert_array_equal(layout.centre(again.mean, side), layout.centre(mean, side))
     assert f"the picture in {tmp_path}" in capsys.readouterr().out or len(mean) == side
     for flag in ("--mean", "--classes"):
         with pytest.raises(UserError, match=f"{flag}: .* has its own"):
@@ -243,6 +243,33 @@ def test_pooled_maps_have_our_size_in_onnx(kind, kernel, stride, side, ceil, tmp
     onnx_graph.save(tmp_path / "a.onnx", network, 1, np.zeros((side, side, 3)), ["a", "b"])
     x = crops(network) - 128
     same(run_onnx(tmp_path / "a.onnx", x), network.forward(x))
+
+
+def test_an_onnx_file_says_how_it_is_fed_and_does_what_its_flags_say(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="writes the graph")
+    network, mean = saved(tmp_path / "a.npz", "tiny", 3)
+    main([str(tmp_path / "a.npz"), str(tmp_path / "a.onnx"), "--with-softmax", "--uint8-input"])
+    model = onnx.load(tmp_path / "a.onnx")
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    assert about == onnx_graph.description(
+        56, (64, 64, 3), ["class 0", "class 1", "class 2"], softmax=True, uint8=True)
+    for text in (model.doc_string, model.graph.doc_string, model.graph.input[0].doc_string):
+        assert "resize: the shorter side to 64\ncrop: the centre, 56×56\ncolours: RGB" in text
+    assert "they sum to 1" in model.graph.output[0].doc_string
+    x = crops(network).astype(np.uint8)
+    scores = ours(network, mean, x, 1 / 64)
+    e = np.exp(scores - scores.max(1, keepdims=True))
+    runtime = pytest.importorskip("onnxruntime", reason="runs the graph")
+    net = runtime.InferenceSession(tmp_path / "a.onnx")
+    answer, = net.run(["probabilities"], {"pictures": x.transpose(0, 3, 1, 2).copy()})
+    same(answer, e / e.sum(1, keepdims=True))
+
+
+def test_the_description_names_type_size_range_and_classes():
+    about = onnx_graph.description(224, (256, 256, 3), ["a", "b"], softmax=False, uint8=False)
+    assert about["input"] == "pictures, float32 (N, 3, 224, 224)" and about["size"] == "224"
+    assert "256" in about["resize"] and "0 to 255" in about["range"] and "raw" in about["output"]
+    assert json.loads(about["classes"]) == ["a", "b"]
 
 
 def test_every_layer_of_a_network_has_its_nodes():

@@ -21,6 +21,10 @@ OUTS = (".safetensors", ".npz", ".onnx")
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.convert`; argv without the program's name."""
     args = _parse(argv)
+    for flag in ("with_softmax", "uint8_input"):
+        if getattr(args, flag) and args.out.suffix != ".onnx":
+            raise UserError(f"--{flag.replace('_', '-')}: {args.out} is no .onnx file",
+                            "leave the flag out, or name a file that ends in .onnx.")
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
         raise UserError(f"{args.out}: that is the file to be read", "name another file to write.")
@@ -45,6 +49,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="the mean picture that belongs to a model of Caffe (.binaryproto)")
     add("--classes", type=Path, metavar="FILE",
         help="the names of the classes, one a line; of synset_words.txt the WNIDs")
+    add("--with-softmax", action="store_true", help="an .onnx file that puts out probabilities "
+        "instead of scores")
+    add("--uint8-input", action="store_true", help="an .onnx file that reads bytes instead of "
+        "floats")
     return parser.parse_args(argv)
 
 
@@ -95,8 +103,8 @@ def _export(source: Path, args: argparse.Namespace) -> int:
                             "the file is damaged: use another one.")
         reads = "0 to 255"
         if args.out.suffix == ".onnx":
-            onnx_graph.save(args.out, network, recipe.scale, exported.centre(trained.mean, side),
-                            trained.classes)
+            onnx_graph.save(args.out, network, recipe.scale, trained.mean, trained.classes,
+                            args.with_softmax, args.uint8_input)
         else:
             reads = exported.save(args.out, trained)
         _print({"read": str(source), "network": _about(network, network.state(), recipe.preset),

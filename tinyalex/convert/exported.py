@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyalex.convert import statedict
-from tinyalex.convert.layout import read_array, wholes
+from tinyalex.convert.layout import centre, read_array, wholes
 from tinyalex.convert.networks import TORCHVISION, Layers, Published
 from tinyalex.network import Network
 from tinyalex.run import checkpoint, formats
@@ -72,12 +72,6 @@ def _std(recipe: Recipe) -> tuple[float, float, float] | None:
     changed = recipe.activation, recipe.lrn, recipe.pool, recipe.without
     same = (recipe.architecture, recipe.towers) == ("torchvision", 1) and not any(changed)
     return TORCHVISION.std if same else None
-
-
-def centre(mean: np.ndarray, side: int) -> np.ndarray:
-    """The centre crop of the mean picture, (side, side, 3)."""
-    top, left = ((size - side) // 2 for size in mean.shape[:2])
-    return mean[top : top + side, left : left + side]
 
 
 def _names(network: Network, recipe: Recipe) -> dict[str, str]:

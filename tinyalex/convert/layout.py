@@ -108,3 +108,9 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
     except ValueError as error:  # Damaged, or texts instead of numbers
         raise UserError(f"{path}: {name} cannot be read ({error})",
                         "download it again.") from None
+
+
+def centre(mean: np.ndarray, side: int) -> np.ndarray:
+    """The centre crop of the mean picture, (side, side, 3)."""
+    top, left = ((size - side) // 2 for size in mean.shape[:2])
+    return mean[top : top + side, left : left + side]
