@@ -151,7 +151,7 @@ CONVOLUTIONS = {name: shape for name, shape in TORCHVISION.items() if len(shape)
 
 def test_convolutions_alone_are_a_start_and_no_checkpoint(tmp_path, refused):
     numbers = state(CONVOLUTIONS)
-    safetensors.save(tmp_path / "a.safetensors", numbers, {})
+    safetensors.save(tmp_path / "a.safetensors", numbers, {"about": "their own text"})
     start = published.start(tmp_path / "a.safetensors")
     assert start.classes is None and start.mean.shape == (256, 256, 3)
     assert sorted(start.values) == [f"conv{i}.{key}" for i in range(1, 6) for key in "Wb"]
@@ -327,7 +327,7 @@ def expect_arrays(state):
 def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
     statedict.save(tmp_path / name, STATE, "a text")
     state = statedict.load(tmp_path / name)
-    assert str(state.pop("about").read()) == "a text"
+    assert str(state.pop("tinyalex_about").read()) == "a text"
     expect_arrays(state)
 
 

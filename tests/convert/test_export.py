@@ -117,9 +117,9 @@ def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
         assert state.keys() == set(other) and "ip2.weight" in state
         for name, stored in state.items():
             np.testing.assert_array_equal(stored.read(), other[name])
-    assert '["class 0", ' in str(state["about"].read())
+    assert '["class 0", ' in str(state["tinyalex_about"].read())
     library = pytest.importorskip("safetensors.numpy", reason="compares with the library")
-    assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys() - {"about"}
+    assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys() - {"tinyalex_about"}
 
 
 @pytest.mark.parametrize("form", ["safetensors", "npz"])
@@ -146,7 +146,7 @@ def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("name", "value", "said"), [
-    ("about", "{}", "does not say of which preset"), ("tinyalex", 99, "of format 99"),
+    ("tinyalex_about", "{}", "does not say of which preset"), ("tinyalex", 99, "of format 99"),
     ("pictures", [10, 32], "10, 32"), ("pictures", [32, 10**6], "1000000"),
     ("settings", {}, "written by another version"), ("classes", ["a"] * 9, "weights of ip1 have"),
     ("conv2.bias", None, "conv2.bias"), ("mean", np.zeros((3, 8, 8)), "the mean have shape"),
@@ -156,9 +156,9 @@ def test_an_export_that_was_changed_is_refused(name, value, said, tmp_path, refu
     main([str(tmp_path / "a.npz"), str(tmp_path / "b.npz")])
     with np.load(tmp_path / "b.npz") as file:
         state = dict(file)
-    about = json.loads(str(state["about"]))
+    about = json.loads(str(state["tinyalex_about"]))
     if name in about:
-        state["about"] = np.array(json.dumps(about | {name: value}))
+        state["tinyalex_about"] = np.array(json.dumps(about | {name: value}))
     elif value is None:
         del state[name]
     else:
@@ -182,7 +182,7 @@ def test_torchvisions_alexnet_is_written_for_torchvision(mean, tmp_path, capsys)
         file.save(tmp_path / "a.npz")
     main([str(tmp_path / "a.npz"), str(tmp_path / "b.safetensors")])
     state = {name: np.array(stored.read()) for name, stored in safetensors.load(
-        tmp_path / "b.safetensors").items() if name != "about"}
+        tmp_path / "b.safetensors").items() if name != "tinyalex_about"}
     subtracted = state.pop("mean") if mean == "a picture" else np.full(
         (3, 1, 1), np.array([0.485, 0.456, 0.406])[:, None, None] * 255)
     x = crops(network)

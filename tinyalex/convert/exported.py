@@ -2,7 +2,7 @@
 
     conv1.weight, conv1.bias, …    of pictures from 0 to 255, RGB, minus the mean; towers joined
     mean                           (3, H, W), of what the network reads: a centre crop
-    about                          JSON: what a checkpoint says, and the size of the mean picture
+    tinyalex_about                 JSON: what a checkpoint says, and the size of the mean picture
 
 torchvision's alexnet has the names that it has there, for pictures that are divided by its standard
 deviations as well, and no mean where that is torchvision's.
@@ -16,6 +16,7 @@ import numpy as np
 from tinyalex.convert import statedict
 from tinyalex.convert.layout import centre, read_array, wholes
 from tinyalex.convert.networks import TORCHVISION, Layers, Published
+from tinyalex.convert.safetensors import ABOUT
 from tinyalex.network import Network
 from tinyalex.run import checkpoint, formats
 from tinyalex.run.opened import OpenedNetwork
@@ -52,7 +53,7 @@ def read(path: Path, state: dict[str, Stored]) -> tuple[Published, Layers]:
     """What `save` wrote. The mean picture beyond the crop is lost: its edge goes on there.
     UserError where the file is damaged, or another version's."""
     try:
-        about = checkpoint.about(state)
+        about = checkpoint.about({"about": state[ABOUT]})
         formats.expect_known(about.get("tinyalex"), path)
         recipe = Recipe.of(formats.whole(about["settings"], about["tinyalex"]), path)
         network = recipe.network(len(about["classes"]), draw=False)
