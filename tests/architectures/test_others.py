@@ -65,6 +65,16 @@ def test_cifar10_quick_has_its_sizes_and_pools_before_its_first_relu():
     assert network.state()["conv1.W"].std() == pytest.approx(1e-4, rel=0.05)
 
 
+def test_cifar10_full_normalises_within_its_maps_behind_both_poolings():
+    network = presets.get("cifar10-full").network()
+    assert costs.totals(network)["parameters"] == 89_578
+    assert names(network) == ["conv1", "pool1", "relu1", "norm1", "conv2", "relu2", "pool2",
+                              "norm2", "conv3", "relu3", "pool3", "flatten", "ip1"]
+    out = outputs(network)
+    assert [out[n][0] for n in ("norm1", "norm2", "pool3")] == [16, 8, 4]
+    assert network.state()["ip1.W"].std() == pytest.approx(0.01, rel=0.05)
+
+
 @pytest.mark.parametrize(("name", "parameters", "between"), [
     ("13pct", 1_116_490, ["pool1", "conv2", "relu2", "pool2"]),
     ("11pct", 2_112_970, ["pool1", "lrn1", "conv2", "relu2", "lrn2", "pool2"])])
@@ -96,8 +106,9 @@ def test_own_maps_of_one_tower_are_all_maps_and_uneven_shares_are_refused():
         OwnMaps(2).output_shape((2, 2, 5))
 
 
-def test_the_gradients_of_cifar10_quick_are_those_of_the_numbers():
-    network = others.cifar10_quick(init="he")
+@pytest.mark.parametrize("build", [others.cifar10_quick, others.cifar10_full])
+def test_the_gradients_of_caffes_nets_for_cifar10_are_those_of_the_numbers(build):
+    network = build(init="he")
     report = check_network(network, np.random.default_rng(0).standard_normal((2, 32, 32, 3)))
     assert report.ok, report
 

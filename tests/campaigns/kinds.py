@@ -280,6 +280,11 @@ def ours(path, seed):
     checkpoint.Checkpoint(about, np.zeros((32, 32, 3), np.float32), network.state()).save(path)
 
 
+def an_export(path, seed):
+    ours(Path("source.npz"), seed)
+    convert.main(["source.npz", str(path)])
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "checkpoint": evaluated,
     "resume": lambda: run_kind("resume", "checkpoint.npz"),
@@ -304,6 +309,9 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "safetensors": lambda: converted("safetensors", "a.safetensors", a_safetensors),
     "npz": lambda: converted("npz", "a.npz", an_npz),
     "ours": lambda: converted("checkpoint of ours", "a.npz", ours),
+    "exported": lambda: converted("exported checkpoint", "a.npz", an_export),
+    "exported safetensors": lambda: converted(
+        "exported checkpoint 2", "a.safetensors", an_export),
     "pth": lambda: converted("pth", "a.pth", a_pth),
     "old pth": lambda: converted("old pth", "a.pth", an_old_pth),
 } | {f"picture {end}": lambda end=end: picture(end)

@@ -26,6 +26,7 @@ NOTHING_TO_ACT_ON = {
     "torchvision": NO_LRN,
     "caffe": {("lrn", "before"), ("lrn", "after")},  # its LRN reads what both towers gave
     "cifar10-quick": NO_LRN | NO_MIDDLE - {("without", "conv3")},
+    "cifar10-full": {("lrn", "before"), ("lrn", "after")} | NO_MIDDLE - {("without", "conv3")},
     "four-layers": NO_LRN | NO_MIDDLE - {("without", "conv3")} | {
         ("velocity", "scale")},  # its rate never changes
     "13pct": NO_LRN | NO_MIDDLE, "11pct": NO_MIDDLE}
@@ -50,7 +51,7 @@ def test_each_flag_changes_the_run_of_each_preset_or_is_refused(preset):
     assert refused == NOTHING_TO_ACT_ON.get(preset, set())
     without_effect = VALUES.keys() - changed - {flag for flag, _ in refused}
     assert without_effect == (
-        {"no-augment"} if preset in ("cifar10-quick", "four-layers") else set())  # they have that
+        set() if presets.get(preset).augment else {"no-augment"})
 
 
 def test_the_table_has_all_flags_of_a_recipe():

@@ -64,6 +64,10 @@ QUICK = {
     "conv1": (32, 3, 5, 5), "pool1": (), "relu1": (), "conv2": (32, 32, 5, 5), "relu2": (),
     "pool2": (), "conv3": (64, 32, 5, 5), "relu3": (), "pool3": (), "ip1": (64, 1024),
     "ip2": (10, 64)}
+FULL = {
+    "conv1": (32, 3, 5, 5), "pool1": (), "relu1": (), "norm1": (), "conv2": (32, 32, 5, 5),
+    "relu2": (), "pool2": (), "norm2": (), "conv3": (64, 32, 5, 5), "relu3": (), "pool3": (),
+    "ip1": (10, 1024)}
 
 
 def weights(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, tuple]:

@@ -13,7 +13,7 @@ import sys
 import caffe_writer
 import numpy as np
 import pytest
-from caffe_writer import ALEXNET, QUICK, blob, field, layer_2013, layer_2014, model, weights
+from caffe_writer import ALEXNET, FULL, QUICK, blob, field, layer_2013, layer_2014, model, weights
 
 from tinyalex.convert import caffe, published, safetensors, statedict
 from tinyalex.convert.__main__ import main
@@ -121,7 +121,7 @@ def torchvision_alexnet(torch, numbers, x):
         nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2))
     classifier = nn.Sequential(
         nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096),
-        nn.ReLU(), nn.Linear(4096, 1000))
+        nn.ReLU(), nn.Linear(4096, len(numbers["classifier.6.bias"])))
     net = nn.ModuleDict({"features": features, "classifier": classifier}).eval()
     net.load_state_dict({name: torch.from_numpy(array) for name, array in numbers.items()})
     with torch.no_grad():
@@ -151,7 +151,7 @@ CONVOLUTIONS = {name: shape for name, shape in TORCHVISION.items() if len(shape)
 
 def test_convolutions_alone_are_a_start_and_no_checkpoint(tmp_path, refused):
     numbers = state(CONVOLUTIONS)
-    safetensors.save(tmp_path / "a.safetensors", numbers, {})
+    safetensors.save(tmp_path / "a.safetensors", numbers, {"about": "their own text"})
     start = published.start(tmp_path / "a.safetensors")
     assert start.classes is None and start.mean.shape == (256, 256, 3)
     assert sorted(start.values) == [f"conv{i}.{key}" for i in range(1, 6) for key in "Wb"]
@@ -172,28 +172,42 @@ def test_a_whole_file_is_a_start_with_its_own_number_of_classes(tmp_path):
     assert start.values.keys() == start.recipe.network(7).state().keys()
 
 
-def cifar10_quick(torch, numbers, x):
-    """cifar10_quick by its prototxt, with means over the pixels that a window has. x: RGB."""
+def caffe_cifar10(torch, numbers, x, norm=lambda x: x):
+    """cifar10_quick by its prototxt, with means over the pixels that a window has; with the norm
+    cifar10_full. x: RGB."""
     functional = torch.nn.functional
     W, b = tensors(torch, numbers)
     x = functional.conv2d(torch.from_numpy(x), W["conv1"], b["conv1"], padding=2)
-    x = functional.max_pool2d(x, 3, 2, ceil_mode=True).relu()
+    x = norm(functional.max_pool2d(x, 3, 2, ceil_mode=True).relu())
     for name in ("conv2", "conv3"):
         x = functional.conv2d(x, W[name], b[name], padding=2).relu()
         ones = functional.avg_pool2d(x * 0 + 1, 3, 2, ceil_mode=True, divisor_override=1)
         x = functional.avg_pool2d(x, 3, 2, ceil_mode=True, divisor_override=1) / ones
-    x = functional.linear(x.flatten(1), W["ip1"], b["ip1"])
-    return functional.linear(x, W["ip2"], b["ip2"]).numpy()
+        x = norm(x) if name == "conv2" else x
+    x = x.flatten(1)
+    for name in sorted(W.keys() & {"ip1", "ip2"}):
+        x = functional.linear(x, W[name], b[name])
+    return x.numpy()
 
 
 @pytest.mark.slow
-def test_cifar10_quick_says_what_it_says_in_torch(quick, tmp_path, torch):
+@pytest.mark.parametrize("shapes", [QUICK, FULL], ids=["quick", "full"])
+def test_caffes_nets_for_cifar10_say_what_they_say_in_torch(shapes, tmp_path, torch):
+    numbers = weights(shapes)
+    numbers["conv1"][0][...] *= 5  # so that cifar10_full has something to normalise
+    (tmp_path / "a.caffemodel").write_bytes(model("", numbers))
     mean = np.random.default_rng(2).uniform(90, 140, (3, 32, 32)).astype(np.float32)
     (tmp_path / "mean.binaryproto").write_bytes(blob(mean[None], old=True))
-    main([str(quick), str(tmp_path / "q.npz"), "--mean", str(tmp_path / "mean.binaryproto")])
+    main([str(tmp_path / "a.caffemodel"), str(tmp_path / "q.npz"), "--mean",
+          str(tmp_path / "mean.binaryproto")])
     images = pictures(32)
     x = images.transpose(0, 3, 1, 2) - mean
-    same(scores(tmp_path / "q.npz", images), cifar10_quick(torch, weights(QUICK), x))
+
+    def within_maps(x):  # alpha / 9, with zeros beyond the edges
+        return x / (1 + 5e-5 * torch.nn.functional.avg_pool2d(x**2, 3, 1, 1)) ** 0.75
+
+    norm = {"norm": within_maps} if shapes is FULL else {}
+    same(scores(tmp_path / "q.npz", images), caffe_cifar10(torch, numbers, x, **norm))
 
 
 def test_every_age_of_caffe_writes_the_same_network(tmp_path):
@@ -299,7 +313,11 @@ STATE = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float
 
 
 def expect_state(path):
-    read = {name: stored.read() for name, stored in statedict.load(path).items()}
+    expect_arrays(statedict.load(path))
+
+
+def expect_arrays(state):
+    read = {name: stored.read() for name, stored in state.items()}
     assert read.keys() == STATE.keys()
     for name, array in STATE.items():
         np.testing.assert_array_equal(read[name], array)
@@ -307,8 +325,10 @@ def expect_state(path):
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.npz"])
 def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
-    statedict.save(tmp_path / name, STATE, {"note": "text"})
-    expect_state(tmp_path / name)
+    statedict.save(tmp_path / name, STATE, "a text")
+    state = statedict.load(tmp_path / name)
+    assert str(state.pop("tinyalex_about").read()) == "a text"
+    expect_arrays(state)
 
 
 @pytest.mark.parametrize("name", ["module.{}", "_orig_mod.{}", "module._orig_mod.{}", "model.{}"])
@@ -438,6 +458,8 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
     ("q.caffemodel q.caffemodel", b"", "the file to be read"),
     ("q.npz out.npz --mean mean", b"", "has its own"),
     ("q.npz out.h5", b"", "written here"),
+    ("q.npz out.safetensors --with-softmax", b"", "--with-softmax: out.safetensors is no .onnx"),
+    ("q.caffemodel out.npz --uint8-input", b"", "--uint8-input: out.npz is no .onnx"),
 ])
 def test_what_does_not_fit_together_is_said(words, mean, said, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)

@@ -4,18 +4,21 @@ The definition of the network is the one that docs/weights.md prints, taken from
 who copies it has to get our numbers.
 """
 
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import test_convert
 
 from tinyalex import layers
 from tinyalex.architectures import alexnet, others
 from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
 from tinyalex.devices import HOST
+from tinyalex.network import Network
 from tinyalex.run import checkpoint, presets
 from tinyalex.support.errors import UserError
 
@@ -114,9 +117,84 @@ def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
         assert state.keys() == set(other) and "ip2.weight" in state
         for name, stored in state.items():
             np.testing.assert_array_equal(stored.read(), other[name])
-    assert b'[\\"class 0\\", ' in (tmp_path / "a.safetensors").read_bytes()
+    assert '["class 0", ' in str(state["tinyalex_about"].read())
     library = pytest.importorskip("safetensors.numpy", reason="compares with the library")
-    assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys()
+    assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys() - {"tinyalex_about"}
+
+
+@pytest.mark.parametrize("form", ["safetensors", "npz"])
+@pytest.mark.parametrize(("name", "changes"), [
+    ("tiny", {"dropout": 0.5, "activation": "tanh"}), ("cifar10-full", {}),
+    ("cifar", {"towers": 1, "without": "conv4", "scale": 1 / 32})])
+def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
+    network, mean = saved(tmp_path / "a.npz", name, 7, **changes)
+    main([str(tmp_path / "a.npz"), str(tmp_path / f"b.{form}")])
+    assert main([str(tmp_path / f"b.{form}"), str(tmp_path / "again.npz")]) == 0
+    before, again = (checkpoint.load(tmp_path / f) for f in ("a.npz", "again.npz"))
+    assert again.values.keys() == before.values.keys()
+    for key, value in again.values.items():  # 1/32, 1/64 and 0.5 are exact
+        np.testing.assert_array_equal(value, before.values[key])
+    assert again.about["settings"] == before.about["settings"]
+    assert again.about["classes"] == before.about["classes"]
+    assert again.mean.shape == mean.shape
+    side = network.input_shape[0]
+    np.testing.assert_array_equal(layout.centre(again.mean, side), layout.centre(mean, side))
+    assert f"the picture in {tmp_path}" in capsys.readouterr().out or len(mean) == side
+    for flag in ("--mean", "--classes"):
+        with pytest.raises(UserError, match=f"{flag}: .* has its own"):
+            main([str(tmp_path / f"b.{form}"), str(tmp_path / "c.npz"), flag, "x"])
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [
+    ("tinyalex_about", "{}", "does not say of which preset"), ("tinyalex", 99, "of format 99"),
+    ("pictures", [10, 32], "10, 32"), ("pictures", [32, 10**6], "1000000"),
+    ("settings", {}, "written by another version"), ("classes", ["a"] * 9, "weights of ip1 have"),
+    ("conv2.bias", None, "conv2.bias"), ("mean", np.zeros((3, 8, 8)), "the mean have shape"),
+    ("mean", np.full((3, 32, 32), np.nan), "not finite")])
+def test_an_export_that_was_changed_is_refused(name, value, said, tmp_path, refused):
+    saved(tmp_path / "a.npz", "cifar10-full")
+    main([str(tmp_path / "a.npz"), str(tmp_path / "b.npz")])
+    with np.load(tmp_path / "b.npz") as file:
+        state = dict(file)
+    about = json.loads(str(state["tinyalex_about"]))
+    if name in about:
+        state["tinyalex_about"] = np.array(json.dumps(about | {name: value}))
+    elif value is None:
+        del state[name]
+    else:
+        state[name] = np.array(value)
+    np.savez(tmp_path / "b.npz", **state)
+    assert said in refused(main, [str(tmp_path / "b.npz"), str(tmp_path / "c.npz")])
+    assert not (tmp_path / "c.npz").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", ["theirs", "a picture"])
+def test_torchvisions_alexnet_is_written_for_torchvision(mean, tmp_path, capsys):
+    """Its own names and nothing else, for what its authors feed it: minus the mean, which is theirs
+    or beside the weights, divided by their standard deviations."""
+    torch = pytest.importorskip("torch", reason="the independent run is PyTorch's")
+    network, picture = saved(tmp_path / "a.npz", "torchvision", 7)
+    if mean == "theirs":
+        file = checkpoint.load(tmp_path / "a.npz")
+        file.mean = picture = np.broadcast_to(
+            np.float32([0.485, 0.456, 0.406]) * np.float32(255), (256, 256, 3))
+        file.save(tmp_path / "a.npz")
+    main([str(tmp_path / "a.npz"), str(tmp_path / "b.safetensors")])
+    state = {name: np.array(stored.read()) for name, stored in safetensors.load(
+        tmp_path / "b.safetensors").items() if name != "tinyalex_about"}
+    subtracted = state.pop("mean") if mean == "a picture" else np.full(
+        (3, 1, 1), np.array([0.485, 0.456, 0.406])[:, None, None] * 255)
+    x = crops(network)
+    theirs = test_convert.torchvision_alexnet(torch, state, (
+        (x.transpose(0, 3, 1, 2) - subtracted)
+        / (np.array([0.229, 0.224, 0.225])[:, None, None] * 255)).astype(np.float32))
+    same(theirs, ours(network, picture, x, 1 / 58))
+    said = capsys.readouterr().out
+    assert ("(0 to 255, minus mean) / (58.395, 57.12, 57.375)" in said) == (mean == "a picture")
+    main([str(tmp_path / "b.safetensors"), str(tmp_path / "again.npz")])
+    for key, value in checkpoint.load(tmp_path / "again.npz").values.items():
+        np.testing.assert_allclose(value, network.state()[key], rtol=1e-6)
 
 
 def run_onnx(path, x):
@@ -127,7 +205,8 @@ def run_onnx(path, x):
 
 @pytest.mark.parametrize(("name", "classes", "changes"), [
     ("tiny", 7, {}), ("cifar", 10, {"activation": "tanh", "pool": "2/2", "lrn": "before"}),
-    ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {})])
+    ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {}),
+    ("cifar10-full", 10, {})])
 def test_onnx_runtime_says_what_we_say(name, classes, changes, tmp_path):
     pytest.importorskip("onnx", reason="writes the graph")
     network, mean = saved(tmp_path / "a.npz", name, classes, **changes)
@@ -147,6 +226,50 @@ def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
     onnx_graph.save(tmp_path / "a.onnx", network, 1 / 64, mean, ["a"])
     x = crops(network)
     same(run_onnx(tmp_path / "a.onnx", x), ours(network, mean, x, 1 / 64))
+
+
+@pytest.mark.parametrize("kind", [layers.MaxPool2D, layers.AveragePool2D])
+@pytest.mark.parametrize(("kernel", "stride", "side"), [
+    (3, 2, 8), (3, 2, 9), (2, 3, 6), (2, 3, 7), (1, 4, 11), (2, 5, 8), (5, 3, 7), (3, 1, 5)])
+@pytest.mark.parametrize("ceil", [False, True])
+def test_pooled_maps_have_our_size_in_onnx(kind, kernel, stride, side, ceil, tmp_path):
+    """A window that would begin beyond the edge is none, whatever ceil_mode of ONNX makes of it."""
+    pytest.importorskip("onnx", reason="writes the graph")
+    pool = kind(kernel, stride, ceil=ceil, name="pool1")
+    size = int(np.prod(pool.output_shape((side, side, 3))))
+    network = Network([[[pool, layers.Flatten("flatten"), layers.Linear(size, 2, std=0.1,
+                                                                        name="fc1")]]],
+                      (side, side, 3))
+    onnx_graph.save(tmp_path / "a.onnx", network, 1, np.zeros((side, side, 3)), ["a", "b"])
+    x = crops(network) - 128
+    same(run_onnx(tmp_path / "a.onnx", x), network.forward(x))
+
+
+def test_an_onnx_file_says_how_it_is_fed_and_does_what_its_flags_say(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="writes the graph")
+    network, mean = saved(tmp_path / "a.npz", "tiny", 3)
+    main([str(tmp_path / "a.npz"), str(tmp_path / "a.onnx"), "--with-softmax", "--uint8-input"])
+    model = onnx.load(tmp_path / "a.onnx")
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    assert about == onnx_graph.description(
+        56, (64, 64, 3), ["class 0", "class 1", "class 2"], softmax=True, uint8=True)
+    for text in (model.doc_string, model.graph.doc_string, model.graph.input[0].doc_string):
+        assert "resize: the shorter side to 64\ncrop: the centre, 56×56\ncolours: RGB" in text
+    assert "they sum to 1" in model.graph.output[0].doc_string
+    x = crops(network).astype(np.uint8)
+    scores = ours(network, mean, x, 1 / 64)
+    e = np.exp(scores - scores.max(1, keepdims=True))
+    runtime = pytest.importorskip("onnxruntime", reason="runs the graph")
+    net = runtime.InferenceSession(tmp_path / "a.onnx")
+    answer, = net.run(["probabilities"], {"pictures": x.transpose(0, 3, 1, 2).copy()})
+    same(answer, e / e.sum(1, keepdims=True))
+
+
+def test_the_description_names_type_size_range_and_classes():
+    about = onnx_graph.description(224, (256, 256, 3), ["a", "b"], softmax=False, uint8=False)
+    assert about["input"] == "pictures, float32 (N, 3, 224, 224)" and about["size"] == "224"
+    assert "256" in about["resize"] and "0 to 255" in about["range"] and "raw" in about["output"]
+    assert json.loads(about["classes"]) == ["a", "b"]
 
 
 def test_every_layer_of_a_network_has_its_nodes():

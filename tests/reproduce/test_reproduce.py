@@ -4,16 +4,19 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pages import ROOT
 from PIL import Image
 from runs import log_rows
 
 from tinyalex.reproduce import __main__ as command
+from tinyalex.reproduce import measures
 from tinyalex.reproduce.experiments import ARMS, CURVES, EXPERIMENTS
 from tinyalex.reproduce.kinds import Arm
 from tinyalex.reproduce.measures import MEASURES
 from tinyalex.reproduce.results import OUTCOMES, Result, read, write
+from tinyalex.run.checkpoint import Checkpoint
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import run
 from tinyalex.support.files import alone
@@ -114,6 +117,12 @@ def test_a_run_that_somebody_is_at_is_left_to_them(quick):
 
 
 @pytest.mark.slow
+def test_weights_that_no_run_wrote_are_no_run_that_is_through(tmp_path):
+    about = {"preset": "mini", "classes": ["a"], "settings": {"epochs": 3}}
+    Checkpoint(about, np.zeros((33, 33, 3), np.float32), {}).save(tmp_path / "checkpoint.npz")
+    assert not measures._ended(tmp_path)
+
+
 def test_when_the_time_is_up_the_run_waits_for_the_next_one(quick, monkeypatch):
     clock = iter([0.0, 1000.0, 4000.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))

@@ -132,14 +132,17 @@ def test_a_checkpoint_of_another_run_is_refused(trained, refused, change, messag
     assert message in refused(resume, [str(trained)])
 
 
-def test_weights_that_were_converted_are_no_run(trained, refused):
+@pytest.mark.parametrize("changes", [{}, {"seed": 5}], ids=["its recipe", "another recipe"])
+def test_weights_that_were_converted_are_no_run(trained, refused, changes):
     def convert(saved):
         saved.about = {key: saved.about[key] for key in ("preset", "classes", "settings")}
+        saved.about["settings"] |= changes
         saved.about["converted_from"] = "alexnet.caffemodel"
         saved.velocities.clear()
 
     edit(trained, convert)
-    assert "HINT: it is converted from alexnet.caffemodel" in refused(resume, [str(trained)])
+    said = refused(resume, [str(trained)])
+    assert "checkpoint.npz: weights converted from alexnet.caffemodel, and no run" in said
 
 
 @pytest.mark.parametrize("command", [evaluate, predict, look])

@@ -17,6 +17,7 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "caffe": others.caffe,
     "torchvision": others.torchvision,
     "cifar10-quick": others.cifar10_quick,
+    "cifar10-full": others.cifar10_full,
     "four-layers": others.four_layers,
     "13pct": others.local_13,
     "11pct": others.local_11,

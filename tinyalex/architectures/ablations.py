@@ -39,15 +39,23 @@ def without_normalisation(tower: Tower) -> Tower:
 
 def with_lrn_before_the_unit(tower: Tower) -> Tower:
     """conv → LRN → ReLU, as some summaries of the paper have it."""
-    return [_move_lrns(stage, before=True) for stage in tower]
+    return _move_lrns(tower, before=True)
 
 
 def with_lrn_after_the_unit(tower: Tower) -> Tower:
     """conv → ReLU → LRN, as the paper has it (section 3.3)."""
-    return [_move_lrns(stage, before=False) for stage in tower]
+    return _move_lrns(tower, before=False)
 
 
-def _move_lrns(stage, before):
+def _move_lrns(tower: Tower, before: bool) -> Tower:
+    kinds = {type(layer) for stage in tower for layer in stage}
+    if SpatialResponseNorm in kinds and LocalResponseNorm not in kinds:
+        raise UserError("--lrn: this preset normalises within its maps only, behind the pooling",
+                        "choose another preset, or --lrn none.")
+    return [_move_lrns_of(stage, before) for stage in tower]
+
+
+def _move_lrns_of(stage: list[Layer], before: bool) -> list[Layer]:
     """Each LRN next to the unit (ReLU or tanh) that stands between the same two layers with
     weights."""
     moved = list(stage)

@@ -18,6 +18,7 @@ from tinyalex.layers import (
     MaxPool2D,
     OwnMaps,
     ReLU,
+    SpatialResponseNorm,
 )
 from tinyalex.layers import LocalResponseNorm as LRN
 from tinyalex.layers.base import Spread
@@ -130,6 +131,17 @@ def cifar10_quick_tower(size: Size, classes: int, towers: int, keep: float, std:
     ]
 
 
+def cifar10_full_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
+    """Caffe's cifar10_full: cifar10_quick with a normalisation within each map where the maps are
+    16×16 and where they are 8×8, and without ip1's hidden units."""
+    first, second, *_ = cifar10_quick_tower(size, classes, towers, keep, std)
+    norm1, norm2 = (SpatialResponseNorm(3, k=1, alpha=5e-5, name=name)
+                    for name in ("norm1", "norm2"))
+    return [[*first[:3], norm1, *first[3:], norm2],
+            second,
+            [Linear(towers * 16 * size.c3, classes, std=0.01, name="ip1")]]
+
+
 def local_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
     """cuda-convnet's net for CIFAR-10 with 13 % error: crops of 24×24, and two layers whose places
     do not share their kernels (24 → 12 → 6 pixels)."""
@@ -180,6 +192,13 @@ def cifar10_quick(classes: int = 10, devices: Sequence[Device] = (HOST,), towers
     """Caffe's cifar10_quick, 32×32: 145,578 parameters with 10 classes. options: see
     `alexnet.build`."""
     return build(cifar10_quick_tower, QUICK, classes, devices, towers=towers, init=init, **options)
+
+
+def cifar10_full(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
+                 init: str = "cifar10-quick", **options) -> Network:
+    """Caffe's cifar10_full, 32×32: 89,578 parameters with 10 classes. options: see
+    `alexnet.build`."""
+    return build(cifar10_full_tower, QUICK, classes, devices, towers=towers, init=init, **options)
 
 
 def four_layers(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,

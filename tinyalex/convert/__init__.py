@@ -6,7 +6,9 @@
     safetensors.py   the format of safetensors: a reader and a writer
     statedict.py     the state_dict of a PyTorch module, in any of its files
     layout.py        a layer of towers as others keep it: whole, channels first
-    published.py     the networks that can be read, and what is special about each
+    networks.py      the networks that can be read, and what is special about each
+    exported.py      our own networks in files for PyTorch, written and read again
+    published.py     from any of these files to a checkpoint, or to a start for training
     onnx_graph.py    a network as an ONNX graph
     __main__.py      the command
 

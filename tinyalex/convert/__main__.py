@@ -2,15 +2,14 @@
 --help."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from tinyalex.convert import caffe, layout, onnx_graph, published, statedict
+from tinyalex.convert import caffe, exported, onnx_graph, published, statedict
 from tinyalex.network import Network
-from tinyalex.run import opened, presets
+from tinyalex.run import opened
 from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import command, say
@@ -22,6 +21,10 @@ OUTS = (".safetensors", ".npz", ".onnx")
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.convert`; argv without the program's name."""
     args = _parse(argv)
+    for flag in ("with_softmax", "uint8_input"):
+        if getattr(args, flag) and args.out.suffix != ".onnx":
+            raise UserError(f"--{flag.replace('_', '-')}: {args.out} is no .onnx file",
+                            "leave the flag out, or name a file that ends in .onnx.")
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
         raise UserError(f"{args.out}: that is the file to be read", "name another file to write.")
@@ -33,9 +36,9 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.convert",
-        description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet and "
-                    "cifar10_quick, torchvision's alexnet), or a checkpoint into a file for "
-                    "PyTorch (.safetensors, .npz) or ONNX (.onnx).",
+        description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet, "
+                    "cifar10_quick and cifar10_full, torchvision's alexnet), or a checkpoint "
+                    "into a file for PyTorch (.safetensors, .npz) or ONNX (.onnx).",
         epilog="docs/weights.md says where the files are and what becomes of the numbers.")
     add = parser.add_argument
     add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "
@@ -46,6 +49,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="the mean picture that belongs to a model of Caffe (.binaryproto)")
     add("--classes", type=Path, metavar="FILE",
         help="the names of the classes, one a line; of synset_words.txt the WNIDs")
+    add("--with-softmax", action="store_true", help="an .onnx file that puts out probabilities "
+        "instead of scores")
+    add("--uint8-input", action="store_true", help="an .onnx file that reads bytes instead of "
+        "floats")
     return parser.parse_args(argv)
 
 
@@ -68,14 +75,14 @@ def _read(source: Path, args: argparse.Namespace) -> int:
     names, mean, network = saved.about["classes"], start.mean, recipe.network(2, draw=False)
     by = "by number: --classes FILE gives them the names that the data have" if (
         names == [*map(str, range(len(names)))]) else "by name"
+    colour = "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*mean[0, 0])
     _print({
         "read": f"{source}: {start.about}", "network": _about(network, saved.values, recipe.preset),
         "pictures": f"{network.input_shape[0]}×{network.input_shape[0]} of "
                     f"{recipe.picture}×{recipe.picture}",
-        "mean": f"the picture in {args.mean}" if args.mean else
-                "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*mean[0, 0]),
+        "mean": colour if (mean == mean[0, 0]).all() else f"the picture in {args.mean or source}",
         "classes": f"{len(names):,}, {by}", "wrote": str(args.out)})
-    data = [] if presets.get(recipe.preset).data else ["--data", "FOLDER"]
+    data = ["--data", "FOLDER"] if recipe.data == published.SOMEWHERE else []
     say("next:", f"    {command('evaluate', args.out, *data)}")
     return 0
 
@@ -89,19 +96,19 @@ def _export(source: Path, args: argparse.Namespace) -> int:
         raise UserError(f"{args.out}: not a file that can be written here, by its name",
                         f"it should end in {', '.join(OUTS)}.")
     with opened.open_network(source, "cpu") as trained:
-        network, mean, preset = trained.network, trained.mean, trained.recipe.preset
-        side, scale = network.input_shape[0], trained.recipe.scale
-        if min(mean.shape[:2]) < side:
+        network, recipe = trained.network, trained.recipe
+        side = network.input_shape[0]
+        if min(trained.mean.shape[:2]) < side:
             raise UserError(f"{source}: its mean picture is smaller than what the network reads",
                             "the file is damaged: use another one.")
-        mean = layout.centre(mean, side)
+        reads = "0 to 255"
         if args.out.suffix == ".onnx":
-            onnx_graph.save(args.out, network, scale, mean, trained.classes)
+            onnx_graph.save(args.out, network, recipe.scale, trained.mean, trained.classes,
+                            args.with_softmax, args.uint8_input)
         else:
-            statedict.save(args.out, layout.state_dict(network, scale, mean),
-                           {"preset": preset, "classes": json.dumps(trained.classes)})
-        _print({"read": str(source), "network": _about(network, network.state(), preset),
-                "input": f"(N, 3, {side}, {side}), RGB, 0 to 255", "wrote": str(args.out)})
+            reads = exported.save(args.out, trained)
+        _print({"read": str(source), "network": _about(network, network.state(), recipe.preset),
+                "input": f"(N, 3, {side}, {side}), RGB, {reads}", "wrote": str(args.out)})
     return 0
 
 

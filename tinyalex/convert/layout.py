@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
 from tinyalex.layers import Dropout, Flatten, LocallyConnected2D
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
+from tinyalex.support.arrays import Stored
 from tinyalex.support.errors import UserError
 
 
@@ -92,14 +94,20 @@ def wholes(network: Network, scale: float) -> Iterator[Whole]:
                     maps, factor = None, 1.0
 
 
-def state_dict(network: Network, scale: float, mean: np.ndarray) -> dict[str, np.ndarray]:
-    """All of a network by PyTorch's names: "conv1.weight", "conv1.bias", …, and "mean", (3, H, W),
-    what is subtracted from a centre crop, RGB from 0 to 255. mean: (H, W, 3)."""
-    state = {}
-    for whole in wholes(network, scale):
-        state[f"{whole.name}.weight"], state[f"{whole.name}.bias"] = whole.join()
-    state["mean"] = np.ascontiguousarray(mean.transpose(2, 0, 1))
-    return state
+def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
+    """The array, as float32, if it has this shape; leading sizes of 1, which old Caffe files have,
+    do not count. UserError where it has another, or is damaged."""
+    sizes = stored.shape
+    while len(sizes) > len(shape) and sizes[0] == 1:
+        sizes = sizes[1:]
+    if sizes != shape:
+        raise UserError(f"{path}: {name} have shape {stored.shape}; {shape} was expected",
+                        "it is another network, or changed; see docs/weights.md.")
+    try:
+        return stored.read().astype(np.float32, copy=False).reshape(shape)
+    except ValueError as error:  # Damaged, or texts instead of numbers
+        raise UserError(f"{path}: {name} cannot be read ({error})",
+                        "download it again.") from None
 
 
 def centre(mean: np.ndarray, side: int) -> np.ndarray:

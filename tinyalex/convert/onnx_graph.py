@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinyalex import layers
+from tinyalex.convert.layout import centre
 from tinyalex.layers import Layer
+from tinyalex.layers.pool import Pool2D
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
@@ -20,29 +22,56 @@ from tinyalex.support.files import replacing
 OPSET, IR_VERSION = 17, 8  # of 2022: what reads ONNX today reads these
 
 
-def save(path: Path, network: Network, scale: float, mean: np.ndarray, classes: list[str]) -> None:
-    """Write the network as an ONNX file: input "pictures" (N, 3, H, W), output "scores" (N, K), and
-    the names of the classes as metadata. scale, mean (H, W, 3): what pictures are prepared with
-    here. UserError where the package onnx is not installed."""
+def save(path: Path, network: Network, scale: float, mean: np.ndarray, classes: list[str],
+         softmax: bool = False, uint8: bool = False) -> None:
+    """Write the network as an ONNX file, with a description of how to feed it.
+
+    scale, mean (H, W, 3): what pictures are prepared with here. softmax: put out probabilities
+    instead of scores. uint8: read bytes instead of floats. UserError where the package onnx is not
+    installed.
+    """
     try:
         import onnx
     except ImportError:
         raise UserError(f"{path}: needs the package onnx, which is not installed",
                         "pip install onnx, or write a .safetensors file.") from None
+    helper, types, side = onnx.helper, onnx.TensorProto, network.input_shape[0]
+    about = description(side, mean.shape, classes, softmax, uint8)
+    told = "\n".join(f"{key}: {text}" for key, text in about.items() if key != "classes")
     graph = Graph(onnx, network)
-    scores = graph.towers(scale, mean)
-    side, kind = network.input_shape[0], onnx.TensorProto.FLOAT
-    made = onnx.helper.make_graph(
+    pixels = graph.add("Cast", "pictures", name="floats", to=types.FLOAT) if uint8 else "pictures"
+    out = graph.towers(pixels, scale, centre(mean, side))
+    if softmax:
+        out = graph.add("Softmax", out, name="probabilities", axis=1)
+    made = helper.make_graph(
         graph.nodes, "tinyalex",
-        [onnx.helper.make_tensor_value_info("pictures", kind, ["N", 3, side, side])],
-        [onnx.helper.make_tensor_value_info(scores, kind, ["N", network.classes])],
-        graph.constants)
-    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-                                   ir_version=IR_VERSION, producer_name="tinyalex")
-    onnx.helper.set_model_props(model, {"classes": json.dumps(classes)})
+        [helper.make_tensor_value_info("pictures", types.UINT8 if uint8 else types.FLOAT,
+                                       ["N", 3, side, side], told)],
+        [helper.make_tensor_value_info(out, types.FLOAT, ["N", network.classes], about["output"])],
+        graph.constants, told)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], doc_string=told,
+                              ir_version=IR_VERSION, producer_name="tinyalex")
+    helper.set_model_props(model, about)
     onnx.checker.check_model(model)
     with replacing(path, suffix=".onnx") as part:
         onnx.save(model, part)
+
+
+def description(side: int, picture: tuple[int, ...], classes: list[str], softmax: bool,
+                uint8: bool) -> dict[str, str]:
+    """How to feed the network, and what it answers, for the file's metadata. picture: (H, W, 3)
+    of those it was trained on."""
+    return {
+        "input": f"pictures, {'uint8' if uint8 else 'float32'} (N, 3, {side}, {side})",
+        "size": str(side),
+        "resize": f"the shorter side to {min(picture[:2])}",
+        "crop": f"the centre, {side}×{side}",
+        "colours": "RGB",
+        "range": "0 to 255: the mean is subtracted in the graph",
+        "output": "probabilities, float32 (N, classes): they sum to 1" if softmax else
+                  "scores, float32 (N, classes): raw, before any softmax",
+        "classes": json.dumps(classes),
+    }
 
 
 class Graph:
@@ -70,10 +99,10 @@ class Graph:
             value = np.moveaxis(value, (-1, -2), (0, 1))
         return self.constant(f"{layer.name}.{key}", value)
 
-    def towers(self, scale: float, mean: np.ndarray) -> str:
-        """All towers; returns the name of the scores."""
+    def towers(self, pixels: str, scale: float, mean: np.ndarray) -> str:
+        """All towers, which read these pixels; returns the name of the scores."""
         network = self.network
-        x = self.add("Sub", "pictures", self.constant("mean", mean.transpose(2, 0, 1)),
+        x = self.add("Sub", pixels, self.constant("mean", mean.transpose(2, 0, 1)),
                      name="minus_mean")
         if scale != 1:
             x = self.add("Mul", x, self.constant("scale", scale), name="scaled")
@@ -135,14 +164,22 @@ def _(layer: layers.Flatten, graph: Graph, x: str) -> str:
 
 @export.register
 def _(layer: layers.MaxPool2D, graph: Graph, x: str) -> str:
-    return graph.add("MaxPool", x, name=layer.name, kernel_shape=list(layer.K),
-                     strides=[layer.S] * 2, ceil_mode=int(layer.ceil))
+    return graph.add("MaxPool", x, name=layer.name, **_windows(layer, graph))
 
 
 @export.register
 def _(layer: layers.AveragePool2D, graph: Graph, x: str) -> str:
-    return graph.add("AveragePool", x, name=layer.name, kernel_shape=list(layer.K),
-                     strides=[layer.S] * 2, ceil_mode=int(layer.ceil), count_include_pad=0)
+    return graph.add("AveragePool", x, name=layer.name, count_include_pad=0,
+                     **_windows(layer, graph))
+
+
+def _windows(layer: Pool2D, graph: Graph) -> dict[str, list[int]]:
+    """A pooling's windows, with what the last one hangs over the edge as padding: ceil_mode would
+    count windows that begin beyond it, too."""
+    ins, outs = graph.network.shapes[layer]
+    beyond = [max((out - 1) * layer.S + k - size, 0)
+              for size, out, k in zip(ins[:2], outs[:2], layer.K, strict=True)]
+    return {"kernel_shape": list(layer.K), "strides": [layer.S] * 2, "pads": [0, 0, *beyond]}
 
 
 @export.register

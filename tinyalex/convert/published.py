@@ -1,4 +1,4 @@
-"""The published networks whose weights can be read, and what is special about each."""
+"""Files of others, and our own for others, read as checkpoints or as a start for training."""
 
 import re
 from collections import Counter
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.convert import caffe, statedict
-from tinyalex.convert.layout import Whole, wholes
-from tinyalex.data import cifar10
+from tinyalex.convert import caffe, exported, safetensors, statedict
+from tinyalex.convert.layout import Whole, read_array, wholes
+from tinyalex.convert.networks import CAFFE, HEAD, TORCHVISION, Layers, Published
 from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.run import presets
 from tinyalex.run.checkpoint import Checkpoint
@@ -20,48 +20,7 @@ from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import command, composed
 
-Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
-HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: those who reuse a network train it anew
-
-
-@dataclass(frozen=True)
-class Published:
-    """A network of somebody else.
-
-    preset: the same network here. about: what to call it. layers: their names for our layers.
-    mean: what is subtracted from R, G and B (0 to 255) where no mean picture is given. std: what
-    its authors then divide them by, or None. bgr: whether it reads B, G, R. classes: their names,
-    where they are known.
-    """
-
-    preset: str
-    about: str
-    layers: dict[str, str]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float] | None = None
-    bgr: bool = False
-    classes: tuple[str, ...] | None = None
-
-
-def _same(*names: str) -> dict[str, str]:
-    return dict(zip(names, names, strict=True))
-
-
-# The means: of the mean picture that Caffe's authors took from ImageNet; of CIFAR-10's training
-# pictures; and what torchvision prints, for pixels from 0 to 1.
-CAFFE = [
-    Published("caffe", "Caffe's bvlc_alexnet", _same(
-        "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"),
-        mean=(122.679, 116.669, 104.007), bgr=True),
-    Published("cifar10-quick", "Caffe's cifar10_quick", _same(
-        "conv1", "conv2", "conv3", "ip1", "ip2"),
-        mean=(125.3, 123.0, 113.9), classes=cifar10.CLASSES),
-]
-TORCHVISION = Published(
-    "torchvision", "torchvision's alexnet",
-    {"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
-     "conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"},
-    mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), std=(0.229 * 255, 0.224 * 255, 0.225 * 255))
+SOMEWHERE = "imagenet"  # the data of a run that never was
 
 
 def start(path: Path, mean: Path | None = None, names: Path | None = None) -> Start:
@@ -72,7 +31,10 @@ def start(path: Path, mean: Path | None = None, names: Path | None = None) -> St
     where weights have other shapes than its own, or are not finite.
     """
     published, layers = read(path)
-    recipe = _recipe(published.preset)
+    if published.recipe and (mean or names):
+        raise UserError(f"--{'mean' if mean else 'classes'}: {path} has its own",
+                        "leave the flag out.")
+    recipe = published.recipe or _recipe(published.preset)
     known = classes(path, published, layers, names)
     values: dict[str, np.ndarray] = {}
     with np.errstate(all="ignore"):  # what is not finite is found below
@@ -93,6 +55,8 @@ def read(path: Path) -> tuple[Published, Layers]:
     if path.suffix in caffe.SUFFIXES:
         return _from_caffe(path, caffe.model(path))
     state, layers = statedict.load(path), {}
+    if safetensors.ABOUT in state:
+        return exported.read(path, state)
     for ours, theirs in TORCHVISION.layers.items():
         parts = f"{theirs}.weight", f"{theirs}.bias"
         missing = [name for name in parts if name not in state]
@@ -107,7 +71,8 @@ def read(path: Path) -> tuple[Published, Layers]:
 
 def _from_caffe(path: Path, model: caffe.Model) -> tuple[Published, Layers]:
     order, name = model.layers, model.name or "a network"
-    if {"pool1", "norm1"} <= set(order) and order.index("pool1") < order.index("norm1"):
+    if ({"pool1", "norm1"} <= set(order) and "ip1" not in order
+            and order.index("pool1") < order.index("norm1")):
         raise UserError(f"{path}: {name} that pools before it normalises (CaffeNet?)",
                         "of Caffe's AlexNets, bvlc_alexnet is the one to use.")
     for published in CAFFE:
@@ -151,27 +116,13 @@ def _weights(path: Path, published: Published, whole: Whole,
     return W, b
 
 
-def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
-    """The array, as float32, if it has this shape; leading sizes of 1, which old Caffe files have,
-    do not count. UserError where it has another, or is damaged."""
-    sizes = stored.shape
-    while len(sizes) > len(shape) and sizes[0] == 1:
-        sizes = sizes[1:]
-    if sizes != shape:
-        raise UserError(f"{path}: {name} have shape {stored.shape}; {shape} was expected",
-                        "it is another network, or changed; see docs/weights.md.")
-    try:
-        return stored.read().astype(np.float32, copy=False).reshape(shape)
-    except ValueError as error:  # Damaged, or texts instead of numbers
-        raise UserError(f"{path}: {name} cannot be read ({error})",
-                        "download it again.") from None
-
-
 def classes(path: Path, published: Published, layers: Layers,
             names_file: Path | None) -> tuple[str, ...] | None:
     """The names of the classes: from the file, or as published, or numbers; None without the last
     layer. UserError where it tells no classes apart, or the file does not fit."""
     last = [*published.layers][-1]
+    if published.recipe:
+        return published.classes
     if last not in layers:
         return None
     biases = layers[last][1].shape
@@ -188,6 +139,8 @@ def classes(path: Path, published: Published, layers: Layers,
 
 def mean_picture(published: Published, path: Path | None) -> np.ndarray:
     """(S, S, 3) float32, RGB: the mean picture in the file, or the published mean everywhere."""
+    if isinstance(published.mean, np.ndarray):
+        return published.mean
     side = presets.get(published.preset).picture
     if path is None:
         return np.broadcast_to(np.array(published.mean, np.float32), (side, side, 3))
@@ -206,7 +159,7 @@ def mean_picture(published: Published, path: Path | None) -> np.ndarray:
 def _recipe(name: str) -> Recipe:
     """The recipe of a run of this preset that never was."""
     recipe = presets.get(name)
-    return replace(recipe, data=recipe.data or "imagenet")
+    return replace(recipe, data=recipe.data or SOMEWHERE)
 
 
 def class_names(path: Path, count: int) -> tuple[str, ...]:

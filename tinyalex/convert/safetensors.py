@@ -9,6 +9,7 @@ Offsets count from the end of the JSON. "__metadata__", if it is there, holds te
 """
 
 import json
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,24 @@ from tinyalex.support.files import replacing
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
           "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
+ABOUT = "tinyalex_about"  # what our own files say of their arrays
 MOST_HEADER = 10_000_000  # bytes
 
 
 def load(path: Path) -> dict[str, Stored]:
-    """The arrays of a file by name. UserError where there is none, or it is damaged."""
+    """The arrays of a file by name, and of its texts the one called ABOUT, as an array of one.
+    UserError where there is none, or it is damaged."""
     data = contents(path)
     try:
         header, rest = _header(data)
-        return {name: _tensor(name, about, rest) for name, about in header.items()
-                if name != "__metadata__"}
+        texts = header.pop("__metadata__", {})
+        found = {name: _tensor(name, about, rest) for name, about in header.items()}
     except Damaged as error:
         raise UserError(f"{path}: no safetensors file, or a damaged one ({error})",
                         "download or write it again.") from None
+    if isinstance(texts, dict) and isinstance(text := texts.get(ABOUT), str):
+        found[ABOUT] = Stored((), partial(np.array, text))
+    return found
 
 
 def _header(data: memoryview) -> tuple[dict, memoryview]:

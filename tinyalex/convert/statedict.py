@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.convert import safetensors
+from tinyalex.convert.safetensors import ABOUT
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged, Stored, contents
 from tinyalex.support.errors import UserError
@@ -22,8 +23,9 @@ _WRAPPERS = re.compile(r"^model\.|(?<![^.])(module|_orig_mod)\.")
 
 
 def load(path: Path) -> dict[str, Stored]:
-    """The arrays of a .safetensors, .npz or .pth file, by name. UserError where there is none, or
-    it is damaged; or for a .pth, which only PyTorch reads, where PyTorch is not installed."""
+    """The arrays of a .safetensors, .npz or .pth file, by name; ABOUT is a text. UserError where
+    there is none, or it is damaged; or for a .pth, which only PyTorch reads, where PyTorch is not
+    installed."""
     load = {".safetensors": safetensors.load, ".npz": npz}.get(path.suffix, _pth)
     return {_WRAPPERS.sub("", name): stored for name, stored in load(path).items()}
 
@@ -84,9 +86,9 @@ def _numbers(tensor: Any) -> np.ndarray:
         raise Damaged(f"PyTorch cannot read it ({error})") from None
 
 
-def save(path: Path, state: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write a state_dict, as .safetensors or .npz."""
+def save(path: Path, state: dict[str, np.ndarray], about: str) -> None:
+    """Write a state_dict, as .safetensors or .npz, with a text about it."""
     if path.suffix == ".safetensors":
-        safetensors.save(path, state, metadata)
+        safetensors.save(path, state, {ABOUT: about})
     else:
-        arrays.save_npz(path, **state)
+        arrays.save_npz(path, **state, **{ABOUT: np.array(about)})

@@ -118,7 +118,7 @@ def _ended(folder: Path) -> bool:
     if not (folder / "checkpoint.npz").exists():
         return False
     about = checkpoint.load(folder / "checkpoint.npz").about
-    return about["progress"]["epoch"] > about["settings"]["epochs"]
+    return "progress" in about and about["progress"]["epoch"] > about["settings"]["epochs"]
 
 
 def _said(network: Network, loader: Loader) -> tuple[np.ndarray, np.ndarray]:

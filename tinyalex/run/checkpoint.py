@@ -55,11 +55,11 @@ def load(path: Path) -> Checkpoint:
                             "name the checkpoint.npz of a run.")
         number = file["tinyalex"].read()
         formats.expect_known(number, path)
-        about = _about(file)
-        about["settings"] = formats.whole(about["settings"], number)
+        told = about(file)
+        told["settings"] = formats.whole(told["settings"], number)
         if "mean" not in file or file["mean"].shape[2:] != (3,):
             raise Damaged("there is no mean picture in it")
-        saved = Checkpoint(about, _floats(file, "mean"), _group(file, "value/"),
+        saved = Checkpoint(told, _floats(file, "mean"), _group(file, "value/"),
                            _group(file, "velocity/"))
         arrays.expect_finite(path, {"mean": saved.mean} | saved.values)
         arrays.expect_finite(path, {f"the velocity of {name}": velocity
@@ -70,12 +70,13 @@ def load(path: Path) -> Checkpoint:
                         "use another checkpoint; a run writes its own in one move.") from None
 
 
-def _about(file: dict[str, Stored]) -> dict[str, Any]:
-    about = reading.parse(str(arrays.take(file, "about", "U", ())))
-    match about:
+def about(file: dict[str, Stored]) -> dict[str, Any]:
+    """What the file says of itself, with a preset, classes and settings; Damaged without these."""
+    told = reading.parse(str(arrays.take(file, "about", "U", ())))
+    match told:
         case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if (
                 len(classes) <= MOST_CLASSES and all(isinstance(name, str) for name in classes)):
-            return about | {"classes": [*map(composed, classes)]}
+            return told | {"classes": [*map(composed, classes)]}
     raise Damaged("it does not say of which preset, classes and settings it is")
 
 

@@ -30,6 +30,10 @@ def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tupl
 
     Checkpoints of 0.2.0 and before have no fingerprints: for them the mean picture decides.
     """
+    if "converted_from" in saved.about:
+        raise UserError(f"{path}: weights converted from {saved.about['converted_from']}, and no "
+                        "run that could go on", "put the run's own checkpoint back, or start a new "
+                        "run.")
     theirs = Recipe.of(saved.about["settings"], path)
     for name in (f.name for f in fields(Recipe) if f.name not in recipe.resumable):
         if getattr(theirs, name) != (ours := getattr(recipe, name)):
@@ -75,9 +79,7 @@ def place(saved: Checkpoint, path: Path, network: Network, pictures: int) -> Pro
             raise Damaged(f"the schedule's state is {saved.about['schedule']}")
         return _progress(saved.about["progress"], pictures, theirs.batch_size)
     except Damaged as error:
-        made = saved.about.get("converted_from")
         raise UserError(f"{path}: does not say where its run was ({error})",
-                        f"it is converted from {made}: weights, but no run." if made else
                         "it is damaged, or no run wrote it: start a new run.") from None
 
 
