@@ -1,14 +1,18 @@
-"""Which formats of config.json and checkpoint.npz there are, and what the first one left unsaid.
+"""Which formats of config.json and checkpoint.npz there are, and what the older ones left unsaid.
 
     1    the settings that flags could change; the rest was looked up in the preset
     2    the whole recipe
+    3    the same, with more fields
 """
 
 from pathlib import Path
 
 from tinyalex.support.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
+
+# What runs did before there was a choice: the fields that came with format 3.
+BEFORE_3 = {"balance": False, "keep": "last", "patience": 0}
 
 # What the presets said when format 1 was written. It never changes: a file of that time means what
 # it meant then, whatever the presets say today.
@@ -29,13 +33,13 @@ UNSAID = {
 
 def expect_known(number: object, path: Path):
     """UserError where this version does not know the format of that number."""
-    if str(number) not in ("1", str(FORMAT)):
-        raise UserError(f"{path}: of format {number}; this version reads 1 and {FORMAT}",
+    if str(number) not in map(str, range(1, FORMAT + 1)):
+        raise UserError(f"{path}: of format {number}; this version reads 1 to {FORMAT}",
                         "use the version that wrote it.")
 
 
 def whole(settings: dict, number: object) -> dict:
     """The settings of a file of this format, with what it left unsaid."""
     if str(number) == "1":
-        return UNSAID.get(str(settings.get("preset")), {}) | settings
-    return settings
+        settings = UNSAID.get(str(settings.get("preset")), {}) | settings
+    return settings if str(number) == str(FORMAT) else BEFORE_3 | settings
