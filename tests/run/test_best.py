@@ -68,17 +68,35 @@ def test_the_first_of_the_lowest_errors_is_kept_beside_the_last(errors, tmp_path
 
 def test_a_run_that_went_back_keeps_no_best_from_the_future(errors, tmp_path):
     run = tmp_path / "run"
-    errors += [0.5, 0.4, 0.1, 0.45, 0.3]
+    errors += [0.4, 0.5, 0.1, 0.45, 0.3]
     go(run, resume=False, keep="best", epochs=2)
     shutil.copy(run / "checkpoint.npz", tmp_path)
     go(run, keep="best", epochs=3)
     shutil.copy(tmp_path / "checkpoint.npz", run)
     go(run, keep="best", epochs=2)
-    assert step(run / "best.npz") == 2, "the checkpoint itself is the best so far"
     go(run, keep="best", epochs=3)
-    assert step(run / "best.npz") == 2
+    assert not (run / "best.npz").exists(), "of epoch 1, now the best, there is nothing left"
     go(run, keep="best", epochs=4)
     assert step(run / "best.npz") == 4
+
+
+def test_a_checkpoint_in_the_middle_of_an_epoch_is_not_the_best_epoch_before(
+        errors, tmp_path, monkeypatch):
+    run, calls, train_step = tmp_path / "run", [], trainer.train_step
+
+    def crash(*args):
+        calls.append(args)
+        return train_step(*args) if len(calls) < 4 else 1 / 0
+
+    errors += [0.5, 0.6]
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0)
+    monkeypatch.setattr(trainer, "train_step", crash)
+    with pytest.raises(ZeroDivisionError):
+        go(run, resume=False, keep="best", batch_size=48)
+    assert step(run / "checkpoint.npz") == 3
+    monkeypatch.setattr(trainer, "train_step", train_step)
+    go(run, keep="best", batch_size=48, epochs=2)
+    assert (step(run / "best.npz"), step(run / "checkpoint.npz")) == (2, 4)
 
 
 def test_a_kill_between_the_checkpoint_and_its_copy_costs_nothing(errors, tmp_path, monkeypatch):

@@ -29,8 +29,8 @@ def test_the_worst_guesses_are_drawn_the_surest_first(figures, tmp_path):
     result = Result(0, 0.5, 0, np.zeros((3, 3)), guesses, sure)
     mistakes.draw_worst(result, dataset, tmp_path / "wrong.png")
     captions = [text.get_text() for text in figures[0].texts]
-    expected = [["ant", "says bee", f"{sure[i]:.1%} sure"] for i in range(13, 0, -2)]
-    assert captions == sum(expected, [])
+    assert captions == [line for i in range(13, 0, -2)
+                        for line in ("ant", "says bee", f"{sure[i]:.1%} sure")]
 
 
 def test_a_run_tells_its_mistakes_on_own_data_and_a_resumed_one_draws_them_anew(

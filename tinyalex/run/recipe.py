@@ -30,6 +30,7 @@ CHOICES = {
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
+READS = {"picture", "scale", "mean_crop"}  # what it makes of a picture before it reads it
 # What may change when a run is resumed.
 RESUMABLE = ("epochs", "devices", "data", "workers", "patience")
 LARGEST = 1e38  # JSON can hold numbers that no float can
