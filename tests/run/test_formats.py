@@ -89,7 +89,7 @@ def test_a_run_of_today_needs_no_preset_either(patches, tmp_path, monkeypatch):
 def test_the_table_says_all_that_format_1_left_unsaid():
     said = json.loads((OLD / "config.json").read_text())["settings"].keys()
     for name, unsaid in formats.UNSAID.items():
-        assert (unsaid | formats.BEFORE_3).keys() == {f.name for f in fields(Recipe)} - said, name
+        assert (unsaid | formats.SINCE_3).keys() == {f.name for f in fields(Recipe)} - said, name
 
 
 def test_a_run_of_format_2_goes_on_without_what_is_new(patches, tmp_path):
@@ -101,13 +101,13 @@ def test_a_run_of_format_2_goes_on_without_what_is_new(patches, tmp_path):
     with np.load(tmp_path / "made" / "checkpoint.npz") as file:
         content = {**file, "tinyalex": np.array(2)}
     about = json.loads(str(content["about"]))
-    for name in formats.BEFORE_3:
+    for name in formats.SINCE_3:
         del config["settings"][name], about["settings"][name]
     path.write_text(json.dumps(config))
     np.savez(tmp_path / "made" / "checkpoint.npz", **content | {"about": json.dumps(about)})
     assert train.main(["--resume", "made", "--data", patches, "--epochs", "2"]) == 0
-    assert {name: getattr(Run.open(tmp_path / "made").recipe, name) for name in formats.BEFORE_3
-            } == formats.BEFORE_3
+    assert {name: getattr(Run.open(tmp_path / "made").recipe, name) for name in formats.SINCE_3
+            } == formats.SINCE_3
 
 
 def test_formats_that_are_not_known_are_named(old, refused):

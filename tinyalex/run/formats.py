@@ -1,8 +1,8 @@
-"""Which formats of config.json and checkpoint.npz there are, and what the older ones left unsaid.
+"""Which formats of config.json and checkpoint.npz there are, and what the first one left unsaid.
 
     1    the settings that flags could change; the rest was looked up in the preset
     2    the whole recipe
-    3    the same, with more fields
+    3    the same, which has more fields by now
 """
 
 from pathlib import Path
@@ -10,9 +10,6 @@ from pathlib import Path
 from tinyalex.support.errors import UserError
 
 FORMAT = 3
-
-# What runs did before there was a choice: the fields that came with format 3.
-BEFORE_3 = {"balance": False, "keep": "last", "patience": 0}
 
 # What the presets said when format 1 was written. It never changes: a file of that time means what
 # it meant then, whatever the presets say today.
@@ -30,10 +27,12 @@ UNSAID = {
     "cifar10-quick": REST | {"architecture": "cifar10-quick", "picture": 32, "scale": 1.0},
 }
 
+SINCE_3 = {"balance": False, "keep": "last", "patience": 0}  # what there was not before
+
 
 def expect_known(number: object, path: Path):
     """UserError where this version does not know the format of that number."""
-    if str(number) not in map(str, range(1, FORMAT + 1)):
+    if str(number) not in ("1", "2", str(FORMAT)):
         raise UserError(f"{path}: of format {number}; this version reads 1 to {FORMAT}",
                         "use the version that wrote it.")
 
@@ -42,4 +41,4 @@ def whole(settings: dict, number: object) -> dict:
     """The settings of a file of this format, with what it left unsaid."""
     if str(number) == "1":
         settings = UNSAID.get(str(settings.get("preset")), {}) | settings
-    return settings if str(number) == str(FORMAT) else BEFORE_3 | settings
+    return settings if str(number) == str(FORMAT) else SINCE_3 | settings
