@@ -25,8 +25,8 @@ def settings(data: str, *more: str) -> list[str]:
             *more]
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    saved = checkpoint.load(folder / "checkpoint.npz")
+def weights(folder: Path, of: str = "checkpoint") -> dict[str, np.ndarray]:
+    saved = checkpoint.load(folder / f"{of}.npz")
     return saved.values | {f"velocity of {n}": v for n, v in saved.velocities.items()}
 
 

@@ -11,13 +11,13 @@ from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
 from tinyalex.data.identity import expect_same_classes
 from tinyalex.metrics import Result, average, predictions, score
-from tinyalex.run import checkpoint, opened
+from tinyalex.run import checkpoint, mistakes, opened
 from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import say, shown
+from tinyalex.support.text import say
 
-WORST = 30  # classes, at most, whose lines are printed
+WORST = 30  # classes whose lines are printed, of many
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     results = _results([predicted.logp for predicted in said], labels)
     _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
     how, result = [*results.items()][-1]
-    _by_class(result.confusion, [*map(shown, classes)])
+    say(*mistakes.by_class(result.confusion, classes, WORST), "")
     who = " + ".join(path.parent.name for path in paths)
     add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
         result.confusion, classes, path, f"{who} on {data}, {how}"))
@@ -120,28 +120,6 @@ def _table(results: dict[str, Result], title: str) -> None:
     for name, result in results.items():
         print(f"{name:<{width}} {1 - result.error:>12.2%} {result.error:>7.2%} "
               f"{1 - result.top5_error:>12.2%} {result.top5_error:>7.2%} {result.loss:>7.4f}")
-    print()
-
-
-def _by_class(confusion: np.ndarray, classes: list[str]) -> None:
-    """Print for each class how often it was right and what it was mostly taken for: of many, only
-    the worst. Classes without pictures are left out, and counted."""
-    counts = confusion.sum(axis=1)
-    seen = np.flatnonzero(counts)
-    right = np.diag(confusion) / np.maximum(counts, 1)
-    worst = seen[np.argsort(right[seen], kind="stable")][:WORST]
-    width = max(len("class"), *map(len, classes))
-    print(f"{'class':<{width}} {'pictures':>8} {'right':>7}   mostly taken for")
-    for label in seen if len(seen) <= WORST else worst:
-        others = confusion[label].copy()
-        others[label] = 0
-        taken = others.argmax()
-        most = f"{classes[taken]} ({others[taken]})" if others[taken] else "–"
-        print(f"{classes[label]:<{width}} {counts[label]:>8} {right[label]:>7.1%}   {most}")
-    if len(seen) > WORST:
-        print(f"(the {WORST} worst of {len(seen)} classes)")
-    if none := len(classes) - len(seen):
-        print(f"({none} {'class has' if none == 1 else 'classes have'} no pictures)")
     print()
 
 

@@ -15,12 +15,15 @@ from tinyalex.network import Network
 @dataclass(frozen=True)
 class Result:
     """loss: the mean. error, top5_error: share of the pictures whose class is not the first guess,
-    or not among the first five. confusion: (K, K) counts, [true class, first guess]."""
+    or not among the first five. confusion: (K, K) counts, [true class, first guess]. guesses, sure:
+    (N,) of each picture the first guess, and how probable the network takes it to be."""
 
     loss: float
     error: float
     top5_error: float
     confusion: np.ndarray
+    guesses: np.ndarray
+    sure: np.ndarray
 
 
 class Tally:
@@ -28,6 +31,8 @@ class Tally:
 
     def __init__(self, classes: int):
         self.confusion = np.zeros((classes, classes), np.int64)
+        self.guesses: list[np.ndarray] = []
+        self.sure: list[np.ndarray] = []
         self.loss = 0.0
         self.count = self.missed = self.missed_top5 = 0
 
@@ -37,11 +42,14 @@ class Tally:
         self.count += len(labels)
         self.loss -= float(logp[np.arange(len(labels)), labels].sum())
         self.missed_top5 += wrong(logp, labels, 5)
-        np.add.at(self.confusion, (labels, logp.argmax(axis=1)), 1)
+        self.guesses.append(logp.argmax(axis=1))
+        self.sure.append(np.exp(logp.max(axis=1)))
+        np.add.at(self.confusion, (labels, self.guesses[-1]), 1)
 
     def result(self) -> Result:
         return Result(self.loss / self.count, self.missed / self.count,
-                      self.missed_top5 / self.count, self.confusion)
+                      self.missed_top5 / self.count, self.confusion,
+                      np.concatenate(self.guesses), np.concatenate(self.sure))
 
 
 Batches = Iterable[tuple[np.ndarray | Batch, np.ndarray]]  # pictures and their labels

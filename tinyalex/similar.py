@@ -15,6 +15,7 @@ from tinyalex.inside import features
 from tinyalex.inside.features import Features
 from tinyalex.run import flags, opened
 from tinyalex.run.opened import OpenedNetwork
+from tinyalex.run.recipe import NETWORK, READS
 from tinyalex.support.cli import add_picture, number, output, run
 from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import cache_folder
@@ -146,8 +147,10 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
 
 
 def fingerprint(net: OpenedNetwork) -> str:
-    """Another text as soon as a weight, the mean picture or the network is another."""
-    sha = hashlib.sha256(f"{net.recipe}".encode() + net.mean.tobytes())
+    """Another text as soon as a weight, the mean picture, the network or what it reads is another;
+    how it was trained does not count."""
+    counts = {name: getattr(net.recipe, name) for name in sorted(NETWORK | READS)}
+    sha = hashlib.sha256(f"{counts}".encode() + net.mean.tobytes())
     for name, value in sorted(net.network.state().items()):
         sha.update(name.encode() + np.ascontiguousarray(value).tobytes())
     return sha.hexdigest()[:16]

@@ -16,13 +16,14 @@ from tinyalex.data import sources, weights
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.inside import costs
-from tinyalex.run import checkpoint, presets
+from tinyalex.metrics import Result
+from tinyalex.run import balance, best, checkpoint, mistakes, presets
 from tinyalex.run.folder import Run
 from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
 from tinyalex.run.start import Start
 from tinyalex.run.trainer import Trainer
 from tinyalex.run.tuning import begin, fit, usual_recipe
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
 from tinyalex.support.text import align, command, megabytes, say
@@ -110,6 +111,12 @@ def _recipe_flags(add: Callable):
         "authors ran; N(0, 2/inputs); N(0, 1/inputs)")
     add("--dropout", type=_within(float, "dropout"), help="share of the units of fc6 and fc7 that "
         "are switched off in training; 0 for none")
+    add("--balance", action="store_const", const=True, help="in training, count pictures by "
+        "how rare their class is, so that all classes count alike")
+    add("--keep", choices=CHOICES["keep"], help="best: keep the checkpoint of the lowest "
+        "validation error as well, as best.npz")
+    add("--patience", type=_within(int, "patience"), metavar="N", help="end when N epochs at one "
+        "learning rate had no lower validation error; 0: never")
     add("--no-augment", dest="augment", action="store_const", const=False,
         help="centre crops only, not mirrored")
     add("--colour", choices=CHOICES["colour"],
@@ -234,6 +241,7 @@ def _announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: D
                    f"{total['multiply_adds']:,} multiply-adds a picture",
         "data": f"{train_set.name}: {len(train_set):,} pictures of {width}×{height} to train on, "
                 f"{len(val_set):,} to validate with, {network.classes} classes",
+        "classes": balance.about(train_set, val_set, recipe.balance),
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
         "memory": f"about {megabytes(costs.training_bytes(network, batch))} while "
                   "training, besides the data",
@@ -295,19 +303,39 @@ def _report(row: dict):
 
 
 def _farewell(trainer: Trainer):
-    """Where the files are and what to try next."""
+    """How good the network is, where the files are and what to try next."""
     this, recipe = trainer.run, trainer.recipe
-    done = trainer.progress.epoch - 1
-    if trainer.result is None:
-        print(f"all {done} epochs are done already")
-    else:
+    done, early = trainer.progress.epoch - 1, best.is_over(trainer.run)
+    if early:
+        say(f"no lower validation error in {best.waited(this)} epochs: the run ends after {done}")
+    if trainer.result is not None:
         print(f"\nvalidation: {1 - trainer.result.error:.2%} right")
-    files = [path.name for path in (this.curves, this.filters, this.log) if path.exists()]
+        if recipe.data not in sources.BUILT_IN:
+            _mistakes(trainer, trainer.result)
+    elif not early:
+        print(f"all {done} epochs are done already")
+    if this.best.exists():
+        row = best.best(best.epochs(this))
+        say(f"best.npz: epoch {row['epoch']:.0f}, {1 - (row['val_error'] or 0):.2%} right")
+    files = [path.name for path in (this.curves, this.filters, this.wrong, this.log, this.best)
+             if path.exists()]
     data = _own_data(recipe)
+    longer = ["--patience", 2 * recipe.patience] if early else ["--epochs", 2 * done]
     say("", f"files in {this.folder}: {', '.join(files)}, config.json, checkpoint.npz", "next:",
-        f"    {command('evaluate', this.folder, *data)}",
+        f"    {command('evaluate', this.best if this.best.exists() else this.folder, *data)}",
         f"    {command('look', this.folder, 'PICTURE')}",
-        f"    {command('train', '--resume', this.folder, '--epochs', 2 * done, *data)}")
+        f"    {command('train', '--resume', this.folder, *longer, *data)}")
+
+
+def _mistakes(trainer: Trainer, result: Result):
+    """What the network takes for what, and its worst guesses as a sheet. Not of built-in data, with
+    which people try the program out."""
+    this, val_set = trainer.run, trainer.val_loader.dataset
+    say("", *mistakes.by_class(result.confusion, val_set.classes, worst=10))
+    this.wrong.unlink(missing_ok=True)
+    if (result.guesses != val_set.labels).any():
+        add_picture(None, this.wrong, lambda path: mistakes.draw_worst(result, val_set, path),
+                    "what it is surest of, and wrong: ")
 
 
 if __name__ == "__main__":

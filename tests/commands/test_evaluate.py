@@ -15,7 +15,7 @@ from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE, ten_crops
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import HOST
-from tinyalex.run import checkpoint, opened
+from tinyalex.run import checkpoint, mistakes, opened
 
 DATA = ["--data", "blobs:load"]
 
@@ -47,6 +47,8 @@ def test_the_loss_and_the_errors_of_a_few_predictions_by_hand():
     assert result.error == pytest.approx(2 / 3), "the second is wrong, the third a tie"
     assert result.top5_error == 0
     assert result.confusion[3, 2] == 1
+    assert result.guesses.tolist() == [0, 2, 0]
+    assert result.sure[0] == pytest.approx(np.exp(3) / (np.exp(3) + np.exp(1) + 2))
     with np.errstate(invalid="ignore"):
         assert metrics.measure(Says(scores), batches).error == pytest.approx(3 / 4)
 
@@ -140,12 +142,11 @@ def test_a_run_is_measured_on_as_many_pictures_as_it_was_trained_with(
     (8, 8, ["(32 classes have no pictures)"]),
     (39, 30, ["(the 30 worst of 39 classes)", "(1 class has no pictures)"]),
     (40, 30, ["(the 30 worst of 40 classes)"])])
-def test_classes_without_pictures_are_not_the_worst(capsys, seen, lines, said):
+def test_classes_without_pictures_are_not_the_worst(seen, lines, said):
     confusion = np.zeros((40, 40), int)
     confusion[range(seen), range(seen)] = 5
     confusion[3] = confusion[3, ::-1]
-    evaluate._by_class(confusion, [f"c{label:02}" for label in range(40)])
-    table = capsys.readouterr().out.rstrip().splitlines()[1:]
+    table = mistakes.by_class(confusion, [f"c{label:02}" for label in range(40)], 30)[1:-1]
     assert table[lines:] == said
     assert {line.split()[1] for line in table[:lines]} == {"5"}
     assert table[0].startswith("c00" if seen == lines else "c03"), "of many, the worst come first"

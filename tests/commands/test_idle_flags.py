@@ -13,12 +13,13 @@ from tinyalex.support.errors import UserError
 
 # For every flag of a recipe, values of which one at least is not the preset's.
 VALUES = {name: CHOICES[name] for name in (
-    "activation", "lrn", "pool", "init", "velocity", "colour")} | {
+    "activation", "lrn", "pool", "init", "velocity", "colour", "keep")} | {
     "without": MIDDLE, "dropout": ("0.1", "0.6"), "towers": ("1", "2"), "lr": ("0.3",),
     "momentum": ("0.5",), "weight-decay": ("0.3",), "schedule": ("constant", "2"),
     "epochs": ("3", "4"), "batch-size": ("7",), "seed": ("7",), "limit": ("7",), "workers": ("7",),
     "devices": ("cpu,cpu",), "no-augment": (None,), "scale": ("0.5",),
-    "freeze": ("conv1", "conv1-conv2"), "lr-of": ("conv=0.1",)}
+    "freeze": ("conv1", "conv1-conv2"), "lr-of": ("conv=0.1",),
+    "balance": (None,), "patience": ("5",)}
 NO_MIDDLE = {*(("without", name) for name in ("conv3", "conv4", "conv5", "fc6", "fc7")),
              ("dropout", "0.1"), ("dropout", "0.6")}
 NO_LRN = {("lrn", value) for value in CHOICES["lrn"]}

@@ -7,6 +7,7 @@ be those of other weights or of pictures that have changed since, and nothing wo
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ def test_features_are_what_the_last_layer_with_weights_reads(net):
     b = np.concatenate([state[f"fc8{t}.b"] for t in "ab"])
     scores = np.concatenate([net.network.forward(x).copy() for x in net.batches(shown, "", 40)])
     np.testing.assert_allclose(values @ W + b, scores, rtol=1e-4, atol=1e-4)
+
+
+def test_features_go_by_the_network_and_not_by_how_it_was_trained(net):
+    """Else each new field of the recipe, and each resumed run, would make all files worthless."""
+    def of(**changes):
+        return similar.fingerprint(replace(net, recipe=replace(net.recipe, **changes)))
+
+    assert of(epochs=9, patience=5, keep="best") == of()
+    assert len({of(), of(scale=0.5), of(picture=40), of(lrn="none")}) == 4
 
 
 def test_the_nearest_are_those_of_brute_force():

@@ -103,7 +103,9 @@ def test_what_is_left_out_is_counted_and_the_first_are_named(pets):
         "left out: pictures outside the class folders: 3 (0.jpg, train/cat/more/1.png, train/0.jpg)"
         "; pictures in test/: 1,200 (test/cat/0.png, test/cat/1.png, test/cat/10.png, …); "
         "files that are no pictures: 2 (notes.txt, train/cat/a.heic); hidden: 1 (train/.DS_Store)")
+    (pets / "train" / "fox").mkdir()
     put(pets / "valid" / "cat" / "1.png")
+    assert "empty folders: 1 (train/fox)" in folder.left_out(folder.listing(pets).left_out)
     assert "pictures in valid/: 1 (valid/cat/1.png)" in folder.left_out(
         folder.listing(pets).left_out)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tinyalex import gradcheck, metrics
+from tinyalex.devices import Devices
 from tinyalex.layers import SoftmaxCrossEntropy
 from tinyalex.support.errors import UserError
 
@@ -22,6 +23,35 @@ def test_the_gradient_is_the_slope(N, K):
                                   rng.integers(0, K, N))
     assert report.ok, report
     assert report.error < 1e-7
+
+
+def test_with_weights_of_the_classes_the_gradient_is_the_slope_and_the_mean_is_over_the_pictures():
+    """Not over the weights: w of (2, 2, 2) doubles loss and gradient. That unequal weights are no
+    common factor, a gradient of the right direction alone would not show."""
+    rng, weighted = np.random.default_rng(0), SoftmaxCrossEntropy()
+    x, labels = rng.standard_normal((6, 3)), np.array([0, 1, 2, 2, 2, 0])
+    weighted.class_weights = np.array([3.0, 0.5, 0.25], np.float32)
+    report = gradcheck.check_loss(weighted, x, labels)
+    assert report.ok and report.error < 1e-7, report
+    single = [SoftmaxCrossEntropy().forward(x[[i]], labels[[i]]) for i in range(6)]
+    assert weighted.forward(x, labels) == pytest.approx(
+        np.mean(weighted.class_weights[labels] * single))
+    weighted.class_weights = np.full(3, 2.0)
+    assert weighted.forward(x, labels) == pytest.approx(2 * np.mean(single))
+
+
+def test_weights_of_the_classes_count_alike_on_a_gpu(gpu):
+    rng, results = np.random.default_rng(0), []
+    x, labels = rng.standard_normal((6, 3), np.float32), np.array([0, 1, 2, 2, 2, 0])
+    for place in ("cpu", gpu):
+        with Devices(place) as devices:
+            loss = SoftmaxCrossEntropy()
+            loss.device, loss.class_weights = devices[0], np.array([3, 0.5, 0.25])
+            value = loss.forward(devices[0].put(x), labels, remember=True)
+            results.append((float(value), devices[0].get(loss.backward())))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-5, atol=1e-7)
+    assert results[1][1].dtype == np.float32
 
 
 def test_the_gradient_of_the_loss_adds_up_to_zero_in_every_picture():

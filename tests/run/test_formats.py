@@ -92,6 +92,24 @@ def test_the_table_says_all_that_format_1_left_unsaid():
         assert unsaid.keys() | formats.SINCE_3.keys() == {f.name for f in fields(Recipe)} - said
 
 
+def test_a_run_of_format_2_goes_on_without_what_is_new(patches, tmp_path):
+    """Written today without the fields of format 3, as 0.2.0 wrote it."""
+    flags = settings(patches, "--limit", "16", "--epochs", "1", "--without", "conv3,conv4,conv5")
+    train.main([*flags, "--out", "made"])
+    path = tmp_path / "made" / "config.json"
+    config = json.loads(path.read_text()) | {"format": 2}
+    with np.load(tmp_path / "made" / "checkpoint.npz") as file:
+        content = {**file, "tinyalex": np.array(2)}
+    about = json.loads(str(content["about"]))
+    for name in formats.SINCE_3:
+        del config["settings"][name], about["settings"][name]
+    path.write_text(json.dumps(config))
+    np.savez(tmp_path / "made" / "checkpoint.npz", **content | {"about": json.dumps(about)})
+    assert train.main(["--resume", "made", "--data", patches, "--epochs", "2"]) == 0
+    assert {name: getattr(Run.open(tmp_path / "made").recipe, name) for name in formats.SINCE_3
+            } == formats.SINCE_3
+
+
 def test_formats_that_are_not_known_are_named(old, refused):
     with np.load(old / "checkpoint.npz") as file:
         np.savez(old / "checkpoint.npz", **({**file} | {"tinyalex": np.array(4)}))

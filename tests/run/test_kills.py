@@ -54,9 +54,10 @@ class Training:
             with replacing(path, suffix=".png") as part:
                 part.write_text("a picture")
 
-        drawing.curves = drawing.filters = draw
+        drawing.curves = drawing.filters = drawing.samples = draw
         flags = settings("patches:load", "--limit", "32", "--epochs", "2", "--seed", str(seed),
-                         "--without", "conv3,conv4,conv5,fc6", "--out", str(place / out))
+                         "--without", "conv3,conv4,conv5,fc6", "--keep", "best",
+                         "--out", str(place / out))
         begun = (place / out / "config.json").exists()
         train.main(["--resume", str(place / out), "--data", "patches:load"] if begun else flags)
 
@@ -65,7 +66,8 @@ class Training:
         for row in rows:
             for column in ("images_per_s", "waited", "seconds"):
                 del row[column]
-        return rows, {name: array.tobytes() for name, array in weights(place / "run").items()}
+        return rows, [{name: array.tobytes() for name, array in weights(place / "run", of).items()}
+                      for of in ("checkpoint", "best")]
 
 
 class Preparing:

@@ -22,7 +22,7 @@ locks = pytest.mark.skipif(not files.HAS_LOCKS, reason="there are no locks on th
 @pytest.fixture(autouse=True)
 def quick_pictures(monkeypatch):
     """Drawing would take longer than the trainings here."""
-    for name in ("curves", "filters"):
+    for name in ("curves", "filters", "samples"):
         monkeypatch.setattr(drawing, name, lambda *args, **more: None)
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_has_lost_its_checkpoint_keeps_its_log(command, patches, tmp_
     assert (tmp_path / "made" / "log.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["log.csv", "checkpoint.npz"])
+@pytest.mark.parametrize("name", ["log.csv", "checkpoint.npz", "best.npz"])
 def test_files_of_something_else_are_not_taken_for_a_run_s(name, tmp_path):
     (tmp_path / name).write_text("day,weather\nMonday,1\n")
     with pytest.raises(UserError, match="of something else in this folder"):

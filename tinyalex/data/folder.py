@@ -66,6 +66,8 @@ def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Fo
         return
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
+    if inside and not listed:
+        found.left_out["empty folders"].append(inside)
     class_folder = class_of(folder).relative_to(top).as_posix() if inside else ""
     for entry in listed:
         name = f"{inside}/{entry.name}" if inside else entry.name

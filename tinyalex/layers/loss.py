@@ -16,9 +16,19 @@ class SoftmaxCrossEntropy(Layer):
 
     Backward. d(-log p_label)/dx_k = p_k - [k is the label], so dx = (p - onehot) / N.
 
-    x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. The loss is a number on the
-    device; float() waits for it.
+    With class_weights w, a picture counts as much as its class:
+
+        loss = the mean over the pictures of -w_label log p_label
+
+    It is divided by N as before, not by the sum of the weights, so that w of mean 1 over the
+    training pictures leave the loss its size in the long run. w_label does not depend on x: it
+    multiplies the picture's row of the gradient, dx = w_label (p - onehot) / N.
+
+    x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. class_weights: (K,) on the host, or
+    None. The loss is a number on the device; float() waits for it.
     """
+
+    class_weights: np.ndarray | None = None
 
     # A loss reads labels as well, and backward begins with it.
     def forward(self, x, labels, remember: bool = False):  # type: ignore[override]
@@ -27,14 +37,20 @@ class SoftmaxCrossEntropy(Layer):
         xp = self.device.xp
         shifted = x - x.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-        true = xp.arange(len(x)), self.device.put(labels)
-        self._keep(remember, log_p, true)
-        return -log_p[true].mean()
+        true, w = (xp.arange(len(x)), self.device.put(labels)), None
+        losses = -log_p[true]
+        if self.class_weights is not None:
+            w = self.device.put(self.class_weights[labels].astype(x.dtype))
+            losses *= w
+        self._keep(remember, log_p, true, w)
+        return losses.mean()
 
     def backward(self):  # type: ignore[override]
-        log_p, true = self._recall()
+        log_p, true, w = self._recall()
         dx = self.device.xp.exp(log_p)
         dx[true] -= 1
+        if w is not None:
+            dx *= w[:, None]
         dx /= len(dx)
         return dx
 

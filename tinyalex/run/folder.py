@@ -3,7 +3,8 @@
     config.json      the recipe, the versions and the machine
     log.csv          a row at the end of every epoch, and some in between
     checkpoint.npz   see checkpoint.py
-    curves.png, filters.png
+    best.npz         the checkpoint of the best epoch, if it is to be kept (see best.py)
+    curves.png, filters.png, wrong.png
 """
 
 import contextlib
@@ -44,6 +45,7 @@ class Run:
         self.folder, self.config = folder, folder / "config.json"
         self.checkpoint, self.log = folder / "checkpoint.npz", folder / "log.csv"
         self.curves, self.filters = folder / "curves.png", folder / "filters.png"
+        self.best, self.wrong = folder / "best.npz", folder / "wrong.png"
 
     @classmethod
     def new(cls, folder: Path | None, recipe: Recipe) -> "Run":
@@ -60,14 +62,15 @@ class Run:
             again = command("train", "--resume", self.folder)
             raise UserError(f"{self.folder}: there is a run in this folder already",
                             f"name another folder, or go on with it: {again}")
-        if not self.config.exists() and (self.log.exists() or self.checkpoint.exists()):
-            raise UserError(f"{self.folder}: there is a log.csv or a checkpoint.npz of something "
-                            "else in this folder", "name another folder.")
+        theirs = [path.name for path in (self.log, self.checkpoint, self.best) if path.exists()]
+        if theirs and not self.config.exists():
+            raise UserError(f"{self.folder}: there is a {theirs[0]} of something else in this "
+                            "folder", "name another folder.")
 
     def has_begun(self) -> bool:
-        """Whether there is a checkpoint, or was: the log is past the first epoch, which ends with
-        one."""
-        return os.path.lexists(self.checkpoint) or any(
+        """Whether there is a checkpoint, or was: there is a copy of one, or the log is past the
+        first epoch, which ends with one."""
+        return any(map(os.path.lexists, (self.checkpoint, self.best))) or any(
             (row.get("epoch") or 0) > 1 for row in self.rows())
 
     @classmethod
@@ -130,7 +133,8 @@ class Run:
         known."""
         locked = self._lock.enter_context(alone(self.folder))
         remove_leftovers(self.folder, *(path.name for path in (
-            self.config, self.checkpoint, self.log, self.curves, self.filters)))
+            self.config, self.checkpoint, self.best, self.log, self.curves, self.filters,
+            self.wrong)))
         return locked
 
     def close(self):

@@ -27,7 +27,8 @@ UNSAID = {
     "cifar10-quick": REST | {"architecture": "cifar10-quick", "picture": 32, "scale": 1.0},
 }
 
-SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0}  # what there was not before
+SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0, "balance": False, "keep": "last",
+           "patience": 0}  # what there was not before
 
 
 def expect_known(number: object, path: Path):

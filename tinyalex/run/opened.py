@@ -33,7 +33,7 @@ class OpenedNetwork:
     @property
     def name(self) -> str:
         """What to call it in titles: the run's folder, or the file."""
-        return (self.path.resolve().parent.name if self.path.name == "checkpoint.npz"
+        return (self.path.resolve().parent.name if self.path.name in ("checkpoint.npz", "best.npz")
                 else self.path.stem)
 
     @property

@@ -20,17 +20,20 @@ LIMITS = {
     "towers": (1, 2), "dropout": (0, 0.99), "picture": (1, MOST_SIDE), "scale": (1e-6, 1e6),
     "limit": (1, inf), "colour_until": (0, inf), "batch_size": (1, inf), "epochs": (1, inf),
     "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "bias_lr": (0, inf),
-    "workers": (0, 64), "seed": (0, 2**63), "views": (0, 100),
+    "workers": (0, 64), "seed": (0, 2**63), "views": (0, 100), "patience": (0, inf),
 }
 CHOICES = {
     "architecture": [*ARCHITECTURES], "init": sorted(INITS), "mean_crop": ["same", "centre"],
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
     "activation": ["relu", "tanh"], "lrn": ["none", "before", "after"], "pool": ["3/2", "2/2"],
+    "keep": ["last", "best"],
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
-RESUMABLE = ("epochs", "devices", "data", "workers")  # what may change when a run is resumed
-FINE_TUNING = ("freeze", "lr_of", "lr", "schedule", "views")  # and in one that has a source
+READS = {"picture", "scale", "mean_crop"}  # what it makes of a picture before it reads it
+# What may change when a run is resumed, and besides in one that has a source.
+RESUMABLE = ("epochs", "devices", "data", "workers", "patience")
+FINE_TUNING = ("freeze", "lr_of", "lr", "schedule", "views")
 LARGEST = 1e38  # JSON can hold numbers that no float can
 
 
@@ -85,6 +88,11 @@ class Recipe:
     weight_decay: float = 0.0005
     bias_lr: float | None = None  # the rate of the biases, where it is one of their own
     bias_decay: bool = True  # whether biases decay as well
+    balance: bool = False  # pictures of small classes count more, see balance.py
+
+    # What is kept, and when it ends early; see best.py.
+    keep: str = "last"  # which checkpoint: the last, or the best beside it
+    patience: int = 0  # epochs without a lower validation error; 0: it never ends early
 
     # Where it runs, and what its chance is drawn from.
     devices: str = "auto"
@@ -96,7 +104,11 @@ class Recipe:
             if not _possible(f.name, f.type, value := getattr(self, f.name)):
                 raise UserError(f"no run has {f.name} {value!r}",
                                 "python -m tinyalex.train --help says what there is.")
-        optim.schedule(self.schedule, self.lr)
+        drops_after = getattr(optim.schedule(self.schedule, self.lr), "patience", 0)
+        if 0 < self.patience <= drops_after:
+            raise UserError(f"--patience {self.patience} would end the run before --schedule "
+                            f"{self.schedule} lowers the rate, after {drops_after} epochs without "
+                            "a lower error", f"be patient for {drops_after + 1} epochs or more.")
         optim.factors(self.lr_of)
         self._edit()
 

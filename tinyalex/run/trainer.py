@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.devices import Devices
 from tinyalex.inside.colour import first_kernels, log_columns
 from tinyalex.metrics import Result, measure
-from tinyalex.run import assembly, checkpoint, resuming
+from tinyalex.run import assembly, balance, best, checkpoint, resuming
 from tinyalex.run.folder import Run
 from tinyalex.run.kept import Kept
 from tinyalex.run.meters import Pace, Pending, Progress
@@ -42,6 +43,10 @@ class Trainer:
                  mean: np.ndarray | None = None):
         expect_same_classes(val_set.classes, val_set.name, train_set.classes,
                             f"{train_set.name} has", "both need the same classes, in one order.")
+        if len(train_set.classes) < 2:
+            raise UserError(f"{train_set.name}: all pictures are of one class, "
+                            f"{train_set.classes[0]}", "two at least are needed: "
+                            "a folder for the pictures of each.")
         recipe = run.recipe
         self.run, self.recipe, self.classes = run, recipe, train_set.classes
         self.data = {"train": fingerprint(train_set), "val": fingerprint(val_set)}
@@ -49,6 +54,9 @@ class Trainer:
         self.progress = Progress()
         self.network = recipe.network(len(train_set.classes), list(devices))
         freezing.freeze(self.network, recipe.freeze)
+        if recipe.balance:
+            self.network.loss.class_weights = balance.class_weights(
+                train_set.labels, len(self.classes))
         self.set_rates()
         side = self.network.input_shape[0]
         # Where batches come from, and what learns from them: all of the network from pictures, or
@@ -76,7 +84,8 @@ class Trainer:
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
 
     def train(self, report: Callable[[dict], None]) -> bool:
-        """Train to the last epoch; `report` gets the row of log.csv after each one.
+        """Train to the last epoch, or until the recipe's patience is over; `report` gets the row of
+        log.csv after each one.
 
         Returns False if Ctrl-C or another signal ended it early; the checkpoint then holds the last
         step. UserError where the loss stops being a number; the checkpoint then is the last good
@@ -84,13 +93,13 @@ class Trainer:
         """
         with stop_on_signal() as stopping:
             try:
-                while self.progress.epoch <= self.recipe.epochs:
+                while self.progress.epoch <= self.recipe.epochs and not best.is_over(self.run):
                     report(self._epoch(stopping))
             except Stopped:
                 self.save()
                 self.stopped_by = stopping.signal
             self.draw()
-        return self.progress.epoch > self.recipe.epochs
+        return self.stopped_by is None
 
     def _epoch(self, stopping: Stopping) -> dict:
         """The rest of the current epoch; returns its row for the log. Stopped if it was stopped."""
@@ -154,6 +163,7 @@ class Trainer:
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         at.next_epoch()
         self.save()
+        best.keep(self.run, at.step)
         if time.perf_counter() - self.drawn > DRAW_EVERY:
             self.draw()
         return row
@@ -183,17 +193,32 @@ class Trainer:
         if not self.run.has_begun():
             self.run.forget_after(0)
             return
-        path = self.run.checkpoint
-        saved = checkpoint.load(path)
-        resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
-        at = resuming.place(saved, path, self.network, len(self.train_loader.dataset))
-        self.network.load_state(saved.values, str(path))
-        resuming.go_on(self.schedule, self.recipe, saved, path)
+        saved, at = self._read(self.run.checkpoint)
+        future = self._best_step() > at.step
+        self.network.load_state(saved.values, str(self.run.checkpoint))
+        resuming.go_on(self.schedule, self.recipe, saved, self.run.checkpoint)
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         self.optimiser.load_state(saved.velocities)
         self.progress = at
         self.network.set_step(at.step)
         self.run.forget_after(at.step)
+        if future:
+            self.run.best.unlink()
+        best.keep(self.run, at.step)  # where it was killed between the checkpoint and the copy
+
+    def _best_step(self) -> int:
+        """The step of best.npz, 0 where there is none. UserError where it is none of this run's."""
+        best = self.run.best
+        try:
+            return self._read(best)[1].step if best.exists() else 0
+        except UserError as error:
+            raise UserError(error.args[0], f"move it away to go on without: {best}") from None
+
+    def _read(self, path: Path) -> tuple[checkpoint.Checkpoint, Progress]:
+        """A checkpoint of this run, and where it was then. UserError where it is none."""
+        saved = checkpoint.load(path)
+        resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
+        return saved, resuming.place(saved, path, self.network, len(self.train_loader.dataset))
 
     def save(self):
         """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
