@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from caffe_writer import ALEXNET, FULL, QUICK, blob, field, layer_2013, layer_2014, model, weights
 
-from tinyalex.convert import caffe, published, safetensors, statedict
+from tinyalex.convert import caffe, published, safetensors
 from tinyalex.convert.__main__ import main
 from tinyalex.data import cifar10
 from tinyalex.data.dataset import Dataset
@@ -223,62 +223,6 @@ def test_every_age_of_caffe_writes_the_same_network(tmp_path):
             np.testing.assert_array_equal(value, saved[0][name])
 
 
-def hdf5_model(path, layers):
-    """What Caffe writes with snapshot_format: HDF5, a group for each layer, in their order."""
-    h5py = pytest.importorskip("h5py", reason="writes HDF5")
-    with h5py.File(path, "w") as file:
-        for name, blobs in layers.items():
-            group = file.create_group(f"data/{name}")
-            for i, array in enumerate(blobs):
-                group[str(i)] = array
-
-
-@pytest.mark.parametrize("name", ["q.caffemodel.h5", "renamed.caffemodel"])
-def test_hdf5_holds_the_same_network(name, quick, tmp_path):
-    hdf5_model(tmp_path / name, weights(QUICK))
-    ours, theirs = (published.start(path).values for path in (tmp_path / name, quick))
-    assert ours.keys() == theirs.keys()
-    for key, value in ours.items():
-        np.testing.assert_array_equal(value, theirs[key])
-
-
-def test_hdf5_that_pools_before_it_normalises_is_noticed(tmp_path):
-    hdf5_model(tmp_path / "a.h5", {"pool1": (), "norm1": ()})
-    with pytest.raises(UserError, match="pools before it normalises"):
-        published.start(tmp_path / "a.h5")
-    hdf5_model(tmp_path / "a.h5", {"norm1": (), "pool1": ()})
-    with pytest.raises(UserError, match="whose layers with weights are none"):
-        published.start(tmp_path / "a.h5")
-
-
-def test_hdf5_leads_to_no_other_file_and_holds_no_more_than_it_has_room_for(tmp_path):
-    h5py = pytest.importorskip("h5py", reason="writes HDF5")
-    np.full(4, 7, "<f4").tofile(tmp_path / "secret")
-    for make in (
-            lambda data: data.create_dataset("a/0", (1 << 30,), "f4", chunks=(1 << 20,)),
-            lambda data: data.create_dataset("a/0", (1 << 30,), "f4"),
-            lambda data: data.create_dataset("a/0", (4,), "f4", external=[
-                (str(tmp_path / "secret"), 0, 16)]),
-            lambda data: data.create_dataset("a/0", (4,), "i4")):
-        with h5py.File(tmp_path / "a.h5", "w") as file:
-            make(file.create_group("data"))
-        with pytest.raises(UserError, match="a/0 is no plain array of floats"):
-            caffe.model(tmp_path / "a.h5")
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["data/a/0"] = h5py.ExternalLink(tmp_path / "other.h5", "/x")
-    assert caffe.model(tmp_path / "a.h5").blobs == {}
-    (tmp_path / "a.h5").write_bytes((tmp_path / "a.h5").read_bytes()[:600])
-    with pytest.raises(UserError, match="no model of Caffe, or a damaged one"):
-        caffe.model(tmp_path / "a.h5")
-
-
-def test_without_h5py_hdf5_says_what_to_do(tmp_path, monkeypatch, refused):
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    (tmp_path / "a.caffemodel").write_bytes(b"\x89HDF\r\n\x1a\n and more")
-    error = refused(main, [str(tmp_path / "a.caffemodel"), str(tmp_path / "out.npz")])
-    assert "a.caffemodel: needs the package h5py" in error and "pip install h5py" in error
-
-
 def test_a_blob_may_be_of_doubles_or_in_pieces(tmp_path):
     array = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
     shape, numbers = field(7, field(1, b"\x02\x03")), array.tobytes()
@@ -307,86 +251,6 @@ def test_classes_get_the_names_in_a_file(tmp_path):
     lines.write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(UserError, match="no text"):
         published.class_names(lines, 3)
-
-
-STATE = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([0.5])}
-
-
-def expect_state(path):
-    expect_arrays(statedict.load(path))
-
-
-def expect_arrays(state):
-    read = {name: stored.read() for name, stored in state.items()}
-    assert read.keys() == STATE.keys()
-    for name, array in STATE.items():
-        np.testing.assert_array_equal(read[name], array)
-
-
-@pytest.mark.parametrize("name", ["a.safetensors", "a.npz"])
-def test_what_is_written_as_a_state_dict_is_read_as_one(name, tmp_path):
-    statedict.save(tmp_path / name, STATE, "a text")
-    state = statedict.load(tmp_path / name)
-    assert str(state.pop("tinyalex_about").read()) == "a text"
-    expect_arrays(state)
-
-
-@pytest.mark.parametrize("name", ["module.{}", "_orig_mod.{}", "module._orig_mod.{}", "model.{}"])
-def test_what_wraps_a_module_is_taken_off_its_names(name, tmp_path):
-    np.savez(tmp_path / "a.npz", **{name.format(key): array for key, array in STATE.items()})
-    expect_state(tmp_path / "a.npz")
-    np.savez(tmp_path / "a.npz", **{"features.module.0.bias": np.ones(1)})
-    assert [*statedict.load(tmp_path / "a.npz")] == ["features.0.bias"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ending", ["pth", "pt", "pth.tar", "ckpt"])
-def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(
-        ending, tmp_path, torch):
-    state = {f"module.{name}": torch.nn.Parameter(torch.from_numpy(array))
-             for name, array in STATE.items()}
-    path = tmp_path / f"a.{ending}"
-    for zipped in (True, False):
-        for key in ("state_dict", "model_state_dict", "model"):
-            optimiser = {"state": {}, "param_groups": [{"lr": 0.1}]}
-            torch.save({"epoch": 3, "optimizer": optimiser, key: state}, path,
-                       _use_new_zipfile_serialization=zipped)
-            expect_state(path)
-    torch.save({"epoch": 3, "my_net": state}, path)
-    with pytest.raises(UserError, match="no arrays by name, but 'epoch', 'my_net'"):
-        statedict.load(path)
-    torch.save({"a": subprocess.Popen}, path)
-    with pytest.raises(UserError, match="holds more than arrays"):
-        statedict.load(path)
-
-
-@pytest.mark.slow
-def test_a_number_that_a_pth_repeats_without_end_is_not_written_out(tmp_path, torch):
-    resource = pytest.importorskip("resource")
-    torch.save({"a": torch.zeros(1).expand(1 << 14, 1 << 14)}, tmp_path / "a.pth")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert statedict.load(tmp_path / "a.pth")["a"].shape == (1 << 14, 1 << 14)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 500_000
-
-
-def test_halves_of_both_kinds_are_read(tmp_path):
-    numbers = np.float32([1.0, -2.5, 0.15625])
-    bfloat = (numbers.view(np.uint32) >> 16).astype("<u2").tobytes()
-    header = (b'{"b": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]},'
-              b'"h": {"dtype": "F16", "shape": [3], "data_offsets": [6, 12]}}')
-    path = tmp_path / "h.safetensors"
-    path.write_bytes(len(header).to_bytes(8, "little") + header + bfloat
-                     + numbers.astype("<f2").tobytes())
-    for stored in safetensors.load(path).values():
-        np.testing.assert_array_equal(stored.read(), numbers)
-
-
-def test_without_torch_a_pth_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    (tmp_path / "a.pth").write_bytes(b"something")
-    with pytest.raises(UserError, match="only PyTorch reads") as caught:
-        statedict.load(tmp_path / "a.pth")
-    assert "safetensors" in caught.value.hint
 
 
 def changed(**shapes):
@@ -418,26 +282,6 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_
     error = refused(main, [str(tmp_path / name), str(tmp_path / "out.npz")])
     assert name in error and said in error
     assert not (tmp_path / "out.npz").exists()
-
-
-@pytest.mark.parametrize("about", [
-    '{"dtype": "F32", "shape": [2], "data_offsets": [0, 99]}',
-    '{"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}',
-    '{"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}',
-    '{"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}',
-    '{"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}',
-    '{"dtype": "F32", "shape": [99999999999999999999, 0], "data_offsets": [0, 8]}',
-    '{"dtype": "F32", "shape": [99999999999999999999, 0], "data_offsets": [8, 8]}',
-    '{"dtype": "Q7", "shape": [2], "data_offsets": [0, 8]}',
-    '{"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}',
-    '[0, 8]',
-])
-def test_a_safetensors_header_that_lies_is_damage(about, tmp_path):
-    text = f'{{"a": {about}}}'.encode()
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
-    with pytest.raises(UserError, match="'a'"):
-        safetensors.load(path)
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
