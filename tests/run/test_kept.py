@@ -82,8 +82,8 @@ def test_it_is_computed_once(cache, monkeypatch):
     assert computed(monkeypatch) == 40
     assert computed(monkeypatch) == 0
     for change in ({"lr": 0.5}, {"epochs": 9}, {"seed": 3}):
-        assert computed(monkeypatch, recipe=replace(RECIPE, **change)) == 0, (
-            f"{change} changes nothing of it")
+        recipe = replace(RECIPE, **change)
+        assert computed(monkeypatch, recipe=recipe, net=network()) == 0, f"{change} changes nothing"
 
 
 def other_pictures():

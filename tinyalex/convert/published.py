@@ -42,8 +42,7 @@ def start(path: Path, mean: Path | None = None, names: Path | None = None) -> St
             if whole.name in layers:
                 values |= whole.split(*_weights(path, published, whole, layers[whole.name]))
     expect_finite(path, values)
-    about = f"{path} ({published.about})"
-    return Start(about, recipe, mean_picture(published, mean), known, values)
+    return Start(published.about, recipe, mean_picture(published, mean), known, values)
 
 
 def read(path: Path) -> tuple[Published, Layers]:

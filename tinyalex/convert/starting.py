@@ -1,5 +1,6 @@
 """What `python -m tinyalex.train --from` begins with, whoever trained it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tinyalex.convert import published, statedict
@@ -14,4 +15,5 @@ def read(source: str) -> Start:
     path = weights.weights(source) if source in weights.NAMES else opened.find(Path(source))
     if path.suffix == ".npz" and "tinyalex" in statedict.npz(path):
         return from_checkpoint(path)
-    return published.start(path)
+    start = published.start(path)
+    return replace(start, about=f"{path} ({start.about})")
