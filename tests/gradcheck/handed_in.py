@@ -75,6 +75,15 @@ class MyReLU:
         return dy * self.on
 
 
+class MyTanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
 class MyPool:
     """Picture by picture, window by window."""
 
@@ -204,10 +213,10 @@ class MySGD:
             p.value[...] += self.v[i]
 
 
-RIGHT = {"Linear": MyLinear, "Conv2D": MyConv, "ReLU": MyReLU, "MaxPool2D": MyPool,
-         "AveragePool2D": MyAverage, "Dropout": MyDropout, "LocalResponseNorm": MyLRN,
-         "SpatialResponseNorm": MySpatialNorm, "SoftmaxCrossEntropy": MyLoss,
-         "Exchange": MyExchange, "SGD": MySGD}
+RIGHT = {"Linear": MyLinear, "Conv2D": MyConv, "ReLU": MyReLU, "Tanh": MyTanh,
+         "MaxPool2D": MyPool, "AveragePool2D": MyAverage, "Dropout": MyDropout,
+         "LocalResponseNorm": MyLRN, "SpatialResponseNorm": MySpatialNorm,
+         "SoftmaxCrossEntropy": MyLoss, "Exchange": MyExchange, "SGD": MySGD}
 
 
 def variant(cls, **methods):

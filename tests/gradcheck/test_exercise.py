@@ -10,7 +10,17 @@ import time
 
 import numpy as np
 import pytest
-from handed_in import MyConv, MyDropout, MyLinear, MyLRN, MySpatialNorm, variant
+from handed_in import (
+    MyConv,
+    MyDropout,
+    MyExchange,
+    MyLinear,
+    MyLoss,
+    MyLRN,
+    MySGD,
+    MySpatialNorm,
+    variant,
+)
 
 from tinyalex.gradcheck import check
 from tinyalex.network import Exchange
@@ -58,12 +68,15 @@ GARBAGE = [
     ("forward", shrinking, "changes its parameters"),
     ("forward", lambda s, x: x @ s.params["W"], "the bias is not added"),
     ("backward", raising, "raises ZeroDivisionError"),
-    ("backward", lambda s, dy: None, "no gradient"),
-    ("backward", lambda s, dy: 1.0, "is a float"),
+    ("backward", lambda s, dy: None, "backward gives None"),
+    ("backward", lambda s, dy: 1.0, "gives float"),
     ("backward", lambda s, dy: MyLinear.backward(s, dy) * np.nan, "not finite"),
-    ("backward", lambda s, dy: dy, "has shape"),
-    ("backward", lost_bias, "no gradient"),
+    ("backward", lambda s, dy: dy, "backward gives (3, 4) and should give (3, 6)"),
+    ("backward", lost_bias, "fills grads"),
+    ("backward", lambda s, dy: setattr(s, "grads", [dy, dy]) or dy @ s.params["W"].T,
+     "fills grads"),
     ("__init__", lambda s: None, "raises TypeError"),
+    ("__init__", lambda s: None, "look at what your methods take"),
     ("__init__", lambda s, i, o: None, "no parameters"),
     ("__init__", lambda s, i, o: setattr(s, "params", {"W": np.ones((o, i))}), "wrong shape: W"),
 ]
@@ -87,16 +100,78 @@ def test_an_exception_is_told_with_the_line_it_came_from():
     assert 'raise ZeroDivisionError("no")' in str(report)
 
 
-def test_a_class_that_never_ends_is_left():
-    over = []
+def joining(self, x):
+    return np.stack([x, self.params["W"]])
 
+
+def test_an_exception_inside_numpy_is_told_with_the_learners_line():
+    """np.stack is written in Python, and the line that raises is its own."""
+    report = str(check(variant(MyLinear, forward=joining), like="Linear"))
+    assert 'in joining, line' in report
+    assert 'return np.stack([x, self.params["W"]])' in report
+
+
+def replacing(self):
+    for p in self.parameters:
+        p.value = p.value - self.lr * p.grad
+
+
+def test_who_replaces_a_parameter_is_told_to_change_its_numbers():
+    report = str(check(variant(MySGD, step=replacing), like="SGD"))
+    assert "p.value = p.value - self.lr * p.grad" in report
+    assert "HINT: p.value is the layer's own array" in report
+
+
+def test_an_update_is_told_in_words_of_its_own():
+    report = str(check(variant(MySGD, step=lambda self: None), like="SGD"))
+    assert "after step 1: it is" in report or "after step 5: it is" in report
+    assert "and should be" in report and "backward" not in report
+
+
+@pytest.mark.parametrize(("kind", "cls", "methods"), [
+    ("SoftmaxCrossEntropy", MyLoss, ("forward", "backward")),
+    ("Exchange", MyExchange, ("forward", "backward")), ("SGD", MySGD, ("step",))])
+@pytest.mark.parametrize("given", [None, "a", 1.5, (), [None, None]])
+def test_a_loss_or_an_exchange_that_gives_anything_is_explained(kind, cls, methods, given):
+    """No bare TypeError of the check's own, without a line."""
+    for method in methods:
+        report = check(variant(cls, **{method: lambda self, *args: given}), like=kind)
+        assert not report.ok
+        assert "raises" not in str(report), report
+
+
+def test_a_class_that_never_ends_is_left_at_its_line_and_ended():
     def forever(self, x):
-        while not over:
+        while True:
             time.sleep(0.01)
 
-    report = check(variant(MyLinear, forward=forever), like="Linear", seconds=0.3)
-    over.append(True)
-    assert "does not end" in str(report)
+    threads = threading.active_count()
+    report = str(check(variant(MyLinear, forward=forever), like="Linear", seconds=0.3))
+    assert "does not end" in report
+    assert "It is in forever, line" in report
+    assert threading.active_count() == threads
+
+
+def test_a_class_that_is_only_slow_is_told_so():
+    def slow(self, x):
+        time.sleep(0.02)
+        return MyLinear.forward(self, x)
+
+    report = str(check(variant(MyLinear, forward=slow), like="Linear", seconds=0.4))
+    assert "too slow" in report and "way out" not in report
+    assert "seconds=4" in report
+
+
+def test_of_what_a_class_prints_the_beginning_is_shown_and_the_rest_counted(capsys):
+    def chatty(self, x):
+        print("x is", x)
+        return MyLinear.forward(self, x)
+
+    assert check(variant(MyLinear, forward=chatty), like="Linear").ok
+    printed = capsys.readouterr().out
+    assert printed.startswith("x is [[")
+    assert len(printed) < 2200
+    assert "more characters" in printed.splitlines()[-1]
 
 
 def test_a_class_is_tried_where_no_thread_can_be_started(monkeypatch):

@@ -205,7 +205,7 @@ def test_the_command_shows_mutants_being_caught(capsys):
     assert main(["--show-mutants", "--layer", "ReLU"]) == 0
     printed = capsys.readouterr().out
     assert "mask of the gradient" in printed
-    assert "6 mistakes planted, 6 caught, 6 named" in printed
+    assert "10 mistakes planted, 10 caught, 10 named" in printed
 
 
 def test_the_command_fails_when_a_shipped_gradient_is_wrong(capsys, monkeypatch):

@@ -21,6 +21,7 @@ from handed_in import (
     MyReLU,
     MySGD,
     MySpatialNorm,
+    MyTanh,
     variant,
 )
 
@@ -40,7 +41,7 @@ def test_a_planted_mistake_is_caught_and_named(mutant):
 
 def test_mistakes_are_planted_in_every_kind_of_layer():
     assert {mutant.kind for mutant in MUTANTS} == set(SHIPPED)
-    assert len(MUTANTS) >= 94
+    assert len(MUTANTS) >= 200
 
 
 @pytest.mark.parametrize("kind", RIGHT)
@@ -113,6 +114,73 @@ def modern_step(self):
         p.value[...] -= self.lr * self.v[i]
 
 
+def jacobian_itself(self, dy):
+    """Each row of J times dy, where backward adds up columns."""
+    outside = 2 * self.alpha * self.beta * self.x / self.s ** (self.beta + 1)
+    return dy / self.s**self.beta - outside * self.around(self.x * dy)
+
+
+def slices(self, a):
+    """A slice from −1 to 2 is empty."""
+    half = self.n // 2
+    return np.stack([a[..., i - half:i + half + 1].sum(axis=-1) for i in range(a.shape[-1])], -1)
+
+
+def rolled(self, a):
+    half = self.n // 2
+    return sum(np.roll(a, shift, axis=-1) for shift in range(-half, half + 1))
+
+
+def no_dy_in_the_sum(self, dy):
+    inside = self.x / self.s ** (self.beta + 1)
+    return dy / self.s**self.beta - 2 * self.alpha * self.beta * self.x * self.around(inside)
+
+
+def forgotten(cls):
+    return variant(cls, backward=lambda self, dy: cls.backward(self, np.ones_like(dy)))
+
+
+def with_db(cls, db):
+    """The class with another db."""
+    def backward(self, dy):
+        dx = cls.backward(self, dy)
+        self.grads["b"] = db(dy)
+        return dx
+
+    return variant(cls, backward=backward)
+
+
+def from_behind(self, dx):
+    P = self.border
+    return dx[:, P[0]:-P[1], P[0]:-P[1]] if P[1] else dx[:, P[0]:-P[0], P[0]:-P[0]]
+
+
+def stepping(rule):
+    """An optimiser with another rule for (self, p, v): the new v; it moves p.value itself."""
+    def step(self):
+        for i, p in enumerate(self.parameters):
+            self.v[i] = rule(self, p, self.v[i])
+
+    return variant(MySGD, step=step)
+
+
+def downhill(self, p, v):
+    return self.m * v - self.lr * (p.grad + self.decay * p.value)
+
+
+def subtracting(self, p, v):
+    v = downhill(self, p, v)
+    p.value[...] -= v
+    return v
+
+
+def elsewhere(self, p, v):
+    v = downhill(self, p, v)
+    w = p.value
+    w = w + v
+    return v
+
+
 HANDED_IN = [
     ("Conv2D", variant(MyConv, element=last_picture), "missing sum over the batch"),
     ("Conv2D", variant(MyConv, put_back=overwrite), "overlaps overwritten"),
@@ -141,6 +209,22 @@ HANDED_IN = [
     ("SoftmaxCrossEntropy", variant(MyLoss, backward=lambda s: -MyLoss.backward(s)), "wrong sign"),
     ("Exchange", variant(MyExchange, backward=own_reader), "forgets to add"),
     ("SGD", variant(MySGD, step=modern_step), "learning rate outside the velocity"),
+    ("SGD", stepping(subtracting), "step of the wrong sign"),
+    ("SGD", stepping(elsewhere), "weights that stay"),
+    ("LocalResponseNorm", variant(MyLRN, backward=jacobian_itself), "J in the place of Jᵀ"),
+    ("SpatialResponseNorm", variant(MySpatialNorm, backward=jacobian_itself),
+     "J in the place of Jᵀ"),
+    ("LocalResponseNorm", variant(MyLRN, spread=slices), "window wraps around"),
+    ("LocalResponseNorm", variant(MyLRN, spread=rolled), "window wraps around"),
+    ("LocalResponseNorm", variant(MyLRN, backward=no_dy_in_the_sum), "dy forgotten"),
+    *((kind, forgotten(RIGHT[kind]), "dy forgotten")
+      for kind in RIGHT if kind not in ("SoftmaxCrossEntropy", "Exchange", "SGD")),
+    ("Tanh", variant(MyTanh, backward=lambda s, dy: dy * (1 - s.y)**2), "difference squared"),
+    *(("Linear", with_db(MyLinear, lambda dy, axis=axis: dy.sum(axis=axis)),
+       "sum over the wrong axis") for axis in (1, None)),
+    *(("Conv2D", with_db(MyConv, lambda dy, axes=axes: dy.sum(axis=axes)),
+       "sum over the wrong axes") for axes in ((1, 2, 3), (0, 2, 3), (0, 1), None)),
+    ("Conv2D", variant(MyConv, cropped=from_behind), "crop that ends at −P"),
 ]
 
 

@@ -18,7 +18,8 @@ and what is made of a gradient that is wrong:
     mistakes/       the mistakes that people make, each once: name, hint, formulas
     diagnosis.py    which of them gives just these numbers
     mutants.py      all of them planted in the shipped layers, to be caught
-    exercise.py     a learner's own class, tried and explained; functions.py: a learner's function
+    exercise.py     a learner's own class, tried and explained; functions.py: a learner's function;
+                    watch.py: with an eye on the clock, and on what is printed
     notebooks.py    the exercises in notebooks, graded
 """
 

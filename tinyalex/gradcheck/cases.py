@@ -57,7 +57,10 @@ class Case:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def make(self, cls: Callable, seed: int = 0) -> Any:
-        """A layer of class `cls` with these settings, or those of the options that it knows."""
+        """A layer of class `cls` with these settings, or those of the options that it knows; an
+        exchange between two devices without threads of their own."""
+        if self.kind == "Exchange":
+            return cls("conv3", [CpuDevice("cpu0"), CpuDevice("cpu1")])
         options = dict(self.options)
         if self.kind in ("Conv2D", "Linear", "LocallyConnected2D"):
             options.update(std=0.5, bias=0.3, rng=seed)
@@ -76,8 +79,7 @@ class Case:
             report = check_update(cls, seed)
         elif self.kind == "Exchange":
             xs = [rng.standard_normal((*self.shape, c)) for c in self.args]
-            devices = [CpuDevice("cpu0"), CpuDevice("cpu1")]  # without threads of their own
-            report = check_exchange(cls("conv3", devices), xs, seed=seed, h=h)
+            report = check_exchange(self.make(cls), xs, seed=seed, h=h)
         elif self.kind == "SoftmaxCrossEntropy":
             labels = rng.integers(0, self.shape[1], len(self.x(seed)))
             report = check_loss(cls(), self.x(seed), labels, seed=seed, h=h)
@@ -92,6 +94,7 @@ CASES = [
     Case("Conv2D", "3×3 with padding", (2, 4, 3, 1, 1), (3, 4, 5, 2)),
     Case("Conv2D", "stride 2, zeros at one side only", (2, 3, 3, 2, (0, 1)), (3, 6, 7, 2)),
     Case("Conv2D", "stride 3, pixels left over, one picture", (3, 2, 2, 3, 1), (1, 6, 5, 3)),
+    Case("Conv2D", "no padding", (2, 3, 2), (2, 4, 3, 2)),
     Case("LocallyConnected2D", "3×3 with padding", ((3, 4, 2), 3, 3, 1, 1), (3, 3, 4, 2)),
     Case("LocallyConnected2D", "stride 2, zeros at one side only", ((4, 5, 2), 2, 3, 2, (0, 1)),
          (3, 4, 5, 2)),
@@ -115,6 +118,7 @@ CASES = [
     Case("AveragePool2D", "over the edge", (3, 2), (2, 6, 4, 2), normal, {"ceil": True}),
     Case("Flatten", "maps of unequal sides", (), (3, 3, 2, 4)),
     Case("Dropout", "keep 0.7", (0.7,), (4, 10)),
+    Case("Dropout", "keep 0.4", (0.4,), (4, 10)),
     Case("OwnMaps", "the first of two towers", (2,), (3, 2, 3, 6)),
     Case("SoftmaxCrossEntropy", "four pictures, three classes", (), (4, 3)),
     Case("SoftmaxCrossEntropy", "one picture", (), (1, 5)),

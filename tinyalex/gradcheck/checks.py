@@ -1,6 +1,7 @@
 """The checks: everything that says it is a gradient, against numeric slopes."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -89,7 +90,14 @@ def check_subject(subject: Subject, title: str, kind: str = "", seed: int = 0, h
         finding, numeric = compare(slopes, name, gradients[name], rng, every)
         if finding.verdict == WRONG:
             scene = Scene(name, subject.settings, before, dys, slopes.base, numeric,
-                          gradients[name], subject.labels)
+                          gradients[name], subject.labels, partial(_with_ones, slopes, name))
             finding.mistakes = explain(kind, scene)
         report.findings.append(finding)
     return report
+
+
+def _with_ones(slopes: Slopes, name: str) -> np.ndarray:
+    """The slopes of an array with a dy that is 1 everywhere."""
+    flat = Slopes(slopes.subject, [np.ones_like(dy) for dy in slopes.dys], slopes.h)
+    shape = slopes.subject.arrays[name].shape
+    return np.reshape([flat.at(name, i).value for i in np.ndindex(shape)], shape)

@@ -11,7 +11,7 @@ from tinyalex.gradcheck.numeric import (
     relative_error,
     tie_keeping_direction,
 )
-from tinyalex.gradcheck.report import KINK, OK, TOLERANCE, WRONG, Finding, pattern, place
+from tinyalex.gradcheck.report import KINK, OK, TOLERANCE, WRONG, Finding, no_output, pattern, place
 
 DIRECTIONS = 3
 RETRIES = 8  # directions drawn for each that may cross no kink
@@ -24,7 +24,7 @@ def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generato
     they are taken even with nothing to compare, for whoever wants to know what would have been
     right."""
     array = slopes.subject.arrays[name]
-    complaint = _no_gradient(gradient, array.shape)
+    complaint = no_output(gradient, array, "backward", "It returns dx, and fills grads")
     one_by_one = array.size <= every
     by_place = [slopes.at(name, i) for i in np.ndindex(array.shape)] if one_by_one else []
     numeric = np.array([slope.value for slope in by_place])
@@ -39,17 +39,6 @@ def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generato
     if finding.kinks and finding.verdict == OK:
         _at_ties(finding, slopes, gradient, rng)
     return finding, numeric
-
-
-def _no_gradient(gradient: object, shape: tuple[int, ...]) -> str:
-    """What stands in the way of a comparison."""
-    if gradient is None:
-        return "backward gives no gradient (None, or nothing in grads)"
-    if not isinstance(gradient, np.ndarray):
-        return f"the gradient is a {type(gradient).__name__}, not an array"
-    if gradient.shape != shape:
-        return f"the gradient has shape {gradient.shape}, the array {shape}"
-    return "" if gradient.dtype.kind == "f" else f"the gradient holds {gradient.dtype} numbers"
 
 
 def _by_number(finding: Finding, slopes: list[Slope], numeric: np.ndarray, gradient: np.ndarray):

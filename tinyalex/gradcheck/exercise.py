@@ -5,13 +5,14 @@
 
 The class takes the arguments of the shipped one and has forward(x), or forward(x, remember), and
 backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
-does, the answer is a report: exceptions are shown with their line, and one that never ends is left.
+does, the answer is a report: exceptions are shown with their line, one that never ends is left, and
+of what it prints only the beginning is shown (watch.py).
 A function can be tried too, like="im2col" and so on: see functions.py.
 """
 
-import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,19 @@ from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
+from tinyalex.gradcheck.mistakes import MASKS
 from tinyalex.gradcheck.report import Report, no_output, wrong_output
 from tinyalex.gradcheck.scene import Scene
 from tinyalex.gradcheck.subjects import LayerSubject, as_in_training, random_state_kept, to_float64
+from tinyalex.gradcheck.watch import place_in, watched
 from tinyalex.layers import Dropout, Layer
 from tinyalex.support.errors import UserError
 
-WHOLE = ("SoftmaxCrossEntropy", "Exchange", "SGD")  # no layers: their check is all there is
+# Scores that overflow without a shift, and with one shift for all pictures; no p of a label is 0.
+LARGE_SCORES = (
+    ("with scores near 1000", np.array([[1001.0, 1000, 998], [999, 1002, 1000]]), np.array([1, 2])),
+    ("with scores of ±1000", np.array([[1000.0, 998, -1000], [-1000, -1001, -999], [1, 2, 0]]),
+     np.array([1, 0, 2])))
 
 
 def check(cls: Callable, like: str, seconds: float = 60) -> Report:
@@ -34,30 +41,23 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     function against one of FUNCTIONS ("im2col", …).
 
     Cases are tried one after the other, and the first that fails is reported. UserError where
-    `like` is not the name of a shipped class. seconds: after that it counts as never ending.
+    `like` is not the name of a shipped class. seconds: after that it is left, as too slow or never
+    ending.
     """
     if like not in SHIPPED and like not in FUNCTIONS:
         raise UserError(f"like={like!r}: there is no such layer",
                         f"choose one of {', '.join([*SHIPPED, *FUNCTIONS])}.")
     name = getattr(cls, "__name__", repr(cls))
-    reports = [Report(name, problems=[
-        f"does not end: nothing came back within {seconds:g} s; is there a loop without a way out?"
-    ])]
 
-    def work():
+    def work() -> Report:
         try:
             with np.errstate(all="ignore"), random_state_kept():
-                reports.append(_try(cls, name, like))
+                return _try(cls, name, like)
         except BaseException as error:  # even SystemExit: it is the learner's
-            reports.append(Report(f"{name} (like {like})", problems=[explained(error)]))
+            return Report(f"{name} (like {like})", problems=[explained(error)])
 
-    thread = threading.Thread(target=work, daemon=True)
-    try:
-        thread.start()
-        thread.join(seconds)
-    except RuntimeError:  # a Python without threads: the browser's
-        work()
-    return reports[-1]
+    report = watched(work, seconds)
+    return report if isinstance(report, Report) else Report(name, problems=[report])
 
 
 def _try(cls: Any, name: str, like: str) -> Report:
@@ -70,7 +70,7 @@ def _try(cls: Any, name: str, like: str) -> Report:
         report.title = passed.title + f", {report.title}" * bool(report.title)
         return report
     for case in cases_of(like):
-        report = case.check(cls) if like in WHOLE else try_case(cls, case)
+        report = try_case(cls, case)
         report.title = f"{name} (like {like}), {case.title}"
         if not report.ok:
             return report
@@ -81,38 +81,49 @@ def _try(cls: Any, name: str, like: str) -> Report:
 
 
 def explained(error: BaseException) -> str:
-    """An exception, and the learner's line that it came from."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__)
-              if "/tinyalex/gradcheck/" not in f.filename.replace("\\", "/")]
-    where = f" in {frames[-1].name}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
-    text = str(error).splitlines()
-    if isinstance(error, NotImplementedError) and text and frames:
-        return f"still to be written, in {frames[-1].name}: {text[0]}"
-    return f"raises {type(error).__name__}: {text[0] if text else 'without a message'}{where}"
+    """An exception, and the learner's line that it came from, be it raised by NumPy."""
+    frame = place_in(traceback.extract_tb(error.__traceback__))
+    text, *_ = str(error).splitlines() or ["without a message"]
+    if isinstance(error, NotImplementedError) and str(error) and frame:
+        return f"still to be written, in {frame.name}: {text}"
+    where = f" in {frame.name}, line {frame.lineno}: {frame.line}" if frame else ""
+    hint = ("p.value is the layer's own array: change its numbers, p.value[...] += v"
+            if isinstance(error, FrozenInstanceError) else
+            "what a layer is given it only reads" if "read-only" in text else
+            "" if frame or isinstance(error, SyntaxError) else
+            "in none of your lines: look at what your methods take, give and keep")
+    return f"raises {type(error).__name__}: {text}{where}{f'. HINT: {hint}' * bool(hint)}"
 
 
-def try_case(cls: Callable, case: Case) -> Report:
-    """Try a learner's layer in one case: its parts, its output, and then its gradients."""
-    reference = case.make(SHIPPED[case.kind])
+@np.errstate(all="ignore")
+def try_case(cls: Callable, case: Case, seed: int = 0) -> Report:
+    """Try a learner's class in one case: its parts, its output, which a gradient check could not
+    tell from another function's, and then its gradients."""
+    if case.kind == "SGD":  # no layer, and compared with the right update anyway
+        return case.check(cls, seed)
+    reference, layer = case.make(SHIPPED[case.kind], seed), case.make(cls, seed)
     to_float64(reference)
-    layer = case.make(cls)
-    problem = _parts_missing(layer, reference) or _forward_problem(layer, reference, case)
-    title = f"{case.kind}: {case.title}"
+    output = _exchange_problem if case.kind == "Exchange" else _output_problem
+    problem = _parts_missing(layer, reference) or output(layer, reference, case, seed)
+    if not problem and isinstance(reference, Dropout):
+        problem = _dropout_problem(case.make(cls, seed), reference, case.x(seed))
     if problem:
-        return Report(title, problems=[problem])
-    return check_layer(layer, case.x(), kind=case.kind, title=title, settings=reference)
+        return Report(f"{case.kind}: {case.title}", problems=[problem])
+    if case.kind in ("Exchange", "SoftmaxCrossEntropy"):
+        return case.check(cls, seed)
+    return check_layer(layer, case.x(seed), kind=case.kind, seed=seed, settings=reference,
+                       title=f"{case.kind}: {case.title}")
 
 
-def _parts_missing(layer, reference: Layer) -> str:
+def _parts_missing(layer: Any, reference: Any) -> str:
     """Gives the layer the parameters of the reference; says what is in the way of that."""
     for method in ("forward", "backward"):
         if not callable(getattr(layer, method, None)):
-            return f"no {method}: a layer has forward(x) and backward(dy)"
-    params = getattr(layer, "params", None)
+            return f"no {method}: a class to be tried has forward and backward"
+    params, right = getattr(layer, "params", None), getattr(reference, "params", {})
     if not isinstance(params, dict):
-        return ('no parameters: self.params has to be a dict with "W" and "b"'
-                if reference.params else "")
-    for key, value in reference.params.items():
+        return 'no parameters: self.params has to be a dict with "W" and "b"' if right else ""
+    for key, value in right.items():
         mine = np.shape(params[key]) if key in params else value.shape
         if mine != value.shape:
             return f"wrong shape: {key} is {mine} and should be {value.shape}"
@@ -120,39 +131,91 @@ def _parts_missing(layer, reference: Layer) -> str:
     return ""
 
 
-def _forward_problem(layer, reference: Layer, case: Case) -> str:
-    """What is wrong with the output; a gradient check could not tell."""
-    x = case.x()
-    mine, theirs = LayerSubject(layer, x), LayerSubject(reference, x)
-    y, right = mine.forward(x.copy()), theirs.outputs()[0]
-    if problem := no_output(y, right, "forward", f"x is {x.shape}"):
-        return problem
-    if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
-        return "changes its parameters: forward only reads them"
-    if not np.array_equal(y, mine.forward(x.copy())):
-        return ("not repeatable: forward gives something else each time. Random numbers have to "
-                "come from a np.random.Generator in self, or from np.random, to be drawn again")
-    y = y.astype(np.float64)
-    if isinstance(reference, Dropout):
-        right = np.where(y != 0, x, 0)  # it draws its own mask
-        if not 0 < (y != 0).mean() < 1:
-            return "wrong output: all units are on, or all are off"
-    if agrees(y, right):
-        return _at_test_time(layer, x, reference) if isinstance(reference, Dropout) else ""
-    hints = explain(case.kind, Scene("y", reference, theirs.arrays, ys=[right], said=y))
-    return wrong_output("y", y, right, next(iter(hints.values()), ""))
+def _output_problem(layer: Any, reference: Layer, case: Case, seed: int) -> str:
+    """What is wrong with the output of a layer, or of a loss, as it comes and for large numbers."""
+    loss, first = case.kind == "SoftmaxCrossEntropy", case.x(seed)
+    large = LARGE_SCORES if loss else [("with x 1000 times as large", 1000 * first, None)]
+    for where, x, labels in ("", first, np.arange(len(first)) % first.shape[-1]), *large:
+        labels = _read_only(labels) if loss else None
+        mine, theirs = (LayerSubject(each, x, labels=labels) for each in (layer, reference))
+        y, right = mine.forward(_read_only(x) if loss else x.copy()), theirs.outputs()[0]
+        if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
+            return "changes its parameters: forward only reads them"
+        again = mine.forward(x.copy()) if isinstance(y, np.ndarray) else y
+        if isinstance(y, np.ndarray) and y.tobytes() != np.asarray(again).tobytes():
+            return ("not repeatable: forward gives something else each time. Random numbers have "
+                    "to come from a np.random.Generator in self, or from np.random, to be drawn "
+                    "again")
+        if isinstance(reference, Dropout) and np.shape(y) == x.shape:
+            right = np.where(y != 0, x, 0)  # it draws its own mask
+        scene = Scene("y", reference, theirs.arrays, ys=[right], labels=labels)
+        if problem := _compared(y, right, case.kind, scene, where, f"x is {x.shape}"):
+            return problem
+        if loss and where:
+            said, right = (each.gradients([np.ones(())])["x"] for each in (mine, theirs))
+            if isinstance(said, np.ndarray) and not np.isfinite(said.astype(float)).all():
+                scene.name = "x"
+                return _compared(said, right, case.kind, scene, where)
+    return ""
 
 
-def _at_test_time(layer, x: np.ndarray, reference: Dropout) -> str:
-    """What it does when it is not training; nothing to say of a forward(x) without `drop`."""
+def _read_only(a: np.ndarray) -> np.ndarray:
+    """A copy; whoever writes into it raises."""
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def _compared(said: Any, right: np.ndarray, kind: str, scene: Scene, where: str = "",
+              usage: str = "") -> str:
+    """What is wrong with an output or, in a scene of x, with dx, and the hint where a classic
+    mistake gives just that; "" where nothing is. where: "at test time", and so on."""
+    giver, name = ("backward", "dx") if scene.name == "x" else ("forward", "y")
+    said = np.asarray(said) if isinstance(said, int | float | np.number) else said
+    problem = no_output(said, right, giver + f", {where}," * bool(where), usage).rstrip(". ")
+    if not problem and agrees(said, right):
+        return ""
+    if isinstance(said, np.ndarray) and said.dtype.kind in "fiu":
+        scene.said = said.astype(np.float64)
+    hint = next((hint if mistake == hint else f"{mistake}: {hint}"
+                 for mistake, hint in explain(kind, scene).items()), "")
+    return wrong_output(f"{where}, " * bool(where) + name, said, right, hint, problem)
+
+
+def _dropout_problem(layer: Any, reference: Dropout, x: np.ndarray) -> str:
+    """What is wrong with the masks of a dropout layer, not used yet, and with its test mode."""
     if "drop" not in as_in_training(layer):
+        return ("no test mode: forward(x, drop=True) is for training; with drop=False it gives "
+                "keep·x, and nothing is random")
+    ones, keep = np.ones((200, 200)), reference.keep
+    masks = np.array([layer.forward(ones.copy(), drop=True) for _ in range(2)]) != 0
+    for hint, shows, _ in MASKS:
+        if shows(masks, keep):
+            return (f"wrong masks: keep is {keep:g}, and {masks.mean():.3f} of {masks.size:,} "
+                    f"units stayed, in two steps of {len(ones)} pictures. HINT: {hint}")
+    scene = Scene("test", reference, {"x": x}, ys=[keep * x])
+    return _compared(layer.forward(x.copy(), drop=False), keep * x, "Dropout", scene,
+                     "at test time")
+
+
+def _exchange_problem(exchange: Any, reference: Any, case: Case, seed: int) -> str:
+    """What is wrong with the lists that an exchange gives, and with the maps in the first."""
+    rng = np.random.default_rng(seed)
+    xs = [_read_only(rng.standard_normal((*case.shape, channels))) for channels in case.args]
+    y = _read_only(np.concatenate(xs, axis=-1))
+    said = exchange.forward(xs)
+    if problem := _no_list(said, "forward"):
+        return problem
+    for tower, maps in zip("ab", said, strict=True):
+        scene = Scene(f"y_{tower}", reference, dict(zip(("x_a", "x_b"), xs, strict=True)), ys=[y])
+        if problem := _compared(maps, y, "Exchange", scene, f"for tower {tower}"):
+            return problem
+    return _no_list(exchange.backward([y, y]), "backward")
+
+
+def _no_list(given: Any, giver: str) -> str:
+    """Why something is no list with an array for each of two towers."""
+    if isinstance(given, list | tuple) and len(given) == 2:
         return ""
-    y = np.asarray(layer.forward(x.copy(), drop=False), np.float64)
-    if agrees(y, reference.keep * x):
-        return ""
-    hint = ""
-    if agrees(y, x):
-        hint = ". HINT: at test time each unit counts by keep, as often as it was on in training"
-    elif y.shape == x.shape and ((y == 0) & (x != 0)).any():
-        hint = ". HINT: at test time all units are on"
-    return f"wrong output: at test time, forward(x, drop=False) is keep·x{hint}"
+    what = "None: is the return missing?" if given is None else f"a {type(given).__name__}."
+    return f"no output: {giver} gives {what} A list is due, with an array for each of two towers"

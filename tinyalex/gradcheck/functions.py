@@ -60,11 +60,11 @@ def _problem(result: Any, right: np.ndarray, task: Task, args: tuple) -> str:
     with contextlib.suppress(TypeError, ValueError):  # what holds no numbers stays what it is
         y = None if result is None else np.asarray(result, float)
     problem = no_output(y, right, "the function", task.call)
-    if problem or agrees(y, right):
-        return problem
-    hints = (hint for hint, mistaken in task.mistakes
-             if agrees(np.asarray(mistaken(*args), float), y))
-    return wrong_output("result", y, right, next(hints, ""))
+    if not problem and agrees(y, right):
+        return ""
+    hint = next((hint for hint, mistaken in task.mistakes if isinstance(y, np.ndarray)
+                 and agrees(y, np.asarray(mistaken(*args), float))), "")
+    return wrong_output("result", y, right, hint, problem)
 
 
 def _normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -110,6 +110,8 @@ COL2IM = Task(
         lambda cols, S, P, H, W, last=last: overwritten(
             cols, S, (P, P), (len(cols), H, W, cols.shape[-1]), last))
        for last in ("window", "element")),
+     ("with P = 0 nothing is left of dx[:, P:-P, P:-P]: cut off at P + H and P + W.",
+      lambda cols, S, P, H, W: _col2im(cols, S, P, H, W)[:, :H * bool(P), :W * bool(P)]),
      ("cut off the P pixels that stand before the picture: dx[:, P:P+H, P:P+W].",
       partial(_col2im, crop=False)),
      ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", partial(_col2im, step=1))))

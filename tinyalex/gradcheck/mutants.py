@@ -10,19 +10,19 @@ that pile up, a dtype. Those few are written out below.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tinyalex.gradcheck import update
-from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
+from tinyalex.gradcheck.cases import SHIPPED, cases_of
 from tinyalex.gradcheck.exercise import try_case
-from tinyalex.gradcheck.mistakes import ANY, MISTAKES
+from tinyalex.gradcheck.mistakes import ANY, MASKS, MISTAKES
 from tinyalex.gradcheck.report import Report
 from tinyalex.gradcheck.scene import Formula, Scene
-from tinyalex.layers import Conv2D, Linear, ReLU
+from tinyalex.layers import Conv2D, Dropout, Linear
 from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
@@ -30,19 +30,14 @@ from tinyalex.optim import SGD
 @dataclass(frozen=True)
 class Mutant:
     """kind: the shipped class it is a variant of. about: how it is wrong. says: what the report
-    should say, to name the mistake. cls: the class. array: what comes out wrong; where that is the
-    output "y", only exercise mode, which knows the right output, can name it. way: which of the
-    mistake's formulas it is planted from."""
+    should say, to name the mistake. cls: the class. way: which of the mistake's formulas it is
+    planted from."""
 
     kind: str
     about: str
     says: str
     cls: type
-    array: str = ""
     way: int = 0
-
-    def check(self, case: Case, seed: int) -> Report:
-        return try_case(self.cls, case) if self.array == "y" else case.check(self.cls, seed)
 
 
 def _planted_layer(kind: str, array: str, formula: Formula) -> type:
@@ -56,28 +51,40 @@ def _planted_layer(kind: str, array: str, formula: Formula) -> type:
             y = super().forward(x, *args, **options)
             self.scene = Scene(array, self, arrays, (), [np.array(y)],
                                labels=args[0] if args else None)
-            return formula(self.scene).astype(x.dtype) if array == "y" else y
+            comes_out = "test" if options.get("drop") is False else "y"
+            return formula(self.scene).astype(x.dtype) if array == comes_out else y
 
         def backward(self, *dy):
             self.grads: dict[str, np.ndarray] = {}  # else the layer would write over the formula's
-            right = {"x": super().backward(*dy)} | self.grads
-            if array != "y":
-                self.scene.dys, self.scene.true = dy or [np.ones(())], right[array]
-                right[array] = formula(self.scene).astype(right[array].dtype)
+            right, scene = {"x": super().backward(*dy)} | self.grads, self.scene
+            if array in right:
+                scene.dys, scene.true = dy or [np.ones(())], right[array]
+                scene.ones = lambda: scene.true / scene.dy  # where that is the slope
+                right[array] = formula(scene).astype(right[array].dtype)
             self.grads = {key: right[key] for key in self.grads}
             return right["x"]
 
     return Planted
 
 
-def _planted_exchange(formula: Formula) -> type:
+def _planted_exchange(array: str, formula: Formula) -> type:
     class Planted(Exchange):
         def forward(self, xs):
             self.xs = {f"x_{tower}": x for tower, x in zip("ab", xs, strict=True)}
-            return super().forward(xs)
+            wrong = [formula(Scene(f"y_{t}", self, self.xs)) for t in "ab" if array == "y"]
+            return wrong or super().forward(xs)
 
         def backward(self, dys):
-            return [formula(Scene(name, self, self.xs, dys)) for name in self.xs]
+            wrong = [formula(Scene(x, self, self.xs, dys)) for x in self.xs if array == "x"]
+            return wrong or super().backward(dys)
+
+    return Planted
+
+
+def _planted_masks(wrong: Callable[..., np.ndarray]) -> type:
+    class Planted(Dropout):
+        def mask(self, shape, step):
+            return np.array(wrong(super().mask, shape, step))
 
     return Planted
 
@@ -93,15 +100,15 @@ def _planted_update(rule: update.Rule) -> type:
 
 
 def _from_formulas() -> Iterator[Mutant]:
-    anywhere = [replace(mistake, kind="Conv2D", array=array) for mistake in ANY
-                for array in ("W", "b")]
+    anywhere = [replace(mistake, kind=kind, array="x") for mistake in ANY
+                for kind in ("ReLU", "Tanh")]
     for m in [*MISTAKES, *anywhere]:
-        about = f"in forward: {m.hint}" if m.array == "y" else f"d{m.array or 'x'}: {m.name}"
+        output = m.name == m.hint
+        about = f"in forward: {m.hint}" if output else f"d{m.array}: {m.name}"
         for way, formula in enumerate(m.ways):
-            cls = (_planted_exchange(formula) if m.kind == "Exchange" else
+            cls = (_planted_exchange(m.array, formula) if m.kind == "Exchange" else
                    _planted_layer(m.kind, m.array, formula))
-            says = m.hint if m.array == "y" else f"{m.name}: {m.hint}"
-            yield Mutant(m.kind, about, says, cls, m.array, way)
+            yield Mutant(m.kind, about, m.hint if output else f"{m.name}: {m.hint}", cls, way)
 
 
 class PilesUp(Conv2D):
@@ -130,21 +137,22 @@ class ScalesUpstream(Linear):
         return dx
 
 
-class MasksUpstream(ReLU):
-    """the mask is applied to dy in place, which the layer's other readers share"""
+class AlwaysDrops(Dropout):
+    """forward does not know the test"""
 
-    def backward(self, dy):
-        dy[...] = super().backward(dy)
-        return dy
+    def forward(self, x, remember=False):  # type: ignore[override]
+        return super().forward(x, remember, drop=True)
 
 
 MUTANTS = sorted([
     *_from_formulas(),
+    *(Mutant("Dropout", f"its masks: {hint}", hint, _planted_masks(wrong))
+      for hint, _, wrong in MASKS),
     *(Mutant("SGD", name, f"{name}: {hint}", _planted_update(rule))
       for name, (hint, rule) in update.MISTAKES.items()),
     *(Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls) for says, cls in (
         ("gradients pile up", PilesUp), ("wrong dtype", MakesFloat64),
-        ("writes into dy", ScalesUpstream), ("writes into dy", MasksUpstream))),
+        ("writes into dy", ScalesUpstream), ("no test mode", AlwaysDrops))),
 ], key=lambda mutant: list(SHIPPED).index(mutant.kind))
 
 
@@ -153,7 +161,7 @@ def try_mutant(mutant: Mutant, seed: int = 0) -> tuple[Report | None, bool]:
     None where it never is, and False."""
     caught = None
     for case in cases_of(mutant.kind):
-        report = mutant.check(case, seed)
+        report = try_case(mutant.cls, case, seed)
         if mutant.says in str(report):
             return report, True
         caught = caught or (None if report.ok else report)

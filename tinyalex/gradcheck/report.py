@@ -1,6 +1,7 @@
 """What a check found, in words."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ TOLERANCE = 1e-7
 class Finding:
     """One gradient compared: the largest relative error, and what is known about it.
 
-    worst: where, as "W[0, 2, 1, 3]" or "a random direction"; says, slope: both numbers there.
+    worst: where, as "W[0, 2, 1, 3]" or "a random direction"; says, slope: both numbers there, with
+    these words before them.
     checked: how many numbers or directions; kinks: how many of them have no slope.
     mistakes: hints, by the name of each mistake that gives exactly these wrong numbers.
     """
@@ -27,6 +29,7 @@ class Finding:
     slope: float = 0.0
     pattern: str = ""
     mistakes: dict[str, str] = field(default_factory=dict)
+    words: tuple[str, str] = ("backward says", "the slope is")
 
     def measure(self, error: float, worst: str, says: float, slope: float):
         """Set the error, where it is, and both numbers there; above the tolerance it is wrong."""
@@ -44,8 +47,9 @@ class Finding:
         lines = [f"{self.name:<10} {self.error:>9.1e}  {self.verdict:<5}  {self.extent}"]
         if self.verdict == WRONG:
             if self.worst:
-                lines.append(f"    worst at {self.worst}: backward says {self.says:.8g}, "
-                             f"the slope is {self.slope:.8g}")
+                says, slope = self.words
+                lines.append(f"    worst at {self.worst}: {says} {self.says:.8g}, "
+                             f"{slope} {self.slope:.8g}")
             lines += [f"    pattern: {self.pattern}"] if self.pattern else []
             lines += [f"    HINT: {name}: {hint}" for name, hint in self.mistakes.items()]
         return lines
@@ -85,8 +89,6 @@ class Report:
 
 def pattern(analytic: np.ndarray, numeric: np.ndarray, wrong: np.ndarray) -> str:
     """Where and how an array of gradients is wrong, in words. wrong: booleans, by number."""
-    if not np.isfinite(analytic).all():
-        return "there are numbers that are not finite (NaN or infinity)"
     words = [f"{wrong.sum()} of {wrong.size} numbers are wrong"]
     if not analytic.any():
         words.append("backward says 0 everywhere")
@@ -126,8 +128,11 @@ def no_output(y: object, right: np.ndarray, giver: str, usage: str) -> str:
     return "" if finite else f"not finite: {giver} gives NaN or infinity"
 
 
-def wrong_output(name: str, y: np.ndarray, right: np.ndarray, hint: str = "") -> str:
-    """Where an output is farthest from the right one."""
-    worst = np.unravel_index(abs(y - right).argmax(), right.shape)
-    return (f"wrong output: {name}{place(worst)} is {y[worst]:.8g} and should be "
-            f"{right[worst]:.8g}{f'. HINT: {hint}' * bool(hint)}")
+def wrong_output(name: str, y: Any, right: np.ndarray, hint: str, problem: str) -> str:
+    """Where an output is farthest from the right one, or the problem that keeps them from being
+    compared; and the hint."""
+    if not problem:
+        worst = np.unravel_index(abs(y - right).argmax(), right.shape)
+        problem = (f"wrong output: {name}{place(worst)} is {y[worst]:.8g} and should be "
+                   f"{right[worst]:.8g}")
+    return problem + f". HINT: {hint}" * bool(hint)

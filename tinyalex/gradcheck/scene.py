@@ -11,10 +11,11 @@ import numpy as np
 class Scene:
     """Everything that went into a check and came out of it, seen from one of the arrays.
 
-    name: that array, "x", "W" or "b"; "y" for the output of a forward pass. layer: what knows the
-    settings (kernel, stride, …) of its kind. arrays: x and the parameters, by name. dys: upstream.
-    ys: the outputs. true: its right gradient, empty if that is not known in full. said: what
-    backward says of it. labels: those of a loss.
+    name: that array, "x", "W" or "b"; "y" for the output of a forward pass, "test" at test time;
+    "x_a", "y_b" and so on where there are towers. layer: what knows the settings (kernel, stride,
+    …) of its kind. arrays: x and the parameters, by name. dys: upstream. ys: the outputs. true: its
+    right gradient, empty if that is not known in full. said: what was handed in for it. labels:
+    those of a loss. ones: gives what would be right if every dy were 1.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Scene:
     true: np.ndarray = field(default_factory=lambda: np.empty(0))
     said: np.ndarray | None = None
     labels: np.ndarray | None = None
+    ones: Callable[[], np.ndarray] = lambda: np.empty(0)
 
     @property
     def x(self) -> np.ndarray:
@@ -48,8 +50,9 @@ class Mistake:
     one of its formulas gives, and a layer that makes it is planted from the same formula.
 
     kind: the class in which it is made, "" for any layer. array: what comes out wrong, as in
-    `Scene.name`; "" for any. name, hint: for the learner. ways: formulas for the wrong array, one
-    for each way to make the mistake; where it cannot be made, a formula gives an empty array.
+    `Scene.name`, of whichever tower; "" for any. name, hint: for the learner. ways: formulas for
+    the wrong array, one for each way to make the mistake; where it cannot be made, a formula gives
+    an empty array.
     """
 
     kind: str
@@ -59,9 +62,9 @@ class Mistake:
     ways: tuple[Formula, ...]
 
 
-def forward(kind: str) -> Callable[..., Mistake]:
+def forward(kind: str, array: str = "y") -> Callable[..., Mistake]:
     """Builds mistakes in the output of `kind` from (hint, *ways): the hint says it all."""
-    return lambda hint, *ways: Mistake(kind, "y", hint, hint, ways)
+    return lambda hint, *ways: Mistake(kind, array, hint, hint, ways)
 
 
 def backward(kind: str, array: str) -> Callable[..., Mistake]:

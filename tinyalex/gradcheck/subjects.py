@@ -12,9 +12,15 @@ from tinyalex.layers import MaxPool2D, ReLU
 from tinyalex.network import Exchange, Network
 
 
+def _dict_of(layer: Any, name: str) -> dict[str, np.ndarray]:
+    """A layer's params or grads; none where a learner's layer has something else there."""
+    arrays = getattr(layer, name, None)
+    return arrays if isinstance(arrays, dict) else {}
+
+
 def to_float64(layer: Any) -> dict[str, np.ndarray]:
     """Turn a layer's parameters into float64, in which gradients are checked; returns them."""
-    params = getattr(layer, "params", None) or {}
+    params = _dict_of(layer, "params")
     params.update({key: np.array(value, np.float64) for key, value in params.items()})
     return params
 
@@ -74,7 +80,7 @@ class LayerSubject(Subject):
         self.forward(self.arrays["x"].copy())
         upstream = [dy.copy() for dy in dys] if self.labels is None else ()
         dx = self.layer.backward(*upstream)
-        gradients = {**(getattr(self.layer, "grads", None) or {}), "x": dx}
+        gradients = {**_dict_of(self.layer, "grads"), "x": dx}
         return {key: _copy(gradients.get(key)) for key in self.arrays}
 
 

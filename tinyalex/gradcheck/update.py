@@ -16,7 +16,7 @@ from tinyalex.gradcheck.report import WRONG, Finding, Report, place
 from tinyalex.layers import Flatten, Linear
 from tinyalex.network import Network
 
-M, D = 0.9, 0.3  # momentum; a decay large enough to be seen within a few steps
+M, D = 0.8, 0.3  # momentum, not the usual one; a decay that is seen within a few steps
 RATES = (0.1, 0.1, 0.1, 0.01, 0.01)
 
 Rule = Callable[..., tuple[np.ndarray, np.ndarray]]  # (w, v, g, lr) -> the new w and v
@@ -54,7 +54,18 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
     "decay of the wrong sign": ("weights shrink: minus decay·lr·w.", partial(paper, decay=-D)),
     "gradient uphill": ("down the slope: minus lr·g.", partial(paper, gradient=-1)),
     "no momentum": (
-        "0.9·v of the step before is missing: is v kept?", partial(paper, momentum=0)),
+        "momentum·v of the step before is missing: is v kept?", partial(paper, momentum=0)),
+    "step of the wrong sign": (
+        "v ← momentum·v − decay·lr·w − lr·g points downhill already: w ← w + v.",
+        partial(paper, decay=-D, gradient=-1)),
+    "weights that stay": (
+        "w = w + v makes a new array; p.value[...] += v changes the layer's own.",
+        lambda w, v, g, lr: (w, v)),
+    "rate of the first step": (
+        "self.lr may change between two steps: read it in each.",
+        lambda w, v, g, lr: paper(w, v, g, RATES[0])),
+    "momentum of one's own": (
+        "it is the argument momentum, not always 0.9.", partial(paper, momentum=0.9)),
     "gradient damped by 1 − momentum": (
         "g enters v in full: v is no running mean of gradients but a sum that fades.",
         partial(paper, gradient=1 - M)),
@@ -73,6 +84,8 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
     layer = Linear(4, 3, std=1, bias=1, name="fc")
     network = Network([[[Flatten(), layer]]], (1, 1, 4), dtype=np.float64)
     update = optimiser(network, RATES[0], M, D)
+    if not callable(getattr(update, "step", None)):
+        return Report("SGD", problems=["no step: an optimiser has step()"])
     weights = [{key: w.copy() for key, w in layer.params.items()}]
     gradients = []
     for update.lr in RATES:
@@ -80,6 +93,8 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
         gradients.append({key: g.copy() for key, g in layer.grads.items()})
         update.step()
         weights.append({key: w.copy() for key, w in layer.params.items()})
+        if any(not np.array_equal(g, layer.grads[key]) for key, g in gradients[-1].items()):
+            return Report("SGD", problems=["changes its arguments: p.grad is only read"])
     return Report("SGD", [
         _compare(key, w, [g[key] for g in gradients], np.array([w[key] for w in weights[1:]]))
         for key, w in weights[0].items()])
@@ -98,7 +113,7 @@ def _compare(key: str, w: np.ndarray, gs: list[np.ndarray], path: np.ndarray) ->
     right = _run(paper, w, gs)
     error = relative_error(path, right)
     worst = np.unravel_index(error.argmax(), error.shape)
-    finding = Finding(key, checked=f"{len(RATES)} steps")
+    finding = Finding(key, checked=f"{len(RATES)} steps", words=("it is", "and should be"))
     finding.measure(error[worst], f"{key}{place(worst[1:])} after step {worst[0] + 1}",
                     path[worst], right[worst])
     if finding.verdict == WRONG:

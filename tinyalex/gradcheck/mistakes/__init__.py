@@ -5,16 +5,18 @@ definitions (the plain loops of the kernels, einsum, sums), not from the layers'
 they stay true when the layer is what's broken. Two readers use them: diagnosis.py names the mistake
 whose formula gives just what a learner's class gave, and mutants.py plants it in a shipped layer.
 
-Mistakes of the update have a form of their own, in update.py; what is wrong in behaviour and not in
-numbers (an argument written to, gradients that pile up) has no formula and stands in mutants.py.
+Mistakes in drawing dropout's masks, MASKS, show in many numbers and not in each, so their form is
+another; mistakes of the update have one of their own too, in update.py. What is wrong in behaviour
+and not in numbers (an argument written to, gradients that pile up) has no formula and stands in
+mutants.py.
 """
 
 from tinyalex.gradcheck.mistakes.around import ANY, EXCHANGE, LOSS
-from tinyalex.gradcheck.mistakes.maps import MAPS
+from tinyalex.gradcheck.mistakes.maps import MAPS, MASKS
 from tinyalex.gradcheck.mistakes.norms import NORMS
 from tinyalex.gradcheck.mistakes.weighted import WEIGHTED, overwritten
 from tinyalex.gradcheck.scene import Mistake
 
-__all__ = ["ANY", "MISTAKES", "overwritten"]
+__all__ = ["ANY", "MASKS", "MISTAKES", "overwritten"]
 
 MISTAKES: list[Mistake] = [*WEIGHTED, *MAPS, *NORMS, *LOSS, *EXCHANGE]  # ANY: of any layer

@@ -23,7 +23,11 @@ tanh_y, tanh_dx = forward("Tanh"), backward("Tanh", "x")
 
 TANH = [
     tanh_y("that is the sigmoid.", lambda s: 1 / (1 + np.exp(-s.x))),
+    tanh_y("exp overflows: np.tanh does not.",
+           lambda s: (np.exp(2 * s.x) - 1) / (np.exp(2 * s.x) + 1),
+           lambda s: (np.exp(s.x) - np.exp(-s.x)) / (np.exp(s.x) + np.exp(-s.x))),
     tanh_dx("y not squared", "tanh' = 1 − tanh², squared.", lambda s: s.dy * (1 - s.y)),
+    tanh_dx("difference squared", "1 − y², not (1 − y)².", lambda s: s.dy * (1 - s.y)**2),
     tanh_dx("input instead of output", "tanh' = 1 − y² with y = tanh(x), not x.",
             lambda s: s.dy * (1 - s.x**2)),
     tanh_dx("derivative of the sigmoid", "y (1 − y) belongs to the sigmoid.",
@@ -70,12 +74,24 @@ def _other_mask(s: Scene) -> np.ndarray:
     return s.dy * on if other and not on.all() else np.empty(0)
 
 
-dropout_y, dropout_dx = forward("Dropout"), backward("Dropout", "x")
+def _masked(s: Scene, on: np.ndarray) -> np.ndarray:
+    """x through these units, or those that are on in what was said of the output."""
+    on = on if s.said is None else s.said != 0
+    return s.x * on if on.shape == s.x.shape and not on.all() else np.empty(0)
+
+
+dropout_y, dropout_test = forward("Dropout"), forward("Dropout", "test")
+dropout_dx = backward("Dropout", "x")
 
 DROPOUT = [
     dropout_y("units that stay are divided by keep: that is the modern way; the paper leaves them "
               "in training and multiplies by keep at test time.",
-              lambda s: s.x * ((s.y if s.said is None else s.said) != 0) / s.layer.keep),
+              lambda s: _masked(s, s.y != 0) / s.layer.keep),
+    dropout_test("each unit counts by keep, as often as it was on in training.", lambda s: s.x),
+    dropout_test("units count by keep, the share that stays, not by 1 − keep.",
+                 lambda s: (1 - s.layer.keep) * s.x),
+    dropout_test("all units are on at test time.", lambda s: _masked(s, s.x > 0),
+                 lambda s: s.layer.keep * _masked(s, s.x > 0)),
     dropout_dx("no mask", "the units that were off get no gradient.", lambda s: s.dy),
     dropout_dx("mask inverted", "the gradient goes to the units that were on.",
                lambda s: s.dy * (s.y == 0)),
@@ -85,6 +101,36 @@ DROPOUT = [
                lambda s: s.dy * (s.y != 0) * s.layer.keep),
     dropout_dx("mask not reused", "backward needs the mask that forward drew, not a new one.",
                _other_mask),
+]
+
+FAR = 0.02  # 8 standard deviations of the share of 40,000 units
+
+
+def _alike(mask: np.ndarray, axis: int) -> bool:
+    """Whether what is drawn along this axis goes together: its means scatter more than they would
+    if each unit were drawn on its own, by six standard deviations at 200 × 200."""
+    alone = mask.mean() * (1 - mask.mean()) / mask.shape[axis]
+    return bool(mask.mean(axis=axis).var() > 1.6 * alone)
+
+
+# Mistakes in drawing masks: a hint; whether the masks of two steps, (2, N, units), show it for this
+# keep; and the wrong mask, made with draw(shape, step), which gives right ones.
+MASKS: list[tuple[str, Callable[[np.ndarray, float], bool], Callable[..., np.ndarray]]] = [
+    ("pictures have the same mask: draw one number for each number of x, rng.random(x.shape).",
+     lambda masks, keep: _alike(masks[0], axis=0),
+     lambda draw, shape, step: np.broadcast_to(draw((1, *shape[1:]), step), shape)),
+    ("units of a picture go together: draw one number for each unit, rng.random(x.shape).",
+     lambda masks, keep: _alike(masks[0], axis=1),
+     lambda draw, shape, step: np.broadcast_to(draw((shape[0], 1), step), shape)),
+    ("keep and its opposite have changed places: keep is the probability that a unit stays.",
+     lambda masks, keep: abs(masks.mean() - keep) > FAR > abs(masks.mean() - (1 - keep)),
+     lambda draw, shape, step: ~draw(shape, step)),
+    ("a unit stays with probability keep.",
+     lambda masks, keep: abs(masks.mean() - keep) > FAR,
+     lambda draw, shape, step: draw(shape, step) | draw(shape, step + 100)),
+    ("every step has the same mask: keep the generator in self, and draw in each forward.",
+     lambda masks, keep: np.array_equal(*masks),
+     lambda draw, shape, step: draw(shape, 0)),
 ]
 
 Place = tuple[int, int, int, int]  # of a window (n, oh, ow, c), or of a pixel (n, h, w, c)

@@ -4,6 +4,7 @@ They have the same forward and backward, but for what a window is: maps around a
 around a pixel. So most mistakes can be made in both.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,25 @@ from tinyalex.layers import LocalResponseNorm
 OFF_BY_ONE = (0, -1), (-1, 0), (0, 1), (1, 0)  # how much farther a window reaches before and behind
 
 
+# What is taken of `size` places by a window from start to stop, if negative numbers count from the
+# end: in a slice, as indices, and modulo the size.
+WRAPPED: list[Callable[[int, int, int], Iterable[int]]] = [
+    lambda start, stop, size: range(size)[start:stop],
+    lambda start, stop, size: range(start, min(size, stop)),
+    lambda start, stop, size: (place % size for place in range(start, stop))]
+
+
 def _window(s: Scene, a: np.ndarray, axes: tuple[int, ...] | None = None,
-            reach: tuple[int, int] = (0, 0)) -> np.ndarray:
-    """The layer's own window sum; or along other axes, or one that reaches farther to either side.
-    Where a window hangs over the edge it adds up what is there."""
+            reach: tuple[int, int] = (0, 0),
+            places=lambda start, stop, size: range(max(0, start), min(size, stop))) -> np.ndarray:
+    """The layer's own window sum; or along other axes, or one that reaches farther to either side,
+    or one that takes other places. Where a window hangs over the edge it adds up what is there."""
     before, after = (s.layer.n // 2 + farther for farther in reach)
     own = (3,) if isinstance(s.layer, LocalResponseNorm) else (1, 2)
     for axis in own if axes is None else axes:
         a = np.moveaxis(a, axis, 0)
-        a = np.stack([a[max(0, i - before):i + after + 1].sum(axis=0) for i in range(len(a))])
+        a = np.stack([a[[*places(i - before, i + after + 1, len(a))]].sum(axis=0)
+                      for i in range(len(a))])
         a = np.moveaxis(a, 0, axis)
     return a
 
@@ -54,11 +65,18 @@ def _direct(s: Scene) -> np.ndarray:
     return s.dy * _scale(s) ** -s.layer.beta
 
 
-def _cross(s: Scene, higher: float = -1, **window: Any) -> np.ndarray:
+def _cross(s: Scene, higher: float = -1, dy: np.ndarray | float | None = None,
+           **window: Any) -> np.ndarray:
     """What x_i does by way of its neighbours' sums. higher: how much higher than −beta the power
-    in the sum is."""
-    inside = s.dy * s.x * _scale(s) ** (-s.layer.beta + higher)
+    in the sum is. dy: another."""
+    inside = (s.dy if dy is None else dy) * s.x * _scale(s) ** (-s.layer.beta + higher)
     return -2 * _alpha(s) * s.layer.beta * s.x * _window(s, inside, **window)
+
+
+def _not_transposed(s: Scene) -> np.ndarray:
+    """J dy, where backward wants Jᵀ dy."""
+    outside = s.x * _scale(s) ** (-s.layer.beta - 1)
+    return _direct(s) - 2 * _alpha(s) * s.layer.beta * outside * _window(s, s.x * s.dy)
 
 
 def _x_inside(s: Scene) -> np.ndarray:
@@ -76,6 +94,8 @@ def _of_both(kind: str, unit: str, reach: str, short: str) -> list[Mistake]:
         y("k is not added.", lambda s: _y(s, k=0)),
         y(f"the window is {short} short: range() ends before its end.",
           lambda s: _y(s, reach=(0, -1)), lambda s: _y(s, reach=(-1, 0))),
+        y("negative indices count from the end: a window begins at max(0, …).",
+          *(lambda s, places=places: _y(s, places=places) for places in WRAPPED)),
         dx(f"without the cross-{unit} term", "x_i also acts through the sums of its neighbours.",
            _direct),
         dx(f"own {unit} only",
@@ -88,6 +108,15 @@ def _of_both(kind: str, unit: str, reach: str, short: str) -> list[Mistake]:
         dx("window off by one", f"W(i) is {reach}, i itself in the middle.",
            *(lambda s, farther=farther: _direct(s) + _cross(s, reach=farther)
              for farther in OFF_BY_ONE)),
+        dx("window wraps around", "negative indices count from the end: begin at max(0, …).",
+           *(lambda s, places=places: _direct(s) + _cross(s, places=places)
+             for places in WRAPPED)),
+        dx("J in the place of Jᵀ",
+           "the sum runs over the y_j that x_i acts on, ∂y_j/∂x_i: in it stands "
+           "dy_j x_j s_j**(−beta − 1), before it x_i. This is the sum of ∂y_i/∂x_j.",
+           _not_transposed),
+        dx("dy forgotten", "both parts have a dy: dy_i before the sum, dy_j in it.",
+           lambda s: _direct(s) + _cross(s, dy=1), lambda s: _direct(s) / s.dy + _cross(s)),
         dx("factor 2 missing", "the derivative of x² is 2x.",
            lambda s: _direct(s) + _cross(s) / 2),
         dx("beta missing", "the power's derivative brings down beta.",

@@ -108,12 +108,19 @@ CONV = [
     conv_db("missing sum over positions",
             "every picture and every place adds to db: sum over all axes but the last.",
             lambda s: s.dy.sum(axis=0), lambda s: s.dy[:, -1, -1].sum(axis=0)),
+    conv_db("sum over the wrong axes",
+            "db has a number for each filter, the last axis of dy: dy.sum(axis=(0, 1, 2)).",
+            *(lambda s, axes=axes: s.dy.sum(axis=axes)
+              for axes in ((1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1), (0, 2), (1, 3), None))),
     conv_dx("kernel flipped in col2im",
             "element (kh, kw) of a column goes back to the pixel that it came from: no turning "
             "round.",
             lambda s: _dx(s, _dcols(s)[:, :, :, ::-1, ::-1])),
     conv_dx("padding not cropped", "the padded border has to be cut off: dx[:, P:P+H, P:P+W].",
             lambda s: _dx(s, P=(0, 0)), lambda s: _dx(s, P=(0, 0), border=sum(s.layer.P))),
+    conv_dx("crop that ends at −P", "with P = 0 nothing is left of dx[:, P:-P]: cut [P:P + H].",
+            lambda s: _dx(s, P=(0, 0), border=sum(s.layer.P))[
+                :, (inside := slice(s.layer.P[0], -s.layer.P[1])), inside]),
     conv_dx("stride ignored", "window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.",
             lambda s: _dx(s, S=1)),
     conv_dx("transposed weights",
@@ -133,6 +140,8 @@ LINEAR = [
               lambda s: np.outer(s.x[-1], s.dy[-1]), lambda s: np.outer(s.x[0], s.dy[0])),
     linear_db("missing sum over the batch", "db is the sum of dy over the pictures.",
               lambda s: s.dy, lambda s: s.dy[-1], lambda s: s.dy[0]),
+    linear_db("sum over the wrong axis", "db has one number for each output: dy.sum(axis=0).",
+              lambda s: s.dy.sum(axis=1), lambda s: s.dy.sum()),
     linear_dx("transposed weights", "dx = dy @ W.T: W the other way round.",
               lambda s: s.dy @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1])),
 ]
