@@ -305,17 +305,20 @@ def _report(row: dict):
 def _farewell(trainer: Trainer):
     """How good the network is, where the files are and what to try next."""
     this, recipe = trainer.run, trainer.recipe
-    done, early = trainer.progress.epoch - 1, best.is_over(trainer.run)
+    done = trainer.progress.epoch - 1
+    early = done < recipe.epochs  # no signal has stopped it, so its patience has
+    rows = best.epochs(this)  # none where the log was lost
     if early:
-        say(f"no lower validation error in {best.waited(this)} epochs: the run ends after {done}")
+        say(f"no lower validation error since epoch {best.best(rows)['epoch']:.0f}: the run ends "
+            f"after epoch {done}")
     if trainer.result is not None:
         print(f"\nvalidation: {1 - trainer.result.error:.2%} right")
         if recipe.data not in sources.BUILT_IN:
             _mistakes(trainer, trainer.result)
     elif not early:
         print(f"all {done} epochs are done already")
-    if this.best.exists():
-        row = best.best(best.epochs(this))
+    if this.best.exists() and rows:
+        row = best.best(rows)
         say(f"best.npz: epoch {row['epoch']:.0f}, {1 - (row['val_error'] or 0):.2%} right")
     files = [path.name for path in (this.curves, this.filters, this.wrong, this.log, this.best)
              if path.exists()]
@@ -332,10 +335,11 @@ def _mistakes(trainer: Trainer, result: Result):
     which people try the program out."""
     this, val_set = trainer.run, trainer.val_loader.dataset
     say("", *mistakes.by_class(result.confusion, val_set.classes, worst=10))
-    this.wrong.unlink(missing_ok=True)
     if (result.guesses != val_set.labels).any():
         add_picture(None, this.wrong, lambda path: mistakes.draw_worst(result, val_set, path),
                     "what it is surest of, and wrong: ")
+    else:
+        this.wrong.unlink(missing_ok=True)  # of a time when it was not as good
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_what_is_said_of_the_classes():
     assert about(even, even, False) == ""
     assert about(of(*[0] * 8, 1, 1, 2, 2), even, False) == "", "four times as many are not yet much"
     assert about(of(*[0] * 9, 1, 1, 2, 2, 2), even, False) == (
-        "from 2 pictures (bee) to 9 (ant); --balance makes them count alike")
+        "from 2 (bee) to 9 pictures (ant); --balance makes them count alike")
     assert about(of(*[0] * 9, 1, 1, 2), even, True) == (
         "a picture of ant counts 0.44 times, one of cow 4 times; a single picture to train on: cow")
     assert about(of(0, 0, 2, 2), of(0, 1), False) == (

@@ -157,8 +157,10 @@ def test_commands_take_the_best_by_its_path_and_say_what_was_kept(in_blobs, tmp_
     train.main(["--preset", "cifar", "--data", "blobs:load", "--batch-size", "20", "--keep", "best",
                 "--epochs", "4", "--patience", "1", "--lr", "0", "--out", run])
     out = capsys.readouterr().out
-    assert "no lower validation error in 1 epochs: the run ends after 2" in out
+    assert "no lower validation error since epoch 1: the run ends after epoch 2" in out
     assert "best.npz: epoch 1, " in out and f"tinyalex.evaluate {run}/best.npz" in out
     assert f"--resume {run} --patience 2" in out
     assert evaluate.main([f"{run}/best.npz", "--data", "blobs:load"]) == 0
     assert predict.main([f"{run}/best.npz", "val/grass/01.png", "--out", f"{run}/p.png"]) == 0
+    (tmp_path / "run" / "log.csv").unlink()
+    assert train.main(["--resume", run, "--data", "blobs:load", "--epochs", "2"]) == 0

@@ -33,7 +33,7 @@ def about(train_set: Dataset, val_set: Dataset, balance: bool) -> str:
         parts.append(f"a picture of {names[most]} counts {weights[most]:.2g} times, one of "
                      f"{names[least]} {weights[least]:.2g} times")
     elif counts[most] > UNEVEN * counts[least]:
-        parts.append(f"from {counts[least]:,} pictures ({names[least]}) to {counts[most]:,} "
+        parts.append(f"from {counts[least]:,} ({names[least]}) to {counts[most]:,} pictures "
                      f"({names[most]}); --balance makes them count alike")
     few = (("no picture to train on", counts == 0), ("a single picture to train on", counts == 1),
            ("no picture to validate with", np.bincount(val_set.labels, minlength=K) == 0))
