@@ -29,7 +29,7 @@ from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder, replacing
 from tinyalex.support.progress import progress
-from tinyalex.support.text import megabytes
+from tinyalex.support.text import megabytes, say
 
 MOST = 8 << 30  # bytes that all files together may take
 CHUNK = 256  # pictures that are read at a time for the digest
@@ -85,6 +85,8 @@ class Kept:
                     return values
             path.parent.mkdir(exist_ok=True)
             _make_room(path.parent, 4 * prod(self.shape))
+            say(f"what the frozen layers make of {prod(self.shape[:2]):,} views of "
+                f"{self.dataset.name}, once, in {path}: {megabytes(4 * prod(self.shape))}")
             self._compute(path)
             self._values = arrays.npy(path)
         return self._values
