@@ -211,7 +211,7 @@ def test_an_interruption_outside_of_the_steps_says_how_to_go_on(patches, monkeyp
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "_announce", interrupt)
+    monkeypatch.setattr(train, "announce", interrupt)
     assert run(lambda: train.main(settings(patches, "--out", "made"))) == 130
     out = capsys.readouterr().out
     assert f"to go on: python -m tinyalex.train --resume made --data {patches}\n" in out
