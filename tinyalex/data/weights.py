@@ -6,6 +6,7 @@ from pathlib import Path
 from tinyalex.data.download import Published, checksum, download
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, cache_folder
+from tinyalex.support.text import command
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def weights(name: str) -> Path:
     path = folder() / PUBLISHED[name].file
     if not path.is_file():
         raise UserError(f"{name}: not here yet (it would be {path})",
-                        f"run: python -m tinyalex.data fetch {name}")
+                        f"run: {command('data', 'fetch', name)}")
     return path
 
 
