@@ -280,8 +280,8 @@ def test_of_two_that_resume_one_run_one_is_refused_or_has_nothing_left_to_do(pla
     whole, here = place("whole"), place("both")
     ends(begin("training", whole), whole)
     ends(begin("training", here), here)
-    (here / "run" / "checkpoint.npz").unlink()
-    (here / "run" / "log.csv").unlink()
+    for name in ("checkpoint.npz", "best.npz", "log.csv"):
+        (here / "run" / name).unlink()
     assert both("training", here) in ([0, 1], [0, 0])
     assert WORKS["training"].result(here) == WORKS["training"].result(whole)
     assert left_lying_about(here) == []
