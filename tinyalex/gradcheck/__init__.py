@@ -19,7 +19,7 @@ and what is made of a gradient that is wrong:
     diagnosis.py    which of them gives just these numbers
     mutants.py      all of them planted in the shipped layers, to be caught
     exercise.py     a learner's own class, tried and explained; functions.py: a learner's function
-    notebooks.py    the exercises in notebooks, graded
+    marking/        what a class has handed in, marked
 """
 
 from tinyalex.gradcheck.checks import (

@@ -11,7 +11,7 @@ A function can be tried too, like="im2col" and so on: see functions.py.
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,18 @@ from tinyalex.support.errors import UserError
 WHOLE = ("SoftmaxCrossEntropy", "Exchange", "SGD")  # no layers: their check is all there is
 
 
-def check(cls: Callable, like: str, seconds: float = 60) -> Report:
+class Explained(Exception):
+    """What is wrong, said by whoever has seen it."""
+
+
+def check(cls: Callable, like: str, seconds: float = 60, seed: int = 0,
+          more: Sequence[Any] = ()) -> Report:
     """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …), or a
     function against one of FUNCTIONS ("im2col", …).
 
     Cases are tried one after the other, and the first that fails is reported. UserError where
     `like` is not the name of a shipped class. seconds: after that it counts as never ending.
+    seed: of the inputs. more: cases, or a function's arguments, to be tried after those.
     """
     if like not in SHIPPED and like not in FUNCTIONS:
         raise UserError(f"like={like!r}: there is no such layer",
@@ -47,7 +53,7 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     def work():
         try:
             with np.errstate(all="ignore"), random_state_kept():
-                reports.append(_try(cls, name, like))
+                reports.append(_try(cls, name, like, seed, more))
         except BaseException as error:  # even SystemExit: it is the learner's
             reports.append(Report(f"{name} (like {like})", problems=[explained(error)]))
 
@@ -60,17 +66,17 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     return reports[-1]
 
 
-def _try(cls: Any, name: str, like: str) -> Report:
+def _try(cls: Any, name: str, like: str, seed: int, more: Sequence[Any]) -> Report:
     if not callable(cls):
         return Report(name, problems=["not a class: give the class itself, as in "
                                       "check(MyConv2D, …)"])
     passed = Report(f"{name} (like {like})")
     if like in FUNCTIONS:
-        report = check_function(cls, like)
+        report = check_function(cls, like, more)
         report.title = passed.title + f", {report.title}" * bool(report.title)
         return report
-    for case in cases_of(like):
-        report = case.check(cls) if like in WHOLE else try_case(cls, case)
+    for case in [*cases_of(like), *more]:
+        report = case.check(cls, seed) if like in WHOLE else try_case(cls, case, seed)
         report.title = f"{name} (like {like}), {case.title}"
         if not report.ok:
             return report
@@ -82,6 +88,8 @@ def _try(cls: Any, name: str, like: str) -> Report:
 
 def explained(error: BaseException) -> str:
     """An exception, and the learner's line that it came from."""
+    if isinstance(error, Explained):
+        return str(error)
     frames = [f for f in traceback.extract_tb(error.__traceback__)
               if "/tinyalex/gradcheck/" not in f.filename.replace("\\", "/")]
     where = f" in {frames[-1].name}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
@@ -91,16 +99,18 @@ def explained(error: BaseException) -> str:
     return f"raises {type(error).__name__}: {text[0] if text else 'without a message'}{where}"
 
 
-def try_case(cls: Callable, case: Case) -> Report:
+def try_case(cls: Callable, case: Case, seed: int = 0) -> Report:
     """Try a learner's layer in one case: its parts, its output, and then its gradients."""
-    reference = case.make(SHIPPED[case.kind])
+    reference = case.make(SHIPPED[case.kind], seed)
     to_float64(reference)
     layer = case.make(cls)
-    problem = _parts_missing(layer, reference) or _forward_problem(layer, reference, case)
+    problem = (_parts_missing(layer, reference)
+               or _forward_problem(layer, reference, case, case.x(seed)))
     title = f"{case.kind}: {case.title}"
     if problem:
         return Report(title, problems=[problem])
-    return check_layer(layer, case.x(), kind=case.kind, title=title, settings=reference)
+    return check_layer(layer, case.x(seed), kind=case.kind, title=title, seed=seed,
+                       settings=reference)
 
 
 def _parts_missing(layer, reference: Layer) -> str:
@@ -120,9 +130,8 @@ def _parts_missing(layer, reference: Layer) -> str:
     return ""
 
 
-def _forward_problem(layer, reference: Layer, case: Case) -> str:
+def _forward_problem(layer, reference: Layer, case: Case, x: np.ndarray) -> str:
     """What is wrong with the output; a gradient check could not tell."""
-    x = case.x()
     mine, theirs = LayerSubject(layer, x), LayerSubject(reference, x)
     y, right = mine.forward(x.copy()), theirs.outputs()[0]
     if problem := no_output(y, right, "forward", f"x is {x.shape}"):

@@ -1,0 +1,84 @@
+"""The exercises: what each asks for, its points, and cases that no page shows.
+
+The names are those of the blanks in notebooks/exercises; a test holds the two together.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyalex import kernels
+from tinyalex.gradcheck.cases import Case, normal, spaced
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """A class or function to be written. like: what it is checked against."""
+
+    name: str
+    like: str
+    points: int
+
+
+EXERCISES: dict[str, tuple[Part, ...]] = {
+    "01_convolution": (
+        Part("im2col", "im2col", 2), Part("col2im", "col2im", 2), Part("MyConv2D", "Conv2D", 4)),
+    "02_relu_and_tanh": (Part("MyReLU", "ReLU", 1), Part("MyTanh", "Tanh", 1)),
+    "03_overlapping_pooling": (
+        Part("MyMaxPool", "MaxPool2D", 3), Part("MyAveragePool", "AveragePool2D", 2)),
+    "04_local_response_normalisation": (
+        Part("MyLRN", "LocalResponseNorm", 4), Part("MySpatialNorm", "SpatialResponseNorm", 2)),
+    "05_two_towers": (
+        Part("MyExchange", "Exchange", 3), Part("exchange_bytes", "exchange_bytes", 1)),
+    "06_backpropagation": (
+        Part("numeric_gradient", "numeric_gradient", 2), Part("MyLoss", "SoftmaxCrossEntropy", 2),
+        Part("MyLinear", "Linear", 2), Part("net_gradient", "net_gradient", 2)),
+    "07_dropout": (Part("MyDropout", "Dropout", 3),),
+    "08_augmentation": (
+        Part("ten_crops", "ten_crops", 2), Part("colour_shift", "colour_shift", 2)),
+    "09_optimisation": (Part("MySGD", "SGD", 3), Part("initial_std", "initial_std", 1)),
+}
+
+# What the pages import from the package, but for the checks: modules by name, and their text.
+GIVEN = {"tinyalex.kernels":
+         f"from math import ceil as round_up\n{inspect.getsource(kernels.output_size)}"}
+
+
+def held_back(like: str, rng: Rng) -> Sequence[Any]:
+    """Two more cases, or arguments of a function, of random size."""
+    return [_held_back(like, rng) for _ in range(2)]
+
+
+def _held_back(like: str, rng: Rng) -> Any:
+    N, H, W, C, F = map(int, rng.integers((2, 5, 5, 2, 2), (4, 8, 8, 5, 5)))
+    K, S, P = map(int, rng.integers((2, 1, 0), (4, 4, 2)))
+    OH, OW = (kernels.output_size(side, K, S, (P, P)) for side in (H, W))
+    n, ceil, draw = 2 * K - 3, {"ceil": bool(rng.integers(2))}, rng.standard_normal
+    norm, mix = (n, rng.uniform(1, 2), rng.uniform(0.2, 0.5), rng.uniform(0.5, 1)), draw((3, 3)) + 2
+    classes, hidden, maps = C + 1, F + 3, [(H, W, int(c)) for c in rng.integers(1, 9, N)]
+    weights = draw((H, hidden)), draw(hidden), draw((hidden, classes)), draw(classes)
+    shapes: dict[str, tuple] = {  # of layers: what they are built with, and the shape of x
+        "Conv2D": ((C, F, K, S, P), (N, H, W, C)), "Linear": ((H, F), (N, H)),
+        "ReLU": ((), (N, W, C), spaced), "Tanh": ((), (N, W, C)),
+        "LocalResponseNorm": (norm, (N, 2, 2, H)), "SpatialResponseNorm": (norm, (N, H, W, 2)),
+        "MaxPool2D": ((K, min(S, K)), (N, H, W, 2), spaced, ceil),
+        "AveragePool2D": ((K, min(S, K)), (N, H, W, 2), normal, ceil),
+        "Dropout": ((rng.uniform(0.3, 0.8),), (4 * N, 10)),
+        "SoftmaxCrossEntropy": ((), (N, classes)), "Exchange": ((C, F), (N, H)), "SGD": ((), ())}
+    if like in shapes:
+        return Case(like, "a case that is not on the page", *shapes[like])
+    arguments: dict[str, tuple] = {
+        "im2col": (draw((N, H, W, C)), K, S, P),
+        "col2im": (draw((N, OH, OW, K, K, C)), S, P, H, W),
+        "numeric_gradient": (lambda x: float((x**3).sum() + np.prod(x)), draw((N, C)), 1e-4),
+        "net_gradient": (draw((N, H)), *weights, rng.integers(0, classes, N)),
+        "exchange_bytes": (int(rng.integers(2, 200)), maps, int(rng.choice([2, 4, 8]))),
+        "ten_crops": (draw((H + 2, W + 2, 3)), H - 1 - (H > W) * (H - W)),
+        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)),
+        "initial_std": ((K, K, 7 * C, 16 * F),)}
+    return "arguments that are not on the page", arguments[like]
