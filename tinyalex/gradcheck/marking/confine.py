@@ -85,8 +85,9 @@ def wall_in(home: str, walls: bool) -> None:
     """Go into the folder `home`; from now on what is neither in it nor needed by Python and NumPy
     is refused, and with `walls` it is not there."""
     numpy = Path(sys.modules["numpy"].__file__ or "").parent
-    found = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), numpy,
-             numpy.parent / "numpy.libs", os.devnull, "/dev/urandom"]
+    found: list[str | Path] = [
+        sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), numpy,
+        numpy.parent / "numpy.libs", os.devnull, "/dev/urandom"]
     needed = dict.fromkeys(os.path.realpath(path) for path in found if os.path.exists(path))
     if walls:
         _build_walls(home, list(needed))

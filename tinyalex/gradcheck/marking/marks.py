@@ -94,8 +94,9 @@ def mark(exercise: str, path: Path | None, seconds: float, seed: int,
                 submission = Submission(code, path.name, left, seconds / 10, walls)
                 failed = submission.failed
             marks.append(Mark(exercise, part, _said(part, submission, seed, seconds)))
-    except (Damaged, Explained) as error:  # nothing more can be had of it
-        marks += [Mark(exercise, part, str(error)) for part in EXERCISES[exercise][len(marks):]]
+    except Exception as error:  # nothing more can be had of it, and the next one waits
+        said = _reason(error)
+        marks += [Mark(exercise, part, said) for part in EXERCISES[exercise][len(marks):]]
     finally:
         if submission:
             submission.close()
@@ -108,6 +109,12 @@ def _said(part: Part, submission: Submission, seed: int, seconds: float) -> str:
     try:
         report = check(stand_in(submission, part.name), part.like, seconds + 60,
                        int(rng.integers(2**31)), held_back(part.like, rng))
-    except Explained as error:
-        return str(error)
+    except Exception as error:
+        return _reason(error)
     return "" if report.ok else str(report)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Damaged | Explained):
+        return str(error)
+    return f"gives answers that cannot be read ({type(error).__name__}: {error})"

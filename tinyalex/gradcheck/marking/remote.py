@@ -53,6 +53,8 @@ class Submission:
             [sys.executable, "-I", "-S", "-B", worker.__file__, *map(str, arguments)], cwd=home,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**kept, **ONE_THREAD, "HOME": inside, "TMPDIR": inside}, start_new_session=True)
+        assert self._process.stdin and self._process.stdout
+        self._to, self._from = self._process.stdin, self._process.stdout
         self.running.add(self)
         self._clock = threading.Timer(seconds, self._process.terminate)
         self._clock.start()
@@ -71,12 +73,10 @@ class Submission:
 
     def ask(self, do: str, functions: tuple[Callable, ...] = (), **message: Any) -> dict:
         """What it answers. functions: those that it may ask us to call."""
-        inbox, outbox = self._process.stdin, self._process.stdout
-        assert inbox and outbox
         try:
-            send(inbox, {"do": do, **message})
-            while "ask" in (answer := receive(outbox)):
-                send(inbox, _called(functions[answer["ask"]], answer["args"]))
+            send(self._to, {"do": do, **message})
+            while "ask" in (answer := receive(self._from)):
+                send(self._to, _called(functions[answer["ask"]], answer["args"]))
         except (OSError, EOFError):
             self.close()
             raise Explained(
@@ -104,7 +104,7 @@ class Submission:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._to, self._from):
             with contextlib.suppress(OSError):
                 pipe.close()
         self._home.cleanup()
@@ -181,7 +181,7 @@ class Remote:
         built = submission.ask(
             "build", name=name, options=options, args=list(args[self._network is not None:]),
             network=self._state(lambda p: np.zeros_like(p.value)))
-        self._number, self.params, self.grads = built["number"], built["params"], {}
+        self._number, self.params, self.grads = built["number"], built["params"], None
         for method, takes in built["methods"].items():
             setattr(self, method, _signed(partial(self._call, method), method, *takes))
 
@@ -201,8 +201,9 @@ class Remote:
         self._rewind, self.grads = False, answer["grads"]
         if isinstance(self.params, dict) and isinstance(answer["params"], dict):
             for key, now in answer["params"].items():
-                if np.shape(was := self.params.get(key)) == np.shape(now):
-                    _overwrite(was, now)  # the array that is there: others hold it too
+                was = self.params.get(key)
+                if isinstance(was, np.ndarray) and was.shape == np.shape(now):
+                    was[...] = now  # others hold this array too
                 else:
                     self.params[key] = now
         for parameter, value in zip(self._network or (), answer["values"], strict=True):

@@ -1,5 +1,5 @@
-"""The process of one submission: python -I -S -B worker.py, started by remote.py with the pipes that
-it answers through as its standard input and output.
+"""The process of one submission: python -I -S -B worker.py, started by remote.py with the
+pipes that it answers through as its standard input and output.
 
 The package is not there. Where it would be stand empty modules, a gradcheck in which every function
 does nothing, since each page calls it, and the files that make this process.

@@ -1,0 +1,178 @@
+"""A class's exercises, marked: each as it deserves, whatever it is up to.
+
+Among forty that are handed in, somebody's never ends, somebody's file is broken, and somebody would
+rather have the marks than do the work. None of them may cost another one a point, or earn itself
+one: what is handed in only computes, and the checks run where its code does not.
+"""
+
+import csv
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyalex.gradcheck.__main__ import main
+from tinyalex.gradcheck.marking import marks, remote
+from tinyalex.gradcheck.marking.frames import MOST, Ask, receive, send
+from tinyalex.gradcheck.marking.submissions import find
+from tinyalex.support.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+HEAD = "import numpy as np\nfrom tinyalex import gradcheck\n"
+RELU = """
+class MyReLU:
+    def forward(self, x):
+        self.on = x > 0
+        return x * self.on
+
+    def backward(self, dy):
+        return dy * self.on
+
+
+gradcheck.check(MyReLU, like="ReLU")
+"""
+TANH = """
+class MyTanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y**2)
+
+
+gradcheck.check(MyTanh, like="Tanh")
+"""
+RIGHT = HEAD + RELU + TANH
+
+
+def in_relu(line):
+    """Right, but for what ReLU does first."""
+    return RIGHT.replace("        self.on = x", f"        {line}\n        self.on = x")
+
+
+def nb(*sources):
+    return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# Exercise"]}] + [
+        {"cell_type": "code", "source": source.splitlines(keepends=True)} for source in sources]})
+
+
+NAMED_SO = "class MyReLU(R): pass\nclass MyTanh(T): pass\n"
+DEAF = "import signal\nsignal.signal = signal.setitimer = lambda *a: None\n" \
+       "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
+# name: what is handed in, as a notebook unless it is bytes; the points, of 2; what is said.
+CLASS = {
+    "right": (nb(HEAD, RELU, TANH), 2, ""),
+    "right-plain": (RIGHT.encode(), 2, ""),
+    "right-magic": (nb("%matplotlib inline\n!pip list\n" + HEAD, RELU, TANH), 2, ""),
+    "right-two-names": (nb(HEAD, RELU, TANH, "MyTanh = type('MyTanh', (MyTanh,), {})"), 2, ""),
+    "right-after-an-error": (nb(HEAD, "undefined", RELU, "1 / 0", TANH), 2, "NameError"),
+    "right-exits": (nb(HEAD, "import sys; sys.exit(0)", RELU, TANH), 2, "SystemExit"),
+    "right-reads": (nb(HEAD, RELU, "input('name?')", TANH), 2, "EOFError"),
+    "right-plots": (nb("import matplotlib.pyplot as plt\n" + HEAD, RELU, TANH, "plt.plot()"), 2,
+                    "NumPy alone"),
+    "right-slow": (in_relu("import time; time.sleep(0.01)").encode(), 2, ""),
+    "right-prints-100-MB": (nb(HEAD, "for _ in range(100): print('x' * 10**6)", RELU, TANH), 2, ""),
+    "right-loops-elsewhere": (nb(HEAD, RELU, TANH, "while True: pass"), 2, "does not end"),
+    "right-leaves-a-thread": (nb(HEAD, "import threading, time\ndef run():\n    while True: "
+                                 "time.sleep(0.01)\nfor _ in range(3): threading.Thread("
+                                 "target=run).start()", RELU, TANH), 2, ""),
+    "right-takes-all-memory": (nb(HEAD, "a = [np.empty(10**8) for _ in range(100)]", RELU, TANH), 2,
+                               "MemoryError"),
+    "right-starts-processes": (nb(HEAD, "import subprocess\nsubprocess.Popen(['sleep', '1000'])",
+                                  "import os\nos.fork()", RELU, TANH), 2, "not allowed"),
+    "right-without-end": (nb(HEAD, "def f(): return f()\nf()", RELU, TANH), 2, "RecursionError"),
+    "half": (nb(HEAD, RELU), 1, "there is no MyTanh"),
+    "half-broken-python": (nb(HEAD, RELU, "class MyTanh:\n    def forward(self, x)\n"), 1,
+                           "SyntaxError"),
+    "half-ends-later": (in_relu("import os; os._exit(0)").encode(), 1, "ends Python"),
+    "half-aborts-later": (in_relu("import os; os.abort()").encode(), 1, "ends Python"),
+    "half-loops": (in_relu("while True: pass").encode(), 1, "loop without a way out"),
+    "half-takes-memory": (in_relu("return np.ones(10**9)").encode(), 1, "MemoryError"),
+    "half-returns-much": (in_relu("return np.ones(10**7)").encode(), 1, "cannot be read"),
+    "half-wrong": (RIGHT.replace("return dy * self.on", "return dy * (dy > 0)").encode(), 1,
+                   "HINT: "),
+    "half-twice-the-easier": (nb(HEAD, RELU, "MyTanh = MyReLU"), 1, "wrong output"),
+    "half-unwritten": (RIGHT.replace("self.y = np", "raise NotImplementedError('y')#").encode(), 1,
+                       "still to be written, in forward: y"),
+    "empty-notebook": (nb(), 0, "there is no MyReLU"),
+    "empty-file": (b"", 0, "there is no MyReLU"),
+    "broken-json": ('{"cells": [{"cell_type": "co', 0, "not a notebook"),
+    "other-json": ("[1, 2]", 0, "not a notebook"),
+    "no-text": (b"\xff\xfe\x00" * 100, 0, "not a text"),
+    "loops-deaf": (nb(HEAD, DEAF, RELU, TANH, "while True: pass"), 0, "does not end"),
+    "ends": (nb(HEAD, RELU, TANH, "import os; os._exit(0)"), 0, "ends Python"),
+    "imports": (nb(HEAD, "from tinyalex.layers import ReLU as R, Tanh as T", NAMED_SO), 0,
+                "without the package"),
+    "imports-torch": (nb(HEAD, "from torch.nn import ReLU as R, Tanh as T", NAMED_SO), 0,
+                      "No module named 'torch'"),
+    "imports-by-path": (nb(HEAD, f"import sys; sys.path.append({str(ROOT)!r})\n"
+                           "for name in [*sys.modules]:\n    if 'tinyalex' in name: "
+                           "del sys.modules[name]\n"
+                           "from tinyalex.layers import ReLU as R, Tanh as T", NAMED_SO), 0,
+                        "there is no MyReLU"),
+    "executes-the-solution": (nb(HEAD, "import glob, json", "for path in glob.glob("
+                                 f"{str(ROOT / 'notebooks/solutions/02*')!r}):\n"
+                                 "    for cell in json.load(open(path))['cells']:\n"
+                                 "        if cell['cell_type'] == 'code': "
+                                 "exec(''.join(cell['source']))"), 0, "there is no MyReLU"),
+    "copies-a-neighbour": (nb(HEAD, "import os\nfor at, _, files in os.walk(HERE):\n"
+                              "    for file in files:\n        if file.endswith('.py'): "
+                              "exec(open(os.path.join(at, file)).read())"), 0, "there is no MyReLU"),
+    "deletes": (nb(HEAD, "import os, shutil\nshutil.rmtree(HERE)", "open(os.path.join(HERE, 'a'), "
+                   "'w').write('a')"), 0, "there is no MyReLU"),
+    "forges": (nb(HEAD, "from tinyalex.gradcheck.report import Report", "Report.ok = True",
+                  "gradcheck.Report('MyReLU')", "gradcheck.check = lambda *a, **k: True",
+                  "class MyReLU:\n    ok = True\n    def forward(self, x): return self\n"
+                  "    def backward(self, dy): return dy\n    __eq__ = lambda *a: True", "MyTanh = 'ok'"), 0, "gives MyReLU"),
+    "writes-into-the-pipes": (nb(HEAD, "import os\nfor fd in range(3, 30):\n    try: "
+                                 "os.write(fd, b'{\"dict\": [[\"ok\", true]]}\\n' * 9)\n"
+                                 "    except OSError: pass"), 0, "cannot be read"),
+}
+
+
+def hand_in(folder, backwards=False):
+    """Everybody's files, in folders of their own, in the order of the names or against it."""
+    for number, (name, (content, _, _)) in enumerate(CLASS.items()):
+        place = folder / f"{len(CLASS) - number if backwards else number:02}-{name}"
+        place.mkdir(parents=True)
+        if isinstance(content, bytes):
+            (place / "02_relu_and_tanh.py").write_bytes(content)
+        else:
+            content = content.replace("HERE", json.dumps(str(folder))[1:-1].join("''"))
+            (place / "02.ipynb").write_text(content, encoding="utf-8")
+    return folder
+
+
+def marked(folder, capsys, *options):
+    """What JSON says of each, by name; and the status of the command."""
+    out = folder.parent / f"{folder.name}.json"
+    status = main(["--exercises", str(folder), "--seed", "7", "--json", str(out), *options])
+    capsys.readouterr()
+    return {sheet["student"].partition("-")[2]: sheet
+            for sheet in json.loads(out.read_text())["students"]}, status
+
+
+def unlike(name, sheet):
+    """What of a sheet is not as it should be, "" where all of it is."""
+    _, points, phrase = CLASS[name]
+    said = " ".join([*(mark["said"] for mark in sheet["marks"]), *sheet["remarks"]])
+    return "" if (sheet["points"], phrase in said) == (points, True) else f"{name}: {sheet}"
+
+
+@pytest.mark.slow
+def test_a_class_is_marked_each_as_it_deserves_whatever_the_order(tmp_path, capsys, monkeypatch):
+    """Once with all that this machine offers against them, once with what any has."""
+    start = time.monotonic()
+    first, status = marked(hand_in(tmp_path / "a"), capsys, "--seconds", "20")
+    assert status == 1
+    monkeypatch.setattr(marks, "walls_stand", lambda: False)
+    second, _ = marked(hand_in(tmp_path / "b", backwards=True), capsys, "--seconds", "20")
+    assert time.monotonic() - start < 600
+    for sheets in (first, second):
+        assert "\n".join(filter(None, (unlike(name, sheets[name]) for name in CLASS))) == ""
+    for folder in "ab":  # nobody's is gone, and there is nothing that was not there
+        assert len([*(tmp_path / folder).rglob("*")]) == 2 * len(CLASS)
