@@ -8,7 +8,7 @@ one: what is handed in only computes, and the checks run where its code does not
 import csv
 import io
 import json
-import os
+import operator
 import time
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def nb(*sources):
         {"cell_type": "code", "source": source.splitlines(keepends=True)} for source in sources]})
 
 
+SLEEP = "1001.25"
 NAMED_SO = "class MyReLU(R): pass\nclass MyTanh(T): pass\n"
 DEAF = "import signal\nsignal.signal = signal.setitimer = lambda *a: None\n" \
        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
@@ -84,6 +85,9 @@ CLASS = {
                                "MemoryError"),
     "right-starts-processes": (nb(HEAD, "import subprocess\nsubprocess.Popen(['sleep', '1000'])",
                                   "import os\nos.fork()", RELU, TANH), 2, "not allowed"),
+    "right-leaves-a-process": (nb(HEAD, "from multiprocessing.util import spawnv_passfds",
+                                  f"spawnv_passfds(b'/bin/sleep', [b'sleep', b'{SLEEP}'], [])",
+                                  RELU, TANH), 2, ""),
     "right-without-end": (nb(HEAD, "def f(): return f()\nf()", RELU, TANH), 2, "RecursionError"),
     "half": (nb(HEAD, RELU), 1, "there is no MyTanh"),
     "half-broken-python": (nb(HEAD, RELU, "class MyTanh:\n    def forward(self, x)\n"), 1,
@@ -121,13 +125,15 @@ CLASS = {
                                  "exec(''.join(cell['source']))"), 0, "there is no MyReLU"),
     "copies-a-neighbour": (nb(HEAD, "import os\nfor at, _, files in os.walk(HERE):\n"
                               "    for file in files:\n        if file.endswith('.py'): "
-                              "exec(open(os.path.join(at, file)).read())"), 0, "there is no MyReLU"),
+                              "exec(open(os.path.join(at, file)).read())"), 0,
+                           "there is no MyReLU"),
     "deletes": (nb(HEAD, "import os, shutil\nshutil.rmtree(HERE)", "open(os.path.join(HERE, 'a'), "
                    "'w').write('a')"), 0, "there is no MyReLU"),
     "forges": (nb(HEAD, "from tinyalex.gradcheck.report import Report", "Report.ok = True",
                   "gradcheck.Report('MyReLU')", "gradcheck.check = lambda *a, **k: True",
                   "class MyReLU:\n    ok = True\n    def forward(self, x): return self\n"
-                  "    def backward(self, dy): return dy\n    __eq__ = lambda *a: True", "MyTanh = 'ok'"), 0, "gives MyReLU"),
+                  "    def backward(self, dy): return dy\n    __eq__ = lambda *a: True",
+                  "MyTanh = 'ok'"), 0, "gives MyReLU"),
     "writes-into-the-pipes": (nb(HEAD, "import os\nfor fd in range(3, 30):\n    try: "
                                  "os.write(fd, b'{\"dict\": [[\"ok\", true]]}\\n' * 9)\n"
                                  "    except OSError: pass"), 0, "cannot be read"),
@@ -174,5 +180,94 @@ def test_a_class_is_marked_each_as_it_deserves_whatever_the_order(tmp_path, caps
     assert time.monotonic() - start < 600
     for sheets in (first, second):
         assert "\n".join(filter(None, (unlike(name, sheets[name]) for name in CLASS))) == ""
+    assert not [p for p in Path("/proc").glob("[1-9]*/cmdline") if SLEEP.encode() in p.read_bytes()]
     for folder in "ab":  # nobody's is gone, and there is nothing that was not there
         assert len([*(tmp_path / folder).rglob("*")]) == 2 * len(CLASS)
+
+
+def there_and_back(message):
+    pipe = io.BytesIO()
+    send(pipe, message)
+    pipe.seek(0)
+    return receive(pipe)
+
+
+def test_what_crosses_is_what_was_sent():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+    values = {"x": x, "gaps": x[..., ::2], "whole": np.arange(3), "none": np.zeros((0, 2)),
+              "one": np.float64(0.1), "tuple": (1, [2.5, None, "ü\n"]), "ask": Ask(3)}
+    back = there_and_back(values)
+    for key, value in values.items():
+        same = np.array_equal if isinstance(value, np.ndarray) else operator.eq
+        assert same(back[key], value), key
+        assert type(back[key]) is type(value)
+    assert back["x"].dtype == np.float32 and not back["gaps"].flags.c_contiguous
+    assert type(there_and_back({"thing": io.BytesIO()})["thing"]).__name__ == "BytesIO"
+
+
+@pytest.mark.parametrize("line", [
+    b"\n", b"no JSON\n", b"3\n", b"[" * 10**5, b"x" * (MOST + 9), b'{"dict": [[]]}', b'{"a": 1}',
+    b'{"dict": [["a", {"array": "AAAA", "dtype": "O", "shape": [1]}]]}',
+    b'{"dict": [["a", {"array": "AAAA", "dtype": "<f8", "shape": [9000000000]}]]}',
+    b'{"dict": [["a", {"array": "AAAA", "dtype": "<f8"}]]}'])
+def test_what_is_no_message_is_refused(line):
+    with pytest.raises(ValueError):
+        receive(io.BytesIO(line))
+
+
+def test_the_student_is_the_first_folder_and_the_exercise_is_in_the_name(tmp_path):
+    for name in ("anna/04.ipynb", "ben/week 1/02_relu_and_tanh.py", "ben/02 again.ipynb",
+                 "cem/.ipynb_checkpoints/04.ipynb", "dora/homework.ipynb", "dora/040.py",
+                 "06_backpropagation.ipynb"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "cem/05.py").symlink_to(tmp_path / "anna/04.ipynb")
+    found = {student.name: student for student in find([tmp_path])}
+    assert list(found) == sorted(["anna", "ben", "cem", "dora", tmp_path.name])
+    assert found["anna"].files == {"04_local_response_normalisation": tmp_path / "anna/04.ipynb"}
+    assert [path.name for path in found["ben"].files.values()] == ["02_relu_and_tanh.py"]
+    assert "02 again.ipynb: one more file" in found["ben"].remarks[0]
+    assert not found["cem"].files and "05.py: a link" in found["cem"].remarks[0]
+    assert [remark[:8] for remark in found["dora"].remarks] == ["040.py: ", "homework"]
+    assert find([tmp_path / "anna/04.ipynb"])[0].name == "anna"
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty"])
+def test_where_there_is_nothing_to_mark_is_said(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=f"{name}: (no such|nothing)"):
+        find([tmp_path / name])
+
+
+@pytest.mark.slow
+def test_tables_letters_and_what_is_missing(tmp_path):
+    folder = tmp_path / "class"
+    for name in ("=anna", "ben", "cem"):
+        (folder / name).mkdir(parents=True)
+    (folder / "=anna/02.py").write_text(RIGHT)
+    (folder / "ben/02.py").write_text(HEAD + RELU)
+    assert main(["--exercises", str(folder / "=anna")]) == 0
+    assert main(["--exercises", str(folder), "--csv", f"{tmp_path}/t.csv", "--expected", "02",
+                 "--feedback", f"{tmp_path}/letters"]) == 1
+    rows = list(csv.reader((tmp_path / "t.csv").read_text().splitlines()))
+    assert rows[0][1:] == ["02_relu_and_tanh/MyReLU", "02_relu_and_tanh/MyTanh", "points", "of"]
+    assert rows[1:] == [["'=anna", "1", "1", "2", "2"], ["ben", "1", "0", "1", "2"],
+                        ["cem", "0", "0", "0", "2"]]
+    assert "there is no MyTanh" in (tmp_path / "letters/ben.txt").read_text()
+    assert "not handed in" in (tmp_path / "letters/cem.txt").read_text()
+
+
+def test_a_class_that_handed_in_nothing_is_not_all_right(tmp_path):
+    (tmp_path / "anna").mkdir()
+    assert main(["--exercises", str(tmp_path)]) == 1
+
+
+@pytest.mark.slow
+def test_whoever_stops_the_marking_leaves_no_process(tmp_path):
+    for name in ("anna", "ben"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "02.py").write_text(RIGHT if name == "anna" else "while True: pass")
+    marking = marks.mark_all(find([tmp_path]), ["02_relu_and_tanh"], 60, 0)
+    assert next(marking).points == 2
+    marking.close()
+    assert remote.Submission.running == set()

@@ -58,24 +58,25 @@ def mark_all(students: Iterable[Student], expected: Iterable[str], seconds: floa
     the numbers that the checks draw.
     """
     walls, pool = walls_stand(), ThreadPoolExecutor(min(2, os.cpu_count() or 1))
+    waiting = [(student, {exercise: pool.submit(
+        mark, exercise, student.files.get(exercise), seconds, seed, walls)
+        for exercise in EXERCISES if exercise in expected or exercise in student.files})
+        for student in students]
     try:
-        waiting = [(student, [(exercise, pool.submit(
-            mark, exercise, student.files.get(exercise), seconds, seed, walls))
-            for exercise in EXERCISES if exercise in expected or exercise in student.files])
-            for student in students]
         for student, futures in waiting:
             sheet = Sheet(student.name, remarks=student.remarks)
-            if not student.files:
-                sheet.remarks.append("nothing handed in")
-            for exercise, future in futures:
+            sheet.remarks += [] if student.files else ["nothing handed in"]
+            for exercise, future in futures.items():
                 marks, failed = future.result()
                 sheet.marks += marks
                 sheet.remarks += [f"{exercise}, {problem}" for problem in failed]
             yield sheet
-    finally:  # also where it is interrupted
+    finally:  # also where it is interrupted: then what is under way ends, part by part
         pool.shutdown(wait=False, cancel_futures=True)
-        for submission in [*Submission.running]:
-            submission.close()
+        while any(not future.done() for _, futures in waiting for future in futures.values()):
+            for submission in [*Submission.running]:
+                submission.close()
+            time.sleep(0.05)
 
 
 def mark(exercise: str, path: Path | None, seconds: float, seed: int,
