@@ -75,7 +75,7 @@ CLASS = {
     "right-reads": (nb(HEAD, RELU, "input('name?')", TANH), 2, "EOFError"),
     "right-plots": (nb("import matplotlib.pyplot as plt\n" + HEAD, RELU, TANH, "plt.plot()"), 2,
                     "NumPy alone"),
-    "right-slow": (in_relu("import time; time.sleep(0.01)").encode(), 2, ""),
+    "right-slow": (in_relu("import time; time.sleep(0.002)").encode(), 2, ""),
     "right-prints-100-MB": (nb(HEAD, "for _ in range(100): print('x' * 10**6)", RELU, TANH), 2, ""),
     "right-loops-elsewhere": (nb(HEAD, RELU, TANH, "while True: pass"), 2, "does not end"),
     "right-leaves-a-thread": (nb(HEAD, "import threading, time\ndef run():\n    while True: "

@@ -49,14 +49,15 @@ def supervise(walls: bool) -> None:
     try:
         os.closerange(0, 100)  # the pipes are the child's
         os.waitpid(child, 0)
+        child = 0  # stands for this group of processes, from now on
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with contextlib.suppress(OSError):  # there is nobody any more
+        with contextlib.suppress(OSError):  # until there is nobody any more
             while True:
                 for pid in _children() or [child]:
                     os.kill(pid, signal.SIGKILL)
                 os.waitpid(-1, 0)
-        os.killpg(0, signal.SIGKILL)  # this process is the last of them
+        os.kill(0, signal.SIGKILL)  # this process is the last of its group
 
 
 def _children() -> list[int]:
