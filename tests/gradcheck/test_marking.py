@@ -202,6 +202,8 @@ def test_what_crosses_is_what_was_sent():
         assert same(back[key], value), key
         assert type(back[key]) is type(value)
     assert back["x"].dtype == np.float32 and not back["gaps"].flags.c_contiguous
+    x.flags.writeable = False
+    assert back["x"].flags.writeable and not there_and_back({"x": x})["x"].flags.writeable
     assert type(there_and_back({"thing": io.BytesIO()})["thing"]).__name__ == "BytesIO"
 
 

@@ -128,7 +128,7 @@ class Desk:
         answer = self._call(getattr(thing, name), args, options, built.given)
         return {**answer, "params": getattr(thing, "params", None),
                 "grads": getattr(thing, "grads", None),
-                "values": [parameter.value for parameter in built.network]}
+                "network": [[parameter.value, parameter.grad] for parameter in built.network]}
 
     def _call(self, function: Callable, args: list, options: dict, given: list) -> dict:
         """changed: what of `given` is different now, each with its place in it."""

@@ -46,6 +46,7 @@ def _plain(value: Any) -> Any:
         scalar = isinstance(value, np.generic)
         return {"array": b64encode(np.array(value, order="C").tobytes()).decode(),
                 "dtype": value.dtype.str, "shape": value.shape, "scalar": scalar,
+                "locked": not scalar and not value.flags.writeable,
                 "gaps": not scalar and value.ndim > 0 and not value.flags.c_contiguous}
     if isinstance(value, list):
         return [*map(_plain, value)]
@@ -79,5 +80,6 @@ def _array(value: dict) -> Any:
         raise ValueError("an array of things that are no numbers")
     array = np.frombuffer(b64decode(value["array"]), value["dtype"]).reshape(value["shape"]).copy()
     if value["gaps"]:  # the same numbers, not side by side in memory
-        return np.repeat(array, 2, axis=-1)[..., ::2]
+        array = np.repeat(array, 2, axis=-1)[..., ::2]
+    array.flags.writeable = not value["locked"]
     return array[()] if value["scalar"] else array

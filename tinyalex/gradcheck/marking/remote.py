@@ -206,6 +206,6 @@ class Remote:
                     was[...] = now  # others hold this array too
                 else:
                     self.params[key] = now
-        for parameter, value in zip(self._network or (), answer["values"], strict=True):
-            parameter.value[...] = value
+        for p, (value, grad) in zip(self._network or (), answer["network"], strict=True):
+            p.value[...], p.grad[...] = value, grad
         return _result(answer, self._given)
