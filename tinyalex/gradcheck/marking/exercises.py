@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex import kernels
-from tinyalex.gradcheck.cases import Case, normal, spaced
+from tinyalex.gradcheck.cases import SHIPPED, Case, normal, spaced
 
 Rng = np.random.Generator
 
@@ -51,34 +51,42 @@ GIVEN = {"tinyalex.kernels":
 
 def held_back(like: str, rng: Rng) -> Sequence[Any]:
     """Two more cases, or arguments of a function, of random size."""
-    return [_held_back(like, rng) for _ in range(2)]
+    draw = _case if like in SHIPPED else _arguments
+    return [draw(like, rng) for _ in range(2)]
 
 
-def _held_back(like: str, rng: Rng) -> Any:
-    N, H, W, C, F = map(int, rng.integers((2, 5, 5, 2, 2), (4, 8, 8, 5, 5)))
-    K, S, P = map(int, rng.integers((2, 1, 0), (4, 4, 2)))
-    OH, OW = (kernels.output_size(side, K, S, (P, P)) for side in (H, W))
-    n, ceil, draw = 2 * K - 3, {"ceil": bool(rng.integers(2))}, rng.standard_normal
-    norm, mix = (n, rng.uniform(1, 2), rng.uniform(0.2, 0.5), rng.uniform(0.5, 1)), draw((3, 3)) + 2
-    classes, hidden, maps = C + 1, F + 3, [(H, W, int(c)) for c in rng.integers(1, 9, N)]
-    weights = draw((H, hidden)), draw(hidden), draw((hidden, classes)), draw(classes)
-    shapes: dict[str, tuple] = {  # of layers: what they are built with, and the shape of x
+def _sizes(rng: Rng) -> list[int]:
+    """N, H, W, C, F, K, S, P."""
+    return rng.integers((2, 5, 5, 2, 2, 2, 1, 0), (4, 8, 8, 5, 5, 4, 4, 2)).tolist()
+
+
+def _case(kind: str, rng: Rng) -> Case:
+    N, H, W, C, F, K, S, P = _sizes(rng)
+    norm = 2 * K - 3, rng.uniform(1, 2), rng.uniform(0.2, 0.5), rng.uniform(0.5, 1)
+    pool, ceil = (K, min(S, K)), {"ceil": bool(rng.integers(2))}
+    # What the class is built with, the shape of x, how it is drawn, and options.
+    built: dict[str, tuple] = {
         "Conv2D": ((C, F, K, S, P), (N, H, W, C)), "Linear": ((H, F), (N, H)),
         "ReLU": ((), (N, W, C), spaced), "Tanh": ((), (N, W, C)),
         "LocalResponseNorm": (norm, (N, 2, 2, H)), "SpatialResponseNorm": (norm, (N, H, W, 2)),
-        "MaxPool2D": ((K, min(S, K)), (N, H, W, 2), spaced, ceil),
-        "AveragePool2D": ((K, min(S, K)), (N, H, W, 2), normal, ceil),
+        "MaxPool2D": (pool, (N, H, W, 2), spaced, ceil),
+        "AveragePool2D": (pool, (N, H, W, 2), normal, ceil),
         "Dropout": ((rng.uniform(0.3, 0.8),), (4 * N, 10)),
-        "SoftmaxCrossEntropy": ((), (N, classes)), "Exchange": ((C, F), (N, H)), "SGD": ((), ())}
-    if like in shapes:
-        return Case(like, "a case that is not on the page", *shapes[like])
+        "SoftmaxCrossEntropy": ((), (N, C + 1)), "Exchange": ((C, F), (N, H)), "SGD": ((), ())}
+    return Case(kind, "a case that is not on the page", *built[kind])
+
+
+def _arguments(like: str, rng: Rng) -> tuple[str, tuple]:
+    (N, H, W, C, F, K, S, P), draw = _sizes(rng), rng.standard_normal
+    windows = [kernels.output_size(side, K, S, (P, P)) for side in (H, W)]
+    net = draw((N, H)), draw((H, W)), draw(W), draw((W, C + 1)), draw(C + 1)
+    mix, maps = draw((3, 3)) + 2, [(H, W, channels) for channels in (C, F, K)[:N]]
     arguments: dict[str, tuple] = {
         "im2col": (draw((N, H, W, C)), K, S, P),
-        "col2im": (draw((N, OH, OW, K, K, C)), S, P, H, W),
+        "col2im": (draw((N, *windows, K, K, C)), S, P, H, W),
         "numeric_gradient": (lambda x: float((x**3).sum() + np.prod(x)), draw((N, C)), 1e-4),
-        "net_gradient": (draw((N, H)), *weights, rng.integers(0, classes, N)),
-        "exchange_bytes": (int(rng.integers(2, 200)), maps, int(rng.choice([2, 4, 8]))),
-        "ten_crops": (draw((H + 2, W + 2, 3)), H - 1 - (H > W) * (H - W)),
-        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)),
-        "initial_std": ((K, K, 7 * C, 16 * F),)}
+        "net_gradient": (*net, rng.integers(0, C + 1, N)),
+        "exchange_bytes": (int(rng.integers(2, 200)), maps, 2**K),
+        "ten_crops": (draw((H, W, 3)), min(H, W) - 1),
+        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),)}
     return "arguments that are not on the page", arguments[like]

@@ -17,7 +17,7 @@ from tinyalex.gradcheck.exercise import Explained, check
 from tinyalex.gradcheck.marking.exercises import EXERCISES, Part, held_back
 from tinyalex.gradcheck.marking.remote import Submission, stand_in, walls_stand
 from tinyalex.gradcheck.marking.submissions import Student, cells
-from tinyalex.support.arrays import Damaged
+from tinyalex.support.errors import UserError, reason
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,6 @@ def _said(part: Part, submission: Submission, seed: int, seconds: float) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Damaged | Explained):
-        return str(error)
+    if isinstance(error, UserError | Explained):
+        return reason(error)
     return f"gives answers that cannot be read ({type(error).__name__}: {error})"

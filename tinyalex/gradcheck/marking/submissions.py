@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tinyalex.gradcheck.marking.exercises import EXERCISES
 from tinyalex.support import reading
-from tinyalex.support.arrays import Damaged
-from tinyalex.support.errors import UserError, reason
+from tinyalex.support.errors import UserError
 
 ENDINGS = (".ipynb", ".py")
 
@@ -74,13 +73,13 @@ def exercise_of(path: Path) -> str:
 
 
 def cells(path: Path) -> list[str]:
-    """The code of a notebook, by cell; a plain file is one cell. Damaged says what is wrong."""
+    """The code of a notebook, by cell; a plain file is one cell. UserError for what is neither."""
     try:
         if path.suffix == ".py":
             return [reading.text(path)]
         cells = reading.record(path)["cells"]
         sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
         return ["".join(source) for source in sources]
-    except (ValueError, KeyError, TypeError, OSError, UserError) as error:
-        raise Damaged(f"not a {'notebook' * (path.suffix != '.py') or 'text'}: "
-                      f"{reason(error)}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        kind = "text" if path.suffix == ".py" else "notebook"
+        raise UserError(f"{path.name}: not a {kind} ({error})", "save it again.") from None
