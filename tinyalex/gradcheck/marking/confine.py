@@ -24,7 +24,8 @@ KEPT = 2 | 4 | 8 | 1024 | 2048  # flags of a mount that may not be lost
 PDEATHSIG, SUBREAPER, NO_NEW_PRIVILEGES = 1, 36, 38  # for prctl
 
 REFUSED = ("ctypes.", "socket.", "subprocess.", "pty.", "os.exec", "os.fork", "os.kill",
-           "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "signal.pthread_kill")
+           "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "signal.pthread_kill",
+           "sqlite3.")
 READ = ("open", "os.listdir", "os.scandir")
 WRITTEN = ("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir",
            "os.symlink", "os.truncate", "os.utime")
@@ -82,10 +83,11 @@ def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -
     _call("mount", *texts, ctypes.c_ulong(flags), options.encode())
 
 
-def wall_in(home: str, walls: bool) -> None:
+def wall_in(np: Any, home: str, walls: bool) -> None:
     """Go into the folder `home`; from now on what is neither in it nor needed by Python and NumPy
-    is refused, and with `walls` it is not there."""
-    numpy = Path(sys.modules["numpy"].__file__ or "").parent
+    (np) is refused, and with `walls` it is not there."""
+    np.linalg.eigh(np.eye(9) @ np.eye(9))  # MKL opens some of its files when they are first used
+    numpy = Path(np.__file__).parent
     found: list[str | Path] = [
         sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), numpy,
         numpy.parent / "numpy.libs", os.devnull, "/dev/urandom"]
@@ -121,14 +123,15 @@ def _build_walls(home: str, needed: list[str]) -> None:
     _tell(NO_NEW_PRIVILEGES, 1)
 
 
-def limit(seconds: float, memory: int) -> None:
-    """Bounds on what the process takes, as far as the system has them."""
+def limit(seconds: float, memory: int, walls: bool) -> None:
+    """Bounds on what the process takes, as far as the system has them. Without walls, an ordinary
+    user's starts no other process, and no thread."""
     try:
         import resource
     except ImportError:  # Windows
         return
     bounds = {"CPU": int(seconds) + 1, "AS": memory, "FSIZE": 64_000_000, "NOFILE": 64,
-              "NPROC": 32, "CORE": 0}
+              "NPROC": 32 if walls else 1, "CORE": 0}
     for name, most in bounds.items():
         with contextlib.suppress(AttributeError, OSError, ValueError):
             kind = getattr(resource, f"RLIMIT_{name}")

@@ -40,8 +40,8 @@ def main() -> None:
     sys.path.append(numpy_home)
     desk = importlib.import_module(f"{MARKING}.desk")
     sys.path.remove(numpy_home)
-    confine.wall_in(home, walls == "walls")
-    confine.limit(float(seconds), int(memory))
+    confine.wall_in(desk.np, home, walls == "walls")
+    confine.limit(float(seconds), int(memory), walls == "walls")
     desk.serve(inbox, outbox)
 
 
