@@ -22,7 +22,7 @@ from tinyalex.convert import __main__ as convert
 from tinyalex.convert import published, safetensors, statedict
 from tinyalex.data import cifar10, labels, pictures, shards
 from tinyalex.drawing import page
-from tinyalex.gradcheck import notebooks
+from tinyalex.gradcheck.marking import submissions
 from tinyalex.run import checkpoint
 
 sys.path.append(str(Path(__file__).parents[1] / "convert"))
@@ -201,7 +201,7 @@ def notebook() -> Kind:
     path = Path("exercise.ipynb")
     path.write_text(json.dumps({"cells": [
         {"cell_type": "code", "source": ["x = 1\n", "x"]}, {"cell_type": "markdown"}]}))
-    return Kind("notebook", lambda: notebooks._code_cells(path) and None, [path])
+    return Kind("notebook", lambda: submissions.cells(path) and None, [path])
 
 
 def converted(name: str, file: str, write: Callable[[Path, int], None], *flags: str) -> Kind:

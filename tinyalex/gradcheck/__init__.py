@@ -20,7 +20,7 @@ and what is made of a gradient that is wrong:
     mutants.py      all of them planted in the shipped layers, to be caught
     exercise.py     a learner's own class, tried and explained; functions.py: a learner's function;
                     watch.py: with an eye on the clock, and on what is printed
-    notebooks.py    the exercises in notebooks, graded
+    marking/        what a class has handed in, marked
 """
 
 from tinyalex.gradcheck.checks import (

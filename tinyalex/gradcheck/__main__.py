@@ -1,5 +1,6 @@
 """python -m tinyalex.gradcheck: compare every gradient with numbers; see --help."""
 
+import secrets
 import sys
 import textwrap
 import time
@@ -11,9 +12,13 @@ from tqdm import tqdm
 
 from tinyalex import drawing
 from tinyalex.devices import Devices
-from tinyalex.gradcheck import notebooks, numeric
+from tinyalex.gradcheck import numeric
 from tinyalex.gradcheck.cases import CASES, SHIPPED
 from tinyalex.gradcheck.checks import check_network
+from tinyalex.gradcheck.marking import results, submissions
+from tinyalex.gradcheck.marking.exercises import EXERCISES
+from tinyalex.gradcheck.marking.marks import mark_all
+from tinyalex.gradcheck.marking.remote import walls_stand
 from tinyalex.gradcheck.mutants import MUTANTS, try_mutant
 from tinyalex.gradcheck.report import TOLERANCE, WRONG, Report
 from tinyalex.gradcheck.steps import error_by_step
@@ -35,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error against step size: {args.plot}")
         return 0
     if args.exercises:
-        return _exercises(args.exercises)
+        return _exercises(args)
+    args.seed = args.seed or 0
     if args.show_mutants:
         return _show_mutants(args)
     return _many_seeds(args) if args.seeds else _check_all(args)
@@ -52,16 +58,26 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--layer", default="", help="only what begins so: Conv2D, conv2, fc6a.W …; all if empty")
     add("--h", type=number(float, 1e-12, 1), default=numeric.H,
         help="step, relative to the typical size of what is moved")
-    add("--seed", type=number(int, 0), default=0, help="of inputs, weights, upstream gradients")
+    add("--seed", type=number(int, 0), help="of inputs, weights, upstream gradients; 0 if not "
+        "given, and with --exercises another one each time")
     add("--seeds", type=number(int, 1), metavar="N",
         help="only check every layer N times, each with other numbers, and count what fails")
     add("--show-mutants", action="store_true",
         help="plant classic mistakes, one after the other, and show how each is caught")
     add("--plot", type=output(".png"), metavar="PNG",
         help="only draw the error against the step, float32 and float64")
-    add("--exercises", type=Path, nargs="+", metavar="NOTEBOOK",
-        help="only run these notebooks, or those in these folders, and say which of the exercises "
-        "in them are right")
+    add("--exercises", type=Path, nargs="+", metavar="FOLDER",
+        help="only mark exercises, as .ipynb or .py: files, folders with some, or folders that "
+        "hold a folder for each student")
+    add("--expected", nargs="+", choices=[exercise[:2] for exercise in EXERCISES], default=(),
+        help="with --exercises: those that are missed where they are missing; if not given, what "
+        "anybody has handed in")
+    add("--seconds", type=number(float, 1), default=120,
+        help="with --exercises: for a file; a single statement or call has a tenth of that")
+    add("--csv", type=output(".csv"), help="with --exercises: a table of the points")
+    add("--json", type=output(".json"), help="with --exercises: all marks and what is wrong")
+    add("--feedback", type=Path, metavar="FOLDER",
+        help="with --exercises: a folder for a text to each student")
     args = parser.parse_args(argv)
     presets.get(args.preset)
     return args
@@ -162,19 +178,39 @@ def _many_seeds(args: Namespace) -> int:
     return 1 if failed else 0
 
 
-def _exercises(paths: list[Path]) -> int:
-    """Grade notebooks; 1 where an exercise is not right."""
-    total = right = 0
-    for path in progress(notebooks.find(paths), "grading", unit="notebook"):
-        reports = notebooks.grade(path)
-        passed = sum(report.ok for report in reports)
-        total, right = total + len(reports), right + passed
+def _exercises(args: Namespace) -> int:
+    """Mark what was handed in; 1 where something is wrong or missing."""
+    students = submissions.find(args.exercises)
+    expected = [exercise for exercise in EXERCISES
+                if (exercise[:2] in args.expected if args.expected else
+                    any(exercise in student.files for student in students))]
+    if args.feedback:
+        args.feedback.mkdir(parents=True, exist_ok=True)  # or complain before there is work
+    seed = secrets.randbits(31) if args.seed is None else args.seed
+    say(f"{len(students)} students; {args.seconds:g} s for each file, {_walls()}",
+        f"the numbers of the checks are those of --seed {seed}")
+    sheets = []
+    for sheet in progress(mark_all(students, expected, args.seconds, seed), "marking",
+                          total=len(students), unit="student"):
+        sheets.append(sheet)
         with tqdm.external_write_mode():
-            say(f"{path}: {passed} of {len(reports)} right")
-            for report in reports:
-                print(textwrap.indent(f"{report.title}: ok" if report.ok else str(report), "  "))
-    print(f"{total} exercises, {right} right")
-    return 0 if right == total else 1
+            say(*results.lines(sheet))
+    if args.csv:
+        results.write_csv(sheets, args.csv)
+    if args.json:
+        results.write_json(sheets, args.json, seed)
+    if args.feedback:
+        results.write_letters(sheets, args.feedback)
+    points, most = sum(sheet.points for sheet in sheets), sum(sheet.most for sheet in sheets)
+    say(f"{len(sheets)} students, {points} of {most} points")
+    return 0 if points == most > 0 else 1
+
+
+def _walls() -> str:
+    """What keeps the files from each other."""
+    return ("in a process with no network and no files but its own" if walls_stand() else
+            "in a process of its own, which this system does not let us wall in "
+            "(docs/teaching.md)")
 
 
 if __name__ == "__main__":

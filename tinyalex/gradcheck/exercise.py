@@ -11,7 +11,7 @@ A function can be tried too, like="im2col" and so on: see functions.py.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -36,13 +36,18 @@ LARGE_SCORES = (
      np.array([1, 0, 2])))
 
 
-def check(cls: Callable, like: str, seconds: float = 60) -> Report:
+class Explained(Exception):
+    """What is wrong, said by whoever has seen it."""
+
+
+def check(cls: Callable, like: str, seconds: float = 60, seed: int = 0,
+          more: Sequence[Any] = ()) -> Report:
     """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …), or a
     function against one of FUNCTIONS ("im2col", …).
 
     Cases are tried one after the other, and the first that fails is reported. UserError where
     `like` is not the name of a shipped class. seconds: after that it is left, as too slow or never
-    ending.
+    ending. seed: of the inputs. more: cases, or a function's arguments, to be tried after those.
     """
     if like not in SHIPPED and like not in FUNCTIONS:
         raise UserError(f"like={like!r}: there is no such layer",
@@ -52,7 +57,7 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     def work() -> Report:
         try:
             with np.errstate(all="ignore"), random_state_kept():
-                return _try(cls, name, like)
+                return _try(cls, name, like, seed, more)
         except BaseException as error:  # even SystemExit: it is the learner's
             return Report(f"{name} (like {like})", problems=[explained(error)])
 
@@ -60,17 +65,17 @@ def check(cls: Callable, like: str, seconds: float = 60) -> Report:
     return report if isinstance(report, Report) else Report(name, problems=[report])
 
 
-def _try(cls: Any, name: str, like: str) -> Report:
+def _try(cls: Any, name: str, like: str, seed: int, more: Sequence[Any]) -> Report:
     if not callable(cls):
         return Report(name, problems=["not a class: give the class itself, as in "
                                       "check(MyConv2D, …)"])
     passed = Report(f"{name} (like {like})")
     if like in FUNCTIONS:
-        report = check_function(cls, like)
+        report = check_function(cls, like, more)
         report.title = passed.title + f", {report.title}" * bool(report.title)
         return report
-    for case in cases_of(like):
-        report = try_case(cls, case)
+    for case in [*cases_of(like), *more]:
+        report = try_case(cls, case, seed)
         report.title = f"{name} (like {like}), {case.title}"
         if not report.ok:
             return report
@@ -82,6 +87,8 @@ def _try(cls: Any, name: str, like: str) -> Report:
 
 def explained(error: BaseException) -> str:
     """An exception, and the learner's line that it came from, be it raised by NumPy."""
+    if isinstance(error, Explained):
+        return str(error)
     frame = place_in(traceback.extract_tb(error.__traceback__))
     text, *_ = str(error).splitlines() or ["without a message"]
     if isinstance(error, NotImplementedError) and str(error) and frame:

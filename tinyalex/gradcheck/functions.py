@@ -7,7 +7,7 @@ arguments; where the result is exactly what a classic mistake gives, its hint is
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -36,11 +36,12 @@ class Task:
     mistakes: tuple[tuple[str, Function], ...]
 
 
-def check_function(function: Callable, like: str) -> Report:
-    """Compare a function with the one called `like` in FUNCTIONS, case by case; the first that
-    fails is reported."""
+def check_function(function: Callable, like: str,
+                   more: Sequence[tuple[str, tuple]] = ()) -> Report:
+    """Compare a function with the one called `like` in FUNCTIONS, case by case, its own and then
+    `more`; the first that fails is reported."""
     task, report = FUNCTIONS[like], Report("")
-    for title, args in task.cases:
+    for title, args in [*task.cases, *more]:
         right = np.asarray(task.right(*args), float)
         copies = deepcopy(args)
         result = function(*copies)

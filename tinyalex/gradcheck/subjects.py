@@ -38,6 +38,8 @@ def random_state_kept() -> Iterator[None]:
 def rewinder(layer) -> Callable[[], None]:
     """A function that puts a layer's counters and random generators back to where they are now, so
     that every forward draws the same numbers (a dropout mask has to stay while x moves)."""
+    if hasattr(layer, "rewind_remotely"):  # it is in another process
+        return layer.rewind_remotely
     attributes = getattr(layer, "__dict__", {})
     numbers = {k: v for k, v in attributes.items() if isinstance(v, int | float)}
     generators = [(v.bit_generator, v.bit_generator.state) for v in attributes.values()

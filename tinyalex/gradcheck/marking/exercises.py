@@ -1,0 +1,92 @@
+"""The exercises: what each asks for, its points, and cases that no page shows.
+
+The names are those of the blanks in notebooks/exercises; a test holds the two together.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyalex import kernels
+from tinyalex.gradcheck.cases import SHIPPED, Case, normal, spaced
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """A class or function to be written. like: what it is checked against."""
+
+    name: str
+    like: str
+    points: int
+
+
+EXERCISES: dict[str, tuple[Part, ...]] = {
+    "01_convolution": (
+        Part("im2col", "im2col", 2), Part("col2im", "col2im", 2), Part("MyConv2D", "Conv2D", 4)),
+    "02_relu_and_tanh": (Part("MyReLU", "ReLU", 1), Part("MyTanh", "Tanh", 1)),
+    "03_overlapping_pooling": (
+        Part("MyMaxPool", "MaxPool2D", 3), Part("MyAveragePool", "AveragePool2D", 2)),
+    "04_local_response_normalisation": (
+        Part("MyLRN", "LocalResponseNorm", 4), Part("MySpatialNorm", "SpatialResponseNorm", 2)),
+    "05_two_towers": (
+        Part("MyExchange", "Exchange", 3), Part("exchange_bytes", "exchange_bytes", 1)),
+    "06_backpropagation": (
+        Part("numeric_gradient", "numeric_gradient", 2), Part("MyLoss", "SoftmaxCrossEntropy", 2),
+        Part("MyLinear", "Linear", 2), Part("net_gradient", "net_gradient", 2)),
+    "07_dropout": (Part("MyDropout", "Dropout", 3),),
+    "08_augmentation": (
+        Part("ten_crops", "ten_crops", 2), Part("colour_shift", "colour_shift", 2)),
+    "09_optimisation": (Part("MySGD", "SGD", 3), Part("initial_std", "initial_std", 1)),
+}
+
+# What the pages import from the package, but for the checks: modules by name, and their text.
+GIVEN = {"tinyalex.kernels":
+         f"from math import ceil as round_up\n{inspect.getsource(kernels.output_size)}"}
+
+
+def held_back(like: str, rng: Rng) -> Sequence[Any]:
+    """Two more cases, or arguments of a function, of random size."""
+    draw = _case if like in SHIPPED else _arguments
+    return [draw(like, rng) for _ in range(2)]
+
+
+def _sizes(rng: Rng) -> list[int]:
+    """N, H, W, C, F, K, S, P."""
+    return rng.integers((2, 5, 5, 2, 2, 2, 1, 0), (4, 8, 8, 5, 5, 4, 4, 2)).tolist()
+
+
+def _case(kind: str, rng: Rng) -> Case:
+    N, H, W, C, F, K, S, P = _sizes(rng)
+    norm = 2 * K - 3, rng.uniform(1, 2), rng.uniform(0.2, 0.5), rng.uniform(0.5, 1)
+    pool, ceil = (K, min(S, K)), {"ceil": bool(rng.integers(2))}
+    # What the class is built with, the shape of x, how it is drawn, and options.
+    built: dict[str, tuple] = {
+        "Conv2D": ((C, F, K, S, P), (N, H, W, C)), "Linear": ((H, F), (N, H)),
+        "ReLU": ((), (N, W, C), spaced), "Tanh": ((), (N, W, C)),
+        "LocalResponseNorm": (norm, (N, 2, 2, H)), "SpatialResponseNorm": (norm, (N, H, W, 2)),
+        "MaxPool2D": (pool, (N, H, W, 2), spaced, ceil),
+        "AveragePool2D": (pool, (N, H, W, 2), normal, ceil),
+        "Dropout": ((rng.uniform(0.3, 0.8),), (4 * N, 10)),
+        "SoftmaxCrossEntropy": ((), (N, C + 1)), "Exchange": ((C, F), (N, H)), "SGD": ((), ())}
+    return Case(kind, "a case that is not on the page", *built[kind])
+
+
+def _arguments(like: str, rng: Rng) -> tuple[str, tuple]:
+    (N, H, W, C, F, K, S, P), draw = _sizes(rng), rng.standard_normal
+    windows = [kernels.output_size(side, K, S, (P, P)) for side in (H, W)]
+    net = draw((N, H)), draw((H, W)), draw(W), draw((W, C + 1)), draw(C + 1)
+    mix, maps = draw((3, 3)) + 2, [(H, W, channels) for channels in (C, F, K)[:N]]
+    arguments: dict[str, tuple] = {
+        "im2col": (draw((N, H, W, C)), K, S, P),
+        "col2im": (draw((N, *windows, K, K, C)), S, P, H, W),
+        "numeric_gradient": (lambda x: float((x**3).sum() + np.prod(x)), draw((N, C)), 1e-4),
+        "net_gradient": (*net, rng.integers(0, C + 1, N)),
+        "exchange_bytes": (int(rng.integers(2, 200)), maps, 2**K),
+        "ten_crops": (draw((H, W, 3)), min(H, W) - 1),
+        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),)}
+    return "arguments that are not on the page", arguments[like]
