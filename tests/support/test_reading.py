@@ -15,7 +15,7 @@ from tinyalex.convert.published import class_names
 from tinyalex.data import cifar10, labels, preparation, shards, sources
 from tinyalex.data.folder import Listing, listing
 from tinyalex.data.pictures import BrokenPicture, read_picture
-from tinyalex.gradcheck import notebooks
+from tinyalex.gradcheck.marking import submissions
 from tinyalex.inside import features
 from tinyalex.run import checkpoint, flags
 from tinyalex.run.folder import Run
@@ -67,7 +67,7 @@ def rows(path: Path):
     ("config.json", lambda path: Run.open(path.parent)), ("log.csv", rows),
     ("checkpoint.npz", checkpoint.load), ("features.npz", features.load),
     ("plan.json", plan), ("prepared.json", lambda path: shards.about(path.parent)),
-    ("train-00000.npy", shard_of), ("exercise.ipynb", notebooks._code_cells),
+    ("train-00000.npy", shard_of), ("exercise.ipynb", submissions.cells),
     ("cifar.tar.gz", lambda path: cifar10.load("val", path)),
     ("cifar.tar.gz", lambda path: sources.load(str(path), "val")),
     ("a.caffemodel", arrays.contents),
