@@ -11,6 +11,7 @@ Each returns a Report: `report.ok`, `print(report)`. To read, in this order:
     subjects.py     layers, losses, exchanges and networks, in the form that can be moved
     checks.py       the checks themselves; manners.py: what a right gradient does not show
     update.py       the optimiser against the update of the paper
+    frozen.py       the same, and backward, where some of the layers are frozen
     cases.py        on what shapes and inputs each layer is tried, and why on those
 
 and what is made of a gradient that is wrong:

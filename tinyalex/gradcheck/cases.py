@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyalex import layers
 from tinyalex.devices import CpuDevice
+from tinyalex.gradcheck import frozen
 from tinyalex.gradcheck.checks import check_exchange, check_layer, check_loss
 from tinyalex.gradcheck.numeric import H
 from tinyalex.gradcheck.report import Report
@@ -26,7 +27,7 @@ from tinyalex.optim import SGD
 # What has a gradient, or is one's update: every layer, and what stands around them.
 SHIPPED: dict[str, Callable[..., Any]] = {
     name: getattr(layers, name) for name in layers.__all__ if name not in ("Activation", "Layer")}
-SHIPPED |= {"Exchange": Exchange, "SGD": SGD}
+SHIPPED |= {"Exchange": Exchange, "SGD": SGD, **frozen.SHIPPED}
 
 
 def spaced(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -77,6 +78,8 @@ class Case:
         rng = np.random.default_rng([seed, 2])
         if self.kind == "SGD":
             report = check_update(cls, seed)
+        elif self.kind in frozen.CHECKS:
+            report = frozen.CHECKS[self.kind](cls, seed)
         elif self.kind == "Exchange":
             xs = [rng.standard_normal((*self.shape, c)) for c in self.args]
             report = check_exchange(self.make(cls), xs, seed=seed, h=h)
@@ -125,6 +128,8 @@ CASES = [
     Case("Exchange", "towers of unequal width", (3, 2), (2, 3, 3)),
     Case("Exchange", "towers of equal width", (3, 3), (2, 6)),
     Case("SGD", "five steps, the rate drops", (), ()),
+    Case("FrozenBackward", "some of five layers learn", (), ()),
+    Case("FrozenUpdate", "the second of two layers learns", (), ()),
 ]
 
 

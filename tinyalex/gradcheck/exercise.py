@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.gradcheck import frozen
 from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees, explain
@@ -106,7 +107,7 @@ def explained(error: BaseException) -> str:
 def try_case(cls: Callable, case: Case, seed: int = 0) -> Report:
     """Try a learner's class in one case: its parts, its output, which a gradient check could not
     tell from another function's, and then its gradients."""
-    if case.kind == "SGD":  # no layer, and compared with the right update anyway
+    if case.kind in ("SGD", *frozen.CHECKS):  # no layer, and compared with what is right anyway
         return case.check(cls, seed)
     reference, layer = case.make(SHIPPED[case.kind], seed), case.make(cls, seed)
     to_float64(reference)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.gradcheck import update
+from tinyalex.gradcheck import frozen, update
 from tinyalex.gradcheck.cases import SHIPPED, cases_of
 from tinyalex.gradcheck.exercise import try_case
 from tinyalex.gradcheck.mistakes import ANY, MASKS, MISTAKES
@@ -150,6 +150,7 @@ MUTANTS = sorted([
       for hint, _, wrong in MASKS),
     *(Mutant("SGD", name, f"{name}: {hint}", _planted_update(rule))
       for name, (hint, rule) in update.MISTAKES.items()),
+    *(Mutant(kind, name, f"{name}: {hint}", cls) for kind, name, hint, cls in frozen.PLANTED),
     *(Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls) for says, cls in (
         ("gradients pile up", PilesUp), ("wrong dtype", MakesFloat64),
         ("writes into dy", ScalesUpstream), ("no test mode", AlwaysDrops))),

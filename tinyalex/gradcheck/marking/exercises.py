@@ -42,6 +42,8 @@ EXERCISES: dict[str, tuple[Part, ...]] = {
     "08_augmentation": (
         Part("ten_crops", "ten_crops", 2), Part("colour_shift", "colour_shift", 2)),
     "09_optimisation": (Part("MySGD", "SGD", 3), Part("initial_std", "initial_std", 1)),
+    "12_your_own_pictures": (
+        Part("backward", "FrozenBackward", 3), Part("MyFrozenSGD", "FrozenUpdate", 1)),
 }
 
 # What the pages import from the package, but for the checks: modules by name, and their text.
@@ -72,7 +74,8 @@ def _case(kind: str, rng: Rng) -> Case:
         "MaxPool2D": (pool, (N, H, W, 2), spaced, ceil),
         "AveragePool2D": (pool, (N, H, W, 2), normal, ceil),
         "Dropout": ((rng.uniform(0.3, 0.8),), (4 * N, 10)),
-        "SoftmaxCrossEntropy": ((), (N, C + 1)), "Exchange": ((C, F), (N, H)), "SGD": ((), ())}
+        "SoftmaxCrossEntropy": ((), (N, C + 1)), "Exchange": ((C, F), (N, H)), "SGD": ((), ()),
+        "FrozenBackward": ((), ()), "FrozenUpdate": ((), ())}
     return Case(kind, "a case that is not on the page", *built[kind])
 
 
