@@ -130,3 +130,6 @@ def _make_room(folder: Path, size: int):
         size += path.stat().st_size
         if size > MOST:
             path.unlink(missing_ok=True)
+
+
+Batches = Loader | Kept  # what gives a run its batches

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinyalex.data.loader import Loader
 from tinyalex.devices import Device
 from tinyalex.devices.base import Result
 from tinyalex.metrics import wrong
+from tinyalex.run.kept import Batches
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Pace:
     pictures: trained on since then. logged: where the run was at the last row of its log.
     """
 
-    def __init__(self, loader: Loader, progress: Progress):
+    def __init__(self, loader: Batches, progress: Progress):
         self.loader, self.waited, self.pictures = loader, loader.waited, 0
         self.start, self.before = time.perf_counter(), progress.seconds
         self.logged = replace(progress)

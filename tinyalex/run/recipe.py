@@ -150,7 +150,8 @@ class Recipe:
     def outcome(self) -> tuple:
         """What the fields come to: two recipes with the same outcome train the same network in the
         same way, by whatever words."""
-        fields = {name: value for name, value in self.settings().items() if name not in NETWORK}
+        fields: dict[str, object] = {
+            name: value for name, value in self.settings().items() if name not in NETWORK}
         if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
             del fields["velocity"]
         network = self.network(2, draw=False)

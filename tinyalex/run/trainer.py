@@ -17,7 +17,7 @@ from tinyalex.inside.colour import first_kernels, log_columns
 from tinyalex.metrics import Result, measure
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
 from tinyalex.run.folder import Run
-from tinyalex.run.kept import Kept
+from tinyalex.run.kept import Batches, Kept
 from tinyalex.run.meters import Pace, Pending, Progress
 from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
 from tinyalex.support.errors import UserError, reason
@@ -61,8 +61,10 @@ class Trainer:
         side = self.network.input_shape[0]
         # Where batches come from, and what learns from them: all of the network from pictures, or
         # what is not still from what is.
-        self.train_loader = assembly.train_loader(recipe, train_set, self.mean, side, devices[0])
-        self.val_loader = assembly.test_loader(recipe, val_set, side, self.mean, device=devices[0])
+        self.train_loader: Batches = assembly.train_loader(
+            recipe, train_set, self.mean, side, devices[0])
+        self.val_loader: Batches = assembly.test_loader(
+            recipe, val_set, side, self.mean, device=devices[0])
         self.learner = self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts

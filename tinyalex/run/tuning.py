@@ -7,17 +7,17 @@ is said, and then the new layer is a softmax regression on the features of the o
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
 from tinyalex import freezing
 from tinyalex.architectures.ablations import MIDDLE
-from tinyalex.data.loader import Loader
 from tinyalex.layers import Dropout, Layer
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
-from tinyalex.run.kept import Kept
+from tinyalex.run.kept import Batches
 from tinyalex.run.recipe import Recipe, loader_threads
 from tinyalex.run.start import Start
 from tinyalex.run.trainer import Trainer
@@ -113,7 +113,8 @@ def take_over(network: Network, start: Start, classes: Sequence[str]) -> list[st
 
 def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
     """The layers with weights that read what dropout left, and which dropout."""
-    found, before = {}, None
+    found: dict[Layer, Dropout] = {}
+    before = None
     for t in range(network.towers):
         for layer in (layer for stage in network.stages for layer in stage[t]):
             if isinstance(layer, Dropout):
@@ -125,16 +126,17 @@ def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
     return found
 
 
-def rate(network: Network, loader: Loader | Kept) -> float:
+def rate(network: Network, loader: Batches) -> float:
     """A learning rate by what the last layer reads: 4 / the mean of |x|².
 
     The gradient of one picture moves its own scores by rate·|x|², so with this rate they move alike
     whatever the scale of x. The factor was chosen on the ten classes of docs/transfer.md, where
     half of it, or twice as much, makes no difference.
     """
-    x, _ = next(iter(loader.epoch()))
+    with closing(loader.epoch()) as batches:
+        x, _ = next(batches)
     network.forward(x, remember=True)
     last = network.stages[-1][0][-1]  # of the first tower: all read the same
-    (x,), last.kept = last.kept, None
+    (x,) = last._recall()
     squares = (last.device.get(x).astype(np.float64) ** 2).sum(axis=1).mean()
     return float(f"{4 / max(squares, 1e-6):.2g}")
