@@ -7,6 +7,7 @@ not trained again, so the command can be stopped at any time, and called again.
 import argparse
 import csv
 import random
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -28,9 +29,9 @@ FASTER = ["--lr-of", "conv=10"]  # the rate is what suits the last layer, which 
 # What is drawn as a curve: a label, the largest count that is trained, and the flags.
 WAYS = {
     "5 of 5 frozen": (250, ["--from", "WEIGHTS"]),
-    "3 of 5 frozen": (25, ["--from", "WEIGHTS", "--freeze", "conv1-conv3", *FREE, *FASTER]),
-    "none frozen": (25, ["--from", "WEIGHTS", "--freeze", "none", *FREE, *FASTER]),
-    "from scratch": (25, ["--preset", "torchvision", "--batch-size", "32", *FREE]),
+    "3 of 5 frozen": (10, ["--from", "WEIGHTS", "--freeze", "conv1-conv3", *FREE, *FASTER]),
+    "none frozen": (10, ["--from", "WEIGHTS", "--freeze", "none", *FREE, *FASTER]),
+    "from scratch": (10, ["--preset", "torchvision", "--batch-size", "32", *FREE]),
     "5 random ones, frozen": (250, ["--from", "RANDOM"]),
 }
 
@@ -42,13 +43,12 @@ def main():
     parser.add_argument("--work", type=Path, default=Path("transfer-work"))
     args = parser.parse_args()
     rows = read()
-    for count in COUNTS:
-        for seed in SEEDS:
-            for way, (most, flags) in WAYS.items():
-                if count <= most and (way, count, seed) not in rows:
-                    rows[way, count, seed] = trained(args, flags, count, seed)
-                    write(rows)
-                    print(f"{way}, {count} a class, draw {seed}: {rows[way, count, seed]:.2%}")
+    for way, (most, flags) in sorted(WAYS.items(), key=lambda way: -way[1][0]):
+        for count, seed in product(COUNTS, SEEDS):
+            if count <= most and (way, count, seed) not in rows:
+                rows[way, count, seed] = trained(args, flags, count, seed)
+                write(rows)
+                print(f"{way}, {count} a class, draw {seed}: {rows[way, count, seed]:.2%}")
     draw(rows)
     print(table(rows))
 
@@ -77,7 +77,8 @@ def trained(args, flags, count, seed) -> float:
     if "RANDOM" in flags and not files["RANDOM"].exists():  # a network that never learned
         train("--preset", "torchvision", "--without", "fc6,fc7", "--data", data, "--limit", 10,
               "--lr", 0, "--epochs", 1, "--seed", seed, "--out", files["RANDOM"])
-    out = args.work / f"{len(read())}-{count}-{seed}"
+    out = args.work / f"run-{len(read())}-{count}-{seed}"
+    shutil.rmtree(out, ignore_errors=True)
     train(*(files.get(flag, flag) for flag in flags), "--data", data, "--seed", seed, "--out", out)
     with open(out / "log.csv", encoding="utf-8") as file:
         *_, last = csv.DictReader(file)

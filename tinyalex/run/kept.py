@@ -13,6 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tinyalex.support.progress import progress
 from tinyalex.support.text import megabytes, say
 
 MOST = 8 << 30  # bytes that all files together may take
+AT_ONCE = 32  # pictures on their way through the layers: more would only take more memory
 CHUNK = 256  # pictures that are read at a time for the digest
 SHAPING = ("architecture", "towers", "activation", "lrn", "pool", "without", "scale", "mean_crop",
            "augment", "colour", "colour_until")  # what the numbers depend on, of a recipe
@@ -101,12 +103,14 @@ class Kept:
                     y = self.stem.devices[0].get(self.stem.forward(x))
                     file.write(np.ascontiguousarray(y, "<f4").data)
                     bar.update(len(labels))
+        self.stem.release_memory()
 
     def _loader(self, view: int) -> Loader:
         side, first = self.stem.input_shape[0], self.stem.devices[0]
+        recipe = replace(self.recipe, batch_size=AT_ONCE)
         if view == 0:
-            return assembly.test_loader(self.recipe, self.dataset, side, self.mean, device=first)
-        loader = assembly.train_loader(self.recipe, self.dataset, self.mean, side, first)
+            return assembly.test_loader(recipe, self.dataset, side, self.mean, device=first)
+        loader = assembly.train_loader(recipe, self.dataset, self.mean, side, first)
         loader.shuffle = False
         return loader
 
