@@ -5,7 +5,7 @@ training), orange tower b (or validation). Every function draws into the axes th
 makes a figure of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,6 +26,28 @@ def setup(dpi: float = 90):
         "grid.color": "#E5E5E5", "legend.frameon": False, "image.interpolation": "nearest",
         "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PINK, QUIET]),
     })
+
+
+def show(alt: str):
+    """Shows the figure and forgets it; `alt` says it in words, to those who do not see pictures."""
+    try:
+        from IPython.display import display
+    except ModuleNotFoundError:  # outside of notebooks
+        plt.show()
+    else:
+        display(plt.gcf(), metadata={"image/png": {"alt": alt}})
+    plt.close()
+
+
+def sliders(draw: Callable[..., None], **ranges: tuple[float, float, float]):
+    """draw() with a slider for each of its arguments, from low to high in steps, which begins at
+    the argument's default. Where ipywidgets is not installed, one picture with the defaults."""
+    try:
+        from ipywidgets import interact
+    except ModuleNotFoundError:
+        draw()
+    else:
+        interact(draw, **ranges)
 
 
 def bare(*axes: Axes):
@@ -50,7 +72,8 @@ def pictures(images: Sequence, titles: Sequence[str] = (), columns: int = 8, siz
         if i < len(titles):
             ax.set_title(titles[i], fontsize=min(8.5, 6.5 * size),
                          color=colours[i] if colours else "black")
-    plt.show()
+    named = ", ".join(titles).replace("\n", " ")
+    show(f"{len(images)} pictures" + f": {named}" * bool(named))
 
 
 def maps(y: np.ndarray, columns: int = 8, **options) -> np.ndarray:
@@ -142,4 +165,5 @@ def towers(network):
     ax.text(0, -1.45, "device 1: tower b", color=ORANGE, ha="center", fontsize=8)
     ax.set(xlim=(-0.8, 1.25 * column - 0.6), ylim=(-1.7, 1.7))
     bare(ax)
-    plt.show()
+    show("The layers of both towers, from the picture to the classes. Arrows cross from tower to "
+         "tower where a layer reads both.")

@@ -7,9 +7,12 @@ outputs, no errors, nothing of the machine it was made on. And the exercises: bl
 say what to write; solutions that pass.
 """
 
+import importlib
 import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +70,10 @@ def test_what_is_stored_is_tidy(path):
     outputs = [out for c in code for out in c["outputs"]]
     assert not [out for out in outputs
                 if out["output_type"] == "error" or out.get("name") == "stderr"]
+    for out in outputs:  # static pictures, and in words
+        data = out.get("data", {})
+        assert not any("widget" in kind for kind in data)
+        assert "image/png" not in data or out["metadata"]["image/png"]["alt"].strip()
     said = " ".join(str(out.get("text", "")) + str(out.get("data", {}).get("text/plain", ""))
                     for out in outputs)
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|usr|Users)/|[A-Z]:\\", said)
@@ -80,7 +87,20 @@ def test_every_notebook_opens_with_what_it_is_good_for_and_asserts_what_it_claim
         assert promise in first
     code = "\n".join("".join(c["source"]) for c in cells(path, "code"))
     assert len(re.findall(r"^ *assert ", code, re.MULTILINE)) >= 3
-    assert "plt.show()" in code
+    assert "drawing.show(" in code and "plt.show()" not in code
+
+
+def test_sliders_are_for_those_who_have_them(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    drawing = importlib.import_module("drawing")
+    drawn, moved = [], []
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    drawing.sliders(lambda K=3: drawn.append(K), K=(1, 7, 1))
+    assert drawn == [3]
+    there = SimpleNamespace(interact=lambda draw, **ranges: moved.append((draw(), ranges)))
+    monkeypatch.setitem(sys.modules, "ipywidgets", there)
+    drawing.sliders(lambda K=3: K, K=(1, 7, 1))
+    assert moved == [(3, {"K": (1, 7, 1)})]
 
 
 @pytest.mark.parametrize("path", [*ALL, FOLDER / "README.md"], ids=name)
