@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from tinyalex.drawing import filter_grid
+
 BLUE, ORANGE, GREEN, PINK, QUIET = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "white", ORANGE])  # − white +
 
@@ -73,7 +75,8 @@ def pictures(images: Sequence, titles: Sequence[str] = (), columns: int = 8, siz
             ax.set_title(titles[i], fontsize=min(8.5, 6.5 * size),
                          color=colours[i] if colours else "black")
     named = ", ".join(titles).replace("\n", " ")
-    show(f"{len(images)} pictures" + f": {named}" * bool(named))
+    count = f"{len(images)} pictures" if len(images) > 1 else "A picture"
+    show(f"{count}: {named}" if named else count)
 
 
 def maps(y: np.ndarray, columns: int = 8, **options) -> np.ndarray:
@@ -134,6 +137,37 @@ def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour
     ax.annotate("", end, start, arrowprops={
         "arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, "linewidth": 1,
         **options})
+
+
+def first_kernels(network):
+    """The kernels of each tower's first layer, a row each, all on one scale."""
+    layers = [tower[0] for tower in network.stages[0]]
+    loudest = max(abs(layer.params["W"]).max() for layer in layers)
+    figure, axes = plt.subplots(len(layers), 1, figsize=(9, 2.1), layout="constrained")
+    bare(*axes)
+    for ax, layer, colour in zip(axes, layers, (BLUE, ORANGE), strict=True):
+        ax.imshow(filter_grid(layer.params["W"], loudest=loudest))
+        ax.set_ylabel(layer.name, color=colour)
+    show("The first kernels of tower a and of tower b, a row each.")
+
+
+def guesses(images: Sequence, p: np.ndarray, labels: np.ndarray, classes: Sequence[str]):
+    """Pictures, and under each the five likeliest of its p (N, K): green if the first is the label,
+    orange if another one is."""
+    figure, axes = plt.subplots(2, len(images), figsize=(10, 3), layout="constrained",
+                                height_ratios=[1.2, 1])
+    for (above, below), image, row, label in zip(axes.T, images, p, labels, strict=True):
+        bare(above)
+        above.imshow(image)
+        above.set_title(classes[label], fontsize=8)
+        for place, k in enumerate(row.argsort()[::-1][:5]):
+            colour = "#A9C9DE" if k != label else ORANGE if place else GREEN
+            below.barh(place, row[k], color=colour)
+            below.text(0.03, place, classes[k], fontsize=6.5, va="center")
+        below.set(xlim=(0, 1), ylim=(4.5, -0.5), xticks=[], yticks=[])
+    show("Pictures with their five likeliest classes as bars: " + ", ".join(
+        f"{classes[label]} taken for {classes[row.argmax()]}"
+        for row, label in zip(p, labels, strict=True)))
 
 
 def towers(network):
