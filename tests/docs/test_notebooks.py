@@ -24,7 +24,6 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
 EXERCISES = sorted((FOLDER / "exercises").glob("*.ipynb"))
 ALL = [*LESSONS, *EXERCISES, *sorted((FOLDER / "solutions").glob("*.ipynb"))]
-NOT_YET_IN_WORDS = [FOLDER / "12_your_own_pictures.ipynb"]  # its pictures have no alt text
 
 
 def name(path):
@@ -74,8 +73,7 @@ def test_what_is_stored_is_tidy(path):
     for out in outputs:  # static pictures, and in words
         data = out.get("data", {})
         assert not any("widget" in kind for kind in data)
-        if "image/png" in data and path not in NOT_YET_IN_WORDS:
-            assert out["metadata"]["image/png"]["alt"].strip()
+        assert "image/png" not in data or out["metadata"]["image/png"]["alt"].strip()
     said = " ".join(str(out.get("text", "")) + str(out.get("data", {}).get("text/plain", ""))
                     for out in outputs)
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|usr|Users)/|[A-Z]:\\", said)
@@ -89,7 +87,7 @@ def test_every_notebook_opens_with_what_it_is_good_for_and_asserts_what_it_claim
         assert promise in first
     code = "\n".join("".join(c["source"]) for c in cells(path, "code"))
     assert len(re.findall(r"^ *assert ", code, re.MULTILINE)) >= 3
-    assert ("plt.show()" if path in NOT_YET_IN_WORDS else "drawing.show(") in code
+    assert "drawing.show(" in code and "plt.show()" not in code
 
 
 def test_sliders_are_for_those_who_have_them(monkeypatch):
