@@ -33,8 +33,8 @@ from tinyalex.support.text import megabytes, say
 
 MOST = 8 << 30  # bytes that all files together may take
 CHUNK = 256  # pictures that are read at a time for the digest
-SHAPING = ("architecture", "towers", "activation", "lrn", "pool", "without", "scale", "mean_crop",
-           "augment", "colour", "colour_until")  # what the numbers depend on, of a recipe
+SHAPING = ("architecture", "towers", "dropout", "activation", "lrn", "pool", "without", "scale",
+           "mean_crop", "augment", "colour", "colour_until")  # what they depend on, of a recipe
 
 
 class Kept:
