@@ -83,6 +83,7 @@ def describe(network: Network) -> Described:
 
 
 def small_network(cls: Callable[..., Network], frozen: str, seed: int, count: int = 5) -> Network:
+    """fc1, fc2 and so on, with ReLU between them, some of them frozen."""
     layers = [layer for i in range(1, count + 1) for layer in (
         Linear(WIDTH, WIDTH, std=0.7, bias=0.3, name=f"fc{i}"), ReLU(f"relu{i}"))][:-1]
     network = cls([[layers]], (WIDTH,), seed=seed, dtype=np.float64)
@@ -180,10 +181,13 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
         update.step()
         for p in parameters:
             weights[p.name].append(p.value.copy())
-    right = {True: (stays, UPDATE), False: (paper, MISTAKES)}
-    return Report("FrozenUpdate", [
-        follow(p.name, np.array(weights[p.name]), [g[p.name] for g in gradients],
-               *right[p.layer.frozen]) for p in parameters])
+    report = Report("FrozenUpdate")
+    for p in parameters:
+        note, *right = ("frozen", stays, UPDATE) if p.layer.frozen else ("learns", paper, MISTAKES)
+        report.findings.append(follow(p.name, np.array(weights[p.name]),
+                                      [g[p.name] for g in gradients], *right))
+        report.findings[-1].checked += f", {note}"
+    return report
 
 
 def planted_update(rule: Rule) -> type:
