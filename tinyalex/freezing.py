@@ -42,10 +42,11 @@ def chosen(network: Network, text: str) -> list[str]:
     rest = text.strip().removeprefix("all-but ")
     for part in rest.split(",") if rest not in ("", "none") else ():
         ends = [end.strip() for end in part.split("-")]
-        if len(ends) > 2 or not set(ends) <= set(known):
+        here = set(ends) <= set(known) and known[known.index(ends[0]) : known.index(ends[-1]) + 1]
+        if len(ends) > 2 or not here:  # a range from above to below is empty
             raise UserError(f"--freeze {text!r}: there is no layer, or range of layers, {part!r}",
                             f"name some of {', '.join(known)}: conv1-conv5, or all-but fc8.")
-        found |= set(known[known.index(ends[0]) : known.index(ends[-1]) + 1])
+        found |= set(here)
     return [name for name in known if (name in found) == (rest == text.strip())]
 
 

@@ -19,7 +19,7 @@ from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
 from tinyalex.run.start import Start
 from tinyalex.run.terminal import again, announce, farewell, report
 from tinyalex.run.trainer import Trainer
-from tinyalex.run.tuning import begin, fit, usual_recipe
+from tinyalex.run.tuning import begin, fit, usual_recipe, with_possible_views
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
@@ -165,26 +165,18 @@ def _resumed(folder: Path, flags: dict) -> Run:
                 "leave the flag out, or start a new run.")
     if "data" not in flags:
         sources.from_file(recipe.data, folder / "config.json")
-    return Run(folder, replace(recipe, **flags))
+    return Run(folder, with_possible_views(replace(recipe, **flags), flags))
 
 
 def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
            given: Collection[str]) -> int:
-    recipe = this.recipe
+    """All that a run does, from its data to what is said at its end; returns the exit status."""
     if resume:
         this.hold()
-    train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
-    val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
-    if start:
-        this.recipe = recipe = fit(recipe, start, train_set.classes, given)
-    mean = start.mean if start else _old_mean(this)
-    trainer = Trainer(this, train_set, val_set, devices, mean)
-    if start:
-        begin(trainer, start, given)
-        recipe = this.recipe
+    trainer = _trainer(this, devices, start, given)
     if resume:
         trainer.resume()
-        if recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
+        if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
             this.write_config()
         if not this.checkpoint.exists():
             say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
@@ -193,7 +185,7 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         if start:
             trainer.save()  # from here on nobody needs the file that it began with
     try:
-        announce(trainer, train_set, val_set, devices)
+        announce(trainer, devices)
         trainer.train(report)
     except KeyboardInterrupt:  # before the first step, or for the second time
         say("", f"to go on: {again(this)}")
@@ -206,6 +198,19 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
     return 0
 
 
+def _trainer(this: Run, devices: Devices, start: Start | None, given: Collection[str]) -> Trainer:
+    """What trains the run, on its data, with the weights that it begins with."""
+    recipe = this.recipe
+    train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
+    val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
+    if not start:
+        return Trainer(this, train_set, val_set, devices, _old_mean(this))
+    this.recipe = fit(recipe, start, train_set.classes, given)
+    trainer = Trainer(this, train_set, val_set, devices, start.mean)
+    begin(trainer, start, given)
+    return trainer
+
+
 def _old_mean(this: Run) -> np.ndarray | None:
     """The mean picture of a run that began with weights, which is older than the run: it is in the
     checkpoint. UserError where that was never written. None for all other runs."""
@@ -215,8 +220,6 @@ def _old_mean(this: Run) -> np.ndarray | None:
         raise UserError(f"{this.folder}: ended before it had taken over {this.recipe.source}",
                         "start a new run with --from.")
     return checkpoint.load(this.checkpoint).mean
-
-
 
 
 if __name__ == "__main__":

@@ -79,6 +79,13 @@ def test_all_of_it_can_learn(source, tmp_path):
     assert not any(np.array_equal(value, before[name]) for name, value in after.items())
 
 
+def test_how_the_old_run_was_watched_and_weighted_is_not_taken_over(source):
+    start = from_checkpoint(source / "checkpoint.npz")
+    old = replace(start.recipe, balance=True, keep="best", patience=9)
+    recipe = tuning.usual_recipe(replace(start, recipe=old))
+    assert (recipe.balance, recipe.keep, recipe.patience) == (False, "last", 0)
+
+
 def test_the_run_no_longer_needs_what_it_began_with(source, tmp_path):
     tune(source, "--epochs", "2", out="cut")
     tune(source, out="whole")
@@ -97,14 +104,17 @@ def test_a_run_that_ended_before_the_weights_were_in_its_folder_is_not_drawn_ane
     assert "tuned: ended before it had taken over" in message and "--from" in message
 
 
-def test_frozen_layers_can_be_set_free_later_and_it_goes_on_from_there(source, tmp_path):
+def test_frozen_layers_can_be_set_free_later_and_it_goes_on_from_there(
+        source, refused, tmp_path, capsys):
     tune(source)
+    capsys.readouterr()
     before = checkpoint.load(tmp_path / "tuned/checkpoint.npz").values
     error = float(log_rows(tmp_path / "tuned")[-1]["val_error"])
     assert train.main(["--resume", "tuned", "--data", "patches:load", "--freeze", "none", "--lr",
                        "0.0005", "--epochs", "6"]) == 0
     recipe = the_recipe("tuned")
     assert (recipe.freeze, recipe.lr, recipe.schedule) == ("none", 0.0005, "constant")
+    assert recipe.views == 0 and "pictures random crops" in capsys.readouterr().out
     after = checkpoint.load(tmp_path / "tuned/checkpoint.npz")
     assert not any(np.array_equal(value, before[name]) for name, value in after.values.items())
     assert after.velocities.keys() == after.values.keys()
@@ -113,6 +123,8 @@ def test_frozen_layers_can_be_set_free_later_and_it_goes_on_from_there(source, t
     assert float(rows[-1]["val_error"]) <= error + 0.02
     # And a third time, with nothing changed, from the config that was written.
     assert train.main(["--resume", "tuned", "--data", "patches:load", "--epochs", "7"]) == 0
+    assert "--views 2" in refused(
+        train.main, ["--resume", "tuned", "--data", "patches:load", "--views", "2"])
 
 
 def test_other_runs_keep_what_they_began_with(source, refused):
@@ -207,7 +219,7 @@ def test_a_file_of_others_with_the_convolutions_alone_is_taken_as_far_as_it_goes
 
 @pytest.mark.parametrize(("flags", "message"), {
     "no file": (["--from", "nowhere"], "nowhere"),
-    "not weights": (["--from", "notes.txt"], "notes.txt"),
+    "not weights": (["--from", "notes.txt"], "notes.txt: not a file that can be read here"),
     "a cut checkpoint": (["--from", "cut.npz"], "cut.npz"),
     "not fetched": (["--from", "alexnet-caffe"], "alexnet-caffe: not here yet"),
     "a preset besides": (["--from", "source", "--preset", "tiny"], "--preset tiny: "),

@@ -96,6 +96,12 @@ def test_another_part_than_was_asked_for_is_not_put_behind_ours(server, place, m
     assert (place / FILE).read_bytes() == BODY
 
 
+def test_a_server_that_calls_everything_a_part_is_not_asked_for_ever(server, place):
+    (place / f"{FILE}.part").write_bytes(BODY[:200_000])
+    assert fetch(server.url("/w", BODY, 206)) == 0
+    assert server.parts == ["bytes=200000-", None]
+
+
 def test_a_server_that_gives_nothing_leaves_nothing(server, place):
     assert fetch(server.url("/w", BODY, 404)) == 2 and os.listdir(place) == []
 

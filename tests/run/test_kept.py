@@ -106,6 +106,7 @@ def other_weights():
     "scale": (lambda: {"recipe": replace(RECIPE, scale=0.01)}, 40),
     "views": (lambda: {"views": 2}, 80),
     "layers": (lambda: {"recipe": replace(RECIPE, lrn="none")}, 40),
+    "dropout": (lambda: {"recipe": replace(RECIPE, dropout=0.2)}, 40),
     "frozen": (lambda: {"recipe": replace(RECIPE, freeze="conv1-conv3")}, 40),
 }.values())
 def test_another_one_is_computed_anew(cache, monkeypatch, what, count):

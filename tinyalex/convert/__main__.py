@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.convert import caffe, exported, onnx_graph, published, statedict
+from tinyalex.convert import exported, onnx_graph, published
 from tinyalex.network import Network
 from tinyalex.run import opened
 from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import command, say
 
-THEIRS = (*caffe.SUFFIXES, *statedict.SUFFIXES)
 OUTS = (".safetensors", ".npz", ".onnx")
 
 
@@ -28,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
         raise UserError(f"{args.out}: that is the file to be read", "name another file to write.")
-    if _is_ours(source):
+    if published.is_checkpoint(source):
         return _export(source, args)
     return _read(source, args)
 
@@ -41,8 +40,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
                     "into a file for PyTorch (.safetensors, .npz) or ONNX (.onnx).",
         epilog="docs/weights.md says where the files are and what becomes of the numbers.")
     add = parser.add_argument
-    add("source", type=Path, metavar="IN", help=f"a file of others ({', '.join(THEIRS)}), "
-        "or a run folder or checkpoint")
+    add("source", type=Path, metavar="IN", help="a file of others "
+        f"({', '.join(published.SUFFIXES)}), or a run folder or checkpoint")
     add("out", type=output(), metavar="OUT", help="the checkpoint to write (.npz), or from a "
         f"checkpoint the file to write ({', '.join(OUTS)})")
     add("--mean", type=Path, metavar="FILE",
@@ -54,14 +53,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--uint8-input", action="store_true", help="an .onnx file that reads bytes instead of "
         "floats")
     return parser.parse_args(argv)
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether it is a checkpoint. UserError where it is a file of no kind that can be read."""
-    if path.suffix not in THEIRS:
-        raise UserError(f"{path}: not a file that can be read here by its name",
-                        f"it should end in {', '.join(THEIRS)}.")
-    return path.suffix == ".npz" and "tinyalex" in statedict.npz(path)
 
 
 def _read(source: Path, args: argparse.Namespace) -> int:

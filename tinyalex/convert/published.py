@@ -18,9 +18,20 @@ from tinyalex.run.start import Start
 from tinyalex.support import reading
 from tinyalex.support.arrays import Stored, expect_finite
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import expect_regular
 from tinyalex.support.text import command, composed
 
+SUFFIXES = (*caffe.SUFFIXES, *statedict.SUFFIXES)
 SOMEWHERE = "imagenet"  # the data of a run that never was
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether it is one of ours, or a file of others. UserError where it is neither by its name."""
+    expect_regular(path)
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: not a file that can be read here by its name",
+                        f"it should end in {', '.join(SUFFIXES)}.")
+    return path.suffix == ".npz" and "tinyalex" in statedict.npz(path)
 
 
 def start(path: Path, mean: Path | None = None, names: Path | None = None) -> Start:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tinyalex.convert import published, statedict
+from tinyalex.convert import published
 from tinyalex.data import weights
 from tinyalex.run import opened
 from tinyalex.run.start import Start, from_checkpoint
@@ -13,7 +13,7 @@ def read(source: str) -> Start:
     """A run folder, a checkpoint, a file of others, or the name of weights that were fetched.
     UserError where it is none of these."""
     path = weights.weights(source) if source in weights.NAMES else opened.find(Path(source))
-    if path.suffix == ".npz" and "tinyalex" in statedict.npz(path):
+    if published.is_checkpoint(path):
         return from_checkpoint(path)
     start = published.start(path)
     return replace(start, about=f"{path} ({start.about})")

@@ -114,7 +114,7 @@ def _answer(url: str, have: int) -> tuple[int, http.client.HTTPResponse]:
     """The server's answer, and with which byte of the file it begins: `have`, or 0."""
     wanted = {"Range": f"bytes={have}-"} if have else {}
     answer = urllib.request.urlopen(urllib.request.Request(url, headers=wanted), timeout=TIMEOUT)
-    if answer.status != 206:
+    if not have or answer.status != 206:
         return 0, answer
     if answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         return have, answer

@@ -18,6 +18,7 @@ class Weights(Published):
 
     @property
     def file(self) -> str:
+        """What it is called."""
         return self.url.split("/")[-1]
 
 

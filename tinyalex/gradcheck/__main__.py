@@ -187,7 +187,8 @@ def _exercises(args: Namespace) -> int:
     if args.feedback:
         args.feedback.mkdir(parents=True, exist_ok=True)  # or complain before there is work
     seed = secrets.randbits(31) if args.seed is None else args.seed
-    say(f"{len(students)} students; {args.seconds:g} s for each file, {_walls()}",
+    who = f"{len(students)} student{'s' * (len(students) != 1)}"
+    say(f"{who}; {args.seconds:g} s for each file, {_walls()}",
         f"the numbers of the checks are those of --seed {seed}")
     sheets = []
     for sheet in progress(mark_all(students, expected, args.seconds, seed), "marking",
@@ -202,7 +203,7 @@ def _exercises(args: Namespace) -> int:
     if args.feedback:
         results.write_letters(sheets, args.feedback)
     points, most = sum(sheet.points for sheet in sheets), sum(sheet.most for sheet in sheets)
-    say(f"{len(sheets)} students, {points} of {most} points")
+    say(f"{who}, {points} of {most} points")
     return 0 if points == most > 0 else 1
 
 

@@ -28,6 +28,11 @@ def paper(w, v, g, lr, momentum=M, decay=D, gradient=1.0):
     return w + v, v
 
 
+def stays(w, v, g, lr):
+    """w does not move."""
+    return w, v
+
+
 def _outside(w, v, g, lr):
     """As in later libraries: a drop of the rate also slows the old velocity."""
     v = M * v - D * w - g
@@ -59,8 +64,7 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
         "v ← momentum·v − decay·lr·w − lr·g points downhill already: w ← w + v.",
         partial(paper, decay=-D, gradient=-1)),
     "weights that stay": (
-        "w = w + v makes a new array; p.value[...] += v changes the layer's own.",
-        lambda w, v, g, lr: (w, v)),
+        "w = w + v makes a new array; p.value[...] += v changes the layer's own.", stays),
     "rate of the first step": (
         "self.lr may change between two steps: read it in each.",
         lambda w, v, g, lr: paper(w, v, g, RATES[0])),
@@ -96,27 +100,29 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
         if any(not np.array_equal(g, layer.grads[key]) for key, g in gradients[-1].items()):
             return Report("SGD", problems=["changes its arguments: p.grad is only read"])
     return Report("SGD", [
-        _compare(key, w, [g[key] for g in gradients], np.array([w[key] for w in weights[1:]]))
-        for key, w in weights[0].items()])
+        follow(key, np.array([w[key] for w in weights]), [g[key] for g in gradients])
+        for key in weights[0]])
 
 
-def _run(rule: Rule, w: np.ndarray, gs: list[np.ndarray]) -> np.ndarray:
-    """The weights after each step."""
-    v, path = np.zeros_like(w), []
+def follow(name: str, path: np.ndarray, gs: list[np.ndarray], rule: Rule = paper,
+           mistakes: dict[str, tuple[str, Rule]] = MISTAKES) -> Finding:
+    """A parameter's path, from before the first step on, against that by the rule; gs: the gradient
+    in each step."""
+    right = _path(rule, path[0], gs)
+    error = relative_error(path, right)
+    worst = np.unravel_index(error.argmax(), error.shape)
+    finding = Finding(name, checked=f"{len(gs)} steps", words=("it is", "and should be"))
+    finding.measure(error[worst], f"{name}{place(worst[1:])} after step {worst[0]}", path[worst],
+                    right[worst])
+    if finding.verdict == WRONG:
+        finding.mistakes = {mistake: hint for mistake, (hint, wrong) in mistakes.items()
+                            if np.allclose(path, _path(wrong, path[0], gs), rtol=1e-9, atol=1e-12)}
+    return finding
+
+
+def _path(rule: Rule, w: np.ndarray, gs: list[np.ndarray]) -> np.ndarray:
+    v, path = np.zeros_like(w), [w]
     for g, lr in zip(gs, RATES, strict=True):
         w, v = rule(w, v, g, lr)
         path.append(w)
     return np.array(path)
-
-
-def _compare(key: str, w: np.ndarray, gs: list[np.ndarray], path: np.ndarray) -> Finding:
-    right = _run(paper, w, gs)
-    error = relative_error(path, right)
-    worst = np.unravel_index(error.argmax(), error.shape)
-    finding = Finding(key, checked=f"{len(RATES)} steps", words=("it is", "and should be"))
-    finding.measure(error[worst], f"{key}{place(worst[1:])} after step {worst[0] + 1}",
-                    path[worst], right[worst])
-    if finding.verdict == WRONG:
-        finding.mistakes = {name: hint for name, (hint, rule) in MISTAKES.items()
-                            if np.allclose(path, _run(rule, w, gs), rtol=1e-9, atol=1e-12)}
-    return finding

@@ -28,7 +28,7 @@ def about(train_set: Dataset, val_set: Dataset, balance: bool) -> str:
     seen = np.flatnonzero(counts)
     least, most = seen[counts[seen].argmin()], seen[counts[seen].argmax()]
     parts = []
-    if balance:
+    if balance and counts[least] < counts[most]:
         weights = class_weights(train_set.labels, K)
         parts.append(f"a picture of {names[most]} counts {weights[most]:.2g} times, one of "
                      f"{names[least]} {weights[least]:.2g} times")

@@ -35,8 +35,8 @@ from tinyalex.support.text import megabytes, say
 MOST = 8 << 30  # bytes that all files together may take
 AT_ONCE = 32  # pictures on their way through the layers: more would only take more memory
 CHUNK = 256  # pictures that are read at a time for the digest
-SHAPING = ("architecture", "towers", "activation", "lrn", "pool", "without", "scale", "mean_crop",
-           "augment", "colour", "colour_until")  # what the numbers depend on, of a recipe
+SHAPING = ("architecture", "towers", "dropout", "activation", "lrn", "pool", "without", "scale",
+           "mean_crop", "augment", "colour", "colour_until")  # what they depend on, of a recipe
 
 
 class Kept:

@@ -94,9 +94,9 @@ def go_on(schedule: Schedule, recipe: Recipe, saved: Checkpoint, path: Path) -> 
 
 
 def _expect_velocities(velocities: dict[str, np.ndarray], network: Network, frozen: str) -> None:
-    still = {layer for name in freezing.chosen(network, frozen)
-             for layer in freezing.layers_called(network, name)}
-    shapes = {p.name: p.value.shape for p in network.parameters if p.layer not in still}
+    without = {layer for name in freezing.chosen(network, frozen)
+               for layer in freezing.layers_called(network, name)}
+    shapes = {p.name: p.value.shape for p in network.parameters if p.layer not in without}
     for name in sorted(shapes.keys() ^ velocities.keys()):
         raise Damaged(f"{'no' if name in shapes else 'an unknown'} velocity of {name}")
     for name, shape in shapes.items():

@@ -24,9 +24,10 @@ def _own_data(recipe: Recipe) -> list[str]:
     return ["--data", recipe.data] if sources.is_code(recipe.data) else []
 
 
-def announce(trainer: Trainer, train_set: Dataset, val_set: Dataset, devices: Devices) -> None:
+def announce(trainer: Trainer, devices: Devices) -> None:
     """What will run, where, and how much memory it takes."""
     recipe, network = trainer.recipe, trainer.network
+    train_set, val_set = trainer.train_loader.dataset, trainer.val_loader.dataset
     total = costs.totals(network)
     batch = min(recipe.batch_size, len(train_set))
     height, width = train_set.images.shape[1:3]

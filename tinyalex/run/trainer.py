@@ -210,11 +210,11 @@ class Trainer:
 
     def _best_step(self) -> int:
         """The step of best.npz, 0 where there is none. UserError where it is none of this run's."""
-        best = self.run.best
+        path = self.run.best
         try:
-            return self._read(best)[1].step if best.exists() else 0
+            return self._read(path)[1].step if path.exists() else 0
         except UserError as error:
-            raise UserError(error.args[0], f"move it away to go on without: {best}") from None
+            raise UserError(error.args[0], f"move it away to go on without: {path}") from None
 
     def _read(self, path: Path) -> tuple[checkpoint.Checkpoint, Progress]:
         """A checkpoint of this run, and where it was then. UserError where it is none."""

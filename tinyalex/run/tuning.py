@@ -31,7 +31,8 @@ def usual_recipe(start: Start) -> Recipe:
     return replace(
         recipe, source=start.about, data="", limit=None, devices="auto", workers=loader_threads(),
         seed=0, colour="none", colour_until=None, batch_size=32, epochs=20, schedule="15",
-        velocity="scale", bias_lr=None, lr_of="", freeze="", views=0)
+        velocity="scale", bias_lr=None, lr_of="", freeze="", views=1, balance=False, keep="last",
+        patience=0)
 
 
 def fit(recipe: Recipe, start: Start, classes: Sequence[str],
@@ -50,12 +51,21 @@ def fit(recipe: Recipe, start: Start, classes: Sequence[str],
     if "freeze" not in given:
         new = [name for name in names if name not in old] or names[-1:]
         recipe = replace(recipe, freeze=f"all-but {','.join(new)}")
+    return with_possible_views(recipe, given)
+
+
+def with_possible_views(recipe: Recipe, given: Collection[str]) -> Recipe:
+    """The recipe, without views where the first layers learn: nothing is computed once there.
+    UserError where a flag (given: their names) asks for views nevertheless."""
+    network = recipe.network(2, draw=False)
     freezing.freeze(network, recipe.freeze)
-    still = freezing.parts(network) is not None
-    if recipe.views and not still:
-        raise UserError(f"--views {recipe.views}: no view goes through frozen layers alone",
+    if not recipe.views or freezing.parts(network):
+        return recipe
+    if "views" in given:
+        raise UserError(f"--views {recipe.views}: there are no frozen layers that it could go "
+                        "through once and for all",
                         "leave it out, or freeze the first layers (--freeze).")
-    return recipe if "views" in given else replace(recipe, views=int(still))
+    return replace(recipe, views=0)
 
 
 def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:

@@ -91,7 +91,9 @@ def mark(exercise: str, path: Path | None, seconds: float, seed: int,
         code = cells(path)
         for part in EXERCISES[exercise]:
             if submission is None or submission.over:  # it has not survived the part before
-                left = max(until - time.monotonic(), 0.01)
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise Explained(f"not tried: the {seconds:g} s for this file were over")
                 submission = Submission(code, path.name, left, seconds / 10, walls)
                 failed = submission.failed
             marks.append(Mark(exercise, part, _said(part, submission, seed, seconds)))

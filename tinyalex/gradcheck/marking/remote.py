@@ -55,9 +55,9 @@ class Submission:
             env={**kept, **ONE_THREAD, "HOME": inside, "TMPDIR": inside}, start_new_session=True)
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
-        self.running.add(self)
         self._clock = threading.Timer(seconds, self._process.terminate)
         self._clock.start()
+        self.running.add(self)  # from now on it can be closed
         try:
             self.failed = self.ask("load", cells=cells, title=title, given=GIVEN, seconds=slow,
                                    rewinder=inspect.getsource(rewinder))["failed"]
@@ -80,7 +80,7 @@ class Submission:
         except (OSError, EOFError):
             self.close()
             raise Explained(
-                f"does not end: there was no more answer within {self._seconds:g} s"
+                f"does not end: there was no more answer within {round(self._seconds, 1):g} s"
                 if time.monotonic() >= self._until else
                 "ends Python, or takes more memory than there is") from None
         except Exception:

@@ -21,6 +21,7 @@ class Student:
     remarks: list[str] = field(default_factory=list)
 
     def add(self, path: Path):
+        """Take the file as the answer to its exercise, or remark why not."""
         exercise = exercise_of(path)
         if not exercise:
             self.remarks.append(f"{path.name}: which exercise is it? Its name has to begin with "

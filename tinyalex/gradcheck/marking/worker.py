@@ -27,6 +27,7 @@ class Nothing(types.ModuleType):
 
 
 def main() -> None:
+    """Start the process's own guard, load what it needs, be confined, and answer."""
     numpy_home, home, seconds, memory, walls = sys.argv[1:]
     sys.modules |= {name: Nothing(name) for name in NAMES}
     sys.modules[MARKING].__path__ = [str(Path(__file__).parent)]
