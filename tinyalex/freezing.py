@@ -28,11 +28,11 @@ def names(network: Network) -> list[str]:
             for layer in stage[0] if isinstance(layer, Weighted)]
 
 
-def layers_called(network: Network, name: str) -> list[Layer]:
-    """The layer of that name of every tower."""
+def layers_called(network: Network, name: str) -> list[Weighted]:
+    """The layer with weights of that name of every tower."""
     full = {name + network.letter(t) for t in range(network.towers)}
     return [layer for stage in network.stages for tower in stage for layer in tower
-            if layer.name in full]
+            if layer.name in full and isinstance(layer, Weighted)]
 
 
 def chosen(network: Network, text: str) -> list[str]:

@@ -11,6 +11,7 @@ from tinyalex.data.loader import Loader
 from tinyalex.devices import Device
 from tinyalex.devices.base import Result
 from tinyalex.metrics import wrong
+from tinyalex.run.kept import Kept
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Pace:
     pictures: trained on since then. logged: where the run was at the last row of its log.
     """
 
-    def __init__(self, loader: Loader, progress: Progress):
+    def __init__(self, loader: Loader | Kept, progress: Progress):
         self.loader, self.waited, self.pictures = loader, loader.waited, 0
         self.start, self.before = time.perf_counter(), progress.seconds
         self.logged = replace(progress)

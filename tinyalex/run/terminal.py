@@ -64,7 +64,8 @@ def announce(trainer: Trainer, devices: Devices) -> None:
 
 def _layers(trainer: Trainer) -> list[tuple[str, ...]]:
     """Of each layer, of all its towers together, what is done with it."""
-    network, rows = trainer.network, [("layer", "parameters", "learning rate", "")]
+    network = trainer.network
+    rows: list[tuple[str, ...]] = [("layer", "parameters", "learning rate", "")]
     for name in freezing.names(network):
         layers = freezing.layers_called(network, name)
         rates = {trainer.optimiser.rate(p) for p in network.learning if p.layer in layers}

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tinyalex import drawing, freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
+from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
 from tinyalex.inside.colour import first_kernels, log_columns
 from tinyalex.metrics import Result, measure
@@ -61,8 +62,10 @@ class Trainer:
         side = self.network.input_shape[0]
         # Where batches come from, and what learns from them: all of the network from pictures, or
         # what is not still from what is.
-        self.train_loader = assembly.train_loader(recipe, train_set, self.mean, side, devices[0])
-        self.val_loader = assembly.test_loader(recipe, val_set, side, self.mean, device=devices[0])
+        self.train_loader: Loader | Kept = assembly.train_loader(
+            recipe, train_set, self.mean, side, devices[0])
+        self.val_loader: Loader | Kept = assembly.test_loader(
+            recipe, val_set, side, self.mean, device=devices[0])
         self.learner = self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts

@@ -123,7 +123,8 @@ def take_over(network: Network, start: Start, classes: Sequence[str]) -> list[st
 
 def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
     """The layers with weights that read what dropout left, and which dropout."""
-    found, before = {}, None
+    found: dict[Layer, Dropout] = {}
+    before = None
     for t in range(network.towers):
         for layer in (layer for stage in network.stages for layer in stage[t]):
             if isinstance(layer, Dropout):
@@ -145,6 +146,7 @@ def rate(network: Network, loader: Loader | Kept) -> float:
     x, _ = next(iter(loader.epoch()))
     network.forward(x, remember=True)
     last = network.stages[-1][0][-1]  # of the first tower: all read the same
+    assert last.kept
     (x,), last.kept = last.kept, None
     squares = (last.device.get(x).astype(np.float64) ** 2).sum(axis=1).mean()
     return float(f"{4 / max(squares, 1e-6):.2g}")
