@@ -29,7 +29,7 @@ def names(network: Network) -> list[str]:
 
 
 def layers_called(network: Network, name: str) -> list[Weighted]:
-    """The layer with weights of that name, of every tower."""
+    """The layer with weights of that name of every tower."""
     full = {name + network.letter(t) for t in range(network.towers)}
     return [layer for stage in network.stages for tower in stage for layer in tower
             if layer.name in full and isinstance(layer, Weighted)]

@@ -185,6 +185,7 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         if start:
             trainer.save()  # from here on nobody needs the file that it began with
     try:
+        trainer.compute_still()
         announce(trainer, devices)
         trainer.train(report)
     except KeyboardInterrupt:  # before the first step, or for the second time

@@ -19,10 +19,12 @@ from runs import assert_same_bits, log_rows, weights
 from tinyalex import evaluate, freezing, predict, train
 from tinyalex.convert import safetensors
 from tinyalex.data.dataset import Dataset
+from tinyalex.devices import Devices
 from tinyalex.run import checkpoint, tuning
 from tinyalex.run.folder import Run
 from tinyalex.run.opened import open_network
 from tinyalex.run.start import from_checkpoint
+from tinyalex.run.trainer import Trainer
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_kept_features_and_pictures_every_time_anew_come_to_the_same(source, tmp
 def test_all_of_it_can_learn(source, tmp_path):
     assert tune(source, "--freeze", "none", "--lr-of", "conv=0.1,fc8=10") == 0
     recipe = the_recipe("tuned")
-    assert recipe.views == 0
+    assert recipe.views == 0 and recipe.lr <= the_recipe(source).lr / 10
     before, after = (checkpoint.load(folder / "checkpoint.npz").values
                      for folder in (source, tmp_path / "tuned"))
     assert not any(np.array_equal(value, before[name]) for name, value in after.items())
@@ -125,6 +127,18 @@ def test_frozen_layers_can_be_set_free_later_and_it_goes_on_from_there(
     assert train.main(["--resume", "tuned", "--data", "patches:load", "--epochs", "7"]) == 0
     assert "--views 2" in refused(
         train.main, ["--resume", "tuned", "--data", "patches:load", "--views", "2"])
+
+
+def test_velocities_scale_with_a_rate_that_is_said_on_resume(source, tmp_path):
+    tune(source, "--lr", "0.01")
+    recipe = the_recipe("tuned")
+    run = Run(tmp_path / "tuned", replace(recipe, lr=0.001, schedule="constant"))
+    before = checkpoint.load(run.checkpoint).velocities["fc8a.W"]
+    with Devices("cpu", recipe.towers) as devices:
+        trainer = Trainer(run, own.load("train"), own.load("val"), devices,
+                          checkpoint.load(run.checkpoint).mean)
+        trainer.resume()
+        np.testing.assert_allclose(trainer.optimiser.velocity["fc8a.W"], before / 10, rtol=1e-5)
 
 
 def test_other_runs_keep_what_they_began_with(source, refused):

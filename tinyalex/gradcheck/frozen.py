@@ -183,10 +183,10 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
             weights[p.name].append(p.value.copy())
     report = Report("FrozenUpdate")
     for p in parameters:
-        note, *right = ("frozen", stays, UPDATE) if p.layer.frozen else ("learns", paper, MISTAKES)
+        rule, mistakes = (stays, UPDATE) if p.layer.frozen else (paper, MISTAKES)
         report.findings.append(follow(p.name, np.array(weights[p.name]),
-                                      [g[p.name] for g in gradients], *right))
-        report.findings[-1].checked += f", {note}"
+                                      [g[p.name] for g in gradients], rule, mistakes))
+        report.findings[-1].checked += ", frozen" if p.layer.frozen else ", learns"
     return report
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from tinyalex import freezing, optim
 from tinyalex.architectures import ARCHITECTURES, ablations
@@ -150,20 +150,20 @@ class Recipe:
     def outcome(self) -> tuple:
         """What the fields come to: two recipes with the same outcome train the same network in the
         same way, by whatever words."""
-        fields: dict[str, object] = {
+        about: dict[str, Any] = {
             name: value for name, value in self.settings().items() if name not in NETWORK}
         if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
-            del fields["velocity"]
+            del about["velocity"]
         network = self.network(2, draw=False)
         freezing.freeze(network, self.freeze)
-        fields["freeze"] = frozen = freezing.chosen(network, self.freeze)
-        fields["lr_of"] = {name: optim.of_layer(name, optim.factors(self.lr_of), 1.0)
+        about["freeze"] = frozen = freezing.chosen(network, self.freeze)
+        about["lr_of"] = {name: optim.of_layer(name, optim.factors(self.lr_of), 1.0)
                            for name in freezing.names(network) if name not in frozen}
         if not freezing.parts(network):
-            del fields["views"]
+            del about["views"]
         if optim.schedule(self.schedule, 1).lr == optim.schedule(self.schedule, 2).lr:
-            del fields["lr"]  # the schedule sets another from the first epoch on
-        return fields, [(type(layer), vars(layer)) for layer in network.shapes]
+            del about["lr"]  # the schedule sets another from the first epoch on
+        return about, [(type(layer), vars(layer)) for layer in network.shapes]
 
     def differs(self, name: str, *values) -> bool:
         """Whether the outcome would be another with one of these values of the field."""

@@ -85,6 +85,12 @@ class Trainer:
         self.schedule = assembly.schedule(self.recipe, self.network)
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
 
+    def compute_still(self):
+        """Let still layers see all pictures now, if they are to see them only once."""
+        for loader in (self.train_loader, self.val_loader):
+            if isinstance(loader, Kept):
+                loader.values()
+
     def train(self, report: Callable[[dict], None]) -> bool:
         """Train to the last epoch, or until the recipe's patience is over; `report` gets the row of
         log.csv after each one.
@@ -199,8 +205,10 @@ class Trainer:
         future = self._best_step() > at.step
         self.network.load_state(saved.values, str(self.run.checkpoint))
         resuming.go_on(self.schedule, self.recipe, saved, self.run.checkpoint)
-        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         self.optimiser.load_state(saved.velocities)
+        then = saved.about["schedule"]  # its rates are those of the velocities
+        self.optimiser.lr, self.optimiser.layer_lr = then["lr"], then.get("layer_lr", {})
+        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         self.progress = at
         self.network.set_step(at.step)
         self.run.forget_after(at.step)

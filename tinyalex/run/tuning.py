@@ -94,11 +94,15 @@ def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
 
 def begin(trainer: Trainer, start: Start, given: Collection[str]) -> None:
     """Put the weights into the trainer's network. Where no flag gives the learning rate, it is
-    chosen."""
-    trainer.taken = take_over(trainer.network, start, trainer.classes)
+    chosen: by what the last layer reads; where others learn as well, no more than a tenth of the
+    rate that their weights were trained with."""
+    network, recipe = trainer.network, trainer.recipe
+    trainer.taken = take_over(network, start, trainer.classes)
     if "lr" not in given:
-        trainer.recipe = trainer.run.recipe = replace(
-            trainer.recipe, lr=rate(trainer.learner, trainer.train_loader))
+        lr = rate(trainer.learner, trainer.train_loader)
+        if freezing.chosen(network, recipe.freeze) != freezing.names(network)[:-1]:
+            lr = min(lr, recipe.lr / 10)
+        trainer.recipe = trainer.run.recipe = replace(recipe, lr=lr)
         trainer.set_rates()
 
 
