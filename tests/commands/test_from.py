@@ -25,6 +25,7 @@ from tinyalex.run.folder import Run
 from tinyalex.run.opened import open_network
 from tinyalex.run.start import from_checkpoint
 from tinyalex.run.trainer import Trainer
+from tinyalex.support.errors import UserError
 
 
 @pytest.fixture
@@ -178,6 +179,19 @@ def test_the_rate_fits_the_features(source):
             layer.params["W"] *= factor  # all biases are still about 0
         rates.append(tuning.rate(network, Batches(x)))
     assert 20 < rates[0] / rates[1] <= 101
+
+
+@pytest.mark.parametrize("factor", [0, 1e25])
+def test_features_without_a_rate_that_fits_are_an_error_and_not_a_run_that_learns_nothing(
+        source, factor):
+    start = from_checkpoint(source / "checkpoint.npz")
+    network = start.recipe.network(3)
+    tuning.take_over(network, start, ("a", "b", "c"))
+    for parameter in network.parameters:
+        np.multiply(parameter.value, factor, out=parameter.value)
+    x = np.random.default_rng(0).standard_normal((8, 28, 28, 3)).astype(np.float32)
+    with np.errstate(all="ignore"), pytest.raises(UserError, match="what fc8 reads is nothing"):
+        tuning.rate(network, Batches(x))
 
 
 class Batches:

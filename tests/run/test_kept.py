@@ -4,6 +4,7 @@ A file of other weights, other pictures or other crops, taken for the right one,
 numbers that have nothing to do with the pictures, and nobody would see it but by the error.
 """
 
+import errno
 from dataclasses import replace
 
 import blobs
@@ -14,6 +15,7 @@ from tinyalex import freezing
 from tinyalex.devices import CpuDevice
 from tinyalex.run import kept, presets
 from tinyalex.run.kept import Kept
+from tinyalex.support import files
 from tinyalex.support.errors import UserError
 
 RECIPE = replace(presets.get("cifar"), batch_size=16, freeze="conv1-conv2", devices="cpu", views=1,
@@ -131,6 +133,25 @@ def test_an_error_in_the_middle_leaves_nothing(cache, monkeypatch):
     with pytest.raises(AttributeError):
         ours._compute(cache.parent / "x.npy")
     assert not [*cache.parent.glob("*x.npy*")]
+
+
+def test_a_cache_that_can_only_be_read_serves_all_the_same(cache, monkeypatch):
+    make().values()
+
+    def refuse(*args, **more):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(kept.Path, "touch", refuse)
+    assert computed(monkeypatch) == 0
+
+
+def test_what_writers_of_other_files_left_when_they_were_killed_is_removed(cache):
+    cache.mkdir()
+    left, held = (cache / f".{'0' * 24}.npy.{number:08d}.part" for number in (1, 2))
+    left.write_bytes(b"some")
+    with files._held(held):
+        make().values()
+        assert not left.exists() and held.exists()
 
 
 def test_what_was_not_used_for_the_longest_time_makes_room(cache, monkeypatch):

@@ -176,6 +176,17 @@ def test_an_error_that_names_no_file_is_told_which_one_it_was(tmp_path):
     assert caught.value.filename.endswith("checkpoint.npz")
 
 
+def test_a_disk_that_can_only_be_read_names_the_file_and_not_the_temporary_one(
+        tmp_path, monkeypatch):
+    def refuse(path, *args, **more):
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "a.npy"):
+        pass
+    assert caught.value.filename == str(tmp_path / "a.npy")
+
+
 def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, tmp_path):
     def nowhere():
         raise RuntimeError("Could not determine home directory.")

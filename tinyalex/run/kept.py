@@ -28,7 +28,7 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import cache_folder, replacing
+from tinyalex.support.files import cache_folder, remove_leftovers, replacing
 from tinyalex.support.progress import progress
 from tinyalex.support.text import megabytes, say
 
@@ -82,7 +82,8 @@ class Kept:
             with contextlib.suppress(Damaged, UserError):  # not there yet, or not whole
                 values = arrays.npy(path)
                 if values.shape == self.shape and values.dtype == np.float32:
-                    path.touch()
+                    with contextlib.suppress(OSError):  # a cache that can only be read
+                        path.touch()
                     self._values = values
                     return values
             path.parent.mkdir(exist_ok=True)
@@ -128,7 +129,9 @@ class Kept:
 
 
 def _make_room(folder: Path, size: int):
-    """Delete the files that were not used for the longest time, until so many bytes find room."""
+    """Delete what writers that were killed left, and the files that were not used for the longest
+    time, until so many bytes find room."""
+    remove_leftovers(folder, *(part.name[1:].rsplit(".", 2)[0] for part in folder.glob(".*.part")))
     files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files:
         size += path.stat().st_size

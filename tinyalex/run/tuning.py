@@ -145,7 +145,8 @@ def rate(network: Network, loader: Batches) -> float:
 
     The gradient of one picture moves its own scores by rate·|x|², so with this rate they move alike
     whatever the scale of x. The factor was chosen on the ten classes of docs/transfer.md, where
-    half of it, or twice as much, makes no difference.
+    half of it, or twice as much, makes no difference. UserError where x is nearly 0, far too large,
+    or not finite.
     """
     with closing(loader.epoch()) as batches:
         x, _ = next(batches)
@@ -153,4 +154,8 @@ def rate(network: Network, loader: Batches) -> float:
     last = network.stages[-1][0][-1]  # of the first tower: all read the same
     (x,) = last._recall()
     squares = (last.device.get(x).astype(np.float64) ** 2).sum(axis=1).mean()
-    return float(f"{4 / max(squares, 1e-6):.2g}")
+    if not 1e-6 < squares < 1e12:
+        raise UserError(f"what {freezing.names(network)[-1]} reads is nothing to learn from: "
+                        f"the mean of |x|² is {squares:.2g}", "the weights are damaged, or "
+                        "never trained; if they are right, choose a rate (--lr).")
+    return float(f"{4 / squares:.2g}")

@@ -53,7 +53,7 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
             part.replace(real)
     except OSError as error:
         # A full disk does not say for which file; and nobody knows the temporary one.
-        if error.errno and error.filename in (None, str(part)):
+        if error.errno and error.filename in (None, part, str(part)):
             error.filename = str(path)
         raise
     finally:
