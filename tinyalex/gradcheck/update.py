@@ -34,7 +34,8 @@ def _outside(w, v, g, lr):
     return w + lr * v, v
 
 
-def _nesterov(w, v, g, lr):
+def nesterov(w, v, g, lr):
+    """As `paper`, but w is where the old velocity has led ahead to, and g its gradient there."""
     v = M * v - lr * (g + D * w)
     return w + M * v - lr * (g + D * w), v
 
@@ -69,7 +70,7 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
     "gradient damped by 1 − momentum": (
         "g enters v in full: v is no running mean of gradients but a sum that fades.",
         partial(paper, gradient=1 - M)),
-    "Nesterov's momentum": ("the paper's momentum does not look ahead.", _nesterov),
+    "Nesterov's momentum": ("the paper's momentum does not look ahead.", nesterov),
     "decay after the step": ("decay is taken of w before the step, and goes through v.", _after),
     "weights moved by the old velocity": (
         "first v, then w ← w + v with the new v.",
@@ -77,7 +78,8 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
 }
 
 
-def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
+def check_update(optimiser: Callable[..., Any], seed: int = 0, right: Rule = paper,
+                 mistakes: dict[str, tuple[str, Rule]] = MISTAKES) -> Report:
     """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay): five
     steps with random gradients, the rate divided by 10 before the fourth."""
     rng = np.random.default_rng(seed)
@@ -96,8 +98,14 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
         if any(not np.array_equal(g, layer.grads[key]) for key, g in gradients[-1].items()):
             return Report("SGD", problems=["changes its arguments: p.grad is only read"])
     return Report("SGD", [
-        _compare(key, w, [g[key] for g in gradients], np.array([w[key] for w in weights[1:]]))
+        _compare(key, w, [g[key] for g in gradients], np.array([w[key] for w in weights[1:]]),
+                 right, mistakes)
         for key, w in weights[0].items()])
+
+
+check_nesterov = partial(check_update, right=nesterov, mistakes={
+    "the paper's momentum": ("it does not look ahead.", paper),
+    "weights that stay": MISTAKES["weights that stay"]})
 
 
 def _run(rule: Rule, w: np.ndarray, gs: list[np.ndarray]) -> np.ndarray:
@@ -109,14 +117,15 @@ def _run(rule: Rule, w: np.ndarray, gs: list[np.ndarray]) -> np.ndarray:
     return np.array(path)
 
 
-def _compare(key: str, w: np.ndarray, gs: list[np.ndarray], path: np.ndarray) -> Finding:
-    right = _run(paper, w, gs)
+def _compare(key: str, w: np.ndarray, gs: list[np.ndarray], path: np.ndarray, rule: Rule,
+             mistakes: dict[str, tuple[str, Rule]]) -> Finding:
+    right = _run(rule, w, gs)
     error = relative_error(path, right)
     worst = np.unravel_index(error.argmax(), error.shape)
     finding = Finding(key, checked=f"{len(RATES)} steps", words=("it is", "and should be"))
     finding.measure(error[worst], f"{key}{place(worst[1:])} after step {worst[0] + 1}",
                     path[worst], right[worst])
     if finding.verdict == WRONG:
-        finding.mistakes = {name: hint for name, (hint, rule) in MISTAKES.items()
-                            if np.allclose(path, _run(rule, w, gs), rtol=1e-9, atol=1e-12)}
+        finding.mistakes = {name: hint for name, (hint, wrong) in mistakes.items()
+                            if np.allclose(path, _run(wrong, w, gs), rtol=1e-9, atol=1e-12)}
     return finding
