@@ -106,7 +106,7 @@ FALSE_PASSES = [
     ("Exchange", Turned, "tower a's maps come first"),
     ("Exchange", OwnFirst, "tower a's maps come first"),
     ("Exchange", variant(MyExchange, forward=lambda s, xs: MyExchange.forward(s, xs)[:1]),
-     "an array for each of two towers"),
+     "an array for each of 2 towers"),
     ("Dropout", masked(lambda s, x: s.rng.random(x.shape) > s.keep), "have changed places"),
     ("Dropout", masked(lambda s, x: s.rng.random(x.shape) < 0.5), "with probability keep"),
     ("Dropout", masked(lambda s, x: s.rng.random(x.shape[1:]) < s.keep), "the same mask: draw"),

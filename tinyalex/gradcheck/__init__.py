@@ -3,8 +3,9 @@
     check_layer(layer, x)               a layer of this package, or of yours
     check(MyConv2D, like="Conv2D")      your class against a shipped one, explained
     check_loss, check_exchange, check_network, check_update
+    speed(MyConv2D, like="Conv2D")      how fast it is, printed
 
-Each returns a Report: `report.ok`, `print(report)`. To read, in this order:
+Each check returns a Report: `report.ok`, `print(report)`. To read, in this order:
 
     numeric.py      the idea: a slope by numbers, the step, the kinks where there is none
     comparison.py   one array: what backward says, against its slopes
@@ -21,6 +22,8 @@ and what is made of a gradient that is wrong:
     mutants.py      all of them planted in the shipped layers, to be caught
     exercise.py     a learner's own class, tried and explained; functions.py: a learner's function;
                     watch.py: with an eye on the clock, and on what is printed
+    beyond.py       what exercises ask for that the package does not have
+    timing.py       a learner's layer and the shipped one, against the clock
     marking/        what a class has handed in, marked
 """
 
@@ -33,7 +36,8 @@ from tinyalex.gradcheck.checks import (
 )
 from tinyalex.gradcheck.exercise import check
 from tinyalex.gradcheck.report import Finding, Report
+from tinyalex.gradcheck.timing import speed
 from tinyalex.gradcheck.update import check_update
 
 __all__ = ["Finding", "Report", "check", "check_exchange", "check_layer", "check_loss",
-           "check_network", "check_subject", "check_update"]
+           "check_network", "check_subject", "check_update", "speed"]

@@ -20,7 +20,7 @@ from tinyalex.gradcheck import frozen
 from tinyalex.gradcheck.checks import check_exchange, check_layer, check_loss
 from tinyalex.gradcheck.numeric import H
 from tinyalex.gradcheck.report import Report
-from tinyalex.gradcheck.update import check_update
+from tinyalex.gradcheck.update import check_nesterov, check_update
 from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
@@ -28,6 +28,12 @@ from tinyalex.optim import SGD
 SHIPPED: dict[str, Callable[..., Any]] = {
     name: getattr(layers, name) for name in layers.__all__ if name not in ("Activation", "Layer")}
 SHIPPED |= {"Exchange": Exchange, "SGD": SGD, **frozen.SHIPPED}
+
+# What is no layer, also of what is not shipped (beyond.py).
+UPDATES: dict[str, Callable[..., Report]] = {
+    "SGD": check_update, "NesterovSGD": check_nesterov, **frozen.CHECKS}
+EXCHANGES = ("Exchange", "RingExchange")
+LOSSES = ("SoftmaxCrossEntropy", "SmoothedCrossEntropy")
 
 
 def spaced(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -76,16 +82,15 @@ class Case:
     def check(self, cls: Callable, seed: int = 0, h: float = H, every: int = 600) -> Report:
         """Check class `cls` in this case."""
         rng = np.random.default_rng([seed, 2])
-        if self.kind == "SGD":
-            report = check_update(cls, seed)
-        elif self.kind in frozen.CHECKS:
-            report = frozen.CHECKS[self.kind](cls, seed)
-        elif self.kind == "Exchange":
+        if self.kind in UPDATES:
+            report = UPDATES[self.kind](cls, seed)
+        elif self.kind in EXCHANGES:
             xs = [rng.standard_normal((*self.shape, c)) for c in self.args]
-            report = check_exchange(self.make(cls), xs, seed=seed, h=h)
-        elif self.kind == "SoftmaxCrossEntropy":
+            report = check_exchange(self.make(cls), xs, kind=self.kind, seed=seed, h=h)
+        elif self.kind in LOSSES:
             labels = rng.integers(0, self.shape[1], len(self.x(seed)))
-            report = check_loss(cls(), self.x(seed), labels, seed=seed, h=h)
+            report = check_loss(self.make(cls), self.x(seed), labels, kind=self.kind, seed=seed,
+                                h=h)
         else:
             report = check_layer(self.make(cls, seed), self.x(seed), kind=self.kind, seed=seed, h=h,
                                  every=every)

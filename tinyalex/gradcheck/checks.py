@@ -39,18 +39,19 @@ def check_layer(layer, x: np.ndarray, *, kind: str = "", title: str = "", seed: 
     return report
 
 
-def check_loss(loss: SoftmaxCrossEntropy, x: np.ndarray, labels: np.ndarray, *, seed: int = 0,
-               h: float = H) -> Report:
-    """Check the gradient of a loss with respect to the scores x (N, K), for labels (N,)."""
+def check_loss(loss: SoftmaxCrossEntropy, x: np.ndarray, labels: np.ndarray, *,
+               kind: str = "SoftmaxCrossEntropy", seed: int = 0, h: float = H) -> Report:
+    """Check the gradient of a loss with respect to the scores x (N, K), for labels (N,).
+    kind: whose mistakes to look for."""
     subject = LayerSubject(loss, x, labels=labels)
-    return check_subject(subject, repr(loss), "SoftmaxCrossEntropy", seed, h)
+    return check_subject(subject, repr(loss), kind, seed, h)
 
 
-def check_exchange(exchange: Exchange, xs: Sequence[np.ndarray], *, seed: int = 0,
-                   h: float = H) -> Report:
-    """Check an exchange at the maps xs of its two towers."""
+def check_exchange(exchange: Exchange, xs: Sequence[np.ndarray], *, kind: str = "Exchange",
+                   seed: int = 0, h: float = H) -> Report:
+    """Check an exchange at the maps xs of its towers. kind: whose mistakes to look for."""
     title = f"exchange before {getattr(exchange, 'name', '')}"
-    return check_subject(ExchangeSubject(exchange, xs), title, "Exchange", seed, h)
+    return check_subject(ExchangeSubject(exchange, xs), title, kind, seed, h)
 
 
 def check_network(network: Network, x: np.ndarray, *, seed: int = 0, h: float = H,

@@ -7,7 +7,8 @@ The class takes the arguments of the shipped one and has forward(x), or forward(
 backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
 does, the answer is a report: exceptions are shown with their line, one that never ends is left, and
 of what it prints only the beginning is shown (watch.py).
-A function can be tried too, like="im2col" and so on: see functions.py.
+A function can be tried too, like="im2col" and so on: see functions.py; and what the package does
+not have, like="DilatedConv2D" and so on: see beyond.py.
 """
 
 import traceback
@@ -17,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.gradcheck import frozen
-from tinyalex.gradcheck.cases import SHIPPED, Case, cases_of
+from tinyalex.gradcheck import beyond
+from tinyalex.gradcheck.cases import CASES, EXCHANGES, LOSSES, UPDATES, Case
 from tinyalex.gradcheck.checks import check_layer
 from tinyalex.gradcheck.diagnosis import agrees, explain
 from tinyalex.gradcheck.functions import FUNCTIONS, check_function
@@ -35,6 +36,8 @@ LARGE_SCORES = (
     ("with scores near 1000", np.array([[1001.0, 1000, 998], [999, 1002, 1000]]), np.array([1, 2])),
     ("with scores of ±1000", np.array([[1000.0, 998, -1000], [-1000, -1001, -999], [1, 2, 0]]),
      np.array([1, 0, 2])))
+TRIED = [*CASES, *beyond.CASES]
+KINDS = list(dict.fromkeys(case.kind for case in TRIED))
 
 
 class Explained(Exception):
@@ -43,16 +46,16 @@ class Explained(Exception):
 
 def check(cls: Callable, like: str, seconds: float = 60, seed: int = 0,
           more: Sequence[Any] = ()) -> Report:
-    """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …), or a
-    function against one of FUNCTIONS ("im2col", …).
+    """Check a class against the shipped one called `like` ("Conv2D", "LocalResponseNorm", …) or one
+    of beyond.py ("DilatedConv2D", …), or a function against one of FUNCTIONS ("im2col", …).
 
     Cases are tried one after the other, and the first that fails is reported. UserError where
-    `like` is not the name of a shipped class. seconds: after that it is left, as too slow or never
+    `like` is none of these names. seconds: after that it is left, as too slow or never
     ending. seed: of the inputs. more: cases, or a function's arguments, to be tried after those.
     """
-    if like not in SHIPPED and like not in FUNCTIONS:
+    if like not in KINDS and like not in FUNCTIONS:
         raise UserError(f"like={like!r}: there is no such layer",
-                        f"choose one of {', '.join([*SHIPPED, *FUNCTIONS])}.")
+                        f"choose one of {', '.join([*KINDS, *FUNCTIONS])}.")
     name = getattr(cls, "__name__", repr(cls))
 
     def work() -> Report:
@@ -75,7 +78,7 @@ def _try(cls: Any, name: str, like: str, seed: int, more: Sequence[Any]) -> Repo
         report = check_function(cls, like, more)
         report.title = passed.title + f", {report.title}" * bool(report.title)
         return report
-    for case in [*cases_of(like), *more]:
+    for case in [*(case for case in TRIED if case.kind == like), *more]:
         report = try_case(cls, case, seed)
         report.title = f"{name} (like {like}), {case.title}"
         if not report.ok:
@@ -107,30 +110,31 @@ def explained(error: BaseException) -> str:
 def try_case(cls: Callable, case: Case, seed: int = 0) -> Report:
     """Try a learner's class in one case: its parts, its output, which a gradient check could not
     tell from another function's, and then its gradients."""
-    if case.kind in ("SGD", *frozen.CHECKS):  # no layer, and compared with what is right anyway
+    if case.kind in UPDATES:  # no layer, and compared with what is right anyway
         return case.check(cls, seed)
-    reference, layer = case.make(SHIPPED[case.kind], seed), case.make(cls, seed)
+    reference, layer = case.make(beyond.REFERENCES[case.kind], seed), case.make(cls, seed)
     to_float64(reference)
-    output = _exchange_problem if case.kind == "Exchange" else _output_problem
-    problem = _parts_missing(layer, reference) or output(layer, reference, case, seed)
+    output = _exchange_problem if case.kind in EXCHANGES else _output_problem
+    problem = parts_missing(layer, reference) or output(layer, reference, case, seed)
     if not problem and isinstance(reference, Dropout):
         problem = _dropout_problem(case.make(cls, seed), reference, case.x(seed))
     if problem:
         return Report(f"{case.kind}: {case.title}", problems=[problem])
-    if case.kind in ("Exchange", "SoftmaxCrossEntropy"):
+    if case.kind in (*EXCHANGES, *LOSSES):
         return case.check(cls, seed)
     return check_layer(layer, case.x(seed), kind=case.kind, seed=seed, settings=reference,
                        title=f"{case.kind}: {case.title}")
 
 
-def _parts_missing(layer: Any, reference: Any) -> str:
+def parts_missing(layer: Any, reference: Any) -> str:
     """Gives the layer the parameters of the reference; says what is in the way of that."""
     for method in ("forward", "backward"):
         if not callable(getattr(layer, method, None)):
             return f"no {method}: a class to be tried has forward and backward"
     params, right = getattr(layer, "params", None), getattr(reference, "params", {})
     if not isinstance(params, dict):
-        return 'no parameters: self.params has to be a dict with "W" and "b"' if right else ""
+        names = " and ".join(f'"{key}"' for key in right)
+        return f"no parameters: self.params has to be a dict with {names}" if right else ""
     for key, value in right.items():
         mine = np.shape(params[key]) if key in params else value.shape
         if mine != value.shape:
@@ -141,13 +145,14 @@ def _parts_missing(layer: Any, reference: Any) -> str:
 
 def _output_problem(layer: Any, reference: Layer, case: Case, seed: int) -> str:
     """What is wrong with the output of a layer, or of a loss, as it comes and for large numbers."""
-    loss, first = case.kind == "SoftmaxCrossEntropy", case.x(seed)
+    loss, first = case.kind in LOSSES, case.x(seed)
     large = LARGE_SCORES if loss else [("with x 1000 times as large", 1000 * first, None)]
     for where, x, labels in ("", first, np.arange(len(first)) % first.shape[-1]), *large:
         labels = _read_only(labels) if loss else None
         mine, theirs = (LayerSubject(each, x, labels=labels) for each in (layer, reference))
         y, right = mine.forward(_read_only(x) if loss else x.copy()), theirs.outputs()[0]
-        if any(not np.array_equal(layer.params.get(k), v) for k, v in reference.params.items()):
+        params = getattr(reference, "params", {}).items()
+        if any(not np.array_equal(layer.params.get(k), v) for k, v in params):
             return "changes its parameters: forward only reads them"
         again = mine.forward(x.copy()) if isinstance(y, np.ndarray) else y
         if isinstance(y, np.ndarray) and y.tobytes() != np.asarray(again).tobytes():
@@ -155,15 +160,15 @@ def _output_problem(layer: Any, reference: Layer, case: Case, seed: int) -> str:
                     "to come from a np.random.Generator in self, or from np.random, to be drawn "
                     "again")
         if isinstance(reference, Dropout) and np.shape(y) == x.shape:
-            right = np.where(y != 0, x, 0)  # it draws its own mask
+            right = np.where(y != 0, x * getattr(reference, "gain", 1.0), 0)  # its own mask
         scene = Scene("y", reference, theirs.arrays, ys=[right], labels=labels)
         if problem := _compared(y, right, case.kind, scene, where, f"x is {x.shape}"):
             return problem
         if loss and where:
-            said, right = (each.gradients([np.ones(())])["x"] for each in (mine, theirs))
+            said = mine.gradients([np.ones(())])["x"]
             if isinstance(said, np.ndarray) and not np.isfinite(said.astype(float)).all():
                 scene.name = "x"
-                return _compared(said, right, case.kind, scene, where)
+                return _compared(said, x, case.kind, scene, where)  # x: of the right shape
     return ""
 
 
@@ -193,37 +198,47 @@ def _compared(said: Any, right: np.ndarray, kind: str, scene: Scene, where: str 
 def _dropout_problem(layer: Any, reference: Dropout, x: np.ndarray) -> str:
     """What is wrong with the masks of a dropout layer, not used yet, and with its test mode."""
     if "drop" not in as_in_training(layer):
-        return ("no test mode: forward(x, drop=True) is for training; with drop=False it gives "
-                "keep·x, and nothing is random")
-    ones, keep = np.ones((200, 200)), reference.keep
+        return ("no test mode: forward(x, drop=True) is for training; with drop=False nothing is "
+                "random")
+    keep, whole = reference.keep, isinstance(reference, beyond.MapDropout)
+    ones = np.ones((200, 2, 2, 200) if whole else (200, 200))
     masks = np.array([layer.forward(ones.copy(), drop=True) for _ in range(2)]) != 0
+    if whole:
+        if (masks != masks[:, :, :1, :1]).any():
+            return "wrong masks: of a picture's map some pixels stay, and others go"
+        masks = masks[:, :, 0, 0]
     for hint, shows, _ in MASKS:
         if shows(masks, keep):
+            hint = hint.partition(":")[0] if whole else hint  # behind it: how to draw for units
             return (f"wrong masks: keep is {keep:g}, and {masks.mean():.3f} of {masks.size:,} "
-                    f"units stayed, in two steps of {len(ones)} pictures. HINT: {hint}")
-    scene = Scene("test", reference, {"x": x}, ys=[keep * x])
-    return _compared(layer.forward(x.copy(), drop=False), keep * x, "Dropout", scene,
+                    f"{'maps' if whole else 'units'} stayed, in two steps of {len(ones)} pictures. "
+                    f"HINT: {hint}")
+    right = keep * getattr(reference, "gain", 1.0) * x
+    scene = Scene("test", reference, {"x": x}, ys=[right])
+    return _compared(layer.forward(x.copy(), drop=False), right, type(reference).__name__, scene,
                      "at test time")
 
 
 def _exchange_problem(exchange: Any, reference: Any, case: Case, seed: int) -> str:
-    """What is wrong with the lists that an exchange gives, and with the maps in the first."""
+    """What is wrong with the lists that an exchange gives, and with the maps in the first list."""
     rng = np.random.default_rng(seed)
     xs = [_read_only(rng.standard_normal((*case.shape, channels))) for channels in case.args]
-    y = _read_only(np.concatenate(xs, axis=-1))
+    ys, towers = [_read_only(y) for y in reference.forward(xs)], "abcd"[:len(xs)]
     said = exchange.forward(xs)
-    if problem := _no_list(said, "forward"):
+    if problem := _no_list(said, "forward", len(xs)):
         return problem
-    for tower, maps in zip("ab", said, strict=True):
-        scene = Scene(f"y_{tower}", reference, dict(zip(("x_a", "x_b"), xs, strict=True)), ys=[y])
-        if problem := _compared(maps, y, "Exchange", scene, f"for tower {tower}"):
+    arrays = {f"x_{tower}": x for tower, x in zip(towers, xs, strict=True)}
+    for tower, maps, y in zip(towers, said, ys, strict=True):
+        scene = Scene(f"y_{tower}", reference, arrays, ys=[y])
+        if problem := _compared(maps, y, case.kind, scene, f"for tower {tower}"):
             return problem
-    return _no_list(exchange.backward([y, y]), "backward")
+    return _no_list(exchange.backward(ys), "backward", len(xs))
 
 
-def _no_list(given: Any, giver: str) -> str:
-    """Why something is no list with an array for each of two towers."""
-    if isinstance(given, list | tuple) and len(given) == 2:
+def _no_list(given: Any, giver: str, towers: int) -> str:
+    """Why something is no list with an array for each tower."""
+    if isinstance(given, list | tuple) and len(given) == towers:
         return ""
     what = "None: is the return missing?" if given is None else f"a {type(given).__name__}."
-    return f"no output: {giver} gives {what} A list is due, with an array for each of two towers"
+    return (f"no output: {giver} gives {what} A list is due, with an array for each of {towers} "
+            "towers")

@@ -212,6 +212,27 @@ TEN_CROPS = Task(
       _and(lambda five, picture, side: _five_crops(picture[:, ::-1], side)))))
 
 
+def _views_back(dviews, H, W, add=True, mirror=True, share=1.0):
+    """share: what is left of each view's part."""
+    side, dpicture = dviews.shape[1], np.zeros((H, W, 3))
+    for dview, (top, left, mirrored) in zip(dviews, augment.ten_crops(H, W, side), strict=True):
+        place = dpicture[top:top + side, left:left + side]
+        place[...] = share * (dview[:, ::-1] if mirrored and mirror else dview) + add * place
+    return dpicture
+
+
+VIEWS_BACK = Task(
+    "views_back(dviews, H, W) takes (10, side, side, 3) and gives (H, W, 3)", _views_back,
+    (("a square picture", (_normal(10, 6, 6, 3), 8, 8)), ("another", (_normal(10, 4, 4, 3), 7, 10)),
+     ("views that miss the middle rows", (_normal(10, 2, 2, 3), 9, 4))),
+    (("a pixel that several views have adds up what each of them says.",
+      partial(_views_back, add=False)),
+     ("a mirrored view's pixels go back to where they came from.",
+      partial(_views_back, mirror=False)),
+     ("the loss is a function of all ten views: their parts are added up, and not averaged.",
+      partial(_views_back, share=0.1))))
+
+
 def _colour_shift(covariance, alpha, power=1.0, unit=255.0, transposed=False):
     values, vectors = Statistics(np.zeros(0), covariance).principal_colours()
     return (vectors.T if transposed else vectors) @ (alpha * values ** power / unit)
@@ -255,4 +276,4 @@ INITIAL_STD = Task(
 FUNCTIONS: dict[str, Task] = {
     "im2col": IM2COL, "col2im": COL2IM, "numeric_gradient": NUMERIC_GRADIENT,
     "net_gradient": NET_GRADIENT, "exchange_bytes": EXCHANGE_BYTES, "ten_crops": TEN_CROPS,
-    "colour_shift": COLOUR_SHIFT, "initial_std": INITIAL_STD}
+    "views_back": VIEWS_BACK, "colour_shift": COLOUR_SHIFT, "initial_std": INITIAL_STD}

@@ -92,11 +92,11 @@ def _copy(gradient):
 
 
 class ExchangeSubject(Subject):
-    """What every tower is handed, with respect to the maps x_a, x_b of each."""
+    """What every tower is handed, with respect to the maps x_a, x_b, … of each."""
 
     def __init__(self, exchange: Exchange, xs: Sequence[np.ndarray]):
         self.exchange = exchange
-        self.arrays = {f"x_{'ab'[t]}": np.array(x, np.float64) for t, x in enumerate(xs)}
+        self.arrays = {f"x_{'abcd'[t]}": np.array(x, np.float64) for t, x in enumerate(xs)}
 
     def outputs(self):
         return [np.array(y) for y in self.exchange.forward([*self.arrays.values()])]

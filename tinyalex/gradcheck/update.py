@@ -39,7 +39,8 @@ def _outside(w, v, g, lr):
     return w + lr * v, v
 
 
-def _nesterov(w, v, g, lr):
+def nesterov(w, v, g, lr):
+    """As `paper`, but w is where the old velocity has led ahead to, and g its gradient there."""
     v = M * v - lr * (g + D * w)
     return w + M * v - lr * (g + D * w), v
 
@@ -73,7 +74,7 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
     "gradient damped by 1 − momentum": (
         "g enters v in full: v is no running mean of gradients but a sum that fades.",
         partial(paper, gradient=1 - M)),
-    "Nesterov's momentum": ("the paper's momentum does not look ahead.", _nesterov),
+    "Nesterov's momentum": ("the paper's momentum does not look ahead.", nesterov),
     "decay after the step": ("decay is taken of w before the step, and goes through v.", _after),
     "weights moved by the old velocity": (
         "first v, then w ← w + v with the new v.",
@@ -81,7 +82,8 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
 }
 
 
-def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
+def check_update(optimiser: Callable[..., Any], seed: int = 0, right: Rule = paper,
+                 mistakes: dict[str, tuple[str, Rule]] = MISTAKES) -> Report:
     """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay): five
     steps with random gradients, the rate divided by 10 before the fourth."""
     rng = np.random.default_rng(seed)
@@ -100,8 +102,14 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
         if any(not np.array_equal(g, layer.grads[key]) for key, g in gradients[-1].items()):
             return Report("SGD", problems=["changes its arguments: p.grad is only read"])
     return Report("SGD", [
-        follow(key, np.array([w[key] for w in weights]), [g[key] for g in gradients])
+        follow(key, np.array([w[key] for w in weights]), [g[key] for g in gradients], right,
+               mistakes)
         for key in weights[0]])
+
+
+check_nesterov = partial(check_update, right=nesterov, mistakes={
+    "the paper's momentum": ("it does not look ahead.", paper),
+    "weights that stay": MISTAKES["weights that stay"]})
 
 
 def follow(name: str, path: np.ndarray, gs: list[np.ndarray], rule: Rule = paper,

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from tinyalex import kernels
-from tinyalex.gradcheck.cases import SHIPPED, Case, normal, spaced
+from tinyalex.gradcheck.cases import Case, normal, spaced
+from tinyalex.gradcheck.functions import FUNCTIONS
+from tinyalex.gradcheck.numeric import random_direction
 
 Rng = np.random.Generator
 
@@ -27,21 +29,30 @@ class Part:
 
 EXERCISES: dict[str, tuple[Part, ...]] = {
     "01_convolution": (
-        Part("im2col", "im2col", 2), Part("col2im", "col2im", 2), Part("MyConv2D", "Conv2D", 4)),
-    "02_relu_and_tanh": (Part("MyReLU", "ReLU", 1), Part("MyTanh", "Tanh", 1)),
+        Part("im2col", "im2col", 2), Part("col2im", "col2im", 2), Part("MyConv2D", "Conv2D", 4),
+        Part("MyDilatedConv", "DilatedConv2D", 3)),
+    "02_relu_and_tanh": (
+        Part("MyReLU", "ReLU", 1), Part("MyTanh", "Tanh", 1), Part("MyLeak", "LearnedLeak", 2)),
     "03_overlapping_pooling": (
-        Part("MyMaxPool", "MaxPool2D", 3), Part("MyAveragePool", "AveragePool2D", 2)),
+        Part("MyMaxPool", "MaxPool2D", 3), Part("MyAveragePool", "AveragePool2D", 2),
+        Part("MyNormPool", "NormPool2D", 2)),
     "04_local_response_normalisation": (
-        Part("MyLRN", "LocalResponseNorm", 4), Part("MySpatialNorm", "SpatialResponseNorm", 2)),
+        Part("MyLRN", "LocalResponseNorm", 4), Part("MySpatialNorm", "SpatialResponseNorm", 2),
+        Part("MyOneSidedNorm", "OneSidedNorm", 3)),
     "05_two_towers": (
-        Part("MyExchange", "Exchange", 3), Part("exchange_bytes", "exchange_bytes", 1)),
+        Part("MyExchange", "Exchange", 3), Part("exchange_bytes", "exchange_bytes", 1),
+        Part("MyRing", "RingExchange", 2)),
     "06_backpropagation": (
         Part("numeric_gradient", "numeric_gradient", 2), Part("MyLoss", "SoftmaxCrossEntropy", 2),
-        Part("MyLinear", "Linear", 2), Part("net_gradient", "net_gradient", 2)),
-    "07_dropout": (Part("MyDropout", "Dropout", 3),),
+        Part("MyLinear", "Linear", 2), Part("net_gradient", "net_gradient", 2),
+        Part("MySmoothedLoss", "SmoothedCrossEntropy", 2)),
+    "07_dropout": (Part("MyDropout", "Dropout", 3), Part("MyMapDropout", "MapDropout", 2)),
     "08_augmentation": (
-        Part("ten_crops", "ten_crops", 2), Part("colour_shift", "colour_shift", 2)),
-    "09_optimisation": (Part("MySGD", "SGD", 3), Part("initial_std", "initial_std", 1)),
+        Part("ten_crops", "ten_crops", 2), Part("colour_shift", "colour_shift", 2),
+        Part("views_back", "views_back", 2)),
+    "09_optimisation": (
+        Part("MySGD", "SGD", 3), Part("initial_std", "initial_std", 1),
+        Part("MyNesterov", "NesterovSGD", 2)),
     "12_your_own_pictures": (
         Part("backward", "FrozenBackward", 3), Part("MyFrozenSGD", "FrozenUpdate", 1)),
 }
@@ -53,7 +64,7 @@ GIVEN = {"tinyalex.kernels":
 
 def held_back(like: str, rng: Rng) -> Sequence[Any]:
     """Two more cases, or arguments of a function, of random size."""
-    draw = _case if like in SHIPPED else _arguments
+    draw = _arguments if like in FUNCTIONS else _case
     return [draw(like, rng) for _ in range(2)]
 
 
@@ -75,7 +86,12 @@ def _case(kind: str, rng: Rng) -> Case:
         "AveragePool2D": (pool, (N, H, W, 2), normal, ceil),
         "Dropout": ((rng.uniform(0.3, 0.8),), (4 * N, 10)),
         "SoftmaxCrossEntropy": ((), (N, C + 1)), "Exchange": ((C, F), (N, H)), "SGD": ((), ()),
-        "FrozenBackward": ((), ()), "FrozenUpdate": ((), ())}
+        "FrozenBackward": ((), ()), "FrozenUpdate": ((), ()), "NesterovSGD": ((), ()),
+        "DilatedConv2D": ((C, F, 2, S), (N, H, W, C)), "LearnedLeak": ((C,), (N, W, C), spaced),
+        "NormPool2D": ((*pool, rng.uniform(3, 5)), (N, H, W, 2), random_direction),
+        "OneSidedNorm": ((K, *norm[1:]), (N, 2, 2, H)), "RingExchange": ((C, F, K), (N, H)),
+        "SmoothedCrossEntropy": ((rng.uniform(0.1, 0.5),), (N, C + 1)),
+        "MapDropout": ((rng.uniform(0.3, 0.8),), (4 * N, 2, 3, 10))}
     return Case(kind, "a case that is not on the page", *built[kind])
 
 
@@ -90,6 +106,6 @@ def _arguments(like: str, rng: Rng) -> tuple[str, tuple]:
         "numeric_gradient": (lambda x: float((x**3).sum() + np.prod(x)), draw((N, C)), 1e-4),
         "net_gradient": (*net, rng.integers(0, C + 1, N)),
         "exchange_bytes": (int(rng.integers(2, 200)), maps, 2**K),
-        "ten_crops": (draw((H, W, 3)), min(H, W) - 1),
+        "ten_crops": (draw((H, W, 3)), min(H, W) - 1), "views_back": (draw((10, K, K, 3)), H, W),
         "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),)}
     return "arguments that are not on the page", arguments[like]
