@@ -226,8 +226,10 @@ def factors(text: str) -> dict[str, float]:
     try:
         for part in text.split(",") if text else ():
             layer, _, factor = (word.strip() for word in part.partition("="))
+            if not layer or layer in found:
+                raise ValueError
             found[layer] = float(factor)
-            if not layer or not 0 <= found[layer] < float("inf"):
+            if not 0 <= found[layer] < float("inf"):
                 raise ValueError
     except ValueError:
         raise UserError(f"--lr-of {text!r} names no layers with factors",

@@ -247,23 +247,27 @@ def test_a_file_of_others_with_the_convolutions_alone_is_taken_as_far_as_it_goes
 
 @pytest.mark.parametrize(("flags", "message"), {
     "no file": (["--from", "nowhere"], "nowhere"),
+    "a folder of something": (["--from", "cache"], "--from cache: there is no checkpoint in this"),
     "not weights": (["--from", "notes.txt"], "notes.txt: not a file that can be read here"),
     "a cut checkpoint": (["--from", "cut.npz"], "cut.npz"),
     "not fetched": (["--from", "alexnet-caffe"], "alexnet-caffe: not here yet"),
     "a preset besides": (["--from", "source", "--preset", "tiny"], "--preset tiny: "),
-    "other towers": (["--from", "source", "--towers", "1"], "none of its layers is one of conv1"),
+    "other towers": (["--from", "source", "--towers", "1"], "in 2 towers, none is one of conv1"),
     "a layer less": (["--from", "source", "--without", "conv3,conv4,conv5"], "fc6a.W is ("),
     "no such layer": (["--from", "source", "--freeze", "conv7"], "--freeze 'conv7'"),
     "no such range": (["--from", "source", "--freeze", "conv1-conv7"], "--freeze 'conv1-conv7'"),
     "all frozen": (["--from", "source", "--freeze", "conv1-fc8"], "no layer would learn"),
     "no factor": (["--from", "source", "--lr-of", "conv"], "--lr-of 'conv'"),
     "a factor of nothing": (["--from", "source", "--lr-of", "pool=2"], "no layer 'pool'"),
+    "a factor of a frozen layer": (["--from", "source", "--lr-of", "conv1=2"], "no layer 'conv1' t"),
+    "two factors of one": (["--from", "source", "--lr-of", "fc8=2,fc8=3"], "--lr-of 'fc8=2"),
     "views of nothing": (["--from", "source", "--freeze", "fc7", "--views", "2"], "--views 2"),
     "negative views": (["--from", "source", "--views", "-1"], "--views"),
     "resumed": (["--from", "source", "--resume", "source"], "--from source: a run that is "),
 }.values())
 def test_what_cannot_be_is_one_line_and_nothing_is_left(source, refused, tmp_path, flags, message):
     (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "cache").mkdir(exist_ok=True)
     (tmp_path / "cut.npz").write_bytes((source / "checkpoint.npz").read_bytes()[:-100])
     data = [] if "--resume" in flags else ["--data", "patches:load"]
     assert message in refused(train.main, [*flags, *data])

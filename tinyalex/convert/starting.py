@@ -7,12 +7,16 @@ from tinyalex.convert import published
 from tinyalex.data import weights
 from tinyalex.run import opened
 from tinyalex.run.start import Start, from_checkpoint
+from tinyalex.support.errors import UserError
 
 
 def read(source: str) -> Start:
     """A run folder, a checkpoint, a file of others, or the name of weights that were fetched.
     UserError where it is none of these."""
     path = weights.weights(source) if source in weights.NAMES else opened.find(Path(source))
+    if Path(source).is_dir() and not path.exists():
+        raise UserError(f"--from {source}: there is no checkpoint in this folder",
+                        "name a run's folder, or a file of weights; photographs are for --data.")
     if published.is_checkpoint(path):
         return from_checkpoint(path)
     start = published.start(path)

@@ -25,8 +25,8 @@ def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
     plan = optim.schedule(recipe.schedule, recipe.lr)
     named = [("schedule", layer) for _, layer, _ in getattr(plan, "changes", ())]
     for flag, layer in named + [("lr-of", layer) for layer in optim.factors(recipe.lr_of)]:
-        if not any(p.name.startswith(layer) for p in network.parameters):
-            raise UserError(f"--{flag}: the network has no layer {layer!r}",
+        if not any(p.name.startswith(layer) for p in network.learning):
+            raise UserError(f"--{flag}: the network has no layer {layer!r} that learns",
                             "python -m tinyalex.summary lists the layers of a preset.")
     return plan
 

@@ -87,7 +87,9 @@ def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
                                 "--without).")
         found.append(name)
     if not found:
-        raise UserError(f"--from {start.about}: none of its layers is one of {', '.join(names)}",
+        towers = start.recipe.towers
+        raise UserError(f"--from {start.about}: of its layers, in {towers} tower"
+                        f"{'s' * (towers > 1)}, none is one of {', '.join(names)}",
                         "leave out what makes the network another one (--towers, --without).")
     return found
 
