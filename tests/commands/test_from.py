@@ -259,7 +259,7 @@ def test_a_file_of_others_with_the_convolutions_alone_is_taken_as_far_as_it_goes
     "all frozen": (["--from", "source", "--freeze", "conv1-fc8"], "no layer would learn"),
     "no factor": (["--from", "source", "--lr-of", "conv"], "--lr-of 'conv'"),
     "a factor of nothing": (["--from", "source", "--lr-of", "pool=2"], "no layer 'pool'"),
-    "a factor of a frozen layer": (["--from", "source", "--lr-of", "conv1=2"], "no layer 'conv1' t"),
+    "a factor of a frozen layer": (["--from", "source", "--lr-of", "conv1=2"], "layer 'conv1' t"),
     "two factors of one": (["--from", "source", "--lr-of", "fc8=2,fc8=3"],
                            "--lr-of 'fc8=2,fc8=3'"),
     "views of nothing": (["--from", "source", "--freeze", "fc7", "--views", "2"], "--views 2"),
