@@ -1,0 +1,18 @@
+"""docs/transfer.md says what docs/transfer.csv holds, in the words that transfer.py makes of it."""
+
+import importlib.util
+
+from pages import ROOT
+
+SPEC = importlib.util.spec_from_file_location("transfer", ROOT / "docs/transfer.py")
+transfer = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(transfer)
+
+
+def test_the_table_is_made_of_the_results():
+    rows = transfer.read()
+    assert transfer.table(rows) in (ROOT / "docs/transfer.md").read_text(encoding="utf-8")
+    for count, least in ((5, 0.71), (25, 0.81), (250, 0.88)):  # what the page builds on
+        assert transfer.mean(transfer.accuracies(rows, "5 of 5 frozen", count)) >= least
+    few = transfer.accuracies(rows, "5 of 5 frozen", 5)
+    assert min(few) > max(transfer.accuracies(rows, "5 random ones, frozen", 250), default=0)
