@@ -47,11 +47,11 @@ def test_what_is_published_is_what_the_names_say():
 
 def test_what_is_fetched_is_found_and_fetched_only_once(server, place, capsys):
     with pytest.raises(UserError, match="not here yet") as caught:
-        weights.weights(NAME)
+        weights.find(NAME)
     assert f"python -m tinyalex.data fetch {NAME}" in caught.value.hint
     url = server.url("/w", BODY, parts=True)
     assert [fetch(url), fetch(url)] == [0, 0] and server.asked == ["/w"]
-    assert weights.weights(NAME) == place / FILE and (place / FILE).read_bytes() == BODY
+    assert weights.find(NAME) == place / FILE and (place / FILE).read_bytes() == BODY
     assert os.listdir(place) == [FILE]
     assert capsys.readouterr().out.count("licence: none") == 2
     assert main(["list"]) == 0

@@ -13,7 +13,7 @@ from tinyalex.support.errors import UserError
 def read(source: str) -> Start:
     """A run folder, a checkpoint, a file of others, or the name of weights that were fetched.
     UserError where it is none of these."""
-    path = weights.weights(source) if source in weights.NAMES else opened.find(Path(source))
+    path = weights.find(source) if source in weights.NAMES else opened.find(Path(source))
     if Path(source).is_dir() and not path.exists():
         raise UserError(f"--from {source}: there is no checkpoint in this folder",
                         "name a run's folder, or a file of weights; photographs are for --data.")

@@ -38,7 +38,7 @@ PUBLISHED = {weights.what: weights for weights in _ALL}
 NAMES = tuple(PUBLISHED)
 
 
-def weights(name: str) -> Path:
+def find(name: str) -> Path:
     """The fetched file of these weights, one of NAMES. UserError where it is not there."""
     path = folder() / PUBLISHED[name].file
     if not path.is_file():
