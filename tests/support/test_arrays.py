@@ -214,3 +214,15 @@ def test_no_file_and_no_content_are_the_users_to_mend(tmp_path):
     (tmp_path / "empty.npz").touch()
     with pytest.raises(UserError, match="is empty"):
         npz(tmp_path / "empty.npz")
+
+
+def test_a_python_without_memory_maps_reads_the_file(tmp_path, monkeypatch):
+    def unavailable(*args, **more):
+        raise OSError("mmap is unavailable")
+
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.arange(6.0).reshape(2, 3))
+    np.save(tmp_path / "b.npy", np.arange(3))
+    monkeypatch.setattr(np, "memmap", unavailable)
+    np.testing.assert_array_equal(npz(path)["x"].read(), [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(mapped(tmp_path / "b.npy"), [0, 1, 2])

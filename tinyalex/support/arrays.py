@@ -46,7 +46,10 @@ def contents(path: Path) -> memoryview:
     expect_regular(path)
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty", "download or write it again.")
-    return np.memmap(path, np.uint8, "r").data
+    try:
+        return np.memmap(path, np.uint8, "r").data
+    except OSError:  # some Pythons in a browser have no maps; what cannot be read fails again
+        return memoryview(path.read_bytes())
 
 
 def expect_finite(path: Path, arrays: dict[str, np.ndarray]) -> None:
