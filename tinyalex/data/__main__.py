@@ -95,7 +95,7 @@ def _fetch_weights(args: argparse.Namespace) -> int:
     where = weights.fetch(args.name, folder, url)
     say(f"{args.name}: {megabytes(where.stat().st_size)}, complete and checked: {where}",
         f"licence: {published.licence}",
-        f"to read it: {command('convert', where, f'{args.name}.npz')}")
+        f"to begin with it: {command('train', '--from', where, '--data', 'FOLDER')}")
     return 0
 
 

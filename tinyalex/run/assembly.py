@@ -20,8 +20,8 @@ def optimiser(recipe: Recipe, network: Network) -> optim.SGD:
 
 
 def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
-    """The schedule of the learning rate. UserError where it, or lr_of, names a layer that is not
-    there."""
+    """The schedule of the learning rate. UserError where it, or lr_of, names no layer that learns.
+    """
     plan = optim.schedule(recipe.schedule, recipe.lr)
     named = [("schedule", layer) for _, layer, _ in getattr(plan, "changes", ())]
     for flag, layer in named + [("lr-of", layer) for layer in optim.factors(recipe.lr_of)]:
