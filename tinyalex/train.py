@@ -17,6 +17,7 @@ from tinyalex.run import checkpoint, presets
 from tinyalex.run.folder import Run
 from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
 from tinyalex.run.start import Start
+from tinyalex.run.stopping import stop_on_signal
 from tinyalex.run.terminal import again, announce, farewell, report
 from tinyalex.run.trainer import Trainer
 from tinyalex.run.tuning import begin, fit, usual_recipe, with_possible_views
@@ -187,16 +188,18 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
     try:
         trainer.compute_still()
         announce(trainer, devices)
-        trainer.train(report)
+        if trainer.train(report):
+            with stop_on_signal():  # all is done: a signal has nothing to stop
+                farewell(trainer)
+            return 0
     except KeyboardInterrupt:  # before the first step, or for the second time
-        say("", f"to go on: {again(this)}")
+        done = trainer.progress.epoch > this.recipe.epochs
+        say("", f"all {this.recipe.epochs} epochs are done, and saved in {this.folder}" if done else
+            f"to go on: {again(this)}")
         raise
-    if trainer.stopped_by is not None:
-        say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
-            f"    {again(this)}")
-        return 128 + trainer.stopped_by  # as shells have it: 130 after Ctrl-C
-    farewell(trainer)
-    return 0
+    say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
+        f"    {again(this)}")
+    return 128 + (trainer.stopped_by or 0)  # as shells have it: 130 after Ctrl-C
 
 
 def _trainer(this: Run, devices: Devices, start: Start | None, given: Collection[str]) -> Trainer:

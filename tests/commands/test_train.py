@@ -217,6 +217,27 @@ def test_an_interruption_outside_of_the_steps_says_how_to_go_on(patches, monkeyp
     assert f"to go on: python -m tinyalex.train --resume made --data {patches}\n" in out
 
 
+def test_a_signal_after_the_last_epoch_is_told_that_all_is_done(patches, monkeypatch, capsys):
+    """Once: there is nothing to stop, and the rest is said. Twice: it ends at once."""
+    farewell, shots = train.farewell, [signal.SIGINT]
+
+    def interrupted(trainer):
+        for number in shots:
+            signal.raise_signal(number)
+        farewell(trainer)
+
+    monkeypatch.setattr(train, "farewell", interrupted)
+    assert run(lambda: train.main(settings(patches, "--epochs", "1", "--out", "made"))) == 0
+    out, err = capsys.readouterr()
+    assert "validation: " in out and "checkpoint.npz" in out and "interrupted" not in err
+    shots.append(signal.SIGINT)
+    again = ["--resume", "made", "--data", patches]
+    assert run(lambda: train.main(again)) == 130
+    out, err = capsys.readouterr()
+    assert out.endswith("\nall 1 epochs are done, and saved in made\n")
+    assert err == "\ninterrupted\n"
+
+
 @pytest.mark.parametrize("missing", ["schedule", "progress", "velocities", "file"])
 def test_a_checkpoint_that_no_run_can_go_on_from_is_named(trained, refused, missing):
     """tinyalex.convert writes such: weights, but nothing of a run."""

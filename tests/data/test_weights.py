@@ -11,7 +11,7 @@ import os
 import numpy as np
 import pytest
 
-from tinyalex.data import weights
+from tinyalex.data import download, weights
 from tinyalex.data.__main__ import main
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
@@ -66,6 +66,20 @@ def test_a_broken_connection_costs_only_what_has_not_come(server, place, capsys)
     assert fetch(server.url("/w", BODY, parts=True)) == 0
     assert server.parts == [None, "bytes=200000-", "bytes=250000-"]
     assert os.listdir(place) == [FILE] and (place / FILE).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("come", [0, 200_000])
+def test_an_interruption_keeps_what_has_come_and_says_so(server, place, monkeypatch, capsys, come):
+    def blocks(*args):
+        yield 0, BODY[:come]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "_blocks", blocks)
+        assert fetch("http://127.0.0.1/w") == 130
+    assert ("what has come is kept" in capsys.readouterr().out) == (come > 0)
+    assert os.listdir(place) == [f"{FILE}.part"] * (come > 0)
+    assert fetch(server.url("/w", BODY, parts=True)) == 0
 
 
 OTHER = bytes(200_000)

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +26,24 @@ def test_work_is_shared_among_as_many_threads_as_were_asked_for():
     assert len(set(threads.map(lambda i: all_at_work.wait(10), range(3)))) == 3
     assert threads.submit(thread_of).result().startswith("helper")
     threads.shutdown()
+
+
+def test_an_interruption_while_they_start_leaves_nobody_waiting(monkeypatch):
+    """The process would wait at its end for threads that wait for threads that never come."""
+    submit, before = ThreadPoolExecutor.submit, threading.active_count()
+
+    def interrupted(pool, *work):
+        if pool._threads:
+            raise KeyboardInterrupt
+        return submit(pool, *work)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Threads(2, "helper")
+    until = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 0), (3, 0), (3, 2)])

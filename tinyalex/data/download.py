@@ -53,7 +53,7 @@ def download(url: str, part: Path, published: Published, hint: str) -> str:
     except OSError as error:
         error.filename = str(part)  # a full disk does not say for which file
         raise
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         if not part.stat().st_size:
             part.unlink()
         raise

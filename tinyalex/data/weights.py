@@ -6,7 +6,7 @@ from pathlib import Path
 from tinyalex.data.download import Published, checksum, download
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, cache_folder
-from tinyalex.support.text import command
+from tinyalex.support.text import command, say
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,13 @@ def fetch(name: str, place: Path, url: str | None = None) -> Path:
         path = place / published.file
         if not present(name, place):
             part = place / f"{published.file}.part"
-            download(url or published.url, part, published,
-                     f"run it again (what has come is kept), or download {published.url} in a "
-                     f"browser and put it there: {path}")
+            try:
+                download(url or published.url, part, published,
+                         f"run it again (what has come is kept), or download {published.url} in a "
+                         f"browser and put it there: {path}")
+            except KeyboardInterrupt:
+                if part.exists():
+                    say("", "what has come is kept; the same command goes on from there")
+                raise
             part.replace(path)
     return path

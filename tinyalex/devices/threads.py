@@ -26,8 +26,9 @@ class Threads:
                     self._pool.submit(all_started.wait)
                 all_started.wait()
             except RuntimeError:  # can't start new thread
-                all_started.abort()
                 self._pool = None
+            finally:  # also where this is interrupted: nobody may wait for the rest for ever
+                all_started.abort()
 
     def submit(self, work: Callable, *args) -> Result:
         """Start work(*args)."""

@@ -22,6 +22,7 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone
+from tinyalex.support.signals import Interrupted
 
 
 class Reached(Exception):
@@ -74,6 +75,9 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
             except TimeIsUp:
                 say(f"{name}: the time is up; it goes on from here")
                 return
+            except KeyboardInterrupt:
+                say(f"{name}: stopped; the same command goes on from its last checkpoint")
+                raise
             except UserError as error:
                 say(f"{name}: {error.args[0]}")
                 failed.append(name)
@@ -115,8 +119,9 @@ def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None])
             raise TimeIsUp
 
     with contextlib.suppress(Reached):
-        if not trainer.train(report):
-            raise KeyboardInterrupt
+        trainer.train(report)
+        if trainer.stopped_by is not None:
+            raise Interrupted(trainer.stopped_by)
 
 
 def _ends(run: Run) -> list[dict]:

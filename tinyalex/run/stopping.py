@@ -2,8 +2,9 @@
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
+
+from tinyalex.support.signals import Interrupted, handling
 
 
 class Stopped(Exception):
@@ -26,27 +27,15 @@ def stop_on_signal() -> Iterator[Stopping]:
     """What Ctrl-C, SIGTERM and SIGHUP are kept in while the block runs, until somebody looks.
 
     A Ctrl-C after the first signal interrupts at once; SIGTERM and SIGHUP never do, since systems
-    send them several times. A hangup that `nohup` has switched off stays so. Outside the main
-    thread signals stay as they are.
+    send them several times.
     """
     stopping = Stopping()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopping
-        return
 
     def stop(number, frame):
         # Nothing is printed here: Python may be in the middle of a print, and the reader gone.
         if number == signal.SIGINT and stopping.signal is not None:
-            raise KeyboardInterrupt
+            raise Interrupted(stopping.signal)
         stopping.signal = number
 
-    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
-    numbers = {signal.SIGINT, signal.SIGTERM, hangup}
-    if signal.getsignal(hangup) is signal.SIG_IGN:
-        numbers.discard(hangup)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
+    with handling(stop):
         yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

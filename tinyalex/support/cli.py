@@ -4,12 +4,13 @@ import argparse
 import errno
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyalex.support import streams
+from tinyalex.support import signals, streams
 from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import expect_place
 from tinyalex.support.text import say, shown, warn
@@ -103,10 +104,26 @@ def run(command: Callable[[], int | None]) -> int:
 
     0: done; 1: done, but pictures were broken, or exercises or gradients wrong; 2: a UserError, an
     OSError or too little memory, printed as two lines; 70: a mistake of ours, likewise, and its
-    traceback if TINYALEX_DEBUG=1; 130: interrupted; 141: the reader of what is printed left early
-    (| head), as shells have it of programs that SIGPIPE ends.
+    traceback if TINYALEX_DEBUG=1; 130: interrupted by Ctrl-C, and 128 and its number by another
+    signal; 141: the reader of what is printed left early (| head), as shells have it of programs
+    that SIGPIPE ends.
     """
     _move_in()
+    with signals.interrupting() as asked:
+        try:
+            return _status(command)
+        except KeyboardInterrupt:
+            asked.over = True
+            _say("\ninterrupted")
+            return 128 + (asked.number or signal.SIGINT)
+        except Exception as error:
+            return _confess(error)
+        finally:
+            asked.over = True
+            streams.finish()
+
+
+def _status(command: Callable[[], int | None]) -> int:
     try:
         status = command() or 0
         sys.stdout.flush()
@@ -123,13 +140,6 @@ def run(command: Callable[[], int | None]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{reason(error)}", _os_hint(error))
-    except KeyboardInterrupt:
-        _say("\ninterrupted")
-        return 130
-    except Exception as error:
-        return _confess(error)
-    finally:
-        streams.finish()
 
 
 def _move_in() -> None:
