@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from tinyalex import train
 from tinyalex.drawing import page
 from tinyalex.layers.base import Weighted
+from tinyalex.support import files
 from tinyalex.support.cli import run
 
 
@@ -98,6 +100,13 @@ def refused(capsys):
         return err
 
     return call
+
+
+@pytest.fixture
+def free_space(monkeypatch):
+    """Called with a number of bytes: no disk has more of them free."""
+    return lambda size: monkeypatch.setattr(
+        files.shutil, "disk_usage", lambda folder: SimpleNamespace(total=2**40, free=size))
 
 
 @pytest.fixture

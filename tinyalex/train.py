@@ -185,6 +185,7 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         this.start()
         if start:
             trainer.save()  # from here on nobody needs the file that it began with
+    this.expect_room(2 * sum(p.value.nbytes for p in trainer.network.parameters))
     try:
         trainer.compute_still()
         announce(trainer, devices)

@@ -207,6 +207,21 @@ def test_a_folder_that_cannot_be_written_is_refused(patches, tmp_path, refused, 
     assert "cannot be written" in refused(train.main, settings(patches, "--out", "locked/made"))
 
 
+def test_a_disk_without_room_for_checkpoints_is_noticed_before_the_training(
+        patches, free_space, refused, tmp_path):
+    train.main(settings(patches, "--epochs", "1", "--out", "made", "--keep", "best"))
+    size = os.path.getsize("made/checkpoint.npz")
+    free_space(size)  # beside those that are there
+    assert train.main(["--resume", "made", "--data", patches, "--epochs", "2"]) == 0
+    for last in (1.6, 2.4):
+        free_space(last * size)
+        flags = ["--keep", "best"] * (last > 2)
+        assert "other: its checkpoints would take" in refused(
+            train.main, settings(patches, "--out", "other", *flags))
+    free_space(3 * size)
+    assert train.main(settings(patches, "--epochs", "1", "--out", "other", "--keep", "best")) == 0
+
+
 def test_an_interruption_outside_of_the_steps_says_how_to_go_on(patches, monkeypatch, capsys):
     def interrupt(*args):
         raise KeyboardInterrupt

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -310,10 +309,9 @@ def test_two_runs_in_one_folder_do_not_mix(pets, tmp_path):
     assert os.listdir(tmp_path / "out") == []
 
 
-def test_a_disk_that_is_too_small_is_noticed_before_the_work(pets, tmp_path, monkeypatch):
-    usage = namedtuple("usage", "free")
-    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda path: usage(23 * 1000 * 1000 * 3))
-    with pytest.raises(UserError, match=r"23 pictures of 1000×1000 need 0\.07 GB, and 0\.07 GB"):
+def test_a_disk_that_is_too_small_is_noticed_before_the_work(pets, tmp_path, free_space):
+    free_space(23 * 1000 * 1000 * 3)
+    with pytest.raises(UserError, match=r"23 pictures of 1000×1000 would take 69\.7 MB, and 69\.0"):
         prepare(folder.listing(pets), tmp_path / "out", 1000)
     assert os.listdir(tmp_path / "out") == []
 

@@ -82,6 +82,17 @@ def test_an_interruption_keeps_what_has_come_and_says_so(server, place, monkeypa
     assert fetch(server.url("/w", BODY, parts=True)) == 0
 
 
+def test_a_disk_without_room_for_the_rest_is_noticed_before_it_comes(
+        server, place, free_space, capsys):
+    (place / f"{FILE}.part").write_bytes(BODY[:200_000])
+    free_space(100_009)
+    url = server.url("/w", BODY, parts=True)
+    assert fetch(url) == 2 and server.asked == []
+    assert f"the rest of {NAME} would take 0.1 MB" in capsys.readouterr().err
+    free_space(100_010)
+    assert fetch(url) == 0
+
+
 OTHER = bytes(200_000)
 
 

@@ -117,22 +117,41 @@ def test_another_one_is_computed_anew(cache, monkeypatch, what, count):
 
 
 @pytest.mark.parametrize("damage", [
+    lambda content: content[:-1] + bytes([content[-1] ^ 1]),  # one bit in one number
     lambda content: b"", lambda content: content[:-1], lambda content: b"x" + content[1:],
     lambda content: content.replace(b"<f4", b"<i4")])
-def test_a_damaged_file_is_computed_anew(cache, monkeypatch, damage):
+def test_a_damaged_file_is_computed_anew(cache, monkeypatch, capsys, damage):
     before = np.array(make().values())
     (path,) = cache.iterdir()
     path.write_bytes(damage(path.read_bytes()))
     assert computed(monkeypatch) == 40
+    assert capsys.readouterr().err == f"{path}: damaged, so what was in it is computed once more\n"
     np.testing.assert_array_equal(make().values(), before)
+
+
+def test_the_file_of_other_numbers_under_this_name_is_not_believed(cache, monkeypatch):
+    make().values()
+    (path,) = cache.iterdir()
+    make(net=other_weights()).values()
+    (other,) = {*cache.iterdir()} - {path}
+    other.replace(path)
+    assert computed(monkeypatch) == 40
+
+
+def test_a_disk_without_room_is_noticed_before_the_work(cache, monkeypatch, free_space):
+    free_space(4000)
+    with pytest.raises(UserError, match="kept: what the frozen layers make of the pictures would"):
+        computed(monkeypatch)
+    assert not [*cache.iterdir()]
 
 
 def test_an_error_in_the_middle_leaves_nothing(cache, monkeypatch):
     ours = make()
+    cache.mkdir()
     monkeypatch.setattr(kept, "np", None)
     with pytest.raises(AttributeError):
-        ours._compute(cache.parent / "x.npy")
-    assert not [*cache.parent.glob("*x.npy*")]
+        ours._compute(cache, "x")
+    assert not [*cache.iterdir()]
 
 
 def test_a_cache_that_can_only_be_read_serves_all_the_same(cache, monkeypatch):

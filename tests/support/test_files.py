@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -278,3 +279,15 @@ def test_a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays(tmp_path):
     with pytest.raises(OSError, match=r"\.lock"), alone(tmp_path):
         pass
     assert (tmp_path / "diary").read_text() == "dear diary"
+
+
+def test_room_is_asked_for_before_the_work(tmp_path, free_space):
+    free_space(999_999)
+    files.expect_room(tmp_path, 999_999, "it")
+    with pytest.raises(UserError, match=r"it would take 1\.5 MB, and 1\.0 MB are free"):
+        files.expect_room(tmp_path, 1_500_000, "it")
+
+
+def test_a_disk_that_does_not_say_how_large_it_is_may_be_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: SimpleNamespace(total=0, free=0))
+    files.expect_room(tmp_path, 1, "it")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyalex.support.errors import UserError
+from tinyalex.support.files import expect_room
 from tinyalex.support.progress import progress
 
 TIMEOUT = 30.0  # seconds without a sign of life from the server
@@ -41,6 +42,8 @@ def download(url: str, part: Path, published: Published, hint: str) -> str:
     disk refuses.
     """
     begun = part.exists()
+    have = part.stat().st_size if begun else 0
+    expect_room(part.parent, published.largest - have, f"the rest of {published.what}")
     try:
         with open(part, "ab") as file:
             if file.tell() > published.largest:

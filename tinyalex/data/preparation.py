@@ -9,7 +9,6 @@ file depends on how often that happened, or on the number of cores.
 import contextlib
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from tinyalex.devices import Threads, available_cores
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged, save_npz
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import alone, remove_leftovers, replacing
+from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing
 from tinyalex.support.progress import progress
 from tinyalex.support.text import shown
 
@@ -174,11 +173,7 @@ def _shards(listing: Listing, out: Path) -> list[Shard]:
 
 
 def _check_disk(out: Path, pictures: int, side: int) -> None:
-    needed, free = bytes_needed(pictures, side), shutil.disk_usage(out).free
-    if needed > free:
-        raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
-                        f"{needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
-                        "free some space, name a folder on another disk, or take smaller sides.")
+    expect_room(out, bytes_needed(pictures, side), f"{pictures:,} pictures of {side}×{side}")
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:

@@ -24,7 +24,7 @@ from tinyalex.run import formats
 from tinyalex.run.recipe import LARGEST, Recipe
 from tinyalex.support import reading
 from tinyalex.support.errors import UserError, reason
-from tinyalex.support.files import alone, remove_leftovers, replacing
+from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing
 from tinyalex.support.text import command
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
@@ -136,6 +136,13 @@ class Run:
             self.config, self.checkpoint, self.best, self.log, self.curves, self.filters,
             self.wrong)))
         return locked
+
+    def expect_room(self, size: int):
+        """UserError where the disk has no room for checkpoints of so many bytes: the last one, the
+        next one beside it, and the best."""
+        copies = 2 + (self.recipe.keep == "best")
+        there = self.checkpoint.exists() + self.best.exists()
+        expect_room(self.folder, max(1, copies - there) * size, "its checkpoints")
 
     def close(self):
         """Let go of the folder."""

@@ -5,13 +5,15 @@ in the last one. Here it is done once for each view of a picture, and training g
 at thousands of pictures a second.
 
 The file is an .npy in the cache folder, (views, pictures, …) float32, mapped into memory. Its name
-is a digest of all that its numbers depend on: other weights or pictures have another file.
+is a digest of all that its numbers depend on, so that other weights or pictures have another file,
+and its own checksum: what is damaged, or of somebody else, is computed once more.
 """
 
 import contextlib
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Generator
 from dataclasses import replace
 from math import prod
@@ -28,9 +30,9 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import cache_folder, remove_leftovers, replacing
+from tinyalex.support.files import alone, cache_folder, expect_room, remove_leftovers, replacing
 from tinyalex.support.progress import progress
-from tinyalex.support.text import megabytes, say
+from tinyalex.support.text import megabytes, note, say
 
 MOST = 8 << 30  # bytes that all files together may take
 AT_ONCE = 32  # pictures on their way through the layers: more would only take more memory
@@ -78,23 +80,36 @@ class Kept:
     def values(self) -> np.ndarray:
         """(views, pictures, …) float32: read, or computed if there is no file of them yet."""
         if self._values is None:
-            path = cache_folder() / "kept" / f"{self._digest()}.npy"
-            with contextlib.suppress(Damaged, UserError):  # not there yet, or not whole
-                values = arrays.npy(path)
-                if values.shape == self.shape and values.dtype == np.float32:
-                    with contextlib.suppress(OSError):  # a cache that can only be read
-                        path.touch()
-                    self._values = values
-                    return values
-            path.parent.mkdir(exist_ok=True)
-            _make_room(path.parent, 4 * prod(self.shape))
-            say(f"what the frozen layers make of {prod(self.shape[:2]):,} views of "
-                f"{self.dataset.name}, once, in {path}: {megabytes(4 * prod(self.shape))}")
-            self._compute(path)
-            self._values = arrays.npy(path)
+            folder, digest = cache_folder() / "kept", self._digest()
+            there = self._whole(folder, digest)
+            if not there:
+                folder.mkdir(exist_ok=True)
+                with alone(folder, digest, wait=True):  # and it may be there when we have waited
+                    there = self._whole(folder, digest) or [self._compute(folder, digest)]
+            self._values = arrays.npy(there[0])
         return self._values
 
-    def _compute(self, path: Path):
+    def _whole(self, folder: Path, digest: str) -> list[Path]:
+        return [path for path in folder.glob(f"{digest}-*.npy") if self._is_whole(path)]
+
+    def _is_whole(self, path: Path) -> bool:
+        with contextlib.suppress(Damaged, UserError):
+            if path.stem.endswith(_checksum(path)) and arrays.npy(path).shape == self.shape:
+                with contextlib.suppress(OSError):  # a cache that can only be read
+                    path.touch()
+                return True
+        note(f"{path}: damaged, so what was in it is computed once more")
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return False
+
+    def _compute(self, folder: Path, digest: str) -> Path:
+        """Write the file; returns where."""
+        path, size = folder / f"{digest}.npy", 4 * prod(self.shape)
+        _make_room(folder, size)
+        expect_room(folder, size, "what the frozen layers make of the pictures")
+        say(f"what the frozen layers make of {prod(self.shape[:2]):,} views of "
+            f"{self.dataset.name}, once, in {folder}: {megabytes(size)}")
         about = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
         with (replacing(path) as part, open(part, "wb") as file,
               progress(None, "frozen layers", self.views * len(self.dataset), "picture") as bar):
@@ -105,6 +120,7 @@ class Kept:
                     file.write(np.ascontiguousarray(y, "<f4").data)
                     bar.update(len(labels))
         self.stem.release_memory()
+        return path.replace(folder / f"{digest}-{_checksum(path)}.npy")
 
     def _loader(self, view: int) -> Loader:
         side, first = self.stem.input_shape[0], self.stem.devices[0]
@@ -126,6 +142,10 @@ class Kept:
         for start in range(0, len(self.dataset), CHUNK):
             digest.update(np.ascontiguousarray(self.dataset.images[start : start + CHUNK]).data)
         return digest.hexdigest()[:24]
+
+
+def _checksum(path: Path) -> str:
+    return f"{zlib.crc32(arrays.contents(path)):08x}"
 
 
 def _make_room(folder: Path, size: int):

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from functools import cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from tinyalex.support.errors import UserError, reason
-from tinyalex.support.text import note
+from tinyalex.support.text import megabytes, note
 
 try:
     import fcntl
@@ -71,6 +72,14 @@ def expect_place(path: Path) -> None:
         obstacle = f"{real.parent} cannot be written to"
     if obstacle:
         raise UserError(f"{path}: no place for a file ({obstacle})", "name another place.")
+
+
+def expect_room(folder: Path, size: int, what: str) -> None:
+    """UserError where the disk of this folder has not so many bytes free for `what`."""
+    disk = shutil.disk_usage(folder)
+    if disk.total and size > disk.free:  # a total of 0: a disk in the network that does not say
+        raise UserError(f"{folder}: {what} would take {megabytes(size)}, and {megabytes(disk.free)}"
+                        " are free", "free some space, or name a folder on another disk.")
 
 
 def _occupied(real: Path) -> str:
