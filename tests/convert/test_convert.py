@@ -165,6 +165,28 @@ def test_convolutions_alone_are_a_start_and_no_checkpoint(tmp_path, refused):
     assert not (tmp_path / "out.npz").exists()
 
 
+@pytest.mark.parametrize("kind", ["float16", "float64", "int32", "uint8", "bool", "U3"])
+def test_weights_are_floats_whatever_other_numbers_fit_as_well(tmp_path, kind):
+    """Those of a quantised network mean nothing without its scales, and would be read as they are.
+    """
+    numbers = state(CONVOLUTIONS) | {"features.3.bias": np.ones(192, kind)}
+    np.savez(tmp_path / "a.npz", **numbers)
+    if kind.startswith("float"):
+        assert published.start(tmp_path / "a.npz").values["conv2.b"].dtype == np.float32
+        return
+    with pytest.raises(UserError, match=rf"the biases of features\.3 are of the type \S*{kind}"):
+        published.start(tmp_path / "a.npz")
+
+
+@pytest.mark.slow
+def test_a_pth_of_whole_numbers_is_refused_by_the_layer_too(tmp_path, torch):
+    numbers = {name: torch.from_numpy(array) for name, array in state(CONVOLUTIONS).items()}
+    torch.save(numbers | {"features.3.bias": torch.ones(192, dtype=torch.uint8)},
+               tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"the biases of features\.3 are of the type uint8"):
+        published.start(tmp_path / "a.pth")
+
+
 def test_a_whole_file_is_a_start_with_its_own_number_of_classes(tmp_path):
     (tmp_path / "a.caffemodel").write_bytes(changed(ip2=(7, 64)))
     start = published.start(tmp_path / "a.caffemodel")

@@ -21,7 +21,7 @@ import numpy as np
 from tinyalex.layers import Dropout, Flatten, LocallyConnected2D
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
-from tinyalex.support.arrays import Stored
+from tinyalex.support.arrays import Damaged, Stored
 from tinyalex.support.errors import UserError
 
 
@@ -96,7 +96,7 @@ def wholes(network: Network, scale: float) -> Iterator[Whole]:
 
 def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) -> np.ndarray:
     """The array, as float32, if it has this shape; leading sizes of 1, which old Caffe files have,
-    do not count. UserError where it has another, or is damaged."""
+    do not count. UserError where it has another, is damaged, or of another type than a float."""
     sizes = stored.shape
     while len(sizes) > len(shape) and sizes[0] == 1:
         sizes = sizes[1:]
@@ -104,10 +104,14 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
         raise UserError(f"{path}: {name} have shape {stored.shape}; {shape} was expected",
                         "it is another network, or changed; see docs/weights.md.")
     try:
-        return stored.read().astype(np.float32, copy=False).reshape(shape)
-    except ValueError as error:  # Damaged, or texts instead of numbers
+        array = stored.read()
+    except Damaged as error:
         raise UserError(f"{path}: {name} cannot be read ({error})",
                         "download it again.") from None
+    if array.dtype.kind != "f":
+        raise UserError(f"{path}: {name} are of the type {array.dtype}, not floating-point numbers",
+                        "of a quantised network, take the file from before it was quantised.")
+    return array.astype(np.float32, copy=False).reshape(shape)
 
 
 def centre(mean: np.ndarray, side: int) -> np.ndarray:

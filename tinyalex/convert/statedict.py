@@ -61,7 +61,7 @@ def _pth(path: Path) -> dict[str, Stored]:
         state = (inside or [state])[0]
         found = {str(name): Stored(tuple(value.shape), partial(_numbers, value))
                  for name, value in state.items()
-                 if isinstance(value, torch.Tensor) and value.is_floating_point()}
+                 if isinstance(value, torch.Tensor)}
     except pickle.UnpicklingError:
         raise UserError(f"{path}: holds more than arrays, or is damaged",
                         "save nothing but the state_dict: torch.save(net.state_dict(), FILE).",
@@ -81,7 +81,8 @@ def _numbers(tensor: Any) -> np.ndarray:
     """The numbers of a tensor of PyTorch's, which may repeat a few of them without end: so it is
     unfolded only once its shape is known to be the right one."""
     try:
-        return tensor.detach().float().contiguous().numpy()
+        tensor = tensor.detach().contiguous()
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     except Exception as error:  # as in _pth
         raise Damaged(f"PyTorch cannot read it ({error})") from None
 
