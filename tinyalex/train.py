@@ -224,7 +224,7 @@ def _old_mean(this: Run) -> np.ndarray | None:
     if not this.checkpoint.exists():
         raise UserError(f"{this.folder}: ended before it had taken over {this.recipe.source}",
                         "start a new run with --from.")
-    return checkpoint.load(this.checkpoint).mean
+    return checkpoint.mean(this.checkpoint)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,15 @@ def test_the_run_no_longer_needs_what_it_began_with(source, tmp_path):
     assert_same_bits(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
+def test_a_run_that_goes_on_reads_its_checkpoint_once(source, monkeypatch):
+    """Of 450 MB each time, and for the mean picture alone."""
+    tune(source, "--epochs", "1")
+    load, loaded = checkpoint.load, []
+    monkeypatch.setattr(checkpoint, "load", lambda path: loaded.append(path.name) or load(path))
+    assert train.main(["--resume", "tuned", "--data", "patches:load", "--epochs", "2"]) == 0
+    assert loaded == ["checkpoint.npz"]
+
+
 def test_a_run_that_ended_before_the_weights_were_in_its_folder_is_not_drawn_anew(
         source, refused, tmp_path):
     tune(source)

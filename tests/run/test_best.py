@@ -76,6 +76,7 @@ def test_a_run_that_went_back_keeps_no_best_from_the_future(errors, tmp_path):
     go(run, keep="best", epochs=2)
     go(run, keep="best", epochs=3)
     assert not (run / "best.npz").exists(), "of epoch 1, now the best, there is nothing left"
+    assert step(run / "best-of-step-3.npz") == 3, "it was somebody's best, and nobody's to delete"
     go(run, keep="best", epochs=4)
     assert step(run / "best.npz") == 4
 

@@ -22,7 +22,7 @@ _SUMS = {32: "MD5", 40: "SHA-1", 64: "SHA-256"}  # by the number of hexadecimal 
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFile:
     """What is published of a file: its name in messages, its checksums (one of which it must have,
     in hexadecimal digits: MD5, SHA-1 or SHA-256), and how many bytes it has at most."""
 
@@ -31,7 +31,7 @@ class Published:
     largest: int
 
 
-def download(url: str, part: Path, published: Published, hint: str) -> str:
+def download(url: str, part: Path, published: PublishedFile, hint: str) -> str:
     """Make `part` the whole file; returns the checksum that it has.
 
     What lies there is taken for its beginning, and only the rest is asked for. A connection that
@@ -71,7 +71,7 @@ def download(url: str, part: Path, published: Published, hint: str) -> str:
                     f"{' or '.join(published.checksums)}", hint)
 
 
-def checksum(path: Path, published: Published) -> str:
+def checksum(path: Path, published: PublishedFile) -> str:
     """The file's checksum, of the kind that is published."""
     kind = _SUMS[len(next(iter(published.checksums)))]
     digest = hashlib.new(kind.replace("-", ""), usedforsecurity=False)
@@ -81,7 +81,8 @@ def checksum(path: Path, published: Published) -> str:
     return digest.hexdigest()
 
 
-def _blocks(url: str, have: int, published: Published, hint: str) -> Iterator[tuple[int, bytes]]:
+def _blocks(url: str, have: int, published: PublishedFile, hint: str,
+            ) -> Iterator[tuple[int, bytes]]:
     """What `url` gives behind the first `have` bytes, a block at a time, with the place of each in
     the file, and a progress bar on a terminal. All of it, where the server does not send parts.
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tinyalex.data import cifar10
-from tinyalex.data.download import Published, download
+from tinyalex.data.download import PublishedFile, download
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone
 
@@ -49,7 +49,7 @@ def _fetched(folder: Path, url: str, checksums: Mapping[str, str]) -> Path:
     try:
         with tempfile.TemporaryDirectory(prefix=".cifar10-", suffix=".part", dir=folder) as part:
             archive = Path(part) / "archive.tar.gz"
-            md5 = download(url, archive, Published("CIFAR-10", checksums, LARGEST), hint)
+            md5 = download(url, archive, PublishedFile("CIFAR-10", checksums, LARGEST), hint)
             unpacked = Path(part) / checksums[md5]
             _unpack(archive, unpacked)
             return unpacked.rename(folder / unpacked.name)

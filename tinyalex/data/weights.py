@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyalex.data.download import Published, checksum, download
+from tinyalex.data.download import PublishedFile, checksum, download
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, cache_folder
 from tinyalex.support.text import command, say
 
 
 @dataclass(frozen=True)
-class Weights(Published):
+class Weights(PublishedFile):
     """What is published: where, and under which licence. The file keeps the name it has there."""
 
     url: str

@@ -10,7 +10,9 @@ A checkpoint is an .npz file, readable with `np.load` alone:
     "velocity/conv1a.W" … what SGD remembers of them
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,28 @@ class Checkpoint:
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint. UserError where it is missing, damaged, or something else, and where one
     of its numbers is not finite."""
+    with _reading(path) as file:
+        told = about(file)
+        told["settings"] = formats.whole(told["settings"], file["tinyalex"].read())
+        saved = Checkpoint(told, _mean(file), _group(file, "value/"), _group(file, "velocity/"))
+        arrays.expect_finite(path, {"mean": saved.mean} | saved.values)
+        arrays.expect_finite(path, {f"the velocity of {name}": velocity
+                                    for name, velocity in saved.velocities.items()})
+        return saved
+
+
+def mean(path: Path) -> np.ndarray:
+    """Its mean picture, and no more is read. UserError as in `load`."""
+    with _reading(path) as file:
+        picture = _mean(file)
+        arrays.expect_finite(path, {"mean": picture})
+        return picture
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[dict[str, Stored]]:
+    """The arrays of a checkpoint, by name; what goes wrong with them in the block is a UserError.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint", "name a run folder or its checkpoint.npz.")
     try:
@@ -53,21 +77,17 @@ def load(path: Path) -> Checkpoint:
         if "tinyalex" not in file:
             raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
                             "name the checkpoint.npz of a run.")
-        number = file["tinyalex"].read()
-        formats.expect_known(number, path)
-        told = about(file)
-        told["settings"] = formats.whole(told["settings"], number)
-        if "mean" not in file or file["mean"].shape[2:] != (3,):
-            raise Damaged("there is no mean picture in it")
-        saved = Checkpoint(told, _floats(file, "mean"), _group(file, "value/"),
-                           _group(file, "velocity/"))
-        arrays.expect_finite(path, {"mean": saved.mean} | saved.values)
-        arrays.expect_finite(path, {f"the velocity of {name}": velocity
-                                    for name, velocity in saved.velocities.items()})
-        return saved
+        formats.expect_known(file["tinyalex"].read(), path)
+        yield file
     except ValueError as error:
         raise UserError(f"{path}: not a checkpoint, or a damaged one ({error})",
                         "use another checkpoint; a run writes its own in one move.") from None
+
+
+def _mean(file: dict[str, Stored]) -> np.ndarray:
+    if "mean" not in file or file["mean"].shape[2:] != (3,):
+        raise Damaged("there is no mean picture in it")
+    return _floats(file, "mean")
 
 
 def about(file: dict[str, Stored]) -> dict[str, Any]:

@@ -202,7 +202,7 @@ class Trainer:
             self.run.forget_after(0)
             return
         saved, at = self._read(self.run.checkpoint)
-        future = self._best_step() > at.step
+        best_step = self._best_step()
         self.network.load_state(saved.values, str(self.run.checkpoint))
         resuming.go_on(self.schedule, self.recipe, saved, self.run.checkpoint)
         self.optimiser.load_state(saved.velocities)
@@ -212,8 +212,9 @@ class Trainer:
         self.progress = at
         self.network.set_step(at.step)
         self.run.forget_after(at.step)
-        if future:
-            self.run.best.unlink()
+        if best_step > at.step:  # of rows that are forgotten: not this run's best, but somebody's
+            aside = self.run.best.replace(self.run.folder / f"best-of-step-{best_step}.npz")
+            warn(f"{self.run.best}: of a later step than the checkpoint; it is {aside.name} now")
         best.keep(self.run, at.step)  # where it was killed between the checkpoint and the copy
 
     def _best_step(self) -> int:
