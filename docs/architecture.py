@@ -92,8 +92,11 @@ def needed(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 def spread(storeys: list[list[str]], pairs: set[tuple[str, str]]) -> dict[str, float]:
     """Where each box stands, from the left: in the order of its floor, near what it is tied to."""
-    home = {m: LEFT + (i + 0.5) * (WIDTH - LEFT - 30) / len(floor)
-         for floor in storeys for i, m in enumerate(floor)}
+    home = {}
+    for floor in storeys:
+        widths = [box_width(m) for m in floor]
+        home |= {m: LEFT + (sum(widths[:i]) + widths[i] / 2) * (WIDTH - LEFT - 30) / sum(widths)
+                 for i, m in enumerate(floor)}
     tied = {m: [b if a == m else a for a, b in sorted(pairs) if m in (a, b)] or [m] for m in home}
     x = dict(home)
     for _ in range(60):

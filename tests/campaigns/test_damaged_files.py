@@ -6,18 +6,16 @@ A reader that was only tried on good files fails on the first bad one with a tra
 asks for all the memory there is. It runs in a process of its own, whose memory is limited.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import campaign
 import damage
 import damaged_files
 import numpy as np
 import pytest
 from kinds import KINDS, Kind
-
-MANY = int(os.environ.get("TINYALEX_CAMPAIGN") or 0)
 
 
 def hurt(count: int, seconds: float) -> None:
@@ -34,9 +32,9 @@ def test_a_few_damaged_files_of_each_kind_end_in_two_lines_each():
 
 
 @pytest.mark.campaign
-@pytest.mark.skipif(not MANY, reason="long: TINYALEX_CAMPAIGN=N damages N files")
+@pytest.mark.skipif(not campaign.ASKED, reason="long: TINYALEX_CAMPAIGN=N damages N files")
 def test_many_damaged_files_end_in_two_lines_each():
-    hurt(MANY, seconds=60 + MANY)
+    hurt(campaign.ASKED, seconds=60 + campaign.ASKED)
 
 
 def test_most_changes_hit_what_is_alike_in_files_with_other_numbers():

@@ -7,18 +7,18 @@ them. Three of each by default; TINYALEX_CAMPAIGN=2000 tries so many.
 import argparse
 import contextlib
 import importlib
-import os
 import random
 import shutil
 import signal
 
+import campaign
 import pytest
 
 from tinyalex.__main__ import COMMANDS
 from tinyalex.support.cli import run
 
 DOORS = [name for name in COMMANDS if name not in ("bench", "info")]  # bench takes long, info none
-TRIES = -(-int(os.environ.get("TINYALEX_CAMPAIGN", 3 * len(DOORS))) // len(DOORS))
+TRIES = -(-campaign.ASKED // len(DOORS)) or 3
 SECONDS = 60
 
 WORDS = ["", "x", "-1", "0", "1", "2", "0.5", "1e9", "nan", "inf", "run", "val", "missing",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import campaign
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,7 +75,7 @@ ALL = "; ".join(ENVIRONMENTS[name] for name in (
 QUICK = ("help", "refusal", "train", "evaluate", "predict", "similar", "look", "plot", "prepare",
          "convert")
 CASES = [pytest.param(ALL, command, id=command) for command in QUICK]
-if "TINYALEX_CAMPAIGN" in os.environ:
+if campaign.ASKED:
     CASES = [pytest.param(does, command, id=f"{name}: {command}")
              for name, does in ENVIRONMENTS.items() for command in COMMANDS]
 

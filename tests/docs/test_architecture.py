@@ -87,3 +87,13 @@ def test_the_picture_is_drawn(tmp_path):
     assert architecture.main([str(tmp_path / "house.png")]) == 0
     with Image.open(tmp_path / "house.png") as picture:
         assert picture.size[0] == architecture.WIDTH
+
+
+def test_the_boxes_of_a_floor_stand_apart():
+    storeys = [modules for _, modules in FLOORS]
+    at = architecture.spread(storeys, architecture.edges(ROOT / "tinyalex", PLACES))
+    for floor in storeys:
+        every = 2 if len(floor) > architecture.CROWDED else 1  # by turns higher and lower
+        for left, right in zip(floor, floor[every:], strict=False):
+            widths = architecture.box_width(left) + architecture.box_width(right)
+            assert at[right] - at[left] > widths / 2 + 8, (left, right)

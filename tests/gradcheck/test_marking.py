@@ -10,10 +10,12 @@ import io
 import json
 import operator
 import time
+from inspect import getsource
 from pathlib import Path
 
 import numpy as np
 import pytest
+from handed_in import MyReLU, MyTanh
 
 from tinyalex.gradcheck.__main__ import main
 from tinyalex.gradcheck.marking import marks, remote
@@ -24,30 +26,8 @@ from tinyalex.support.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 HEAD = "import numpy as np\nfrom tinyalex import gradcheck\n"
-RELU = """
-class MyReLU:
-    def forward(self, x):
-        self.on = x > 0
-        return x * self.on
-
-    def backward(self, dy):
-        return dy * self.on
-
-
-gradcheck.check(MyReLU, like="ReLU")
-"""
-TANH = """
-class MyTanh:
-    def forward(self, x):
-        self.y = np.tanh(x)
-        return self.y
-
-    def backward(self, dy):
-        return dy * (1 - self.y**2)
-
-
-gradcheck.check(MyTanh, like="Tanh")
-"""
+RELU = getsource(MyReLU) + 'gradcheck.check(MyReLU, like="ReLU")\n'
+TANH = getsource(MyTanh) + 'gradcheck.check(MyTanh, like="Tanh")\n'
 RIGHT = HEAD + RELU + TANH
 
 

@@ -25,6 +25,7 @@ import threading
 import time
 from pathlib import Path
 
+import campaign
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,8 +39,7 @@ from tinyalex.support.files import HAS_LOCKS, replacing
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HAS_LOCKS, reason="no locks, no forks")]
 
-CAMPAIGN = "TINYALEX_CAMPAIGN" in os.environ
-KILLS = 200 if CAMPAIGN else 3  # of each work
+KILLS = 200 if campaign.ASKED else 3  # of each work
 PROCESSES = multiprocessing.get_context("forkserver")  # real ones, that need not import it all
 PROCESSES.set_forkserver_preload(["pytest", "matplotlib.figure", "tinyalex.train"])
 TOUCHES = {"open", "os.rename", "os.remove", "os.mkdir", "fcntl.flock", "shutil.rmtree"}

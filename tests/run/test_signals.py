@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import campaign
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
 
@@ -22,7 +23,7 @@ from tinyalex.support.text import command
 pytestmark = [pytest.mark.slow,
               pytest.mark.skipif(os.name != "posix", reason="Windows has other signals")]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-CAMPAIGN = 100 if os.environ.get("TINYALEX_CAMPAIGN") else 3
+SHOTS = 100 if campaign.ASKED else 3
 OUT = "it's $HOME & \"mine\""
 
 
@@ -46,7 +47,7 @@ def shoot(shell_line, number, delay, reader_leaves):
         return process.wait(60), printed
 
 
-@pytest.mark.parametrize("seed", range(-(-CAMPAIGN // 10)))
+@pytest.mark.parametrize("seed", range(-(-SHOTS // 10)))
 def test_a_run_that_is_stopped_again_and_again_ends_where_the_unbroken_one_ends(
         patches, tmp_path, capfd, seed):
     start = time.perf_counter()
@@ -54,7 +55,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_where_the_unbroken_one_ends(
     seconds, rng = time.perf_counter() - start, random.Random(seed)
     again = command("train", "--resume", OUT, "--data", patches)
     line, shots = command("train", *training(patches, OUT)), 0
-    while shots < min(CAMPAIGN, 10):
+    while shots < min(SHOTS, 10):
         number, reader_leaves = SIGNALS[shots % 3], shots % 4 == 2
         status, printed = shoot(line, number, 0.05 + rng.random() * seconds / 5, reader_leaves)
         assert "Traceback" not in printed
