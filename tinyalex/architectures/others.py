@@ -5,6 +5,7 @@ What differs from the paper's net is said with each. docs/weights.md shows how t
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from tinyalex.architectures.alexnet import Size, Tower, build, final_side, paper_tower
 from tinyalex.devices import HOST, Device
@@ -187,36 +188,12 @@ def torchvision(classes: int = 1000, devices: Sequence[Device] = (HOST,), towers
     return build(torchvision_tower, TORCHVISION, classes, devices, towers=towers, **options)
 
 
-def cifar10_quick(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
-                  init: str = "cifar10-quick", **options) -> Network:
-    """Caffe's cifar10_quick, 32×32: 145,578 parameters with 10 classes. options: see
-    `alexnet.build`."""
-    return build(cifar10_quick_tower, QUICK, classes, devices, towers=towers, init=init, **options)
-
-
-def cifar10_full(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
-                 init: str = "cifar10-quick", **options) -> Network:
-    """Caffe's cifar10_full, 32×32: 89,578 parameters with 10 classes. options: see
-    `alexnet.build`."""
-    return build(cifar10_full_tower, QUICK, classes, devices, towers=towers, init=init, **options)
-
-
-def four_layers(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
-                init: str = "cifar10-quick", **options) -> Network:
-    """cifar10_quick with half the kernels, for figure 1 of the paper, whose four layers it does not
-    name. options: see `alexnet.build`."""
-    return build(cifar10_quick_tower, FOUR, classes, devices, towers=towers, init=init, **options)
-
-
-def local_13(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
-             init: str = "cuda-convnet", **options) -> Network:
-    """cuda-convnet's net with 13 % error on CIFAR-10: 1,116,490 parameters. options: see
-    `alexnet.build`."""
-    return build(local_tower, LOCAL_13, classes, devices, towers=towers, init=init, **options)
-
-
-def local_11(classes: int = 10, devices: Sequence[Device] = (HOST,), towers: int = 1,
-             init: str = "cuda-convnet", **options) -> Network:
-    """cuda-convnet's net with 11 % error on CIFAR-10: 2,112,970 parameters. options: see
-    `alexnet.build`."""
-    return build(local_lrn_tower, LOCAL_11, classes, devices, towers=towers, init=init, **options)
+# Nets for CIFAR-10; they too take (classes, devices, …). With 10 classes, cifar10_quick has 145,578
+# parameters, cifar10_full 89,578; four_layers, for figure 1, whose layers the paper does not name,
+# is cifar10_quick with half the kernels; cuda-convnet's with 13 and 11 % error have 1,116,490 and
+# 2,112,970.
+cifar10_quick = partial(build, cifar10_quick_tower, QUICK, towers=1, init="cifar10-quick")
+cifar10_full = partial(build, cifar10_full_tower, QUICK, towers=1, init="cifar10-quick")
+four_layers = partial(build, cifar10_quick_tower, FOUR, towers=1, init="cifar10-quick")
+local_13 = partial(build, local_tower, LOCAL_13, towers=1, init="cuda-convnet")
+local_11 = partial(build, local_lrn_tower, LOCAL_11, towers=1, init="cuda-convnet")

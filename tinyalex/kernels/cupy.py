@@ -50,6 +50,21 @@ def _compiled(kernel: Kernel, index: str, constants: tuple[tuple[str, int], ...]
                                   preamble=f"typedef {index} Index;", loop_prep=numbers)
 
 
+def _over_windows(body: str) -> str:
+    """Code that adds up dx[i] over the windows that see this pixel: `at` is the place of each in
+    what was pooled, and in its gradient."""
+    return """
+        Index q = i, c = q % C, w = q / C % W, h = q / (C * W) % H, n = q / (C * W * H);
+        Index oh0 = h < KH ? 0 : (h - KH) / S + 1, oh1 = min(h / S, OH - 1);
+        Index ow0 = w < KW ? 0 : (w - KW) / S + 1, ow1 = min(w / S, OW - 1);
+        T sum = 0;
+        for (Index oh = oh0; oh <= oh1; ++oh)
+            for (Index ow = ow0; ow <= ow1; ++ow) {
+                Index at = ((n * OH + oh) * OW + ow) * C + c;""" + body + """            }
+        dx[i] = sum;
+    """
+
+
 KERNELS = {
     # cols[n, oh, ow, kh, kw, c] = x[n, oh·S + kh − P, ow·S + kw − P, c], or 0 outside the picture.
     # The KW·C numbers of a kernel row lie side by side in x too: r counts through both.
@@ -96,32 +111,14 @@ KERNELS = {
     """),
 
     # dx[n, h, w, c] = the sum of dy over the windows whose largest pixel was this one.
-    "max_pool_backward": Kernel("raw T dy, raw uint8 where", "raw T dx", """
-        Index q = i, c = q % C, w = q / C % W, h = q / (C * W) % H, n = q / (C * W * H);
-        Index oh0 = h < KH ? 0 : (h - KH) / S + 1, oh1 = min(h / S, OH - 1);
-        Index ow0 = w < KW ? 0 : (w - KW) / S + 1, ow1 = min(w / S, OW - 1);
-        T sum = 0;
-        for (Index oh = oh0; oh <= oh1; ++oh)
-            for (Index ow = ow0; ow <= ow1; ++ow) {
-                Index at = ((n * OH + oh) * OW + ow) * C + c;
-                if (where[at] == (h - oh * S) * KW + w - ow * S) sum += dy[at];
-            }
-        dx[i] = sum;
-    """),
+    "max_pool_backward": Kernel("raw T dy, raw uint8 where", "raw T dx", _over_windows("""
+        if (where[at] == (h - oh * S) * KW + w - ow * S) sum += dy[at];
+    """)),
 
     # The same, for every pixel that equals the largest.
-    "max_pool_backward_ties": Kernel("raw T dy, raw T x, raw T y", "raw T dx", """
-        Index q = i, c = q % C, w = q / C % W, h = q / (C * W) % H, n = q / (C * W * H);
-        Index oh0 = h < KH ? 0 : (h - KH) / S + 1, oh1 = min(h / S, OH - 1);
-        Index ow0 = w < KW ? 0 : (w - KW) / S + 1, ow1 = min(w / S, OW - 1);
-        T sum = 0;
-        for (Index oh = oh0; oh <= oh1; ++oh)
-            for (Index ow = ow0; ow <= ow1; ++ow) {
-                Index at = ((n * OH + oh) * OW + ow) * C + c;
-                if (y[at] == x[i]) sum += dy[at];
-            }
-        dx[i] = sum;
-    """),
+    "max_pool_backward_ties": Kernel("raw T dy, raw T x, raw T y", "raw T dx", _over_windows("""
+        if (y[at] == x[i]) sum += dy[at];
+    """)),
 
     # y[n, oh, ow, c] = the mean of x[n, oh·S + kh, ow·S + kw, c] over the pixels in the picture.
     "average_pool": Kernel("raw T x", "raw T y", """
@@ -134,18 +131,10 @@ KERNELS = {
     """),
 
     # dx[n, h, w, c] = the sum of dy / (the window's pixels) over the windows that see the pixel.
-    "average_pool_backward": Kernel("raw T dy", "raw T dx", """
-        Index q = i, c = q % C, w = q / C % W, h = q / (C * W) % H, n = q / (C * W * H);
-        Index oh0 = h < KH ? 0 : (h - KH) / S + 1, oh1 = min(h / S, OH - 1);
-        Index ow0 = w < KW ? 0 : (w - KW) / S + 1, ow1 = min(w / S, OW - 1);
-        T sum = 0;
-        for (Index oh = oh0; oh <= oh1; ++oh)
-            for (Index ow = ow0; ow <= ow1; ++ow) {
-                Index high = min(KH, H - oh * S), wide = min(KW, W - ow * S);
-                sum += dy[((n * OH + oh) * OW + ow) * C + c] / (high * wide);
-            }
-        dx[i] = sum;
-    """),
+    "average_pool_backward": Kernel("raw T dy", "raw T dx", _over_windows("""
+        Index high = min(KH, H - oh * S), wide = min(KW, W - ow * S);
+        sum += dy[at] / (high * wide);
+    """)),
 
     # y[..., c] = the sum of x[..., j] over |j − c| <= NEAR
     "window_sum": Kernel("raw T x", "raw T y", """
