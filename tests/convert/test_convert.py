@@ -7,8 +7,6 @@ So what comes out is compared with an independent run of the same network, in Py
 """
 
 import shutil
-import subprocess
-import sys
 
 import caffe_writer
 import numpy as np
@@ -19,7 +17,7 @@ from tinyalex.convert import caffe, published, safetensors
 from tinyalex.convert.__main__ import main
 from tinyalex.data import cifar10
 from tinyalex.data.dataset import Dataset
-from tinyalex.run import checkpoint, presets
+from tinyalex.run import checkpoint
 from tinyalex.run.opened import open_network
 from tinyalex.support.errors import UserError
 
@@ -334,10 +332,3 @@ def test_what_does_not_fit_together_is_said(words, mean, said, tmp_path, monkeyp
         main(["q.caffemodel", "q.npz"])
     (tmp_path / "mean").write_bytes(mean)
     assert said in refused(main, words.split())
-
-
-def test_a_real_process_converts(quick, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "tinyalex.convert", quick, tmp_path / "q.npz"],
-                          capture_output=True, text=True)
-    assert done.returncode == 0 and "145,578 parameters" in done.stdout
-    assert presets.get(checkpoint.load(tmp_path / "q.npz").about["preset"]).picture == 32

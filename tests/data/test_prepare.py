@@ -10,7 +10,6 @@ a real process.
 import hashlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -218,23 +217,6 @@ def wait_for(path, process):
     while not path.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.001)
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(pets, tmp_path):
-    prepare(folder.listing(pets), tmp_path / "whole", 8)
-    out, moment = tmp_path / "killed", random.Random(0)
-    for i in (None, 0, 1, 2):  # kill it as soon as the plan is there, a shard is there, …
-        with command(pets, out) as process:
-            wait_for(out / ("plan.json" if i is None else f"train-0000{i}.npy"), process)
-            time.sleep(moment.uniform(0, 0.02))
-            process.kill()
-        assert process.returncode == -signal.SIGKILL and not preparation.is_finished(out)
-    (out / ".train-00002.npy.0123abcd.part").write_bytes(b"of one that was killed while writing")
-    with command(pets, out) as process:
-        process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert digests(out) == digests(tmp_path / "whole"), "and nothing is left lying about"
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ from math import log
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pictures import pixels
 
@@ -277,23 +276,6 @@ def test_what_does_not_fit_together_is_refused_and_nothing_is_written(tmp_path, 
 
 
 # Files, threads, displays
-
-def test_the_old_picture_stays_if_drawing_fails(tmp_path, monkeypatch):
-    path = tmp_path / "c.png"
-    drawing.curves(RUN, path)
-    before = path.read_bytes()
-
-    def full_disk(figure, target, **_):
-        with open(target, "wb") as file:
-            file.write(before[:100])
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(Figure, "savefig", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        drawing.curves(RUN[:2], path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
 
 @pytest.mark.slow
 def test_threads_may_draw_at_the_same_time(tmp_path):

@@ -6,8 +6,6 @@ under way, or a reader who is gone, and its exception ends the step that was to 
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -44,12 +42,3 @@ def test_systems_that_send_a_signal_twice_do_not_interrupt_the_saving(number):
         signal.raise_signal(number)
         signal.raise_signal(number)
         assert stopping.signal == number
-
-
-def test_nohup_keeps_its_word():
-    code = ("import signal; from tinyalex.run.stopping import stop_on_signal\n"
-            "with stop_on_signal() as stopping:\n"
-            "    signal.raise_signal(signal.SIGHUP); print(stopping.signal)")
-    done = subprocess.run(["nohup", sys.executable, "-c", code], capture_output=True, text=True,
-                          timeout=60)
-    assert (done.stdout, done.returncode) == ("None\n", 0)

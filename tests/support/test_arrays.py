@@ -193,20 +193,6 @@ def test_a_file_cut_anywhere_is_damaged(tmp_path):
             [stored.read() for stored in npz(path).values()]
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
-def test_a_stop_while_a_file_is_written_leaves_the_old_one(error, tmp_path, monkeypatch):
-    def half(file, **arrays):
-        file.write(b"PK")
-        raise error
-
-    save_npz(tmp_path / "x.npz", a=np.arange(3.0))
-    monkeypatch.setattr(np, "savez", half)
-    with pytest.raises(type(error)):
-        save_npz(tmp_path / "x.npz", a=np.zeros(3))
-    assert npz(tmp_path / "x.npz")["a"].read().tolist() == [0, 1, 2]
-    assert len(list(tmp_path.iterdir())) == 1
-
-
 def test_no_file_and_no_content_are_the_users_to_mend(tmp_path):
     for path, said in ((tmp_path / "nowhere.npz", "no such file"), (tmp_path, "not a regular")):
         with pytest.raises(UserError, match=said):
