@@ -15,21 +15,31 @@ from tinyalex.data import sources, weights
 from tinyalex.devices import Devices, parse_placement
 from tinyalex.run import checkpoint, presets
 from tinyalex.run.folder import Run
-from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
+from tinyalex.run.recipe import CHOICES, LIMITS, Recipe, loader_threads
 from tinyalex.run.start import Start
 from tinyalex.run.terminal import again, announce, farewell, report
 from tinyalex.run.trainer import Trainer
 from tinyalex.run.tuning import begin, fit, usual_recipe, with_possible_views
+from tinyalex.run.workers import Waits, begin_alike, expect_enough
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
 from tinyalex.support.text import say
+from tinyalex.world import World, find
+
+EXACT_PIECES = 4  # that CPU devices cut their work into where bits must not depend on their cores
 
 
 @unheard()
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.train`; argv without the program's name."""
-    args = parse(argv)
+    world = find()
+    with world.together():
+        world.take_cores()
+        return _main(parse(argv), world)
+
+
+def _main(args: Namespace, world: World) -> int:
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
     if args.resume and args.out:
@@ -38,10 +48,15 @@ def main(argv: list[str] | None = None) -> int:
     if args.resume and args.weights:
         raise UserError(f"--from {args.weights}: a run that is resumed has its weights",
                         "leave --from out, or start a new run.")
+    if world.size > 1:  # each has its own cores
+        flags.setdefault("workers", loader_threads())
     start = starting.read(args.weights) if args.weights else None
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags, start))
-    with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
-        return _train(this, devices, args.resume is not None, start, flags.keys())
+    recipe = this.recipe
+    expect_enough(recipe, world)
+    with closing(this), Devices(recipe.devices, recipe.towers, EXACT_PIECES if recipe.exact
+                                else None) as devices:
+        return _train(this, devices, world, args.resume is not None, start, flags.keys())
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -92,7 +107,10 @@ def _tuning_flags(add: Callable):
 def _recipe_flags(add: Callable):
     add("--epochs", type=_within(int, "epochs"),
         help="how often to go through the training pictures")
-    add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update")
+    add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update, those of all"
+        " workers")
+    add("--exact", action="store_const", const=True, help="add gradients up in an order that does "
+        "not depend on how many workers (mpiexec -n N) there are: the same bits for 1, 2, 4 or 8")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
     add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
         "multiplied with")
@@ -168,26 +186,20 @@ def _resumed(folder: Path, flags: dict) -> Run:
     return Run(folder, with_possible_views(replace(recipe, **flags), flags))
 
 
-def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
+def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start | None,
            given: Collection[str]) -> int:
     """All that a run does, from its data to what is said at its end; returns the exit status."""
-    if resume:
+    if resume and world.rank == 0:
         this.hold()
-    trainer = _trainer(this, devices, start, given)
-    if resume:
-        trainer.resume()
-        if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
-            this.write_config()
-        if not this.checkpoint.exists():
-            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
-    else:
-        this.start()
-        if start:
-            trainer.save()  # from here on nobody needs the file that it began with
+    with world.in_turn():
+        trainer = _trainer(this, devices, world, start, given)
+    if world.rank == 0:
+        _start_or_resume(this, trainer, resume, start is not None)
+    begin_alike(trainer)
     try:
         trainer.compute_still()
         announce(trainer, devices)
-        trainer.train(report)
+        trainer.train(Waits(trainer).report if world.size > 1 else report)
     except KeyboardInterrupt:  # before the first step, or for the second time
         say("", f"to go on: {again(this)}")
         raise
@@ -195,20 +207,37 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
             f"    {again(this)}")
         return 128 + trainer.stopped_by  # as shells have it: 130 after Ctrl-C
-    farewell(trainer)
+    if world.rank == 0:
+        farewell(trainer)
     return 0
 
 
-def _trainer(this: Run, devices: Devices, start: Start | None, given: Collection[str]) -> Trainer:
+def _start_or_resume(this: Run, trainer: Trainer, resume: bool, tuning: bool):
+    """Make the run's folder, or go on from what is in it."""
+    if not resume:
+        this.start()
+        if tuning:
+            trainer.save()  # from here on nobody needs the file that it began with
+        return
+    trainer.resume()
+    if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
+        this.write_config()
+    if not this.checkpoint.exists():
+        say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
+
+
+def _trainer(this: Run, devices: Devices, world: World, start: Start | None,
+             given: Collection[str]) -> Trainer:
     """What trains the run, on its data, with the weights that it begins with."""
     recipe = this.recipe
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
     if not start:
-        return Trainer(this, train_set, val_set, devices, _old_mean(this))
+        return Trainer(this, train_set, val_set, devices, _old_mean(this), world)
     this.recipe = fit(recipe, start, train_set.classes, given)
-    trainer = Trainer(this, train_set, val_set, devices, start.mean)
-    begin(trainer, start, given)
+    trainer = Trainer(this, train_set, val_set, devices, start.mean, world)
+    if world.rank == 0:
+        begin(trainer, start, given)
     return trainer
 
 

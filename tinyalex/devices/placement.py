@@ -18,11 +18,15 @@ class Devices:
     While it is open BLAS keeps to one thread a call, see `one_blas_thread`. With TINYALEX_STEP=1 in
     the environment CPU devices work in the calling thread alone, all towers one after the other, so
     that a debugger steps into each; the results are the same.
+
+    pieces: of how many cores CPU devices share out work as if they had them, see `CpuDevice`: as
+    many as they have, if not given.
     """
 
-    def __init__(self, placement: str = "auto", towers: int = 2):
+    def __init__(self, placement: str = "auto", towers: int = 2, pieces: int | None = None):
         names = parse_placement(placement, towers)
-        self.all: Sequence[Device] = _cpus(len(names)) if names[0] == "cpu" else _gpus(names)
+        self.all: Sequence[Device] = (_cpus(len(names), pieces) if names[0] == "cpu"
+                                      else _gpus(names))
         self._limit = ExitStack()
         self._limit.enter_context(one_blas_thread())
 
@@ -47,10 +51,11 @@ class Devices:
         self._limit.close()
 
 
-def _cpus(count: int) -> list[CpuDevice]:
+def _cpus(count: int, pieces: int | None) -> list[CpuDevice]:
     threads = os.environ.get("TINYALEX_STEP") != "1"
     cores = max(1, available_cores() // count)
-    return [CpuDevice(f"cpu{i}", cores, own_thread=threads and count > 1, helpers=threads)
+    return [CpuDevice(f"cpu{i}", pieces or cores, own_thread=threads and count > 1,
+                      helpers=cores - 1 if threads else 0)
             for i in range(count)]
 
 

@@ -1,5 +1,7 @@
 """From a recipe to what trains a network: optimiser, schedule, loaders."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinyalex import optim
@@ -32,15 +34,15 @@ def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
 
 
 def train_loader(recipe: Recipe, train_set: Dataset, mean: np.ndarray, side: int,
-                 device: Device = HOST) -> Loader:
+                 device: Device = HOST, rows: Callable[[int], slice] | None = None) -> Loader:
     """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
     recipe says. mean: the picture that is subtracted. side: of the crops. device: that will read
-    them."""
+    them. rows: see `Loader`."""
     noise = NOISES.get(recipe.colour)
     return Loader(
         train_set, side, mean, scale=recipe.scale, mean_crop=recipe.mean_crop,
         batch_size=recipe.batch_size, seed=recipe.seed, shuffle=True,
-        augment=recipe.augment, workers=recipe.workers, raw=device.takes_bytes,
+        augment=recipe.augment, workers=recipe.workers, raw=device.takes_bytes, rows=rows,
         colour=noise and noise(train_set.measure(), recipe.colour_until))
 
 

@@ -87,6 +87,7 @@ class Recipe:
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
     weight_decay: float = 0.0005
     bias_lr: float | None = None  # the rate of the biases, where it is one of their own
+    exact: bool = False  # the same bits with any number of workers, see parallel.py
     bias_decay: bool = True  # whether biases decay as well
     balance: bool = False  # pictures of small classes count more, see balance.py
 
