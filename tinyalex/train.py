@@ -36,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     world = find()
     with world.together():
         world.take_cores()
-        return _main(parse(argv), world)
+        status = _main(parse(argv), world)
+    return 0 if world.rank else status
 
 
 def _main(args: Namespace, world: World) -> int:
@@ -217,7 +218,7 @@ def _start_or_resume(this: Run, trainer: Trainer, resume: bool, tuning: bool):
     if not resume:
         this.start()
         if tuning:
-            trainer.save()  # from here on nobody needs the file that it began with
+            trainer.write()  # from here on nobody needs the file that it began with
         return
     trainer.resume()
     if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on

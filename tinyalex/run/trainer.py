@@ -282,11 +282,15 @@ class Trainer:
         return saved, resuming.place(saved, path, self.network, len(self.train_loader.dataset))
 
     def save(self):
-        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
+        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite. All
+        workers count the pictures that they have seen, and worker 0 writes."""
         self._count(wait=True)
         self.saved = time.perf_counter()
-        if self.world.rank:
-            return
+        if self.world.rank == 0:
+            self.write()
+
+    def write(self):
+        """Write the checkpoint of what is counted; UserError as in `save`."""
         values = self.network.state()
         for name, value in values.items():
             if not np.isfinite(value).all():

@@ -2,6 +2,7 @@
 the same pictures, who is waiting for whom."""
 
 from dataclasses import asdict
+from zlib import crc32
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def begin_alike(trainer: Trainer) -> None:
         trainer.progress = Progress(**told["progress"])
     for of in (trainer.network, trainer.optimiser):
         state = {name: np.array(value) for name, value in of.state().items()}
-        for value in (trainer.mean, *state.values()):
+        for value in state.values():
             world.broadcast(value)
         of.load_state(state)
     trainer.network.set_step(trainer.progress.step)
@@ -47,7 +48,7 @@ def begin_alike(trainer: Trainer) -> None:
 
 def _expect_same(trainer: Trainer) -> None:
     mine = {"the version": [tinyalex.__version__, np.__version__], "the pictures": trainer.data,
-            "the classes": list(trainer.classes),
+            "the classes": list(trainer.classes), "the mean picture": crc32(trainer.mean.tobytes()),
             "the kind of devices": trainer.learner.devices[0].xp.__name__}
     first, *others = trainer.world.share([trainer.world.host, mine])
     for rank, (host, theirs) in enumerate(others, 1):

@@ -112,6 +112,7 @@ class World:
             try:
                 with contextlib.redirect_stdout(nowhere if self.rank else sys.stdout):
                     yield
+                self.barrier()  # where one ends with a status, launchers may end the others
             except BaseException as error:
                 self._give_up(error)
 
