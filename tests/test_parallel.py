@@ -1,5 +1,7 @@
 """Workers who train together do what one does: the same pictures, masks, gradients, weights."""
 
+import time
+
 import numpy as np
 import pytest
 from worlds import together
@@ -7,7 +9,7 @@ from worlds import together
 from tinyalex import parallel
 from tinyalex.architectures import alexnet
 from tinyalex.data.loader import Loader
-from tinyalex.devices import Batch, CpuDevice
+from tinyalex.devices import Batch, CpuDevice, Devices
 from tinyalex.layers import Dropout
 from tinyalex.metrics import Tally, score
 from tinyalex.optim import SGD
@@ -128,8 +130,6 @@ def test_sums_begin_before_backward_ends_from_fc8_down():
 
 
 def until(true):
-    import time
-
     end = time.perf_counter() + 10
     while not true():
         assert time.perf_counter() < end
@@ -203,3 +203,34 @@ def test_every_picture_is_counted_once_whoever_saw_it(size):
         assert result.loss == pytest.approx(one.loss, rel=1e-12)
         for name in ("confusion", "guesses", "sure"):
             np.testing.assert_array_equal(getattr(result, name), getattr(one, name))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_gradients_of_gpus_are_summed_on_the_host(gpus, exact):
+    """Copied out as soon as a layer has them, summed, and put back. The other worker's half is the
+    same here, so the sum of both is the gradient of one worker's pictures alone."""
+    (x, labels), = batches(16)
+
+    class Twice(World):
+        size = 1 if exact else 2
+
+        def start_sum(self, array):
+            array *= 2
+            return self
+
+        def done(self):
+            return True
+
+    states = []
+    for world in (None, Twice()):
+        with Devices(gpus) as devices:
+            net = alexnet.cifar(devices=list(devices), seed=3, keep=1)
+            optimiser, count = SGD(net, lr=0.1), len(labels) * getattr(world, "size", 1)
+            if world:
+                this = Parallel(net, world, exact, bucket=200_000)
+                this.step(optimiser, Batch(x), labels, 0, count)
+                this.close()
+            else:
+                train_step(net, optimiser, x, labels)
+            states.append({name: value.copy() for name, value in net.state().items()})
+    assert difference(*states) < 1e-6

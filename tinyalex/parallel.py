@@ -50,8 +50,8 @@ class Parallel:
     def __init__(self, network: Network, world: World, exact: bool = False, bucket: int = BUCKET):
         self.network, self.world = network, world
         if exact and world.size > BLOCKS:
-            raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are "
-                            f"{world.size} workers", f"start {BLOCKS} at most, or leave --exact out.")
+            raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are {world.size}"
+                            " workers", f"start {BLOCKS} at most, or leave --exact out.")
         self.exact, self.waited = exact, 0.0
         self.sums = None if exact or world.size == 1 else Sums(network, world, bucket)
         blocks = _cut(BLOCKS, world.size)[world.rank]

@@ -13,6 +13,7 @@ from tinyalex.architectures import ablations
 from tinyalex.convert import starting
 from tinyalex.data import sources, weights
 from tinyalex.devices import Devices, parse_placement
+from tinyalex.large_batches import scaled
 from tinyalex.run import checkpoint, presets
 from tinyalex.run.folder import Run
 from tinyalex.run.recipe import CHOICES, LIMITS, Recipe, loader_threads
@@ -49,14 +50,19 @@ def _main(args: Namespace, world: World) -> int:
     if args.resume and args.weights:
         raise UserError(f"--from {args.weights}: a run that is resumed has its weights",
                         "leave --from out, or start a new run.")
+    if args.scale_lr and (args.resume or args.weights):
+        raise UserError("--scale-lr: the rate does not come from a preset here",
+                        "leave it out, and say --lr.")
     if world.size > 1:  # each has its own cores
         flags.setdefault("workers", loader_threads())
     start = starting.read(args.weights) if args.weights else None
-    this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags, start))
+    this = _resumed(args.resume, flags) if args.resume else Run.new(
+        args.out, _new(flags, start, args.scale_lr))
     recipe = this.recipe
     expect_enough(recipe, world)
-    with closing(this), Devices(recipe.devices, recipe.towers, EXACT_PIECES if recipe.exact
-                                else None) as devices:
+    with closing(this), Devices(recipe.devices, recipe.towers,
+                                EXACT_PIECES if recipe.exact else None,
+                                (world.local_rank, world.local_size)) as devices:
         return _train(this, devices, world, args.resume is not None, start, flags.keys())
 
 
@@ -113,6 +119,14 @@ def _recipe_flags(add: Callable):
     add("--exact", action="store_const", const=True, help="add gradients up in an order that does "
         "not depend on how many workers (mpiexec -n N) there are: the same bits for 1, 2, 4 or 8")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
+    add("--scale-lr", choices=["linear", "sqrt"], help="multiply the learning rate by how much the "
+        "batches are larger than the preset's, or by the root of that")
+    add("--warmup", type=_within(int, "warmup"), metavar="EPOCHS", help="epochs in which the "
+        "learning rate grows from 0 to what it is to be")
+    add("--optimiser", choices=CHOICES["optimiser"], help="lars: steps in proportion to each "
+        "layer's weights, for large batches")
+    add("--trust", type=_within(float, "trust"), help="the share of its weights that a layer may "
+        "move by, for a rate of 1 (lars)")
     add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
         "multiplied with")
     add("--momentum", type=_within(float, "momentum"))
@@ -149,13 +163,17 @@ def _ablation_flags(add: Callable):
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
-def _new(flags: dict, start: Start | None) -> Recipe:
+def _new(flags: dict, start: Start | None, scale_lr: str | None) -> Recipe:
     """The preset's recipe, or that of the weights to begin with, with what the flags say in its
-    place. UserError if they clash, and for a flag of which no value could change anything."""
+    place. scale_lr: how the rate follows the size of batches. UserError if they clash, and for a
+    flag of which no value could change anything."""
     if start and "preset" in flags:
         raise UserError(f"--preset {flags['preset']}: {start.about} has its own network",
                         "leave one of --preset and --from out.")
     preset = usual_recipe(start) if start else presets.get(flags.get("preset", "tiny"))
+    if scale_lr:
+        flags["lr"] = scaled(flags.get("lr", preset.lr), flags.get("batch_size", preset.batch_size),
+                             preset.batch_size, scale_lr)
     recipe = replace(preset, **flags)
     for name, value in flags.items():
         if start and name in recipe.resumable:  # what they come to depends on the weights

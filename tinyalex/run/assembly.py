@@ -1,6 +1,7 @@
 """From a recipe to what trains a network: optimiser, schedule, loaders."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -9,16 +10,17 @@ from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.devices import HOST, Device
+from tinyalex.large_batches import LARS
 from tinyalex.network import Network
 from tinyalex.run.recipe import Recipe, loader_threads
 from tinyalex.support.errors import UserError
 
 
 def optimiser(recipe: Recipe, network: Network) -> optim.SGD:
-    """SGD with the recipe's rates, momentum and decay."""
-    return optim.SGD(network, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.bias_lr,
-                     recipe.bias_decay, recipe.velocity == "scale",
-                     optim.factors(recipe.lr_of))
+    """SGD, or LARS, with the recipe's rates, momentum and decay."""
+    kind = partial(LARS, trust=recipe.trust) if recipe.optimiser == "lars" else optim.SGD
+    return kind(network, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.bias_lr,
+                recipe.bias_decay, recipe.velocity == "scale", optim.factors(recipe.lr_of))
 
 
 def schedule(recipe: Recipe, network: Network) -> optim.Schedule:

@@ -30,7 +30,7 @@ UNSAID = {
 # What there was not before.
 SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0, "balance": False, "keep": "last",
            "patience": 0}
-SINCE_4 = {"exact": False}
+SINCE_4 = {"warmup": 0, "optimiser": "sgd", "trust": 0.001, "exact": False}
 
 
 def expect_known(number: object, path: Path):

@@ -14,6 +14,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.devices import Batch, Devices
 from tinyalex.inside.colour import first_kernels, log_columns
+from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
 from tinyalex.parallel import Parallel, Part
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
@@ -148,6 +149,8 @@ class Trainer:
         return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
 
     def _step(self, x: Batch, labels: np.ndarray, pictures: int) -> list[Part]:
+        warmup = self.recipe.warmup * len(self.train_loader)
+        self.optimiser.warm = warm(self.progress.step, warmup)
         if self.parallel:
             return self.parallel.step(self.optimiser, x, labels, self.progress.step, pictures)
         return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
