@@ -66,5 +66,5 @@ class LARS(SGD):
 
 
 def _norm(array: Array) -> float:
-    row = array.reshape(-1)
-    return sqrt(float(row @ row))
+    row = array.reshape(1, -1)
+    return sqrt(float((row @ row.T)[0, 0]))

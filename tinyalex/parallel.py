@@ -51,7 +51,7 @@ class Parallel:
         self.network, self.world = network, world
         if exact and world.size > BLOCKS:
             raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are {world.size}"
-                            " workers", f"start {BLOCKS} at most, or leave --exact out.")
+                            " workers", f"start {BLOCKS} at most, or do without.")
         self.exact, self.waited = exact, 0.0
         self.sums = None if exact or world.size == 1 else Sums(network, world, bucket)
         blocks = _cut(BLOCKS, world.size)[world.rank]

@@ -163,7 +163,7 @@ def _ablation_flags(add: Callable):
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
-def _new(flags: dict, start: Start | None, scale_lr: str | None) -> Recipe:
+def _new(flags: dict, start: Start | None, scale_lr: str | None = None) -> Recipe:
     """The preset's recipe, or that of the weights to begin with, with what the flags say in its
     place. scale_lr: how the rate follows the size of batches. UserError if they clash, and for a
     flag of which no value could change anything."""
@@ -172,8 +172,11 @@ def _new(flags: dict, start: Start | None, scale_lr: str | None) -> Recipe:
                         "leave one of --preset and --from out.")
     preset = usual_recipe(start) if start else presets.get(flags.get("preset", "tiny"))
     if scale_lr:
-        flags["lr"] = scaled(flags.get("lr", preset.lr), flags.get("batch_size", preset.batch_size),
-                             preset.batch_size, scale_lr)
+        batch, usual = flags.get("batch_size", preset.batch_size), preset.batch_size
+        if batch == usual:
+            raise UserError(f"--scale-lr {scale_lr}: the batches are as large as --preset "
+                            f"{preset.preset} has them", "leave it out, or say --batch-size.")
+        flags["lr"] = scaled(flags.get("lr", preset.lr), batch, usual, scale_lr)
     recipe = replace(preset, **flags)
     for name, value in flags.items():
         if start and name in recipe.resumable:  # what they come to depends on the weights
