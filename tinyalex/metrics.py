@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tinyalex.devices import Batch
 from tinyalex.devices.base import Result as Coming
 from tinyalex.layers.loss import expect_labels
 from tinyalex.network import Network
+from tinyalex.world import World
 
 
 @dataclass(frozen=True)
@@ -31,35 +33,46 @@ class Tally:
 
     def __init__(self, classes: int):
         self.confusion = np.zeros((classes, classes), np.int64)
-        self.guesses: list[np.ndarray] = []
-        self.sure: list[np.ndarray] = []
-        self.loss = 0.0
-        self.count = self.missed = self.missed_top5 = 0
+        # A row for each picture of a batch: its loss, whether its class is not the first guess, and
+        # not among the first five; the first guess, and how probable that is.
+        self.facts: list[np.ndarray] = []
 
     def add(self, logp: np.ndarray, labels: np.ndarray):
         """logp: (N, K), the logarithms of the probabilities. labels: (N,) integers."""
-        self.missed += wrong(logp, labels)
-        self.count += len(labels)
-        self.loss -= float(logp[np.arange(len(labels)), labels].sum())
-        self.missed_top5 += wrong(logp, labels, 5)
-        self.guesses.append(logp.argmax(axis=1))
-        self.sure.append(np.exp(logp.max(axis=1)))
-        np.add.at(self.confusion, (labels, self.guesses[-1]), 1)
+        expect_labels("metrics.Tally", labels, logp)
+        guesses = logp.argmax(axis=1)
+        self.facts.append(np.column_stack([
+            -logp[np.arange(len(labels)), labels], _missed(logp, labels), _missed(logp, labels, 5),
+            guesses, np.exp(logp.max(axis=1))]))
+        np.add.at(self.confusion, (labels, guesses), 1)
+
+    def share(self, world: World):
+        """Take in what the other workers counted, who had every batch by turns."""
+        sizes = world.gather(np.array([len(facts) for facts in self.facts], np.int64))
+        facts = world.gather(np.concatenate([*self.facts, np.empty((0, 5))]))
+        parts = [np.split(theirs, np.cumsum(n)[:-1])
+                 for theirs, n in zip(facts, sizes, strict=True)]
+        self.facts = [part for turn in zip_longest(*parts) for part in turn if part is not None]
+        self.confusion = np.sum(world.gather(self.confusion), axis=0)
 
     def result(self) -> Result:
-        return Result(self.loss / self.count, self.missed / self.count,
-                      self.missed_top5 / self.count, self.confusion,
-                      np.concatenate(self.guesses), np.concatenate(self.sure))
+        facts = np.concatenate(self.facts)
+        loss, missed, missed_top5 = facts[:, :3].sum(axis=0) / len(facts)
+        return Result(float(loss), float(missed), float(missed_top5), self.confusion,
+                      facts[:, 3].astype(np.int64), facts[:, 4])
 
 
 Batches = Iterable[tuple[np.ndarray | Batch, np.ndarray]]  # pictures and their labels
 
 
-def measure(network: Network, batches: Batches) -> Result:
-    """Run the network, not training, over batches of pictures and labels."""
+def measure(network: Network, batches: Batches, world: World | None = None) -> Result:
+    """Run the network, not training, over batches of pictures and labels. world: of the workers
+    who have every batch by turns; the result is that of all."""
     tally = Tally(network.classes)
     for labels, logp in predictions(network, batches):
         tally.add(logp, labels)
+    if world:
+        tally.share(world)
     return tally.result()
 
 
@@ -114,5 +127,9 @@ def wrong(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> int:
     network that says the same of all classes, or nothing at all, is never right by luck.
     """
     expect_labels("metrics.wrong", labels, scores)
+    return int(_missed(scores, labels, top).sum())
+
+
+def _missed(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> np.ndarray:
     true = scores[np.arange(len(labels)), labels][:, None]
-    return int(((~(scores < true)).sum(axis=1) > top).sum())
+    return (~(scores < true)).sum(axis=1) > top

@@ -202,9 +202,9 @@ class Network:
 
         return self.devices[0].run(both).result()
 
-    def backward(self, dscores) -> list:
+    def backward(self, dscores, watch: Callable[[Layer], None] | None = None) -> list:
         """Fills the gradients of all parameters that learn. dscores: (N, classes), on the first
-        device.
+        device. watch: called with every layer whose gradients are there, on its device's thread.
 
         Returns what the lowest layers that it comes to hand back, tower by tower: None where nobody
         wants it.
@@ -216,7 +216,7 @@ class Network:
         for device, part in zip(self.devices, self._score_columns(), strict=True):
             dys.append(device.run(copy, dscores[:, part], first, device).result()[0])
         for s in reversed(range(len(self.stages))):
-            dys = self._side_by_side(_run_backward, self.stages[s], dys)
+            dys = self._side_by_side(_run_backward, self.stages[s], dys, watch)
             if all(dy is None for dy in dys):  # nothing below learns
                 break
             if s:
@@ -260,11 +260,12 @@ class Network:
         for name, p in names.items():
             p.layer.device.put_into(p.value, state[name])
 
-    def set_step(self, step: int):
-        """Make the next forward that drops draw the masks of this step."""
+    def set_step(self, step: int, first: int = 0):
+        """Make the next forward that drops draw the masks of this step. first: the number that the
+        first picture has in its batch, where others have those before."""
         for _, layer in self._layers():
             if isinstance(layer, Dropout):
-                layer.step = step
+                layer.step, layer.first = step, first
 
     def release_memory(self):
         """Give memory that is free on the devices back to the operating system."""
@@ -282,13 +283,15 @@ def _run_forward(layers, x, remember, drop, watch):
     return x
 
 
-def _run_backward(layers, dy):
+def _run_backward(layers, dy, watch):
     for layer in reversed(layers):
         if layer.still or dy is None:
             return None
         dy = layer.backward(dy)
         if layer.frozen:
             layer.grads.clear()
+        elif watch:
+            watch(layer)
     return dy
 
 

@@ -28,6 +28,7 @@ class SGD:
     that fits decides. A layer with rate 0 does not move, neither biases nor velocities.
     factors: what the rates of single layers are multiplied with, by the beginning of their names.
 
+    warm: what all rates are multiplied with in the next step, for a slow start.
     velocity: one array for each parameter that learns, by name, on the parameter's device; 0 at the
     start. Frozen layers (freezing.py) have none.
     """
@@ -39,7 +40,7 @@ class SGD:
         self.network, self.lr, self.momentum = network, lr, momentum
         self.weight_decay, self.bias_lr, self.bias_decay = weight_decay, bias_lr, bias_decay
         self.layer_lr: dict[str, float] = {}
-        self.scale_velocity, self.factors = scale_velocity, factors or {}
+        self.scale_velocity, self.factors, self.warm = scale_velocity, factors or {}, 1.0
         self.velocity = {}
         for p in network.learning:
             self.velocity[p.name] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
@@ -62,6 +63,11 @@ class SGD:
                 v = self.velocity[p.name]
                 p.layer.device.run(v.__imul__, factor).result()
 
+    def factor(self, p: Parameter) -> float:
+        """What the rate of this parameter is multiplied with in this step; asked on the parameter's
+        device, when its gradient is there."""
+        return 1.0
+
     def decay(self, p: Parameter) -> float:
         """The weight decay of this parameter."""
         return self.weight_decay if self.bias_decay or p.key != "b" else 0.0
@@ -79,7 +85,7 @@ class SGD:
     def _update(self, device, parameters):
         for p in parameters:
             w, v, g = (a.reshape(-1) for a in (p.value, self.velocity[p.name], p.grad))
-            lr, decay = self.rate(p), self.decay(p)
+            lr, decay = self.rate(p) * self.warm * self.factor(p), self.decay(p)
 
             def update(piece, w=w, v=v, g=g, lr=lr, decay=decay):
                 device.kernels.sgd_update(w[piece], v[piece], g[piece], lr, self.momentum, decay)

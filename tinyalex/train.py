@@ -13,24 +13,36 @@ from tinyalex.architectures import ablations
 from tinyalex.convert import starting
 from tinyalex.data import sources, weights
 from tinyalex.devices import Devices, parse_placement
+from tinyalex.large_batches import scaled
 from tinyalex.run import checkpoint, presets
 from tinyalex.run.folder import Run
-from tinyalex.run.recipe import CHOICES, LIMITS, Recipe
+from tinyalex.run.recipe import CHOICES, LIMITS, Recipe, loader_threads
 from tinyalex.run.start import Start
 from tinyalex.run.stopping import stop_on_signal
 from tinyalex.run.terminal import again, announce, farewell, report
 from tinyalex.run.trainer import Trainer
 from tinyalex.run.tuning import begin, fit, usual_recipe, with_possible_views
+from tinyalex.run.workers import Waits, begin_alike, expect_enough
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
 from tinyalex.support.text import say
+from tinyalex.world import World, find
+
+EXACT_PIECES = 4  # that CPU devices cut their work into where bits must not depend on their cores
 
 
 @unheard()
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.train`; argv without the program's name."""
-    args = parse(argv)
+    world = find()
+    with world.together():
+        world.take_cores()
+        status = _main(parse(argv), world)
+    return 0 if world.rank else status
+
+
+def _main(args: Namespace, world: World) -> int:
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
     if args.resume and args.out:
@@ -39,10 +51,24 @@ def main(argv: list[str] | None = None) -> int:
     if args.resume and args.weights:
         raise UserError(f"--from {args.weights}: a run that is resumed has its weights",
                         "leave --from out, or start a new run.")
+    if args.scale_lr and (args.resume or args.weights):
+        raise UserError("--scale-lr: the rate does not come from a preset here",
+                        "leave it out, and say --lr.")
+    if world.size > 1:  # each has its own cores
+        flags.setdefault("workers", loader_threads())
     start = starting.read(args.weights) if args.weights else None
-    this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags, start))
-    with closing(this), Devices(this.recipe.devices, this.recipe.towers) as devices:
-        return _train(this, devices, args.resume is not None, start, flags.keys())
+    if world.rank == 0:
+        this = _resumed(args.resume, flags) if args.resume else Run.new(
+            args.out, _new(flags, start, args.scale_lr))
+        world.tell(this.recipe.settings())
+    else:  # worker 0 alone reads and writes the folder
+        this = Run(Path("of worker 0"), Recipe(**world.tell(None)))
+    recipe = this.recipe
+    expect_enough(recipe, world)
+    with closing(this), Devices(recipe.devices, recipe.towers,
+                                EXACT_PIECES if recipe.exact else None,
+                                (world.local_rank, world.local_size)) as devices:
+        return _train(this, devices, world, args.resume is not None, start, flags.keys())
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -93,8 +119,19 @@ def _tuning_flags(add: Callable):
 def _recipe_flags(add: Callable):
     add("--epochs", type=_within(int, "epochs"),
         help="how often to go through the training pictures")
-    add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update")
+    add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update, those of all"
+        " workers")
+    add("--exact", action="store_const", const=True, help="add gradients up in an order that does "
+        "not depend on how many workers (mpiexec -n N) there are: the same bits for 1, 2, 4 or 8")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
+    add("--scale-lr", choices=["linear", "sqrt"], help="multiply the learning rate by how much the "
+        "batches are larger than the preset's, or by the root of that")
+    add("--warmup", type=_within(int, "warmup"), metavar="EPOCHS", help="epochs in which the "
+        "learning rate grows from 0 to what it is to be")
+    add("--optimiser", choices=CHOICES["optimiser"], help="lars: steps in proportion to each "
+        "layer's weights, for large batches")
+    add("--trust", type=_within(float, "trust"), help="the share of its weights that a layer may "
+        "move by, for a rate of 1 (lars)")
     add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
         "multiplied with")
     add("--momentum", type=_within(float, "momentum"))
@@ -131,13 +168,20 @@ def _ablation_flags(add: Callable):
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
 
 
-def _new(flags: dict, start: Start | None) -> Recipe:
+def _new(flags: dict, start: Start | None, scale_lr: str | None = None) -> Recipe:
     """The preset's recipe, or that of the weights to begin with, with what the flags say in its
-    place. UserError if they clash, and for a flag of which no value could change anything."""
+    place. scale_lr: how the rate follows the size of batches. UserError if they clash, and for a
+    flag of which no value could change anything."""
     if start and "preset" in flags:
         raise UserError(f"--preset {flags['preset']}: {start.about} has its own network",
                         "leave one of --preset and --from out.")
     preset = usual_recipe(start) if start else presets.get(flags.get("preset", "tiny"))
+    if scale_lr:
+        batch, usual = flags.get("batch_size", preset.batch_size), preset.batch_size
+        if batch == usual:
+            raise UserError(f"--scale-lr {scale_lr}: the batches are as large as --preset "
+                            f"{preset.preset} has them", "leave it out, or say --batch-size.")
+        flags["lr"] = scaled(flags.get("lr", preset.lr), batch, usual, scale_lr)
     recipe = replace(preset, **flags)
     for name, value in flags.items():
         if start and name in recipe.resumable:  # what they come to depends on the weights
@@ -169,29 +213,24 @@ def _resumed(folder: Path, flags: dict) -> Run:
     return Run(folder, with_possible_views(replace(recipe, **flags), flags))
 
 
-def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
+def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start | None,
            given: Collection[str]) -> int:
     """All that a run does, from its data to what is said at its end; returns the exit status."""
-    if resume:
+    if resume and world.rank == 0:
         this.hold()
-    trainer = _trainer(this, devices, start, given)
-    if resume:
-        trainer.resume()
-        if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
-            this.write_config()
-        if not this.checkpoint.exists():
-            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
-    else:
-        this.start()
-        if start:
-            trainer.save()  # from here on nobody needs the file that it began with
-    this.expect_room(2 * sum(p.value.nbytes for p in trainer.network.parameters))
+    mean = None if start else _old_mean(this, world)
+    with world.in_turn():
+        trainer = _trainer(this, devices, world, start, mean, given)
+    if world.rank == 0:
+        _start_or_resume(this, trainer, resume, start is not None)
+    begin_alike(trainer)
     try:
         trainer.compute_still()
         announce(trainer, devices)
-        if trainer.train(report):
-            with stop_on_signal():  # all is done: a signal has nothing to stop
-                farewell(trainer)
+        if trainer.train(Waits(trainer).report if world.size > 1 else report):
+            if world.rank == 0:
+                with stop_on_signal():  # all is done: a signal has nothing to stop
+                    farewell(trainer)
             return 0
     except KeyboardInterrupt:  # before the first step, or for the second time
         done = trainer.progress.epoch > this.recipe.epochs
@@ -203,28 +242,48 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
     return 128 + (trainer.stopped_by or 0)  # as shells have it: 130 after Ctrl-C
 
 
-def _trainer(this: Run, devices: Devices, start: Start | None, given: Collection[str]) -> Trainer:
-    """What trains the run, on its data, with the weights that it begins with."""
+def _start_or_resume(this: Run, trainer: Trainer, resume: bool, tuning: bool):
+    """Make the run's folder, or go on from what is in it."""
+    if resume:
+        trainer.resume()
+        if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
+            this.write_config()
+        if not this.checkpoint.exists():
+            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
+    else:
+        this.start()
+        if tuning:
+            trainer.write()  # from here on nobody needs the file that it began with
+    this.expect_room(2 * sum(p.value.nbytes for p in trainer.network.parameters))
+
+
+def _trainer(this: Run, devices: Devices, world: World, start: Start | None,
+             mean: np.ndarray | None, given: Collection[str]) -> Trainer:
+    """What trains the run, on its data, with the weights that it begins with. mean: the picture, of
+    a run that has begun with weights."""
     recipe = this.recipe
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
     if not start:
-        return Trainer(this, train_set, val_set, devices, _old_mean(this))
+        return Trainer(this, train_set, val_set, devices, mean, world)
     this.recipe = fit(recipe, start, train_set.classes, given)
-    trainer = Trainer(this, train_set, val_set, devices, start.mean)
-    begin(trainer, start, given)
+    trainer = Trainer(this, train_set, val_set, devices, start.mean, world)
+    if world.rank == 0:
+        begin(trainer, start, given)
     return trainer
 
 
-def _old_mean(this: Run) -> np.ndarray | None:
+def _old_mean(this: Run, world: World) -> np.ndarray | None:
     """The mean picture of a run that began with weights, which is older than the run: it is in the
     checkpoint. UserError where that was never written. None for all other runs."""
     if not this.recipe.source:
         return None
+    if world.rank:
+        return world.gather(np.empty(0, np.float32))[0]
     if not this.checkpoint.exists():
         raise UserError(f"{this.folder}: ended before it had taken over {this.recipe.source}",
                         "start a new run with --from.")
-    return checkpoint.mean(this.checkpoint)
+    return world.gather(checkpoint.mean(this.checkpoint))[0]
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from tinyalex.support.errors import UserError
 
 # For every flag of a recipe, values of which one at least is not the preset's.
 VALUES = {name: CHOICES[name] for name in (
-    "activation", "lrn", "pool", "init", "velocity", "colour", "keep")} | {
+    "activation", "lrn", "pool", "init", "velocity", "colour", "keep", "optimiser")} | {
     "without": MIDDLE, "dropout": ("0.1", "0.6"), "towers": ("1", "2"), "lr": ("0.3",),
     "momentum": ("0.5",), "weight-decay": ("0.3",), "schedule": ("constant", "2"),
     "epochs": ("3", "4"), "batch-size": ("7",), "seed": ("7",), "limit": ("7",), "workers": ("7",),
     "devices": ("cpu,cpu",), "no-augment": (None,), "scale": ("0.5",),
     "freeze": ("conv1", "conv1-conv2"), "lr-of": ("conv=0.1",),
-    "balance": (None,), "patience": ("5",)}
+    "balance": (None,), "patience": ("5",), "warmup": ("2",), "exact": (None,)}
 NO_MIDDLE = {*(("without", name) for name in ("conv3", "conv4", "conv5", "fc6", "fc7")),
              ("dropout", "0.1"), ("dropout", "0.6")}
 NO_LRN = {("lrn", value) for value in CHOICES["lrn"]}
@@ -56,7 +56,7 @@ def test_each_flag_changes_the_run_of_each_preset_or_is_refused(preset):
 
 
 def test_the_table_has_all_flags_of_a_recipe():
-    others = {"preset", "data", "out", "resume", "weights", "views"}
+    others = {"preset", "data", "out", "resume", "weights", "views", "trust", "scale_lr"}
     assert {{"no-augment": "augment"}.get(flag, flag.replace("-", "_")) for flag in VALUES} == \
         vars(train.parse([])).keys() - others
 
@@ -67,7 +67,7 @@ def test_the_table_has_all_flags_of_a_recipe():
     ("--velocity keep --momentum 0", "--velocity keep"),
     ("--views 1", "--views 1"), ("--views 1 --freeze fc7", "--views 1"),
     ("--lr-of conv1=2 --freeze conv1-conv3", "--lr-of conv1=2"),
-    ("--lr-of pool1=2", "--lr-of pool1=2"),
+    ("--lr-of pool1=2", "--lr-of pool1=2"), ("--trust 0.1", "--trust 0.1"),
 ])
 def test_a_flag_that_another_one_leaves_nothing_to_is_refused(flags, idle):
     with pytest.raises(UserError, match=f"^{idle}: with --preset tiny and the other flags"):

@@ -298,6 +298,17 @@ def test_auto_takes_a_gpu_for_each_tower_or_one(there, towers, placement):
 
 
 @simulated
+@pytest.mark.parametrize(("there", "size", "placements"), [
+    (4, 2, ["cuda:0,cuda:1", "cuda:2,cuda:3"]), (4, 4, ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]),
+    (3, 2, ["cuda:0", "cuda:1"]), (1, 2, ["cuda:0", "cuda:0"])])
+def test_auto_gives_each_worker_of_a_machine_its_own_gpus(there, size, placements):
+    with simulated_cupy.installed(gpus=there):
+        assert [",".join(parse_placement("auto", 2, (rank, size)))
+                for rank in range(size)] == placements
+
+
+
+@simulated
 def test_a_gpu_that_is_not_there_is_named():
     with simulated_cupy.installed(gpus=1):
         with pytest.raises(UserError, match="no cuda:1 here") as caught:

@@ -88,35 +88,38 @@ def test_a_run_of_today_needs_no_preset_either(patches, tmp_path, monkeypatch):
 
 def test_the_table_says_all_that_format_1_left_unsaid():
     said = json.loads((OLD / "config.json").read_text())["settings"].keys()
+    since = formats.SINCE_3.keys() | formats.SINCE_4.keys()
     for unsaid in formats.UNSAID.values():
-        assert unsaid.keys() | formats.SINCE_3.keys() == {f.name for f in fields(Recipe)} - said
+        assert unsaid.keys() | since == {f.name for f in fields(Recipe)} - said
 
 
-def test_a_run_of_format_2_goes_on_without_what_is_new(patches, tmp_path):
-    """Written today without the fields of format 3, as 0.2.0 wrote it."""
+@pytest.mark.parametrize(("number", "new"), [
+    (2, formats.SINCE_3 | formats.SINCE_4), (3, formats.SINCE_4)])
+def test_an_older_run_goes_on_without_what_is_new(patches, tmp_path, number, new):
+    """Written today without the fields of later formats; 0.2.0 wrote format 2."""
     flags = settings(patches, "--limit", "16", "--epochs", "1", "--without", "conv3,conv4,conv5")
     train.main([*flags, "--out", "made"])
     path = tmp_path / "made" / "config.json"
-    config = json.loads(path.read_text()) | {"format": 2}
+    config = json.loads(path.read_text()) | {"format": number}
     with np.load(tmp_path / "made" / "checkpoint.npz") as file:
-        content = {**file, "tinyalex": np.array(2)}
+        content = {**file, "tinyalex": np.array(number)}
     about = json.loads(str(content["about"]))
-    for name in formats.SINCE_3:
+    for name in new:
         del config["settings"][name], about["settings"][name]
     path.write_text(json.dumps(config))
     np.savez(tmp_path / "made" / "checkpoint.npz", **content | {"about": json.dumps(about)})
     assert train.main(["--resume", "made", "--data", patches, "--epochs", "2"]) == 0
-    assert {name: getattr(Run.open(tmp_path / "made").recipe, name) for name in formats.SINCE_3
-            } == formats.SINCE_3
+    recipe = Run.open(tmp_path / "made").recipe
+    assert {name: getattr(recipe, name) for name in new} == new
 
 
 def test_formats_that_are_not_known_are_named(old, refused):
     with np.load(old / "checkpoint.npz") as file:
-        np.savez(old / "checkpoint.npz", **({**file} | {"tinyalex": np.array(4)}))
-    config = json.loads((old / "config.json").read_text()) | {"format": 4}
+        np.savez(old / "checkpoint.npz", **({**file} | {"tinyalex": np.array(5)}))
+    config = json.loads((old / "config.json").read_text()) | {"format": 5}
     (old / "config.json").write_text(json.dumps(config))
     for read in (lambda argv: evaluated(old), train.main):
-        assert "of format 4; this version reads 1 to 3" in refused(read, ["--resume", str(old)])
+        assert "of format 5; this version reads 1 to 4" in refused(read, ["--resume", str(old)])
 
 
 @pytest.mark.parametrize("text", [

@@ -80,7 +80,7 @@ def test_every_number_has_its_limits():
 
 
 def test_every_flag_that_is_not_about_a_folder_is_a_field():
-    assert vars(train.parse([])).keys() - {"out", "resume", "weights"} <= NAMES
+    assert vars(train.parse([])).keys() - {"out", "resume", "weights", "scale_lr"} <= NAMES
 
 
 @pytest.mark.parametrize("name", ["tiny", "half", "cifar10-quick"])

@@ -1,7 +1,7 @@
 """Batches for the network, prepared in the background while the devices train (section 4.1)."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Loader:
     batch then has a tenth of the pictures, so that it takes as much memory as without.
     workers: threads that share the pictures of a batch; 0: the caller of `epoch` does it all.
     raw: batches as bytes, which the device makes the same pictures of, see `Batch`.
+    rows: which pictures of a batch of so many are wanted, where others take the rest; all of them.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
@@ -35,7 +36,7 @@ class Loader:
                  batch_size: int = 128, seed: int = 0, shuffle: bool = False,
                  augment: bool = False, colour: ColourNoise | None = None,
                  mean_crop: str = "same", ten_crops: bool = False, workers: int = 1,
-                 raw: bool = False):
+                 raw: bool = False, rows: Callable[[int], slice] | None = None):
         height, width = dataset.images.shape[1:3]
         if min(height, width) < side:
             raise UserError(
@@ -49,7 +50,7 @@ class Loader:
         self.batch_size = max(1, batch_size // 10) if ten_crops else batch_size  # in pictures
         self.seed, self.shuffle, self.augment = seed, shuffle, augment
         self.colour, self.mean_crop, self.ten_crops = colour, mean_crop, ten_crops
-        self.workers, self.waited = workers, 0.0
+        self.workers, self.waited, self.rows = workers, 0.0, rows
         self._ten = augmentation.ten_crops(height, width, side)
         # Mirrored once, here: to read it backwards for every picture takes much longer.
         self._means = mean, np.ascontiguousarray(mean[:, ::-1])
@@ -60,12 +61,13 @@ class Loader:
         """Batches in an epoch; the last one may be smaller."""
         return -(-len(self.dataset) // self.batch_size)
 
-    def epoch(self, number: int = 1, first: int = 0,
+    def epoch(self, number: int = 1, first: int = 0, every: int = 1,
               ) -> Generator[tuple[Batch, np.ndarray], None, None]:
         """The batches of one epoch: pictures (N, side, side, 3) and their labels (N,), or of ten
         crops (10·N, side, side, 3), the ten of a picture one after the other, and labels (N,).
 
         first: how many batches to leave out, for a run that resumes in the middle of an epoch.
+        every: 2 for every second batch from there, where another has the rest.
         What goes wrong while a batch is prepared is raised when it is its turn. When the caller
         stops early, the background threads end too.
         """
@@ -75,6 +77,7 @@ class Loader:
 
         def begin(batch):
             indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            indices = indices[self.rows(len(indices))] if self.rows else indices
             views = places[indices].shape[1]
             x = self._pool.empty((len(indices), views, self.side, self.side, 3),
                                  np.uint8 if self._mean else np.float32)
@@ -86,7 +89,7 @@ class Loader:
                     self.dataset.labels[indices], parts)
 
         try:
-            begun = (begin(batch) for batch in range(first, len(self)))
+            begun = (begin(batch) for batch in range(first, len(self), every))
             start = time.perf_counter()
             ahead = next(begun, None)
             while ahead:

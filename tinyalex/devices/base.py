@@ -117,10 +117,11 @@ class Device(ABC):
         """The same in pieces of about `sum_bytes`, adding up, in a fixed order, the arrays that the
         bodies return."""
 
-    def mask(self, draw: Callable[[tuple[int, ...], int], np.ndarray], shape: tuple[int, ...],
-             step: int) -> Array:
-        """The booleans draw(shape, step) on this device, as the kernel `dropout` wants them."""
-        return self.put(draw(shape, step))
+    def mask(self, draw: Callable[[tuple[int, ...], int, int], np.ndarray], shape: tuple[int, ...],
+             step: int, first: int = 0) -> Array:
+        """The booleans draw(shape, step, first) on this device, as the kernel `dropout` wants
+        them."""
+        return self.put(draw(shape, step, first))
 
 
 def total(parts: Iterator[tuple]) -> tuple:
@@ -177,6 +178,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __getitem__(self, rows: slice) -> "Batch":
+        """Some of the pictures."""
+        places, shifts = (None if of is None else of[rows] for of in (self.places, self.shifts))
+        return Batch(self.pixels[rows], places, shifts, self.mean, self.scale)
 
     def on(self, device: Device) -> Array:
         """The pictures on a device, as the network reads them."""

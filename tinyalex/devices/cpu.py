@@ -21,9 +21,9 @@ class CpuDevice(Device):
     calling thread first, the others in threads of their own, as NumPy and BLAS let go of Python's
     lock while they work. Of two devices each has a thread, so that they compute side by side.
 
-    name: "cpu0", "cpu1", … as printed. cores: how many it may use. own_thread: work in a thread of
-    its own. helpers: threads for the cores beyond the first; without, the calling thread does the
-    work of all of them, one after the other, with the same results.
+    name: "cpu0", "cpu1", … as printed. cores: how many it shares out work to. own_thread: work in a
+    thread of its own. helpers: threads for the cores beyond the first, one each if not given; fewer
+    do the work of several cores, one after the other, with the same results.
     """
 
     xp = np
@@ -34,11 +34,12 @@ class CpuDevice(Device):
     sum_bytes = 1 << 22
 
     def __init__(self, name: str = "cpu0", cores: int = 1, own_thread: bool = False,
-                 helpers: bool = True):
+                 helpers: int | None = None):
         self.name, self.cores = name, cores
         self.pool: MemoryPool = MemoryPool()
         self._driver = Threads(1, name) if own_thread else None
-        self._helpers = Threads(cores - 1 if helpers else 0, f"{name}-helper")
+        self._helpers = Threads(cores - 1 if helpers is None else min(helpers, cores - 1),
+                                f"{name}-helper")
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.cores} core{'s' * (self.cores > 1)}>"

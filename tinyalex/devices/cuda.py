@@ -194,7 +194,7 @@ class CudaDevice(Device):
         self.chunk_bytes = self.sum_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
-        self._masks: dict[tuple, Future] = {}  # by (draw, shape, step): bits drawn meanwhile
+        self._masks: dict[tuple, Future] = {}  # bits drawn meanwhile, by what `mask` gets
         self._bridges: dict[Device, Any] = {}  # pinned memory by source: copies through the host
         self.through_host: set[Device] = set()  # whose memory this one cannot read
 
@@ -231,13 +231,14 @@ class CudaDevice(Device):
             arrived = self.stream.record(self.xp.cuda.Event(disable_timing=True))
             return Fetched(memory, arrived, shape, array.dtype)
 
-    def mask(self, draw, shape, step):
+    def mask(self, draw, shape, step, first=0):
         """Eight units to a byte, since the mask has to cross. While the GPU is given this step, a
         thread of the host draws the mask of the next one."""
-        ahead = self._masks.pop((draw, shape, step), None)
-        bits = ahead.result() if ahead else _bits(draw, shape, step)
+        ahead = self._masks.pop((draw, shape, step, first), None)
+        bits = ahead.result() if ahead else _bits(draw, shape, step, first)
         self._masks = {key: bits for key, bits in self._masks.items() if key[0] != draw}
-        self._masks[draw, shape, step + 1] = self._helpers.submit(_bits, draw, shape, step + 1)
+        then = draw, shape, step + 1, first
+        self._masks[then] = self._helpers.submit(_bits, *then)
         return self.put(bits)
 
     def upload(self, pixels: np.ndarray):
@@ -331,8 +332,8 @@ class CudaDevice(Device):
         self.pool.trim()
 
 
-def _bits(draw, shape, step) -> np.ndarray:
-    return np.packbits(draw(shape, step))
+def _bits(draw, *args) -> np.ndarray:
+    return np.packbits(draw(*args))
 
 
 def connect(devices: list[CudaDevice]):

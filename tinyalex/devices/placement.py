@@ -18,11 +18,17 @@ class Devices:
     While it is open BLAS keeps to one thread a call, see `one_blas_thread`. With TINYALEX_STEP=1 in
     the environment CPU devices work in the calling thread alone, all towers one after the other, so
     that a debugger steps into each; the results are the same.
+
+    pieces: of how many cores CPU devices share out work as if they had them, see `CpuDevice`: as
+    many as they have, if not given. worker: which of how many processes of this machine that train
+    together this one is.
     """
 
-    def __init__(self, placement: str = "auto", towers: int = 2):
-        names = parse_placement(placement, towers)
-        self.all: Sequence[Device] = _cpus(len(names)) if names[0] == "cpu" else _gpus(names)
+    def __init__(self, placement: str = "auto", towers: int = 2, pieces: int | None = None,
+                 worker: tuple[int, int] = (0, 1)):
+        names = parse_placement(placement, towers, worker)
+        self.all: Sequence[Device] = (_cpus(len(names), pieces) if names[0] == "cpu"
+                                      else _gpus(names))
         self._limit = ExitStack()
         self._limit.enter_context(one_blas_thread())
 
@@ -47,10 +53,11 @@ class Devices:
         self._limit.close()
 
 
-def _cpus(count: int) -> list[CpuDevice]:
+def _cpus(count: int, pieces: int | None) -> list[CpuDevice]:
     threads = os.environ.get("TINYALEX_STEP") != "1"
     cores = max(1, available_cores() // count)
-    return [CpuDevice(f"cpu{i}", cores, own_thread=threads and count > 1, helpers=threads)
+    return [CpuDevice(f"cpu{i}", pieces or cores, own_thread=threads and count > 1,
+                      helpers=cores - 1 if threads else 0)
             for i in range(count)]
 
 
@@ -62,15 +69,19 @@ def _gpus(names: list[str]) -> list[cuda.CudaDevice]:
     return gpus
 
 
-def parse_placement(placement: str, towers: int = 2) -> list[str]:
+def parse_placement(placement: str, towers: int = 2, worker: tuple[int, int] = (0, 1),
+                    ) -> list[str]:
     """ "cpu,cpu" -> ["cpu", "cpu"]. "auto" is a GPU for each tower, or one GPU, or, where there is
-    none, a CPU device for each tower if there are as many cores, else "cpu".
+    none, a CPU device for each tower if there are as many cores, else "cpu". worker: number 0, 1, …
+    of so many on this machine, who take the next GPUs each.
 
     Raises UserError for a name that is not known, and for a device that is not there.
     """
     if placement == "auto":
         if gpus := cuda.find().gpus:
-            return [f"cuda:{gpu.index}" for gpu in gpus[:towers]]
+            rank, size = worker
+            mine = min(towers, max(1, len(gpus) // size))
+            return [f"cuda:{gpus[(rank * mine + i) % len(gpus)].index}" for i in range(mine)]
         return ["cpu"] * min(towers, available_cores())
     names = [name.strip() for name in placement.split(",")]
     for name in names:

@@ -206,7 +206,7 @@ def planted_update(rule: Rule) -> type:
 def planted_backward(mistaken: Callable[[list[Linear]], None]) -> type:
     """A network that for backward takes its layers for something else than they are."""
     class Planted(Network):
-        def backward(self, dscores):
+        def backward(self, dscores, watch=None):
             layers = [layer for layer in self.shapes if isinstance(layer, Linear)]
             before = [(layer.frozen, layer.still) for layer in layers]
             mistaken(layers)

@@ -83,7 +83,7 @@ def _planted_exchange(array: str, formula: Formula) -> type:
 
 def _planted_masks(wrong: Callable[..., np.ndarray]) -> type:
     class Planted(Dropout):
-        def mask(self, shape, step):
+        def mask(self, shape, step, first=0):
             return np.array(wrong(super().mask, shape, step))
 
     return Planted

@@ -1,6 +1,7 @@
 """The layers after the maps: flatten, fully connected, dropout."""
 
 import zlib
+from math import prod
 
 import numpy as np
 
@@ -112,14 +113,15 @@ class Dropout(Layer):
 
     The mask comes from a counter-based generator keyed by (seed, name, step): it is the same on
     every device, and a run that resumes at some step draws what the unbroken run drew. Each
-    forward that drops adds 1 to `step`.
+    forward that drops adds 1 to `step`. `first`: the number of x's first picture in its batch,
+    where several workers share it: each draws its rows of one mask.
     """
 
     def __init__(self, keep: float = 0.5, name: str = "dropout", seed: int = 0):
         super().__init__(name)
         if not 0 < keep <= 1:
             raise UserError(f"{name}: keep={keep} is no share of the units", "0 < keep <= 1.")
-        self.keep, self.seed, self.step = keep, seed, 0
+        self.keep, self.seed, self.step, self.first = keep, seed, 0, 0
 
     def settle(self, device, tower, seed):
         super().settle(device, tower, seed)
@@ -128,16 +130,18 @@ class Dropout(Layer):
     def extra_bytes(self, shape, itemsize):
         return int(np.prod(shape))
 
-    def mask(self, shape: tuple[int, ...], step: int) -> np.ndarray:
-        """The mask of a step, on the host: booleans, true for the units that stay."""
-        key = [self.seed, zlib.crc32(self.name.encode())]
-        random = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, step]))
-        return random.random(shape, np.float32) < self.keep
+    def mask(self, shape: tuple[int, ...], step: int, first: int = 0) -> np.ndarray:
+        """The mask of a step, on the host: booleans, true for the units that stay. first: how many
+        rows of the whole batch's mask come before."""
+        key, size = [self.seed, zlib.crc32(self.name.encode())], prod(shape)
+        block, before = divmod(first * (size // shape[0]), 8)  # a count of Philox gives 8 floats
+        random = np.random.Generator(np.random.Philox(key=key, counter=[block, 0, 0, step]))
+        return (random.random(before + size, np.float32) < self.keep)[before:].reshape(shape)
 
     def forward(self, x, remember=False, drop=False):
         m, shape = None, self._shape(x)
         if drop:
-            m = self.device.mask(self.mask, shape, self.step)
+            m = self.device.mask(self.mask, shape, self.step, self.first)
             self.step += 1
         self._keep(remember, m)
         return self._masked(x, m)

@@ -1,5 +1,8 @@
 """From a recipe to what trains a network: optimiser, schedule, loaders."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from tinyalex import optim
@@ -7,16 +10,17 @@ from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.devices import HOST, Device
+from tinyalex.large_batches import LARS
 from tinyalex.network import Network
 from tinyalex.run.recipe import Recipe, loader_threads
 from tinyalex.support.errors import UserError
 
 
 def optimiser(recipe: Recipe, network: Network) -> optim.SGD:
-    """SGD with the recipe's rates, momentum and decay."""
-    return optim.SGD(network, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.bias_lr,
-                     recipe.bias_decay, recipe.velocity == "scale",
-                     optim.factors(recipe.lr_of))
+    """SGD, or LARS, with the recipe's rates, momentum and decay."""
+    kind = partial(LARS, trust=recipe.trust) if recipe.optimiser == "lars" else optim.SGD
+    return kind(network, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.bias_lr,
+                recipe.bias_decay, recipe.velocity == "scale", optim.factors(recipe.lr_of))
 
 
 def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
@@ -32,15 +36,15 @@ def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
 
 
 def train_loader(recipe: Recipe, train_set: Dataset, mean: np.ndarray, side: int,
-                 device: Device = HOST) -> Loader:
+                 device: Device = HOST, rows: Callable[[int], slice] | None = None) -> Loader:
     """Batches to train on: shuffled, cropped at random and mirrored, with colour noise, as the
     recipe says. mean: the picture that is subtracted. side: of the crops. device: that will read
-    them."""
+    them. rows: see `Loader`."""
     noise = NOISES.get(recipe.colour)
     return Loader(
         train_set, side, mean, scale=recipe.scale, mean_crop=recipe.mean_crop,
         batch_size=recipe.batch_size, seed=recipe.seed, shuffle=True,
-        augment=recipe.augment, workers=recipe.workers, raw=device.takes_bytes,
+        augment=recipe.augment, workers=recipe.workers, raw=device.takes_bytes, rows=rows,
         colour=noise and noise(train_set.measure(), recipe.colour_until))
 
 

@@ -2,14 +2,14 @@
 
     1    the settings that flags could change; the rest was looked up in the preset
     2    the whole recipe
-    3    the same, which has more fields by now
+    3, 4 the same, which has more fields by now
 """
 
 from pathlib import Path
 
 from tinyalex.support.errors import UserError
 
-FORMAT = 3
+FORMAT = 4
 
 # What the presets said when format 1 was written. It never changes: a file of that time means what
 # it meant then, whatever the presets say today.
@@ -27,13 +27,15 @@ UNSAID = {
     "cifar10-quick": REST | {"architecture": "cifar10-quick", "picture": 32, "scale": 1.0},
 }
 
+# What there was not before.
 SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0, "balance": False, "keep": "last",
-           "patience": 0}  # what there was not before
+           "patience": 0}
+SINCE_4 = {"warmup": 0, "optimiser": "sgd", "trust": 0.001, "exact": False}
 
 
 def expect_known(number: object, path: Path):
     """UserError where this version does not know the format of that number."""
-    if str(number) not in ("1", "2", str(FORMAT)):
+    if str(number) not in map(str, range(1, FORMAT + 1)):
         raise UserError(f"{path}: of format {number}; this version reads 1 to {FORMAT}",
                         "use the version that wrote it.")
 
@@ -42,4 +44,5 @@ def whole(settings: dict, number: object) -> dict:
     """The settings of a file of this format, with what it left unsaid."""
     if str(number) == "1":
         settings = UNSAID.get(str(settings.get("preset")), {}) | settings
-    return settings if str(number) == str(FORMAT) else SINCE_3 | settings
+    unsaid = {"3": SINCE_4, str(FORMAT): {}}.get(str(number), SINCE_3 | SINCE_4)
+    return unsaid | settings

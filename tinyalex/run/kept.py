@@ -14,7 +14,7 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -50,11 +50,12 @@ class Kept:
     """
 
     def __init__(self, recipe: Recipe, stem: Network, dataset: Dataset, mean: np.ndarray,
-                 views: int = 1, shuffle: bool = False):
+                 views: int = 1, shuffle: bool = False,
+                 rows: Callable[[int], slice] | None = None):
         self.recipe, self.stem, self.dataset, self.mean = recipe, stem, dataset, mean
         self.views, self.shuffle, self.batch_size = views, shuffle, recipe.batch_size
         self.shape = (views, len(dataset), *stem.output_shapes[0][:-1], stem.classes)
-        self.waited = 0.0
+        self.waited, self.rows = 0.0, rows
         self._values: np.ndarray | None = None
         if (size := 4 * prod(self.shape)) > MOST:
             raise UserError(f"--views {views}: what the frozen layers make of {dataset.name} would "
@@ -63,16 +64,17 @@ class Kept:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def epoch(self, number: int = 1, first: int = 0,
+    def epoch(self, number: int = 1, first: int = 0, every: int = 1,
               ) -> Generator[tuple[Batch, np.ndarray], None, None]:
         """The batches of one epoch, as of a Loader."""
         values, count = self.values(), len(self.dataset)
         rng = np.random.default_rng([self.recipe.seed, number])
         order = rng.permutation(count) if self.shuffle else np.arange(count)
         view = rng.integers(self.views, size=count)
-        for batch in range(first, len(self)):
+        for batch in range(first, len(self), every):
             start = time.perf_counter()
             mine = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            mine = mine[self.rows(len(mine))] if self.rows else mine
             x = Batch(values[view[mine], mine])
             self.waited += time.perf_counter() - start
             yield x, self.dataset.labels[mine]

@@ -39,6 +39,16 @@ class Progress:
         self.loss_sum += step.loss * step.pictures
         self.wrong_sum += step.wrong
 
+    def sums(self) -> tuple[int, float, int]:
+        return self.pictures, self.loss_sum, self.wrong_sum
+
+    def take_in(self, sums: list[tuple[int, float, int]]):
+        """Count the pictures that workers have counted."""
+        for pictures, loss_sum, wrong_sum in sums:
+            self.pictures += pictures
+            self.loss_sum += loss_sum
+            self.wrong_sum += wrong_sum
+
     def since(self, before: "Progress") -> dict[str, float]:
         """The mean loss and the error over the pictures that came after `before`."""
         pictures = self.pictures - before.pictures

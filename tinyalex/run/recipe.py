@@ -21,12 +21,13 @@ LIMITS = {
     "limit": (1, inf), "colour_until": (0, inf), "batch_size": (1, inf), "epochs": (1, inf),
     "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "bias_lr": (0, inf),
     "workers": (0, 64), "seed": (0, 2**63), "views": (0, 100), "patience": (0, inf),
+    "warmup": (0, inf), "trust": (1e-6, 1),
 }
 CHOICES = {
     "architecture": [*ARCHITECTURES], "init": sorted(INITS), "mean_crop": ["same", "centre"],
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
     "activation": ["relu", "tanh"], "lrn": ["none", "before", "after"], "pool": ["3/2", "2/2"],
-    "keep": ["last", "best"],
+    "keep": ["last", "best"], "optimiser": ["sgd", "lars"],
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
@@ -87,6 +88,10 @@ class Recipe:
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
     weight_decay: float = 0.0005
     bias_lr: float | None = None  # the rate of the biases, where it is one of their own
+    warmup: int = 0  # epochs in which the rates grow from 0
+    optimiser: str = "sgd"  # or lars, see large_batches.py
+    trust: float = 0.001  # of lars
+    exact: bool = False  # the same bits with any number of workers, see parallel.py
     bias_decay: bool = True  # whether biases decay as well
     balance: bool = False  # pictures of small classes count more, see balance.py
 
@@ -161,6 +166,8 @@ class Recipe:
                            for name in freezing.names(network) if name not in frozen}
         if not freezing.parts(network):
             del about["views"]
+        if self.optimiser == "sgd":
+            del about["trust"]
         if optim.schedule(self.schedule, 1).lr == optim.schedule(self.schedule, 2).lr:
             del about["lr"]  # the schedule sets another from the first epoch on
         return about, [(type(layer), vars(layer)) for layer in network.shapes]

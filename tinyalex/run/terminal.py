@@ -38,10 +38,12 @@ def announce(trainer: Trainer, devices: Devices) -> None:
         "data": f"{train_set.name}: {len(train_set):,} pictures of {width}×{height} to train on, "
                 f"{len(val_set):,} to validate with, {network.classes} classes",
         "classes": balance.about(train_set, val_set, recipe.balance),
+        "workers": _workers(trainer),
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
         "memory": f"about {megabytes(costs.training_bytes(network, batch))} while "
                   "training, besides the data",
-        "recipe": f"batch {_batch(recipe, train_set)}, lr {recipe.lr:g} ({recipe.schedule}), "
+        "recipe": f"batch {_batch(recipe, train_set)}, lr {recipe.lr:g} ({recipe.schedule}"
+                  f"{_slowly(recipe)}), "
                   f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, "
                   f"dropout {recipe.dropout:g}, {recipe.epochs} epochs, seed {recipe.seed}",
         "pictures": _augmentation(recipe),
@@ -60,6 +62,22 @@ def announce(trainer: Trainer, devices: Devices) -> None:
         print(f"resuming after step {trainer.progress.step}, in epoch {trainer.progress.epoch}")
     print("\nepoch       lr train loss   error   val loss   error   top-5   images/s waited"
           "     time", flush=True)
+
+
+def _workers(trainer: Trainer) -> str:
+    """How many, where they are several. All of them have to be asked."""
+    world = trainer.world
+    if world.size == 1:
+        return ""
+    machines = len({*world.share(world.host)})
+    return (f"{world.size} on {machines} machine{'s' * (machines > 1)}, each with a part of every "
+            "batch" + ", added up exactly" * trainer.recipe.exact)
+
+
+def _slowly(recipe: Recipe) -> str:
+    epochs = f"{recipe.warmup} epoch{'s' * (recipe.warmup > 1)}"
+    return (f", warm-up {epochs}" if recipe.warmup else "") + (
+        f", lars {recipe.trust:g}" if recipe.optimiser == "lars" else "")
 
 
 def _layers(trainer: Trainer) -> list[tuple[str, ...]]:

@@ -12,9 +12,11 @@ from tqdm import tqdm
 from tinyalex import drawing, freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
-from tinyalex.devices import Devices
+from tinyalex.devices import Batch, Devices
 from tinyalex.inside.colour import first_kernels, log_columns
+from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
+from tinyalex.parallel import Parallel, Part
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
 from tinyalex.run.folder import Run
 from tinyalex.run.kept import Batches, Kept
@@ -24,6 +26,7 @@ from tinyalex.support.errors import UserError, reason
 from tinyalex.support.progress import progress
 from tinyalex.support.text import warn
 from tinyalex.training import train_step
+from tinyalex.world import World
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
 DRAW_EVERY = 30  # seconds, at least, between pictures of the curves
@@ -35,12 +38,13 @@ class Trainer:
 
     run: the folder and the recipe. train_set, val_set: the data. devices: where to train. mean: the
     picture that is subtracted, where it is not the mean of the training pictures, because the
-    weights are older than that. UserError where the two sets do not have the same classes.
-    `stopped_by` is the number of the signal that ended `train` early.
+    weights are older than that. world: of the workers that train together; one by itself, if not
+    given. UserError where the two sets do not have the same classes. `stopped_by` is the number of
+    the signal that ended `train` early.
     """
 
     def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices,
-                 mean: np.ndarray | None = None):
+                 mean: np.ndarray | None = None, world: World | None = None):
         expect_same_classes(val_set.classes, val_set.name, train_set.classes,
                             f"{train_set.name} has", "both need the same classes, in one order.")
         if len(train_set.classes) < 2:
@@ -58,21 +62,27 @@ class Trainer:
             self.network.loss.class_weights = balance.class_weights(
                 train_set.labels, len(self.classes))
         self.set_rates()
-        side = self.network.input_shape[0]
-        # Where batches come from, and what learns from them: all of the network from pictures, or
-        # what is not still from what is.
-        self.train_loader: Batches = assembly.train_loader(
-            recipe, train_set, self.mean, side, devices[0])
-        self.val_loader: Batches = assembly.test_loader(
-            recipe, val_set, side, self.mean, device=devices[0])
-        self.learner = self.network
+        self.world, side = world or World(), self.network.input_shape[0]
+        # What learns, and where its batches come from: all of the network from pictures, or what is
+        # not still from what is.
+        stem, self.learner = None, self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts
-            self.train_loader = Kept(recipe, stem, train_set, self.mean, recipe.views, shuffle=True)
-            self.val_loader = Kept(recipe, stem, val_set, self.mean)
+        alone = self.world.size == 1 and not recipe.exact
+        self.parallel = None if alone else Parallel(self.learner, self.world, recipe.exact)
+        rows = self.parallel.rows if self.parallel else None
+        if stem:
+            self.train_loader: Batches = Kept(recipe, stem, train_set, self.mean, recipe.views,
+                                              shuffle=True, rows=rows)
+            self.val_loader: Batches = Kept(recipe, stem, val_set, self.mean)
+        else:
+            self.train_loader = assembly.train_loader(
+                recipe, train_set, self.mean, side, devices[0], rows)
+            self.val_loader = assembly.test_loader(
+                recipe, val_set, side, self.mean, device=devices[0])
         total = len(self.train_loader)
         self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
-        self.pending = Pending(devices[0])
+        self.pending, self.uncounted = Pending(devices[0]), Progress()
         self.result: Result | None = None
         self.taken: list[str] | None = None  # the layers that were taken over, see start.py
         self.stopped_by: int | None = None
@@ -87,9 +97,10 @@ class Trainer:
 
     def compute_still(self):
         """Let still layers see all pictures now, if they are to see them only once."""
-        for loader in (self.train_loader, self.val_loader):
-            if isinstance(loader, Kept):
-                loader.values()
+        with self.world.in_turn():
+            for loader in (self.train_loader, self.val_loader):
+                if isinstance(loader, Kept):
+                    loader.values()
 
     def train(self, report: Callable[[dict], None]) -> bool:
         """Train to the last epoch, or until the recipe's patience is over; `report` gets the row of
@@ -101,7 +112,7 @@ class Trainer:
         """
         with stop_on_signal() as stopping:
             try:
-                while self.progress.epoch <= self.recipe.epochs and not best.is_over(self.run):
+                while self.progress.epoch <= self.recipe.epochs and not self._is_over():
                     report(self._epoch(stopping))
             except Stopped:
                 self.save()
@@ -109,22 +120,47 @@ class Trainer:
             self.draw()
         return self.stopped_by is None
 
+    def _is_over(self) -> bool:
+        """Whether the run has waited as long for a better epoch as its recipe allows."""
+        return self.world.tell(self.world.rank == 0 and best.is_over(self.run))
+
     def _epoch(self, stopping: Stopping) -> dict:
         """The rest of the current epoch; returns its row for the log. Stopped if it was stopped."""
-        stopping.check()
+        self._check(stopping)
         at, pace = self.progress, Pace(self.train_loader, self.progress)
         batches = self.train_loader.epoch(at.epoch, at.batch)
         with contextlib.closing(batches), self._bar() as bar:
             for x, labels in batches:
-                loss, scores = train_step(self.learner, self.optimiser, x, labels)
+                pictures = self._pictures()
+                parts = self._step(x, labels, pictures)
                 del x  # its memory is wanted for the batch that is being prepared
                 at.next_step()
-                self.pending.add(at.step, loss, scores, labels)
+                for part in parts:
+                    self.pending.add(at.step, *part)
                 self._count()
-                self._keep_records(pace, len(labels), bar)
-                stopping.check()
+                self._keep_records(pace, pictures, bar)
+                self._check(stopping)
         self._count(wait=True)
         return self._end_of_epoch(pace, stopping)
+
+    def _pictures(self) -> int:
+        """How many the next batch has, those of all workers."""
+        size = self.recipe.batch_size
+        return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
+
+    def _step(self, x: Batch, labels: np.ndarray, pictures: int) -> list[Part]:
+        warmup = self.recipe.warmup * len(self.train_loader)
+        self.optimiser.warm = warm(self.progress.step, warmup)
+        if self.parallel:
+            return self.parallel.step(self.optimiser, x, labels, self.progress.step, pictures)
+        return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
+
+    def _check(self, stopping: Stopping):
+        """Stopped if this worker is to stop, or another: all do so after the same step."""
+        if self.world.size > 1:
+            signals = self.world.gather(np.array([stopping.signal or 0]))
+            stopping.signal = int(max(signals)[0]) or None
+        stopping.check()
 
     def _bar(self) -> "tqdm[None]":
         at = self.progress
@@ -137,7 +173,10 @@ class Trainer:
         for step in self.pending.arrived(wait):
             if not np.isfinite(step.loss):
                 raise self._diverged(f"the loss is {step.loss}", step.number)
-            self.progress.add(step)
+            (self.progress if self.world.size == 1 else self.uncounted).add(step)
+        if wait and self.world.size > 1:
+            self.progress.take_in(self.world.share(self.uncounted.sums()))
+            self.uncounted = Progress()
 
     def _keep_records(self, pace: Pace, pictures: int, bar: "tqdm[None]"):
         """After each step: the progress bar, and now and then a row of the log, a checkpoint."""
@@ -152,10 +191,21 @@ class Trainer:
         if at.batch in self.log_at:
             self._count(wait=True)
             done = at.epoch - 1 + at.batch / len(self.train_loader)
-            self.run.append(self._row(done, pace, pace.logged))
+            self._log(self._row(done, pace, pace.logged))
             pace.logged = replace(at)
-        if time.perf_counter() - self.saved > SAVE_EVERY:
+        if self._is_time_to_save():
             self.save()
+
+    def _is_time_to_save(self) -> bool:
+        """By worker 0's clock, which the others look at every tenth step."""
+        due = time.perf_counter() - self.saved > SAVE_EVERY
+        if self.world.size == 1:
+            return due
+        return self.progress.step % 10 == 0 and self.world.tell(due)
+
+    def _log(self, row: dict):
+        if self.world.rank == 0:
+            self.run.append(row)
 
     def _end_of_epoch(self, pace: Pace, stopping: Stopping) -> dict:
         at, rates = self.progress, pace.rates()  # of training alone
@@ -166,25 +216,29 @@ class Trainer:
         row = self._row(at.epoch, pace, Progress()) | rates | {
             "val_loss": round(self.result.loss, 6), "val_error": round(self.result.error, 6),
             "val_top5_error": round(self.result.top5_error, 6)}
-        self.run.append(row)
+        self._log(row)
         self.schedule.after_epoch(at.epoch, self.result.error)
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
         at.next_epoch()
         self.save()
-        best.keep(self.run, at.step)
+        if self.world.rank == 0:
+            best.keep(self.run, at.step)
         if time.perf_counter() - self.drawn > DRAW_EVERY:
             self.draw()
         return row
 
     def _validate(self, stopping: Stopping) -> Result:
+        rank, size = self.world.rank, self.world.size
+
         def batches() -> Iterator[tuple]:
-            for batch in progress(self.val_loader.epoch(), "validating", len(self.val_loader),
-                                  "batch"):
-                stopping.check()
+            for batch in progress(self.val_loader.epoch(first=rank, every=size), "validating",
+                                  -(-len(self.val_loader) // size), "batch"):
+                if size == 1:  # else all stop together, when they are through
+                    stopping.check()
                 yield batch
 
         self.network.release_memory()
-        result = measure(self.learner, batches())
+        result = measure(self.learner, batches(), self.world)
         self.network.release_memory()
         return result
 
@@ -232,8 +286,15 @@ class Trainer:
         return saved, resuming.place(saved, path, self.network, len(self.train_loader.dataset))
 
     def save(self):
-        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite."""
+        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite. All
+        workers count the pictures that they have seen, and worker 0 writes."""
         self._count(wait=True)
+        self.saved = time.perf_counter()
+        if self.world.rank == 0:
+            self.write()
+
+    def write(self):
+        """Write the checkpoint of what is counted; UserError as in `save`."""
         values = self.network.state()
         for name, value in values.items():
             if not np.isfinite(value).all():
@@ -243,7 +304,6 @@ class Trainer:
                  "progress": asdict(self.progress), "data": self.data}
         checkpoint.Checkpoint(about, self.mean, values, self.optimiser.state()).save(
             self.run.checkpoint)
-        self.saved = time.perf_counter()
 
     def draw(self):
         """The pictures of the run folder: the curves so far, and the first layer's kernels.
@@ -251,6 +311,8 @@ class Trainer:
         Training must not end for a picture: what goes wrong here is said, once, and that is all.
         """
         title = self.run.folder.name
+        if self.world.rank:
+            return
         try:
             if rows := self.run.rows():
                 drawing.curves(rows, self.run.curves, title, classes=len(self.classes))

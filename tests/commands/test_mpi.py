@@ -1,0 +1,199 @@
+"""`mpiexec -n N python -m mpi4py -m tinyalex.train`: real processes, on whatever MPI there is."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import assert_same_bits, log_rows, settings, weights
+
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+OPEN_MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+
+
+def mpi_is_here() -> bool:
+    """Whether two processes find each other."""
+    return MPIEXEC is not None and subprocess.run(
+        [MPIEXEC, "-n", "2", sys.executable, "-c",
+         "from mpi4py.MPI import COMM_WORLD as c; raise SystemExit(c.size != 2)"],
+        capture_output=True, check=False, env=os.environ | OPEN_MPI).returncode == 0
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(
+    not mpi_is_here(), reason="needs MPI: pip install 'tinyalex[mpi]'")]
+
+
+def start(count, *flags, **more):
+    """Start a training with so many workers."""
+    own = [sys.executable, "-m", "mpi4py", "-m", "tinyalex.train", *map(str, flags)]
+    return subprocess.Popen([MPIEXEC, "-n", str(count), *own], stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.PIPE, env=os.environ | OPEN_MPI | more)
+
+
+def trained(count, *flags):
+    """The same, to its end; returns what it printed."""
+    with start(count, *flags) as run:
+        out, err = run.communicate(timeout=200)
+    assert run.returncode == 0, err
+    return out
+
+
+def complaint(count, *flags, **more):
+    """What a training prints that fails, less what the launcher says of it."""
+    with start(count, *flags, **more) as run:
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 2, err
+    return err.split("Abort(2)")[0]
+
+
+def test_the_bits_do_not_depend_on_the_workers_nor_on_who_goes_on(patches, tmp_path):
+    """Two towers, dropout, velocities; a batch of 16 and a last one of 8, of six; three epochs by
+    one process, by 2, by 4, and begun by 4, gone on by 1 and ended by 2."""
+    flags = settings(patches, "--exact", "--limit", "88", "--keep", "best")
+    trained(1, *flags, "--out", "one")
+    for count in (2, 4):
+        trained(count, *flags, "--out", f"of-{count}")
+    trained(4, *flags, "--epochs", "1", "--out", "by-turns")
+    for count, epochs in ((1, 2), (2, 3)):
+        trained(count, "--resume", "by-turns", "--epochs", epochs, "--data", patches)
+    one, rows = weights(tmp_path / "one"), log_rows(tmp_path / "one")
+    for other in ("of-2", "of-4", "by-turns"):
+        assert_same_bits(weights(tmp_path / other), one)
+        for theirs, ours in zip(log_rows(tmp_path / other), rows, strict=True):
+            for name in ("step", "lr", "train_loss", "train_error", "val_loss", "val_top5_error"):
+                assert theirs[name] == ours[name], (other, name)
+
+
+def test_without_exact_it_is_the_same_but_for_rounding(patches, tmp_path):
+    flags = settings(patches, "--epochs", "1")
+    trained(1, *flags, "--out", "one")
+    out = trained(3, *flags, "--out", "three")
+    one, three = weights(tmp_path / "one"), weights(tmp_path / "three")
+    for name, value in one.items():
+        np.testing.assert_allclose(three[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert len(re.findall(r"^ +1 +0\.01 ", out, re.MULTILINE)) == 1, "only worker 0 prints"
+    assert re.search(r"workers waited for data \+ for others: \d+% \+ \d+%, \d+% \+ \d+%, \d+% \+ "
+                     r"\d+%; slowest: \d on \S+", out)
+
+
+def test_frozen_layers_are_computed_once_and_the_rest_is_shared(patches, tmp_path, data_folder):
+    trained(1, *settings(patches, "--epochs", "1"), "--out", "old")
+    flags = ("--from", "old", "--data", patches, "--epochs", "2", "--freeze", "all-but fc8")
+    for count in (1, 2):
+        out = trained(count, *flags, "--out", f"new-{count}")
+    assert out.count("what the frozen layers make of") == 2  # train, val
+    assert len([*(data_folder / "kept").glob("*.npy")]) == 4, "worker 1 finds those of worker 0"
+    one, two = weights(tmp_path / "new-1"), weights(tmp_path / "new-2")
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_worker_stops_all_after_the_same_step(patches, tmp_path, how):
+    with start(2, *settings(patches, "--epochs", "1000", "--out", "run")) as run:
+        until((tmp_path / "run/checkpoint.npz").exists)
+        os.kill(worker(run, rank=1), how)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 128 + how, err
+    assert "nothing is lost" in out and out.count("To go on") == 1
+    step = re.search(r"stopped after step (\d+)", out).group(1)
+    assert json.loads(str(np.load("run/checkpoint.npz")["about"]))["progress"]["step"] == int(step)
+
+
+def test_a_killed_worker_ends_all_and_the_checkpoint_stays(patches, tmp_path):
+    with start(2, *settings(patches, "--epochs", "1000", "--out", "run")) as run:
+        until((tmp_path / "run/checkpoint.npz").exists)
+        os.kill(worker(run, rank=1), signal.SIGKILL)
+        since = time.perf_counter()
+        run.communicate(timeout=60)
+        assert time.perf_counter() - since < 20
+    assert run.returncode != 0
+    step = json.loads(str(np.load("run/checkpoint.npz")["about"]))["progress"]["step"]
+    out = trained(2, "--resume", "run", "--data", patches, "--epochs", step // 6 + 1)
+    assert f"resuming after step {step}" in out
+
+
+def worker(run, rank):
+    """The process of this worker: of those that the launcher has started, the one whose
+    environment says so."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        ranks = {b"PMI_RANK=%d" % rank, b"OMPI_COMM_WORLD_RANK=%d" % rank}
+        if (ranks & {*variables} and b"tinyalex.train" in words
+                and (entry / "cwd").resolve() == Path.cwd()):
+            return int(entry.name)
+    raise LookupError(f"no worker {rank} of {run.args}")
+
+
+def until(true):
+    end = time.perf_counter() + 60
+    while not true():
+        assert time.perf_counter() < end
+        time.sleep(0.05)
+
+
+def test_one_worker_that_fails_says_who_it_is_and_ends_all(patches, tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "import os, numpy as np\nfrom patches import load as same\nfrom tinyalex.data.dataset "
+        "import Dataset\ndef load(split):\n    data = same(split)\n"
+        "    if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1':\n"
+        "        HOW\n    return data\n")
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    text = (tmp_path / "odd.py").read_text()
+    for how, said in (
+            ("raise OSError(28, 'No space left on device', 'disk')",
+             "^worker 1 on .*\nerror: .*No space left"),
+            ("data.images[0] = 7", r"error: worker 1 on \S+: the pictures .* are not those of "
+                                   r"worker 0 on \S+ ")):
+        (tmp_path / "odd.py").write_text(text.replace("HOW", how))
+        err = complaint(2, *settings("odd:load", "--out", "run"), PYTHONPATH=path,
+                        PYTHONDONTWRITEBYTECODE="1")
+        assert re.search(said, err), err
+        assert err.count("HINT:") == 1
+        assert not (tmp_path / "run/checkpoint.npz").exists()
+
+
+def test_only_worker_0_needs_the_folder_of_the_run(patches, tmp_path):
+    """Of machines that share no disk: here worker 1 begins in another folder, and with weights."""
+    trained(1, *settings(patches, "--epochs", "1"), "--out", "old")
+    shutil.copytree("old", "elsewhere/old")
+    own = [sys.executable, "-m", "mpi4py", "-m", "tinyalex.train", "--data", patches]
+    for flags in (["--from", "old", "--epochs", "1", "--out", "run"],
+                  ["--resume", "run", "--epochs", "2"]):
+        subprocess.run([MPIEXEC, "-n", "1", *own, *flags, ":", "-n", "1", "env", "-C", "elsewhere",
+                        *own, *flags], check=True, timeout=100, env=os.environ | OPEN_MPI)
+    assert log_rows(tmp_path / "run")[-1]["epoch"] == "2"
+    assert not (tmp_path / "elsewhere/run").exists()
+
+
+@pytest.mark.parametrize(("flags", "said"), [
+    (["--epochs", "none"], "argument --epochs: 'none' is not a whole number"),
+    (["--data", "nowhere"], "error: --data nowhere: no such"),
+    (["--batch-size", "3"], "error: --batch-size 3: less than a picture for each of 4 workers"),
+])
+def test_what_is_wrong_for_all_is_said_once(patches, tmp_path, flags, said):
+    err = complaint(4, *settings(patches), *flags)
+    assert said in err and err.count("HINT:") == 1
+
+
+def test_without_mpi4py_the_hint_says_what_to_install(patches, tmp_path):
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('No module named mpi4py')\n")
+    done = subprocess.run(
+        [MPIEXEC, "-n", "2", sys.executable, "-m", "tinyalex.train", *settings(patches)],
+        capture_output=True, text=True, check=False,
+        env=os.environ | OPEN_MPI | {"PYTHONPATH": f"{tmp_path}:{os.environ['PYTHONPATH']}"})
+    assert "launched as one of 2 processes" in done.stderr
+    assert "HINT: pip install 'tinyalex[mpi]'" in done.stderr and done.returncode == 2
