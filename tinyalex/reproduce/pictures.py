@@ -6,7 +6,6 @@ from tinyalex.drawing import page
 from tinyalex.reproduce.comparing import Finding, Results, runs
 from tinyalex.reproduce.experiments import CURVES
 
-COLOURS = (page.TRAIN, page.VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 VERDICTS = {"reproduced": "#009E73", "opposite": page.VALIDATION}
 
 
@@ -57,7 +56,7 @@ def _curves(results: Results, arms: list[str], column: str, level: float | None,
     """A thin line for each seed, in the colour of its configuration."""
     figure = page.figure(900, 520, layout="constrained")
     axes = figure.subplots()
-    for colour, arm in zip(COLOURS, arms, strict=False):
+    for colour, arm in zip(page.COLOURS, arms, strict=False):
         for i, result in enumerate(runs(results, arm).values()):
             axes.plot([row["epoch"] for row in result.rows],
                       [100 * row[column] for row in result.rows], color=colour, linewidth=1.3,
