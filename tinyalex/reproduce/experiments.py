@@ -1,5 +1,8 @@
 """The experiments, as data: which runs there are, and which are compared for which claim."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 
 ALL = ("still_error", "ten_crops", "together", "colour", "neighbours", "start")
@@ -10,24 +13,25 @@ SHORT = {"epochs": 6, "schedule": "5,6"}
 RATES = {"relu": (0.0003, 0.001, 0.003), "tanh": (0.001, 0.003, 0.01, 0.03)}
 SUITED = {"relu": {"init": "he"}, "tanh": {"init": "lecun"}}
 PIXELS = {"scale": 1 / 64}
-# Of one thing suited and the other as it was: the rates that are tried.
-MIXED = {("relu", "weights"): (1e-5, 3e-5, 1e-4),
-         ("tanh", "weights"): (0.003, 0.01, 0.03),
-         ("relu", "pixels"): (0.03, 0.1, 0.3),
-         ("tanh", "pixels"): (0.03, 0.1, 0.3)}
+# Of one thing suited and the other as it was: the rate, and the grid of which it is the best.
+MIXED = {("relu", "weights"): (3e-5, 1e-5, 3e-5, 1e-4),
+         ("tanh", "weights"): (0.01, 0.003, 0.01, 0.03),
+         ("relu", "pixels"): (0.1, 0.03, 0.1, 0.3),
+         ("tanh", "pixels"): (0.1, 0.03, 0.1, 0.3)}
 DROP = {"epochs": 5, "schedule": "4"}
 SIGNALS = ("still_error", "layers_at_start")
 
 
 def _grid(unit: str, rate: float, suited: str = "nothing") -> Arm:
     """A few epochs, to choose the rate by. suited: to the unit, of pixels and weights."""
-    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 5} | _changes(suited, unit)
+    changes = {"limit": 5000, "activation": unit, "lr": rate, "epochs": 5,
+               **_changes(suited, unit)}
     name = f"{unit}-suited-{suited}".removesuffix("-suited-nothing")
     return Arm(f"grid-{name}-{rate:g}", "four-layers", changes, seeds=1, measures=())
 
 
-def _changes(suited: str, unit: str) -> dict:
-    return {"weights": SUITED[unit], "pixels": PIXELS, "nothing": {}}[suited]
+def _changes(suited: str, unit: str) -> Mapping[str, Any]:
+    return SUITED[unit] if suited == "weights" else PIXELS if suited == "pixels" else {}
 
 
 def _figure1(name: str, unit: str, rate: float, **changes) -> Arm:
@@ -77,7 +81,10 @@ ARMS = {arm.name: arm for arm in (
     Arm("signals-printed", changes={"init": "paper"}, measures=SIGNALS, each=("layers",), seeds=5),
     Arm("signals-original", changes={"init": "original"}, measures=SIGNALS, each=("layers",),
         seeds=5),
-    *(_grid(unit, rate, suited) for (unit, suited), rates in MIXED.items() for rate in rates),
+    *(_grid(unit, rate, suited)
+      for (unit, suited), (_, *rates) in MIXED.items() for rate in rates),
+    *(_figure1(f"{unit}-suited-{suited}", unit, rate, **_changes(suited, unit))
+      for (unit, suited), (rate, *_) in MIXED.items()),
 )}
 
 
@@ -118,6 +125,17 @@ it.""", (
                    "(not in the paper)", "tanh-suited", "relu-suited", EPOCHS, 1)),
                shown=tuple(f"grid-{unit}-{rate:g}" for unit, rates in RATES.items()
                            for rate in rates)),
+    Experiment("figure-1-mixed", "3.1, figure 1", "Pixels or weights?", """
+The same with one of the two suited to the unit, and the other as it was. The rates are the best of
+the grids below, as above.""", (
+        Comparison("with pixels of the time and suited weights ReLU comes to 25 % training error "
+                   "sooner", "(not in the paper)", "tanh-suited-weights", "relu-suited-weights",
+                   EPOCHS, 1),
+        Comparison("with suited pixels and weights of the time ReLU comes to 25 % training error "
+                   "sooner", "(not in the paper)", "tanh-suited-pixels", "relu-suited-pixels",
+                   EPOCHS, 1)),
+               shown=tuple(f"grid-{unit}-suited-{suited}-{rate:g}"
+                           for (unit, suited), (_, *rates) in MIXED.items() for rate in rates)),
     Experiment("towers", "3.2", "Two towers against one", """
 The control has as many kernels in conv1 to conv4 as one of the two towers, and conv5 and the hidden
 layers as wide as both.""", (
@@ -182,14 +200,16 @@ hundreds of numbers and not thousands ([initialisation.md](initialisation.md))."
 The mean of a layer's activities over 500 validation pictures; the share of its units that are 0
 for all of them; and the length of the gradient of its weights beside that of the weights, for 64
 training pictures. Before training, and at the end of each epoch.""", (
-        Comparison("from conv1 to fc7 the signal keeps more of its size with N(0, 2/n) than with "
-                   "the printed weights, before training", "(not in the paper)",
+        Comparison("before training the signal keeps more of its size from conv1 to fc7 with "
+                   "N(0, 2/n) than with the printed weights", "(not in the paper)",
                    "signals-he", "signals-printed",
                    "factor from conv1's activities to fc7's at the start", expected=1),
-        Comparison("and after it", "(not in the paper)", "signals-he", "signals-printed",
+        Comparison("after eight epochs it still does", "(not in the paper)",
+                   "signals-he", "signals-printed",
                    "factor from conv1's activities to fc7's at the end", expected=1),
-        Comparison("conv1's gradient is larger beside its weights with N(0, 2/n), before training",
-                   "(not in the paper)", "signals-he", "signals-printed",
+        Comparison("before training conv1's gradient is larger beside its weights with N(0, 2/n) "
+                   "than with the printed weights", "(not in the paper)",
+                   "signals-he", "signals-printed",
                    "factor in gradient beside weight in conv1 at the start", expected=1)),
                shown=("signals-original",)),
     Experiment("momentum", "5", "Momentum, and the drops of the rate", """
@@ -224,10 +244,11 @@ of 0.06.""", (
                    "“largely colour-agnostic”, “largely colour-specific”, in every run",
                    "mini", "mini", "difference of the towers", expected=1,
                    other_outcome="the same of kernels dealt out at random"),
-        _apart("four-towers", "of four towers the outermost lie further apart than chance has it"),
-        _apart("lrn-across", "the same of two, with LRN over the maps of both"),
-        _apart("three-times-as-long", "the same of two, trained three times as long"),
-        _apart("large-rate", "the same of two, with a rate three times as large"))),
+        *(_apart(arm, f"the same of {what}") for arm, what in (
+            ("four-towers", "the outermost of four towers"),
+            ("lrn-across", "two towers with LRN over the maps of both"),
+            ("three-times-as-long", "two towers that train three times as long"),
+            ("large-rate", "two towers with a rate three times as large"))))),
     Experiment("neighbours", "6.1, figure 4", "Neighbours", """
 Of the five training pictures nearest to a validation picture the share that has its class, for
 1,000 pictures.""", (
@@ -242,5 +263,7 @@ Its weights, its unit, its normalisation go; the pooling behind it stays.""",
 # Of which experiments curves are drawn: of which arms, of which column, with a dotted line where.
 CURVES = {
     "figure-1": (("relu", "tanh", "relu-suited", "tanh-suited"), "train_error", 25),
+    "figure-1-mixed": (tuple(f"{unit}-suited-{suited}" for unit, suited in MIXED), "train_error",
+                       25),
     "momentum": (("mini", "no-momentum", "constant-rate", "velocity-kept"), "val_error", None),
 }

@@ -102,11 +102,11 @@ def drop(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
     """The training loss just before the rate falls for the first time, and just after it: in
     twentieths of an epoch, as the log has them. Nothing where its rows are longer, or the rate does
     not fall."""
-    rows = [row for row in trainer.run.rows() if row["val_error"] is None]
-    for before, after in pairwise(rows):
-        if after["lr"] < before["lr"]:
-            return {"loss_before_drop": before["train_loss"],
-                    "loss_after_drop": after["train_loss"]}
+    rows = [(row["lr"] or 0, row["train_loss"] or 0) for row in trainer.run.rows()
+            if row["val_error"] is None]
+    for (before, loss), (after, next_loss) in pairwise(rows):
+        if after < before:
+            return {"loss_before_drop": loss, "loss_after_drop": next_loss}
     return {}
 
 
