@@ -17,7 +17,7 @@ PIXELS = {"scale": 1 / 64}
 MIXED = {("relu", "weights"): (3e-5, 1e-5, 3e-5, 1e-4),
          ("tanh", "weights"): (0.01, 0.003, 0.01, 0.03),
          ("relu", "pixels"): (0.1, 0.03, 0.1, 0.3),
-         ("tanh", "pixels"): (0.1, 0.03, 0.1, 0.3)}
+         ("tanh", "pixels"): (0.03, 0.01, 0.03, 0.1)}
 DROP = {"epochs": 5, "schedule": "4"}
 SIGNALS = ("still_error", "layers_at_start")
 
