@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
 
-from tinyalex import summary, train
+from tinyalex import drawing, summary, train
 from tinyalex.architectures import ablations, alexnet, others
-from tinyalex.devices import HOST, CpuDevice, parse_placement
+from tinyalex.devices import HOST, CpuDevice, Devices, parse_placement
 from tinyalex.drawing import look_page
 from tinyalex.gradcheck import check_network
 from tinyalex.inside.inspection import inspect
@@ -125,6 +125,20 @@ def test_what_towers_cannot_share_is_said_in_a_line(flags, said, refused, tmp_pa
 
 def test_a_device_for_each_tower():
     assert parse_placement("cpu,cpu,cpu,cpu", towers=4) == ["cpu"] * 4
+
+
+def test_four_devices_on_one_gpu_have_four_names(gpu):
+    with Devices(",".join([gpu] * 4), towers=4) as devices:
+        assert len({device.name for device in devices}) == 4
+
+
+def test_each_of_four_towers_has_its_curve_of_colour(figures, tmp_path):
+    kernels = {letter: np.eye(3)[None, None] for letter in "abcd"}
+    rows = [{"epoch": 1.0} | {f"colour_{letter}": 0.5 for letter in "abcd"}]
+    drawing.colours(rows, kernels, tmp_path / "colours.png")
+    for axes in figures[0].axes:
+        assert [line.get_label() for line in axes.lines] == [
+            *(f"tower {letter}" for letter in "abcd"), "noise: 2/3"]
 
 
 def test_the_summary_has_a_line_for_each_tower(capsys):
