@@ -6,6 +6,7 @@ from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.devices import Devices
 from tinyalex.inside.costs import table, training_bytes
 from tinyalex.run import presets
+from tinyalex.run.recipe import LIMITS
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.text import megabytes
 
@@ -21,10 +22,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--batch-size", type=number(int, 1), default=128)
     add("--devices", default="cpu,cpu", metavar="LIST",
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
+    add("--towers", type=number(int, *LIMITS["towers"]), metavar="N", help="as many as the preset "
+        "has, if not given")
     args = parser.parse_args(argv)
     preset = presets.get(args.preset)
-    with Devices(args.devices, preset.towers) as devices:
-        network = preset.network(args.classes, list(devices), towers=preset.towers)
+    towers = args.towers or preset.towers
+    with Devices(args.devices, towers) as devices:
+        network = preset.network(args.classes, list(devices), towers=towers)
         print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
         print(table(network, args.batch_size))
         print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")

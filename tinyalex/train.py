@@ -159,10 +159,10 @@ def _recipe_flags(add: Callable):
 
 
 def _ablation_flags(add: Callable):
-    add("--towers", type=_within(int, "towers"), help="2, or 1: the control of section 3.2")
+    add("--towers", type=_within(int, "towers"), help="1 to 4; 1: the control of section 3.2")
     add("--activation", choices=CHOICES["activation"], help="section 3.1")
     add("--lrn", choices=CHOICES["lrn"], help="local response normalisation: none, "
-        "before ReLU, or after it (section 3.3)")
+        "before ReLU, after it, or over the maps of all towers (section 3.3)")
     add("--pool", choices=CHOICES["pool"], help="windows that overlap, or not (section 3.4)")
     add("--without", metavar="LAYERS",
         help=f"take layers out (section 7): {', '.join(ablations.MIDDLE)}")
@@ -191,7 +191,7 @@ def _new(flags: dict, start: Start | None, scale_lr: str | None = None) -> Recip
             raise UserError(f"--{name.replace('_', '-')} {value}: with --preset {recipe.preset} "
                             "and the other flags there is nothing that it could change",
                             "leave it out; python -m tinyalex.summary lists a preset's layers.")
-    parse_placement(recipe.devices)
+    parse_placement(recipe.devices, recipe.towers)
     if not recipe.data:
         raise UserError(f"--preset {recipe.preset} needs to know the data",
                         "name a folder that has train/<class>/ and val/<class>/: --data FOLDER.")

@@ -125,7 +125,8 @@ def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
 @pytest.mark.parametrize("form", ["safetensors", "npz"])
 @pytest.mark.parametrize(("name", "changes"), [
     ("tiny", {"dropout": 0.5, "activation": "tanh"}), ("cifar10-full", {}),
-    ("cifar", {"towers": 1, "without": "conv4", "scale": 1 / 32})])
+    ("cifar", {"towers": 1, "without": "conv4", "scale": 1 / 32}),
+    ("mini", {"towers": 4, "lrn": "across"})])
 def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
     network, mean = saved(tmp_path / "a.npz", name, 7, **changes)
     main([str(tmp_path / "a.npz"), str(tmp_path / f"b.{form}")])
@@ -206,7 +207,7 @@ def run_onnx(path, x):
 @pytest.mark.parametrize(("name", "classes", "changes"), [
     ("tiny", 7, {}), ("cifar", 10, {"activation": "tanh", "pool": "2/2", "lrn": "before"}),
     ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {}),
-    ("cifar10-full", 10, {})])
+    ("cifar10-full", 10, {}), ("mini", 9, {"towers": 4, "lrn": "across"})])
 def test_onnx_runtime_says_what_we_say(name, classes, changes, tmp_path):
     pytest.importorskip("onnx", reason="writes the graph")
     network, mean = saved(tmp_path / "a.npz", name, classes, **changes)

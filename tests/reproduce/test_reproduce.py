@@ -31,7 +31,7 @@ RESULTS = ROOT / "docs/reproduction"
 def quick(patches, monkeypatch) -> list[str]:
     """Quick configurations: quick runs with all measures, one with none, one that ends early. Gives
     the flags for a folder of their own."""
-    for arm in (Arm("all", "cifar", SMALL, 2, measures=tuple(MEASURES)),
+    for arm in (Arm("all", "cifar", SMALL, 2, measures=tuple(MEASURES), each=("layers",)),
                 Arm("once", "cifar", SMALL, 1, measures=()),
                 Arm("until", "cifar", SMALL, 1, reach=0.95, measures=())):
         monkeypatch.setitem(ARMS, arm.name, arm)

@@ -31,7 +31,7 @@ def test_a_recipe_is_the_same_after_it_was_a_file(name):
 
 @pytest.mark.parametrize(("name", "values"), {
     "architecture": ["resnet", "", None, 3, ["tiny"]],
-    "towers": [0, 3, 1.0, True, None, "2"],
+    "towers": [0, 5, 1.0, True, None, "2"],
     "dropout": [-0.1, 1, None, "0.5"],
     "init": ["zeros", None],
     "activation": ["gelu", 1],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tinyalex.run import presets
 from tinyalex.run.folder import COLUMNS, Run
 from tinyalex.support.errors import UserError
 
@@ -11,7 +12,7 @@ ROWS = "1,6,0.01,0.9,0.4,0.7,0.6,0.0,565.0,0.0,0.23,0.67,\n2,12,0.01,,,,,,,,0.5,
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path, None)
+    return Run(tmp_path, presets.get("mini"))
 
 
 def test_what_is_empty_or_no_number_is_none(run):

@@ -13,6 +13,7 @@ from tinyalex.layers import (
     Layer,
     LocalResponseNorm,
     MaxPool2D,
+    OwnMaps,
     ReLU,
     SpatialResponseNorm,
     Tanh,
@@ -47,12 +48,32 @@ def with_lrn_after_the_unit(tower: Tower) -> Tower:
     return _move_lrns(tower, before=False)
 
 
+def with_lrn_across_towers(tower: Tower, towers: int) -> Tower:
+    """LRN over the maps of all towers, which meet before each one and part again behind it, as in
+    Caffe's net. One that stands first in its stage reads the maps of all towers already."""
+    _expect_no_other_kind(tower)
+    stages = []
+    for stage in tower:
+        stages.append(stage[:1])
+        for layer in stage[1:]:
+            if isinstance(layer, LocalResponseNorm):
+                stages.append([layer, OwnMaps(towers, layer.name.replace("lrn", "own"))])
+            else:
+                stages[-1].append(layer)
+    return stages
+
+
 def _move_lrns(tower: Tower, before: bool) -> Tower:
+    _expect_no_other_kind(tower)
+    return [_move_lrns_of(stage, before) for stage in tower]
+
+
+def _expect_no_other_kind(tower: Tower) -> None:
+    """UserError where there is a normalisation, but none across maps."""
     kinds = {type(layer) for stage in tower for layer in stage}
     if SpatialResponseNorm in kinds and LocalResponseNorm not in kinds:
         raise UserError("--lrn: this preset normalises within its maps only, behind the pooling",
                         "choose another preset, or --lrn none.")
-    return [_move_lrns_of(stage, before) for stage in tower]
 
 
 def _move_lrns_of(stage: list[Layer], before: bool) -> list[Layer]:
@@ -120,13 +141,13 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
     """What `alexnet.build` calls with each tower, the pixels of a side of the pictures, and the
     number of towers. None where nothing is to be changed.
 
-    activation: relu or tanh. lrn: none, before or after. pool: 3/2 or 2/2. without: names of middle
-    layers, separated by commas, or none. UserError for anything else.
+    activation: relu or tanh. lrn: none, before, after or across. pool: 3/2 or 2/2. without: names
+    of middle layers, separated by commas, or none. UserError for anything else.
     """
     changes: list[Change] = []
     if _one_of("activation", activation, "relu", "tanh") == "tanh":
         changes.append(with_tanh)
-    match _one_of("lrn", lrn, "none", "before", "after"):
+    match _one_of("lrn", lrn, "none", "before", "after", "across"):
         case "none":
             changes.append(without_normalisation)
         case "before":
@@ -138,12 +159,14 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
     for name in without.split(",") if without not in (None, "", "none") else ():
         _one_of("without", name, *MIDDLE)
         changes.append(partial(without_layer, name=name))
-    if not changes:
+    if not changes and lrn != "across":
         return None
 
     def apply(tower: Tower, side: int, towers: int) -> Tower:
         for change in changes:
             tower = change(tower)
+        if lrn == "across" and towers > 1:
+            tower = with_lrn_across_towers(tower, towers)
         return refit(tower, side, towers)
 
     return apply

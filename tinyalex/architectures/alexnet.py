@@ -6,7 +6,8 @@ fc6, fc7 and fc8. `towers` is how many there are, so that those layers know how 
 
 With one tower the same lines are the paper's control for its two (section 3.2): as many kernels as
 one of them has, but conv5 and the hidden layers as wide as both together, since nearly all
-parameters are there.
+parameters are there. With four, each has the kernels of one of the two, but for conv5 and the
+hidden layers, where four share what two had.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ def caffe(layer: Weighted) -> float:
 
 def cifar10_quick(layer: Weighted) -> float:
     """What Caffe's cifar10_quick starts with."""
-    return {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01}.get(layer.name.rstrip("ab"), 0.1)
+    return {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01}.get(layer.name[:5], 0.1)
 
 
 def cuda_convnet(layer: Weighted) -> float:
@@ -198,7 +199,8 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
 
     keep: share of the units that dropout leaves on. init: one of INITS. edit: changes a tower, for
     experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
-    UserError where nothing would be left of them behind the last pooling. draw: see `Network`.
+    UserError where nothing would be left of them behind the last pooling, and where so many towers
+    cannot share a layer evenly. draw: see `Network`.
     """
     if init not in INITS:
         raise UserError(f"--init {init}: there is no such choice",
@@ -207,6 +209,10 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     if final_side(size) < 1:
         raise UserError(f"pictures of {size.side}×{size.side} are too small for this network",
                         "nothing is left of them after three poolings: take larger ones.")
+    for what, count in ("maps of conv5", 2 * size.c5), ("units of a hidden layer", 2 * size.hidden):
+        if count % towers:
+            raise UserError(f"--towers {towers}: so many cannot share the {count} {what} evenly",
+                            "choose 1, 2 or 4.")
     ends = [round(classes * t / towers) for t in range(towers + 1)]
     built = [tower(size, last - first, towers, keep, INITS[init]) for first, last in pairwise(ends)]
     if edit:

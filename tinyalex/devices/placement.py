@@ -63,7 +63,7 @@ def _cpus(count: int, pieces: int | None) -> list[CpuDevice]:
 
 def _gpus(names: list[str]) -> list[cuda.CudaDevice]:
     same = len(set(names)) < len(names)
-    gpus = [cuda.CudaDevice(int(name.removeprefix("cuda:")), name + f" ({'ab'[i]})" * same)
+    gpus = [cuda.CudaDevice(int(name.removeprefix("cuda:")), name + f" ({'abcd'[i]})" * same)
             for i, name in enumerate(names)]
     cuda.connect(gpus)
     return gpus
@@ -88,15 +88,16 @@ def parse_placement(placement: str, towers: int = 2, worker: tuple[int, int] = (
         if name != "cpu" and not re.fullmatch("cuda:[0-9]{1,4}", name):
             raise UserError(
                 f"--devices {placement}: there is no device {name!r}",
-                "name one device or two, joined by a comma: cpu or cuda:0, cpu,cpu or "
+                "name one device or more, joined by commas: cpu or cuda:0, cpu,cpu or "
                 "cuda:0,cuda:1; or auto.")
-    if len(names) > 2:
+    if len(names) > max(2, towers):
         raise UserError(
-            f"--devices {placement}: that is {len(names)} devices, and the network has two towers",
-            "name one device or two.")
+            f"--devices {placement}: that is {len(names)} devices, and the network has "
+            f"{towers} tower{'s' * (towers > 1)}",
+            f"name {max(2, towers)} devices at most.")
     if "cpu" in names and set(names) != {"cpu"}:
         raise UserError(f"--devices {placement}: a CPU and a GPU cannot share a network",
-                        "name two of a kind.")
+                        "name devices of one kind.")
     if names[0] != "cpu":
         _expect_gpus(placement, names)
     return names

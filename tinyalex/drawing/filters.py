@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyalex.drawing import page
-from tinyalex.drawing.page import LINE, MARGIN, QUIET, TRAIN, VALIDATION
+from tinyalex.drawing.page import COLOURS, LINE, MARGIN, QUIET
 from tinyalex.inside.colour import NOISE, colour_specificity, tower_specificity
 from tinyalex.support.errors import UserError
 
@@ -86,7 +86,7 @@ def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
             title: str = "") -> None:
     """Draw how much the towers care for colour, over training and kernel by kernel (section 6.1).
 
-    rows: of log.csv, of which `epoch`, `colour_a` and `colour_b` are drawn where they are there.
+    rows: of log.csv, of which `epoch`, `colour_a`, `colour_b`, … are drawn where they are there.
     kernels: by tower, as `filters` takes them. path: the PNG to write, about 1200×500 pixels.
 
     A dashed line shows what kernels drawn at random have.
@@ -94,7 +94,7 @@ def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
     figure = page.figure(1200, 500, layout="constrained")
     figure.suptitle(page.line(title), parse_math=False)
     history, ranking = figure.subplots(1, 2)
-    for (tower, array), colour in zip(kernels.items(), (TRAIN, VALIDATION), strict=False):
+    for (tower, array), colour in zip(kernels.items(), COLOURS, strict=False):
         label, key = f"tower {tower}" if tower else "kernels", f"colour_{tower or 'a'}"
         known = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
         if known:

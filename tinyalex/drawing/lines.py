@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyalex.drawing import page
-from tinyalex.drawing.page import QUIET, TRAIN, VALIDATION
+from tinyalex.drawing.page import COLOURS, QUIET, TRAIN, VALIDATION
 from tinyalex.support.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RUNS = (TRAIN, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MEASURES = {"error": ("error (%)", "train_error", "val_error"),
             "top5": ("top-5 error (%)", None, "val_top5_error"),
             "loss": ("loss (nats)", "train_loss", "val_loss")}
@@ -87,7 +86,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
     figure = page.figure(1200, 560, layout="constrained")
     both = figure.subplots(1, 2, sharey=True)
     for i, (run, rows) in enumerate(runs.items()):
-        colour = RUNS[i % len(RUNS)]
+        colour = COLOURS[i % len(COLOURS)]
         timed = [row | {"minutes": row["seconds"] / 60} for row in rows
                  if row.get("seconds") is not None]
         for axes, x, points in ((both[0], "epoch", rows), (both[1], "minutes", timed)):

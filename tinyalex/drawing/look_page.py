@@ -10,7 +10,7 @@ from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection
 from tinyalex.layers import Layer
 
-SHOWN = 8  # maps of a tower; twice as many where there is one tower only
+SHOWN = 8  # maps in a row of a sheet, and of each tower where there are two
 SMALL, MIDDLE, LARGE, WHOLE = 66, 182, 274, 570  # pixels of a tile
 FRAME = (255, 60, 60)
 UNITS = 64  # of a full layer, in a row
@@ -111,9 +111,11 @@ def _crossed(seen: Inspection, crossing: Crossing) -> Section:
         bars = [Guess(f"from tower {letters[t]}", share, t != reader)
                 for t, share in enumerate(shares)]
         halves.append(Half(f"what {crossing.layer}{letters[reader]} adds up", bars=bars))
+    to, other = (("the other", "the other tower") if len(letters) == 2 else
+                 ("each of the others", "other towers"))
     return Section(f"Between the towers, before {crossing.layer}",
-                   f"Each tower hands {crossing.numbers:,} numbers to the other. Red: what comes "
-                   "from the other tower.", halves, SMALL)
+                   f"Each tower hands {crossing.numbers:,} numbers to {to}. Red: what comes "
+                   f"from {other}.", halves, SMALL)
 
 
 def _maps(seen: Inspection, name: str, layers: list[Layer]) -> Section:
@@ -140,7 +142,7 @@ def _scale(seen: Inspection, layers: list[Layer]) -> dict:
 def _half_of_maps(seen: Inspection, layer: Layer, tower: int, scale: dict) -> Half:
     y, network = seen.activities[layer], seen.network
     strength = y.max(axis=(0, 1))
-    count = SHOWN if network.towers > 1 else 2 * SHOWN
+    count = 2 * SHOWN // network.towers
     best = np.argsort(-strength, kind="stable")[:count].tolist()
     maps = [Tile(heat(y[..., f], **scale), f"{f}: {strength[f]:.2g}") for f in best]
     fields = [receptive_field(network, strongest(layer, y, f)) for f in best]
@@ -172,4 +174,5 @@ def _units(seen: Inspection, name: str, layers: list[Layer]) -> Section:
         halves.append(Half(_half_title(seen, t, y, "units"), [[Tile(
             heat(rows, **scale), f"strongest: unit {strong}, {y[strong]:.2g}")]]))
     units = len(seen.activities[layers[0]])
-    return Section(f"{name}: {units} units{_each(layers)}", "", halves, WHOLE)
+    return Section(f"{name}: {units} units{_each(layers)}", "", halves,
+                   WHOLE if len(layers) <= 2 else LARGE)

@@ -32,8 +32,9 @@ class Tile(NamedTuple):
 
 
 class Half(NamedTuple):
-    """One half of a section: a tower's, mostly. rows: of tiles, all drawn equally wide. bars:
-    shares of 1, below the tiles. all: one more picture, which only the HTML shows, folded away."""
+    """One part of a section, a half where there are two: a tower's, mostly. rows: of tiles, all
+    drawn equally wide. bars: shares of 1, below the tiles. all: one more picture, which only the
+    HTML shows, folded away."""
 
     title: str = ""
     rows: Sequence[Sequence[Tile]] = ()
@@ -42,8 +43,8 @@ class Half(NamedTuple):
 
 
 class Section(NamedTuple):
-    """title, note: lines above. halves: one, as wide as the page, or two side by side. tile: how
-    wide a tile is drawn, in pixels."""
+    """title, note: lines above. halves: one, as wide as the page, or two and more side by side.
+    tile: how wide a tile is drawn, in pixels."""
 
     title: str
     note: str

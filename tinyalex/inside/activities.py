@@ -80,7 +80,7 @@ def crossings(network: Network, seen: dict[Layer, np.ndarray]) -> list[Crossing]
     `activities`.
 
     A unit adds up weight times activity. The sum over the maps of one tower alone is that tower's
-    part in it; shares compare the mean absolute values of these parts. With one tower nothing
+    part in it; shares compare the absolute values of these parts. With one tower nothing
     crosses.
     """
     all_crossings = []
@@ -96,7 +96,7 @@ def crossings(network: Network, seen: dict[Layer, np.ndarray]) -> list[Crossing]
 
 def _shares(reader: Layer, maps: list[np.ndarray]) -> list[float]:
     """How much of what the layer adds up comes from the maps of each tower."""
-    parts = [np.abs(_sums(reader, maps, t)).mean() for t in range(len(maps))]
+    parts = [np.abs(_sums(reader, maps, t)).sum() for t in range(len(maps))]
     total = sum(parts) or 1
     return [float(part / total) for part in parts]
 

@@ -84,7 +84,7 @@ def _arms(names: list[str]) -> list[Arm]:
 def _list(arms: list[Arm], places: Places) -> None:
     """What is done, what is missing, how long that will take, as far as runs like it tell."""
     done, code = results.read_all(places.results), results.code()
-    say(f"{'configuration':<24} {'done':>4} {'missing':>7} {'hours left':>10}  used by")
+    say(f"{'configuration':<32} {'done':>4} {'missing':>7} {'hours left':>10}  used by")
     for arm in arms:
         mine = [done[name] for seed in range(arm.seeds)
                 if (name := f"{arm.name}-{seed}") in done]
@@ -92,7 +92,7 @@ def _list(arms: list[Arm], places: Places) -> None:
         left = f"{missing * hours:.1f}" if hours is not None else "?"
         used = ", ".join(name for name, e in EXPERIMENTS.items() if arm.name in e.arms)
         older = sum(result.about["code"] != code for result in mine)
-        say(f"{arm.name:<24} {len(mine):>4} {missing:>7} {left:>10}  {used}"
+        say(f"{arm.name:<32} {len(mine):>4} {missing:>7} {left:>10}  {used}"
             + f" ({older} made by other code)" * bool(older))
 
 

@@ -16,7 +16,7 @@ class Arm:
 
     name: of the runs, with the seed behind it. preset, changes: the recipe, and what of it is
     changed. seeds: which there are to be. reach: the training error (a share) that ends a run.
-    measures: by their names in measures.py.
+    measures: by their names in measures.py; each: those that are taken at the end of each epoch.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Arm:
     seeds: int = 3
     reach: float | None = None
     measures: tuple[str, ...] = ("still_error",)
+    each: tuple[str, ...] = ()
 
     def recipe(self, seed: int) -> Recipe:
         return replace(presets.get(self.preset), **self.changes, seed=seed)

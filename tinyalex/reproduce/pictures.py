@@ -1,12 +1,16 @@
 """The pictures of the page: all intervals in one, and curves where an experiment is about them."""
 
+from math import nan
 from pathlib import Path
+from statistics import fmean
+from string import ascii_lowercase
 
 from tinyalex.drawing import page
 from tinyalex.reproduce.comparing import Finding, Results, runs
-from tinyalex.reproduce.experiments import CURVES
+from tinyalex.reproduce.experiments import CURVES, EXPERIMENTS
 
-COLOURS = (page.TRAIN, page.VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SIGNALS = {"activity": "mean activity", "dead": "units always 0 (%)",
+           "gradient": "|gradient| / |weights|"}
 VERDICTS = {"reproduced": "#009E73", "opposite": page.VALIDATION}
 
 
@@ -24,6 +28,10 @@ def draw(results: Results, found: list[Finding], folder: Path) -> dict[str, str]
         if len(there) > 1:
             _curves(results, there, column, level, folder / f"{name}.png")
             drawn[name] = f"{_words(column)} against epochs: {', '.join(there)}"
+    for name, (draw_them, what) in OTHERS.items():
+        if there := [arm for arm in EXPERIMENTS[name].arms if runs(results, arm)]:
+            draw_them(results, there, folder / f"{name}.png")
+            drawn[name] = f"{what}: {', '.join(there)}"
     return drawn
 
 
@@ -57,7 +65,7 @@ def _curves(results: Results, arms: list[str], column: str, level: float | None,
     """A thin line for each seed, in the colour of its configuration."""
     figure = page.figure(900, 520, layout="constrained")
     axes = figure.subplots()
-    for colour, arm in zip(COLOURS, arms, strict=False):
+    for colour, arm in zip(page.COLOURS, arms, strict=False):
         for i, result in enumerate(runs(results, arm).values()):
             axes.plot([row["epoch"] for row in result.rows],
                       [100 * row[column] for row in result.rows], color=colour, linewidth=1.3,
@@ -69,5 +77,54 @@ def _curves(results: Results, arms: list[str], column: str, level: float | None,
     page.save(figure, path)
 
 
+def _colours(results: Results, arms: list[str], path: Path) -> None:
+    """A panel for each configuration; in it a thin line for each seed and tower, in the colour of
+    the tower."""
+    figure = page.figure(70 + 270 * len(arms), 320, layout="constrained")
+    for axes, arm in zip(figure.subplots(1, len(arms), sharey=True, squeeze=False)[0], arms,
+                         strict=True):
+        for result in runs(results, arm).values():
+            for letter, colour in zip(ascii_lowercase, page.COLOURS, strict=False):
+                known = [(row["epoch"], row[key]) for row in result.rows
+                         if (key := f"colour_{letter}") in row]
+                if known:
+                    axes.plot(*zip(*known, strict=True), color=colour, linewidth=1)
+        page.plain(axes, title=arm, xlabel="epoch", xlim=(0, None))
+    figure.axes[0].set_ylabel("colour specificity of a tower")
+    page.save(figure, path)
+
+
+def _signals(results: Results, arms: list[str], path: Path) -> None:
+    """A column for each configuration, a line for each layer, the mean over the seeds; at epoch 0
+    what it was before training."""
+    from matplotlib import colormaps
+
+    figure = page.figure(110 + 360 * len(arms), 780, layout="constrained")
+    panels = figure.subplots(len(SIGNALS), len(arms), sharey="row", sharex=True, squeeze=False)
+    for column, arm in enumerate(arms):
+        for row, (kind, words) in enumerate(SIGNALS.items()):
+            axes, mine = panels[row][column], list(runs(results, arm).values())
+            layers = [key.removeprefix(f"{kind}_") for key in mine[0].rows[-1]
+                      if key.startswith(f"{kind}_") and not key.endswith("start")]
+            for depth, layer in enumerate(layers):
+                key, scale = f"{kind}_{layer}", 100 if kind == "dead" else 1
+                history = [[result.rows[-1].get(f"{key}_at_start", nan),
+                            *(epoch.get(key, nan) for epoch in result.rows)] for result in mine]
+                means = [scale * fmean(values) for values in zip(*history, strict=False)]
+                axes.plot(means, linewidth=1.5, label=layer,
+                          color=colormaps["viridis"](0.9 * depth / (len(layers) - 1)))
+            page.plain(axes, title=arm if row == 0 else "",
+                       xlabel="epoch" if row == len(SIGNALS) - 1 else "",
+                       ylabel=words if column == 0 else "",
+                       yscale="linear" if kind == "dead" else "log")
+    panels[-1][-1].legend(frameon=False, fontsize=8, ncols=2)
+    page.save(figure, path)
+
+
 def _words(column: str) -> str:
     return {"train": "training", "val": "validation"}[column.partition("_")[0]] + " error"
+
+
+# What of other experiments is drawn, and what the picture is of.
+OTHERS = {"colour": (_colours, "colour specificity of each tower against epochs"),
+          "signals": (_signals, "activities, units that never fire and gradients against epochs")}

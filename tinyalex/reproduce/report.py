@@ -48,7 +48,8 @@ def _measured(f: Finding) -> str:
     if (ends := f.ends()) is None:
         return f"{_number(f.interval.mean)} (one seed)" if f.interval else ""
     if f.comparison.is_factor:
-        return f"× {ends[0]:.2f} ({ends[1]:.2f} to {ends[2]:.2f})"
+        return "× {} ({} to {})".format(
+            *(f"{end:.2f}" if end < 100 else f"{end:,.0f}" for end in ends))
     return f"{_number(ends[0])} ({_number(ends[1])} to {_number(ends[2])})"
 
 

@@ -82,6 +82,10 @@ def _last(column: str, factor: float = 100) -> Callable[[Result], float]:
     return lambda result: factor * result.rows[-1][column]
 
 
+def _log(column: str) -> Callable[[Result], float]:
+    return lambda result: math.log(result.rows[-1][column])
+
+
 def _change(column: str, other: str) -> Callable[[Result], float]:
     return lambda result: 100 * (result.rows[-1][column] - result.rows[-1][other])
 
@@ -100,6 +104,10 @@ def epochs_to(rows: Iterable[dict[str, float]], level: float) -> float:
     return before["epoch"] if before else math.nan
 
 
+def _log_change(column: str, other: str) -> Callable[[Result], float]:
+    return lambda result: math.log(result.rows[-1][column] / result.rows[-1][other])
+
+
 def _log_epochs_to(level: float) -> Callable[[Result], float]:
     return lambda result: math.log(epochs_to(result.rows, level))
 
@@ -113,6 +121,8 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "error of ten patches": _last("ten_crop_error"),
     "error of two nets together": _last("together_error"),
     "mean error of the two alone": _last("alone_error"),
+    "error of five nets together": _last("five_error"),
+    "mean error of the five alone": _last("five_alone"),
     "neighbours of the same class by fc7": _last("near_fc7"),
     "neighbours of the same class by pixels": _last("near_pixels"),
     "difference of the towers": _last("colour_split"),
@@ -121,5 +131,12 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "validation error after two epochs": lambda result: 100 * result.rows[1]["val_error"],
     "units that never fire at the start": _last("dead_at_start"),
     "loss at the start": _last("loss_at_start", 1),
+    "training loss before the drop": _last("loss_before_drop", 1),
+    "training loss after the drop": _last("loss_after_drop", 1),
     "factor in epochs to 25 % training error": _log_epochs_to(0.25),
+    "factor from conv1's activities to fc7's at the start":
+        _log_change("activity_fc7_at_start", "activity_conv1_at_start"),
+    "factor from conv1's activities to fc7's at the end":
+        _log_change("activity_fc7", "activity_conv1"),
+    "factor in gradient beside weight in conv1 at the start": _log("gradient_conv1_at_start"),
 }

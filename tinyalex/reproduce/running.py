@@ -2,6 +2,7 @@
 its result stands with the others."""
 
 import contextlib
+import json
 import platform
 import time
 from collections.abc import Callable
@@ -20,8 +21,9 @@ from tinyalex.reproduce.results import Result
 from tinyalex.run.folder import Run
 from tinyalex.run.recipe import Recipe
 from tinyalex.run.trainer import Trainer
+from tinyalex.support import reading
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import alone
+from tinyalex.support.files import alone, replacing
 from tinyalex.support.signals import Interrupted
 
 
@@ -99,18 +101,28 @@ def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
         else:
             run.start()
         if not any(map(arm.reached, _ends(run))):
-            _train(trainer, arm, until, lambda text: say(f"{name}: {text}"))
+            def note(row: dict):
+                if arm.each:
+                    _keep(run, row, _measured(arm.each, trainer, train_set, val_set))
+
+            _train(trainer, arm, until, lambda text: say(f"{name}: {text}"), note)
         rows = _ends(run)
-        for measure in arm.measures:
-            rows[-1] |= {column: round(value, 6) for column, value
-                         in MEASURES[measure](trainer, train_set, val_set).items()}
+        rows[-1] |= _measured(arm.measures, trainer, train_set, val_set)
     about = _about(arm, seed, devices, len(train_set), len(val_set))
     results.write(places.result(arm, seed), Result(about, rows))
 
 
-def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None]) -> None:
-    """Train to the last epoch, or to what the arm is to reach."""
+def _measured(names: tuple[str, ...], *of) -> dict[str, float]:
+    """The columns of these measures, of a trainer, its training and its validation set."""
+    return {column: float(f"{value:.6g}") for name in names
+            for column, value in MEASURES[name](*of).items()}
+
+
+def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None],
+           note: Callable[[dict], None]) -> None:
+    """Train to the last epoch, or to what the arm is to reach; `note` gets the row of each."""
     def report(row: dict):
+        note(row)
         say(f"epoch {row['epoch']:g} of {trainer.recipe.epochs}, training error "
             f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
         if arm.reached(row):
@@ -125,9 +137,24 @@ def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None])
 
 
 def _ends(run: Run) -> list[dict]:
-    """The rows of the log at the end of each epoch."""
-    return [{column: row[column] for column in results.COLUMNS}
+    """The rows of the log at the end of each epoch, with what was kept of it."""
+    kept = _kept(run)
+    return [{column: value for column, value in row.items()
+             if column in results.COLUMNS or column.startswith("colour_")}
+            | kept.get(f"{row['epoch']:g}", {})
             for row in run.rows() if row["val_error"] is not None]
+
+
+def _kept(run: Run) -> dict[str, dict[str, float]]:
+    """What was measured at the end of each epoch, by its number: more than the log has columns
+    for, and a run that is resumed has it again."""
+    path = run.folder / "measured.json"
+    return reading.record(path) if path.exists() else {}
+
+
+def _keep(run: Run, row: dict, columns: dict[str, float]) -> None:
+    with replacing(run.folder / "measured.json") as part:
+        part.write_text(json.dumps(_kept(run) | {f"{row['epoch']:g}": columns}), "utf-8")
 
 
 def _about(arm: Arm, seed: int, devices: Devices, train: int, val: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -148,12 +149,18 @@ class Run:
         """Let go of the folder."""
         self._lock.close()
 
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """Of the log: a colour specificity for each tower, and for two where there is one."""
+        more = ascii_lowercase[2 : self.recipe.towers]
+        return *COLUMNS, *(f"colour_{letter}" for letter in more)
+
     def append(self, row: dict):
         """Add a row to log.csv; columns it does not name stay empty."""
         new = not self.log.exists()
         try:
             with open(self.log, "a", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS)
+                writer = csv.DictWriter(file, self._columns)
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
@@ -177,7 +184,7 @@ class Run:
         except (ValueError, csv.Error) as error:
             raise _damaged(self.log, error) from None
         for row in rows:
-            if tuple(row) != COLUMNS or None in row.values():
+            if tuple(row) != self._columns or None in row.values():
                 raise _damaged(self.log, "a row of other columns")
         return rows
 
@@ -186,7 +193,7 @@ class Run:
         rows = [text for text, row in zip(self._text_rows(), self.rows(), strict=True)
                 if row["step"] is not None and row["step"] <= step]
         with replacing(self.log) as part, open(part, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)
 
@@ -200,7 +207,7 @@ def _numbers(row: dict[str, str], log: Path) -> dict[str, float | None]:
         if number is None and key == "epoch":
             raise _damaged(log, "a row without an epoch")
         if number is not None and not abs(number) <= LARGEST:
-            if key not in ("colour_a", "colour_b"):  # kernels without any colour have none
+            if not key.startswith("colour_"):  # kernels without any colour have none
                 raise _damaged(log, f"{key} {number}")
             numbers[key] = None
     return numbers

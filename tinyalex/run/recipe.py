@@ -17,7 +17,7 @@ from tinyalex.support.errors import UserError
 
 # What a run can have, for the command line and for files alike.
 LIMITS = {
-    "towers": (1, 2), "dropout": (0, 0.99), "picture": (1, MOST_SIDE), "scale": (1e-6, 1e6),
+    "towers": (1, 4), "dropout": (0, 0.99), "picture": (1, MOST_SIDE), "scale": (1e-6, 1e6),
     "limit": (1, inf), "colour_until": (0, inf), "batch_size": (1, inf), "epochs": (1, inf),
     "lr": (0, inf), "momentum": (0, 1), "weight_decay": (0, inf), "bias_lr": (0, inf),
     "workers": (0, 64), "seed": (0, 2**63), "views": (0, 100), "patience": (0, inf),
@@ -26,8 +26,8 @@ LIMITS = {
 CHOICES = {
     "architecture": [*ARCHITECTURES], "init": sorted(INITS), "mean_crop": ["same", "centre"],
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
-    "activation": ["relu", "tanh"], "lrn": ["none", "before", "after"], "pool": ["3/2", "2/2"],
-    "keep": ["last", "best"], "optimiser": ["sgd", "lars"],
+    "activation": ["relu", "tanh"], "lrn": ["none", "before", "after", "across"],
+    "pool": ["3/2", "2/2"], "keep": ["last", "best"], "optimiser": ["sgd", "lars"],
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}

@@ -43,7 +43,7 @@ def fit(recipe: Recipe, start: Start, classes: Sequence[str],
     over."""
     names = freezing.names(recipe.network(len(classes), draw=False))
     if "without" not in given and recipe.without is None:
-        there = {name.split(".")[0].rstrip("ab") for name in start.values}
+        there = {name.split(".")[0].rstrip("abcd") for name in start.values}
         missing = [name for name in names[:-1] if name not in there and name in MIDDLE]
         recipe = replace(recipe, without=",".join(missing) or None)
     network = recipe.network(len(classes), draw=False)
