@@ -112,7 +112,7 @@ def test_what_is_folded_away_draws_and_nothing_else(path):
 
 
 def used(code):
-    """(globals that a cell reads before it names them, or anywhere in a function; those it names)"""
+    """The globals that a cell reads before it names them, or in a function; and those it names."""
     reads, names = set(), set()
     for step in dis.get_instructions(code):
         if step.opname in ("STORE_NAME", "STORE_GLOBAL"):
