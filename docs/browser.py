@@ -97,8 +97,12 @@ def source(folder: Path) -> Path:
 
 
 def install_first(notebook: Path):
-    """Lets a notebook begin with a cell that installs the package from the site's own wheel."""
+    """Lets a notebook begin with a cell that installs the package from the site's own wheel, and
+    writes texts in one piece: JupyterLite would show commas between lines, a server joins them."""
     page = json.loads(notebook.read_text(encoding="utf-8"))
+    for output in (output for cell in page["cells"] for output in cell.get("outputs", [])):
+        for kind, text in output.get("data", {}).items():
+            output["data"][kind] = "".join(text)
     page["cells"].insert(1, FIRST_CELL)
     notebook.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
 

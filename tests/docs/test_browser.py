@@ -7,6 +7,7 @@ and, like Pyodide, no threads.
 """
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -93,3 +94,12 @@ def test_the_address_is_that_of_the_clone(origin, known, tmp_path, monkeypatch):
     assert browser.repository() == known
     monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
     assert browser.repository() == "a/b"
+
+
+def test_what_cells_showed_is_text_in_one_piece_behind_the_cell_that_installs(tmp_path):
+    page = copy(ROOT / "notebooks/exercises/04_local_response_normalisation.ipynb", tmp_path)
+    browser.install_first(Path(page))
+    cells = json.loads(Path(page).read_text(encoding="utf-8"))["cells"]
+    assert cells[1] == browser.FIRST_CELL
+    shown = [out["data"]["text/plain"] for cell in cells for out in cell.get("outputs", ())]
+    assert shown and all(isinstance(text, str) for text in shown)
