@@ -7,7 +7,9 @@ outputs, no errors, nothing of the machine it was made on. And the exercises: bl
 say what to write; solutions that pass.
 """
 
+import dis
 import importlib
+import inspect
 import json
 import re
 import sys
@@ -24,6 +26,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
 EXERCISES = sorted((FOLDER / "exercises").glob("*.ipynb"))
 ALL = [*LESSONS, *EXERCISES, *sorted((FOLDER / "solutions").glob("*.ipynb"))]
+FOLDED = {"jupyter": {"source_hidden": True}}  # JupyterLab shows such a cell's code as three dots
 
 
 def name(path):
@@ -66,7 +69,8 @@ def test_what_is_stored_is_tidy(path):
     assert set(json.loads(raw)["metadata"]) == {"kernelspec", "language_info"}
     code = cells(path, "code")
     assert [c["execution_count"] for c in code] == [*range(1, len(code) + 1)]
-    assert not any(c["metadata"] for c in cells(path))
+    assert all(c["metadata"] in ({}, FOLDED) for c in code)
+    assert not any(c["metadata"] for c in cells(path, "markdown"))
     outputs = [out for c in code for out in c["outputs"]]
     assert not [out for out in outputs
                 if out["output_type"] == "error" or out.get("name") == "stderr"]
@@ -88,6 +92,36 @@ def test_every_notebook_opens_with_what_it_is_good_for_and_asserts_what_it_claim
     code = "\n".join("".join(c["source"]) for c in cells(path, "code"))
     assert len(re.findall(r"^ *assert ", code, re.MULTILINE)) >= 3
     assert "drawing.show(" in code and "plt.show()" not in code
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=name)
+def test_what_is_folded_away_draws_and_nothing_else(path):
+    """Cells that make a figure are folded, no others are, and what they name no page reads."""
+    hidden: set[str] = set()
+    for cell in cells(path, "code"):
+        source = "".join(cell["source"])
+        code = compile(source, cell["id"], "exec")
+        reads, names = used(code)
+        if cell["metadata"] != FOLDED:
+            assert not re.search(r"^figure, ", source, re.MULTILINE), cell["id"]
+            assert not reads & hidden, cell["id"]
+            hidden -= names
+        else:
+            assert "drawing." in source and "assert " not in source, cell["id"]
+            hidden |= names
+
+
+def used(code):
+    """The globals that a cell reads before it names them, or in a function; and those it names."""
+    reads, names = set(), set()
+    for step in dis.get_instructions(code):
+        if step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+            names.add(step.argval)
+        elif step.opname in ("LOAD_NAME", "LOAD_GLOBAL") and step.argval not in names:
+            reads.add(step.argval)
+    for inner in filter(inspect.iscode, code.co_consts):
+        reads |= used(inner)[0] - names
+    return reads, names
 
 
 def test_sliders_are_for_those_who_have_them(monkeypatch):

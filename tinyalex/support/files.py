@@ -76,6 +76,8 @@ def expect_place(path: Path) -> None:
 
 def expect_room(folder: Path, size: int, what: str) -> None:
     """UserError where the disk of this folder has not so many bytes free for `what`."""
+    if not hasattr(shutil, "disk_usage"):  # WebAssembly's Python
+        return
     disk = shutil.disk_usage(folder)
     if disk.total and size > disk.free:  # a total of 0: a disk in the network that does not say
         raise UserError(f"{folder}: {what} would take {megabytes(size)}, and {megabytes(disk.free)}"

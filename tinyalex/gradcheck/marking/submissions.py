@@ -74,10 +74,11 @@ def exercise_of(path: Path) -> str:
 
 
 def cells(path: Path) -> list[str]:
-    """The code of a notebook, by cell; a plain file is one cell. UserError for what is neither."""
+    """The code of a notebook, or of a plain file with `# %%` between its cells, by cell. UserError
+    for what is neither."""
     try:
         if path.suffix == ".py":
-            return [reading.text(path)]
+            return re.split(r"^# %%.*$", reading.text(path), flags=re.MULTILINE)
         cells = reading.record(path)["cells"]
         sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
         return ["".join(source) for source in sources]
