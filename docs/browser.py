@@ -45,7 +45,7 @@ td {{ padding-right: 1.5em }}
 <script id="jupyter-config-data" type="application/json" data-jupyter-lite-root=".">{{}}</script>
 <h1>tinyalex: the notebooks</h1>
 <p>A title opens its notebook here: Python runs in your browser, nothing is installed, and what you
-write stays on your computer. The first cell that you run takes a minute.</p>
+write stays on your computer. The first cell that you run fetches Python, which takes a while.</p>
 {colab}{tables}
 </html>
 """

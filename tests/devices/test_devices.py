@@ -1,7 +1,10 @@
 """Devices: memory that comes back, work that is shared out, arrays that cross in one way only."""
 
 import gc
+import signal
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -33,6 +36,28 @@ def test_memory_comes_back_when_the_last_view_of_an_array_dies():
     del view
     gc.collect()
     assert pool.empty((100, 1000), np.float32).ctypes.data == address
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such clock")
+def test_a_ctrl_c_while_memory_comes_back_is_not_lost(monkeypatch):
+    """What is raised in a __del__ is printed, and the cell of the notebook goes on."""
+    lost, pool = [], MemoryPool()
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for i in range(100):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + i / 1e5)
+                until = time.monotonic() + 1
+                while time.monotonic() < until:
+                    pool.empty((MemoryPool.SMALL,), np.uint8)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not lost
 
 
 def test_the_pool_asks_for_no_new_memory_in_the_steady_state():

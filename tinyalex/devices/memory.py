@@ -1,8 +1,10 @@
 """Memory that is used again: the CPU's counterpart of CuPy's pool."""
 
 import threading
+import weakref
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,7 +23,8 @@ class MemoryPool:
 
     def __init__(self):
         self.free: list[tuple[int, int, np.ndarray]] = []  # (bytes, id, memory), sorted
-        self.returned: deque[np.ndarray] = deque()  # what came back since `free` was last sorted
+        self.lent: set[_Lent] = set()
+        self.returned: deque[_Lent] = deque()  # what came back since `free` was last sorted
         self.lock = threading.Lock()
         self.held = self.peak = 0  # bytes that the pool has from the operating system; its peak
 
@@ -34,7 +37,8 @@ class MemoryPool:
             size *= int(length)
         if size < self.SMALL:
             return np.empty(shape, dtype)
-        block = _Block(self, self._take(size))
+        block = _Block(self._take(size))
+        self.lent.add(_Lent(block, self.returned.append))
         return np.asarray(block)[:size].view(dtype).reshape(shape)
 
     def _take(self, size: int) -> np.ndarray:
@@ -51,7 +55,9 @@ class MemoryPool:
         """An array can die at any moment, even while this thread has the lock; so its memory is
         only noted down then, and sorted in here."""
         while self.returned:
-            memory = self.returned.pop()
+            lent = self.returned.pop()
+            self.lent.discard(lent)
+            memory = lent.memory
             insort(self.free, (memory.nbytes, id(memory), memory))
 
     def trim(self):
@@ -65,9 +71,15 @@ class MemoryPool:
 class _Block:
     """The owner of one array's memory: NumPy keeps it alive as long as any view of the array."""
 
-    def __init__(self, pool: MemoryPool, memory: np.ndarray):
-        self.pool, self.memory = pool, memory
+    def __init__(self, memory: np.ndarray):
+        self.memory = memory
         self.__array_interface__ = memory.__array_interface__
 
-    def __del__(self):
-        self.pool.returned.append(self.memory)
+
+class _Lent(weakref.ref[_Block]):
+    """Calls back, with itself, when the block dies, and still has the memory then. (In a `__del__`
+    of the block, a Ctrl-C would be printed and forgotten; a method of a deque hears of none.)"""
+
+    def __init__(self, block: _Block, callback: Callable[["_Lent"], None]):
+        super().__init__(block, callback)  # type: ignore[call-arg]
+        self.memory = block.memory
