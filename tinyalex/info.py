@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     ArgumentParser(
         prog="python -m tinyalex.info",
         description="Say what there is to compute with, try whether it works, and say what to "
-                    "install where something is missing.").parse_args(argv)
+                    "install if something is missing.").parse_args(argv)
     for name, text in report():
         print(f"{name:<9} {text}", flush=True)
     return 0

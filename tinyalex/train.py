@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
     if args.resume and args.out:
-        raise UserError(f"--out {args.out}: a run that is resumed stays in its folder",
+        raise UserError(f"--out {args.out}: a resumed run stays in its folder",
                         "leave --out out, or copy the folder.")
     if args.resume and args.weights:
-        raise UserError(f"--from {args.weights}: a run that is resumed has its weights",
+        raise UserError(f"--from {args.weights}: a resumed run has its own weights",
                         "leave --from out, or start a new run.")
     start = starting.read(args.weights) if args.weights else None
     this = _resumed(args.resume, flags) if args.resume else Run.new(args.out, _new(flags, start))
@@ -59,11 +59,11 @@ def parse(argv: list[str] | None) -> Namespace:
         "for each tower)")
     add("--workers", type=_within(int, "workers"),
         help="threads that prepare the next batch meanwhile; 0: training waits for each batch")
-    add("--seed", type=_within(int, "seed"), help="of weights, order, crops and dropout")
+    add("--seed", type=_within(int, "seed"), help="for weights, order, crops and dropout")
     add("--limit", type=_within(int, "limit"), help="use only the first LIMIT pictures, to train "
         "on and to validate with")
     add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
-    add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    add("--resume", type=Path, metavar="RUN", help="continue the run in this folder")
     _tuning_flags(parser.add_argument_group("from trained weights").add_argument)
     _recipe_flags(parser.add_argument_group("recipe").add_argument)
     _ablation_flags(parser.add_argument_group("the paper's experiments: one thing changed")
@@ -77,16 +77,16 @@ def _within(kind: type, name: str) -> Callable[[str], float]:
 
 
 def _tuning_flags(add: Callable):
-    add("--from", dest="weights", metavar="WEIGHTS", help="begin with the weights of a run or a "
-        "checkpoint, or of a file of others (.caffemodel, .pth, .safetensors, .npz), or "
-        f"{', '.join(weights.NAMES)}, and with its network; what is taken over is frozen")
+    add("--from", dest="weights", metavar="WEIGHTS", help="start from the weights of a run, a "
+        "checkpoint, or someone else's file (.caffemodel, .pth, .safetensors, .npz), or "
+        f"{', '.join(weights.NAMES)}, and with their network; what is taken over is frozen")
     add("--freeze", metavar="LAYERS", help="layers that stay as they are: conv1-conv5, all-but fc8,"
         " none")
-    add("--lr-of", metavar="FACTORS", help="what the learning rates of single layers are multiplied"
-        " with: conv=0.1,fc8=10")
+    add("--lr-of", metavar="FACTORS", help="factors for the learning rates of some layers: "
+        "conv=0.1,fc8=10")
     add("--views", type=_within(int, "views"), help="how many views of each picture go through the "
-        "frozen layers once and for all: 1 for the centre, more for random crops; 0: every epoch "
-        "anew")
+        "frozen layers once and for all: 1 for the centre, more for random crops; 0: again in "
+        "every epoch")
 
 
 def _recipe_flags(add: Callable):
@@ -95,14 +95,14 @@ def _recipe_flags(add: Callable):
     add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
     add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
-        "multiplied with")
+        "multiplied by")
     add("--momentum", type=_within(float, "momentum"))
     add("--weight-decay", type=_within(float, "weight_decay"))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
         " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
-    add("--velocity", choices=CHOICES["velocity"], help="what becomes of the velocities when the "
-        "learning rate changes: kept, as the paper's formula has it, or multiplied alike")
+    add("--velocity", choices=CHOICES["velocity"], help="what happens to the velocities when the "
+        "learning rate changes: kept, as in the paper's formula, or multiplied by the same factor")
     add("--init", choices=CHOICES["init"],
         help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
         "authors ran; N(0, 2/inputs); N(0, 1/inputs)")
@@ -110,8 +110,8 @@ def _recipe_flags(add: Callable):
         "are switched off in training; 0 for none")
     add("--balance", action="store_const", const=True, help="in training, count pictures by "
         "how rare their class is, so that all classes count alike")
-    add("--keep", choices=CHOICES["keep"], help="best: keep the checkpoint of the lowest "
-        "validation error as well, as best.npz")
+    add("--keep", choices=CHOICES["keep"], help="best: also keep the checkpoint with the lowest "
+        "validation error, as best.npz")
     add("--patience", type=_within(int, "patience"), metavar="N", help="end when N epochs at one "
         "learning rate had no lower validation error; 0: never")
     add("--no-augment", dest="augment", action="store_const", const=False,
@@ -144,7 +144,7 @@ def _new(flags: dict, start: Start | None) -> Recipe:
         usual, choices = getattr(preset, name), CHOICES.get(name, [value])
         if value != usual and not replace(recipe, **{name: usual}).differs(name, *choices):
             raise UserError(f"--{name.replace('_', '-')} {value}: with --preset {recipe.preset} "
-                            "and the other flags there is nothing that it could change",
+                            "and the other flags there is nothing for it to change",
                             "leave it out; python -m tinyalex.summary lists a preset's layers.")
     parse_placement(recipe.devices)
     if not recipe.data:
@@ -161,7 +161,7 @@ def _resumed(folder: Path, flags: dict) -> Run:
     for name in flags.keys() - set(recipe.resumable):
         if flags[name] != (kept := getattr(recipe, name)):
             raise UserError(
-                f"{folder} was started with {name} {kept}, and cannot go on with {flags[name]}",
+                f"{folder} was started with {name} {kept}, and cannot continue with {flags[name]}",
                 "leave the flag out, or start a new run.")
     if "data" not in flags:
         sources.from_file(recipe.data, folder / "config.json")
@@ -170,7 +170,8 @@ def _resumed(folder: Path, flags: dict) -> Run:
 
 def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
            given: Collection[str]) -> int:
-    """All that a run does, from its data to what is said at its end; returns the exit status."""
+    """Everything that a run does, from its data to what is said at its end; returns the exit
+    status."""
     if resume:
         this.hold()
     trainer = _trainer(this, devices, start, given)
@@ -179,7 +180,7 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
             this.write_config()
         if not this.checkpoint.exists():
-            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
+            say(f"{this.folder}: there is no checkpoint yet: starting at step 0")
     else:
         this.start()
         if start:
@@ -189,10 +190,10 @@ def _train(this: Run, devices: Devices, resume: bool, start: Start | None,
         announce(trainer, devices)
         trainer.train(report)
     except KeyboardInterrupt:  # before the first step, or for the second time
-        say("", f"to go on: {again(this)}")
+        say("", f"to continue: {again(this)}")
         raise
     if trainer.stopped_by is not None:
-        say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
+        say(f"stopped after step {trainer.progress.step}; nothing is lost. To continue:",
             f"    {again(this)}")
         return 128 + trainer.stopped_by  # as shells have it: 130 after Ctrl-C
     farewell(trainer)

@@ -214,7 +214,7 @@ def test_an_interruption_outside_of_the_steps_says_how_to_go_on(patches, monkeyp
     monkeypatch.setattr(train, "announce", interrupt)
     assert run(lambda: train.main(settings(patches, "--out", "made"))) == 130
     out = capsys.readouterr().out
-    assert f"to go on: python -m tinyalex.train --resume made --data {patches}\n" in out
+    assert f"to continue: python -m tinyalex.train --resume made --data {patches}\n" in out
 
 
 @pytest.mark.parametrize("missing", ["schedule", "progress", "velocities", "file"])

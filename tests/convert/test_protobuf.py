@@ -29,8 +29,8 @@ def test_a_varint_comes_back_as_it_was_written(number):
 
 
 @pytest.mark.parametrize(("data", "said"), [
-    ((0x08,), "ends within a number"),
-    ((0x08, 0x80), "ends within a number"),
+    ((0x08,), "ends in the middle of a number"),
+    ((0x08, 0x80), "ends in the middle of a number"),
     ((0x08, *[0xFF] * 11), "more than 64 bits"),
     ((0x0A, 5, 1, 2), "announces 5 bytes, and 2 are left"),
     ((0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F), "announces 4,294,967,295 bytes, and 0 are left"),

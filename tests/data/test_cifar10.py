@@ -299,7 +299,7 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
     ("too long", "sends more than CIFAR-10 has"),
     ("a file", "not a page to download from"),
     ("missing", "the server answers 404"),
-    ("silent", "no sign of life from the server for 0.1 seconds"),
+    ("silent", "no answer from the server for 0.1 seconds"),
     ("refused", "refused"),
     ("full", "no space left"),
 ])

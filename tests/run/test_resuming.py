@@ -43,7 +43,7 @@ def resume(argv):
     "renamed": (lambda d, split: replace(d, classes=("blue sky", "grass", "tulip")),
                 "blobs:load has 'tulip' as its class 2"),
     "reordered": (lambda d, split: replace(d, classes=("grass", "blue sky", "rose")),
-                  "has 'blue sky' there (the same names in another order)"),
+                  "has 'blue sky' there (the same names in a different order)"),
     "one more class": (lambda d, split: replace(d, classes=(*d.classes, "tree")), "has 4 classes"),
     "one fewer picture": (lambda d, split: d.first(39),
                           "(40 pictures of 32×32 to train on, 40 pictures of 32×32 to validate "
@@ -122,8 +122,8 @@ def test_what_no_run_can_have_been_is_no_place_to_go_on_from(trained, refused, c
     (put("settings", lr=-1), "no run has lr -1"),
     (put("settings", preset="tiny"), "written by a run with preset tiny"),
     (put("settings", limit=7), "written by a run with limit 7"),
-    (put("data", train={}), "damaged, in what it says of its data"),
-    (lambda saved: saved.about.update(data=3), "damaged, in what it says of its data"),
+    (put("data", train={}), "damaged in what it says about its data"),
+    (lambda saved: saved.about.update(data=3), "damaged in what it says about its data"),
     (put_velocity(lambda v: v * np.inf), "the velocity of conv1a.W holds numbers that are not"),
 ])
 def test_a_checkpoint_of_another_run_is_refused(trained, refused, change, message):

@@ -77,7 +77,7 @@ def _layers(axes: Axes, result: Result, rows: list[str]):
 
 
 def _speeds(axes: Axes, result: Result):
-    """Of each contender two bars, training and inference, as long as the median, with a line from
+    """For each contender two bars, training and inference, as long as the median, with a line from
     the lowest to the highest."""
     contenders = result.contenders
     colours = [FULL[FORWARD] if who == OURS else THEIRS for who in contenders]
@@ -95,7 +95,7 @@ def _speeds(axes: Axes, result: Result):
 
 
 def _errors(rates: list[Spread]) -> list[list[float]]:
-    """How far the lowest and the highest lie from the median, as Matplotlib wants it."""
+    """How far the lowest and the highest are from the median, as Matplotlib wants it."""
     return [[rate.median - rate.low for rate in rates], [rate.high - rate.median for rate in rates]]
 
 

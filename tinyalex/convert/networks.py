@@ -14,7 +14,7 @@ HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: those who reuse a network 
 
 @dataclass(frozen=True)
 class Published:
-    """A network of somebody else.
+    """Someone else's network.
 
     preset: the same network here. about: what to call it. layers: their names for our layers.
     mean: what is subtracted from R, G and B (0 to 255) where no mean picture is given. std: what

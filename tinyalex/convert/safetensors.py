@@ -36,7 +36,7 @@ def load(path: Path) -> dict[str, Stored]:
         texts = header.pop("__metadata__", {})
         found = {name: _tensor(name, about, rest) for name, about in header.items()}
     except Damaged as error:
-        raise UserError(f"{path}: no safetensors file, or a damaged one ({error})",
+        raise UserError(f"{path}: not a safetensors file, or a damaged one ({error})",
                         "download or write it again.") from None
     if isinstance(texts, dict) and isinstance(text := texts.get(ABOUT), str):
         found[ABOUT] = Stored((), partial(np.array, text))
@@ -62,7 +62,7 @@ def _tensor(name: str, about: Any, data: memoryview) -> Stored:
     if kind not in DTYPES:
         raise Damaged(f"{name!r} holds numbers of the unknown kind {kind!r}")
     if not all(type(size) is int and 0 <= size < 1 << 31 for size in sizes) or len(sizes) > 32:
-        raise Damaged(f"{name!r} has a shape that is none")
+        raise Damaged(f"{name!r} has something that is not a shape")
     dtype, shape = np.dtype(DTYPES[kind]), tuple(sizes)
     if not 0 <= start <= end <= len(data) or end - start != prod(shape) * dtype.itemsize:
         raise Damaged(f"{name!r} announces bytes {start:,} to {end:,} of {len(data):,} for "

@@ -80,8 +80,8 @@ def file_names(batches: Collection[str]) -> list[str]:
 
 
 def find(folder: Path) -> Path | None:
-    """The folder with the batch files: `folder` or one of FOLDERS in it; None where there is not
-    one batch file."""
+    """The folder with the batch files: `folder` or one of FOLDERS in it; None where there is no
+    batch file at all."""
     names = [name for batches in SPLITS.values() for name in file_names(batches)]
     places = (folder, *(folder / name for name in FOLDERS))
     return next((place for place in places
@@ -91,9 +91,9 @@ def find(folder: Path) -> Path | None:
 def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """The regular files of a .tar.gz that have one of `names`, as (name, content), in its order.
 
-    Folders and everything else in the archive are passed over, links too: what comes out has a
-    name that was asked for. Raises UserError where the archive is cut short, is not one, or
-    unpacks to more than CIFAR-10 has.
+    Folders and everything else in the archive are skipped, links too: what comes out has a name
+    that was asked for. Raises UserError where the archive is cut short, is not one, or unpacks to
+    more than CIFAR-10 has.
     """
     try:
         with gzip.open(path) as unpacked:
@@ -116,7 +116,7 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
 
 
 class _Limited:
-    """A stream that ends with an error where more comes out of it than there can be in it."""
+    """A stream that ends with an error where more comes out of it than it can hold."""
 
     def __init__(self, stream: gzip.GzipFile, most: int):
         self.stream, self.left = stream, most
@@ -130,7 +130,7 @@ class _Limited:
 
 
 def _source(path: str | Path | None) -> Path:
-    """The archive, or the folder in which the batch files lie."""
+    """The archive, or the folder with the batch files."""
     place = Path(path) if path is not None else cache_folder()
     if place.is_file():
         return place

@@ -1,4 +1,4 @@
-"""Files from the web: with the published checksum or not at all, going on where a broken download
+"""Files from the web: with the published checksum or not at all, continuing where a broken download
 stopped."""
 
 import hashlib
@@ -33,9 +33,9 @@ class Published:
 def download(url: str, part: Path, published: Published, hint: str) -> str:
     """Make `part` the whole file; returns the checksum that it has.
 
-    What lies there is taken for its beginning, and only the rest is asked for. A connection that
-    breaks, and a kill, leave what has come for the next time. Whether beginning and rest belong
-    together, the checksum says: if they do not, all of it is downloaded once more.
+    What is already there is taken as its beginning, and only the rest is requested. A broken
+    connection or a kill leaves what has arrived for the next time. The checksum says whether
+    beginning and rest belong together: if not, the whole file is downloaded again.
 
     Raises UserError where the download fails or is not what it should be, and OSError where the
     disk refuses.
@@ -64,7 +64,7 @@ def download(url: str, part: Path, published: Published, hint: str) -> str:
     if begun:
         return download(url, part, published, hint)
     kind = _SUMS[len(found)]
-    raise UserError(f"{url}: what came has the {kind} sum {found}; {published.what} has "
+    raise UserError(f"{url}: the download has the {kind} sum {found}; {published.what} has "
                     f"{' or '.join(published.checksums)}", hint)
 
 
@@ -79,8 +79,9 @@ def checksum(path: Path, published: Published) -> str:
 
 
 def _blocks(url: str, have: int, published: Published, hint: str) -> Iterator[tuple[int, bytes]]:
-    """What `url` gives behind the first `have` bytes, a block at a time, with the place of each in
-    the file, and a progress bar on a terminal. All of it, where the server does not send parts.
+    """What `url` gives after the first `have` bytes, a block at a time, with the place of each in
+    the file, and a progress bar on a terminal. The whole file, where the server does not send
+    parts.
 
     A generator of its own so that an OSError caught here is the network's, never the disk's.
     """
@@ -107,7 +108,7 @@ def _blocks(url: str, have: int, published: Published, hint: str) -> Iterator[tu
                         f"{published.largest:,} bytes at most", hint)
     if length and at != length:
         raise UserError(
-            f"{url}: the download was cut short: {at:,} of {length:,} bytes came", hint)
+            f"{url}: the download was cut short: only {at:,} of {length:,} bytes came", hint)
 
 
 def _answer(url: str, have: int) -> tuple[int, http.client.HTTPResponse]:
@@ -128,5 +129,5 @@ def _what_happened(error: Exception) -> str:
         return f"the server answers {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return f"no sign of life from the server for {TIMEOUT:g} seconds"
+        return f"no answer from the server for {TIMEOUT:g} seconds"
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -35,7 +35,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
     """What JSON can hold of a dataset, and `same_pictures` compares: it is the same wherever the
-    pictures lie. Cheap, since only some of them are read.
+    pictures are. Cheap, since only some of them are read.
 
     shape: (count, height, width). labels: a digest of all. looks: up to SAMPLED pictures, evenly
     spread, as 4×4 blocks of their mean R, G, B.

@@ -1,10 +1,10 @@
 """The built-in dataset: ten classes of small pictures, drawn here, so that nothing is downloaded.
 
-Five forms (fish, butterfly, house, boat, mushroom), each in warm and in cool colours. The class is
+Five shapes (fish, butterfly, house, boat, mushroom), each in warm and in cool colours. The class is
 the pair, so a network has to see both. Everything else is chance and says nothing about the class:
-where the thing is and how large, the light, the background and the bits that lie about, in any
-colour. A classifier that only weighs pixels gets about 40 % right; a small convolutional network
-nearly all.
+where the thing is and how large, the light, the background and the bits lying about, in any colour.
+A classifier that only weighs pixels gets about 40 % right; a small convolutional network nearly
+all.
 
 A picture is made like a paper collage: the bits and the thing are cut out (cutouts.py, Pillow),
 shrunk, lit, and laid on a background (here, NumPy).
@@ -48,7 +48,7 @@ def _texture(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def _background(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Two neighbouring hues melt into each other, under a soft texture and some patches.
+    """Two neighbouring hues blend into each other, under a soft texture and some patches.
 
     Returns (3, size, size) float32, 0..1: NumPy is quicker with the long axes last. No colour
     here knows the class.
@@ -71,8 +71,8 @@ def _background(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _patch(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A disc, an ellipse or a band, as large and as bright as the things are: without patches,
-    the colour that sticks out would name the family. (size, size): 1 inside, 0 outside."""
+    """A disc, an ellipse or a band, as large and as bright as the things: without patches, the
+    colour that stands out would give the family away. (size, size): 1 inside, 0 outside."""
     x, y = rng.uniform(-0.9, 0.9, 2)
     radius, squeeze = rng.uniform(0.15, 0.6), (1, 1, 0.5, 0)[rng.integers(4)]
     inside = radius - np.hypot(u - x, squeeze * (v - y))

@@ -1,4 +1,4 @@
-"""Memory that is used again: the CPU's counterpart of CuPy's pool."""
+"""Memory that is reused: the CPU's counterpart of CuPy's pool."""
 
 import threading
 from bisect import bisect_left, insort
@@ -49,7 +49,7 @@ class MemoryPool:
 
     def _sort_in(self):
         """An array can die at any moment, even while this thread has the lock; so its memory is
-        only noted down then, and sorted in here."""
+        only noted then, and sorted in here."""
         while self.returned:
             memory = self.returned.pop()
             insort(self.free, (memory.nbytes, id(memory), memory))

@@ -81,11 +81,11 @@ def parse_placement(placement: str, towers: int = 2) -> list[str]:
                 "cuda:0,cuda:1; or auto.")
     if len(names) > 2:
         raise UserError(
-            f"--devices {placement}: that is {len(names)} devices, and the network has two towers",
+            f"--devices {placement}: that is {len(names)} devices, but the network has two towers",
             "name one device or two.")
     if "cpu" in names and set(names) != {"cpu"}:
         raise UserError(f"--devices {placement}: a CPU and a GPU cannot share a network",
-                        "name two of a kind.")
+                        "name two of the same kind.")
     if names[0] != "cpu":
         _expect_gpus(placement, names)
     return names

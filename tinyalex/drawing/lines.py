@@ -1,4 +1,4 @@
-"""Curves: a run's loss and error, runs beside each other, a numeric gradient against its step."""
+"""Curves: a run's loss and error, runs side by side, a numeric gradient against its step."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
         0..1, drawn in percent). None, NaN and infinity stand for "not measured".
     path: the PNG to write, about 1200×500 pixels.
     classes: if given, a dashed line shows the loss of a net that knows nothing, ln(classes); with
-        ten or fewer the top-5 error says little and is left out.
+    ten or fewer, the top-5 error says little and is left out.
 
     A dotted line marks where the learning rate fell: at the last row with the old rate. Training
-    error is taken with dropout and on augmented pictures, so it may well lie above validation.
+    error is measured with dropout and on augmented pictures, so it may well be above validation.
 
     Raises UserError if there are no rows.
     """
     if not rows:
-        raise UserError("there are no rows to draw curves of",
+        raise UserError("there are no rows to draw curves from",
                         "train until the log has its first row.")
     figure = page.figure(1200, 500, layout="constrained")
     figure.suptitle(page.line(title), parse_math=False)
@@ -71,7 +71,7 @@ def training_rows(rows: list[dict]) -> list[dict]:
 @page.our_style()
 def compare(runs: dict[str, list[dict]], what: str = "error",
             level: float | None = None) -> Figure:
-    """Draw runs beside each other, against epochs and against time: figure 1 of the paper.
+    """Draw runs side by side, against epochs and against time: figure 1 of the paper.
 
     runs: by their names, the rows of their log.csv; see `curves`, and `seconds` besides.
     what: one of MEASURES. level: where to draw a dashed line, in percent (or nats).
@@ -80,7 +80,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
     UserError where no run has a row.
     """
     if not any(runs.values()):
-        raise UserError(f"{', '.join(runs)}: no rows to draw curves of",
+        raise UserError(f"{', '.join(runs)}: no rows to draw curves from",
                         "train until a log has its first row.")
     name, train, val = MEASURES[what]
     scale = 1 if what == "loss" else 100

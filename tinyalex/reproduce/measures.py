@@ -52,7 +52,7 @@ def together(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
 
 
 def colour(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
-    """How far the towers' mean colour specificities lie apart (section 6.1), and how far they do on
+    """How far apart the towers' mean colour specificities are (section 6.1), and how far apart on
     average when the same kernels are dealt out to the towers at random."""
     towers = [colour_specificity(kernels) for kernels in first_kernels(trainer.network).values()]
     a, kernels = len(towers[0]), np.nan_to_num(np.concatenate(towers))
@@ -66,7 +66,7 @@ def colour(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
 
 
 def neighbours(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
-    """Of the nearest training pictures of validation pictures the share that has their class: by
+    """The share of validation pictures' nearest training pictures that has their class: by
     the activities of the last hidden layer, and by the pixels themselves (section 6.1)."""
     known, asked = _loader(trainer, train_set), _loader(trainer, val_set)
     labels = np.asarray(train_set.labels)

@@ -70,7 +70,7 @@ def read(path: Path) -> Result:
         return Result(dict(heads), rows)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a result, or a damaged one ({error})",
-                        "remove it: the next run makes it anew.") from None
+                        "remove it: the next run makes it again.") from None
 
 
 def read_all(folder: Path) -> dict[str, Result]:

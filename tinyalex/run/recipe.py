@@ -45,7 +45,7 @@ def loader_threads() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What decides a run, all of it: config.json and the checkpoint hold these fields, and the
+    """Everything that decides a run: config.json and the checkpoint hold these fields, and the
     network is built again from them alone, whatever a preset says by then.
 
     Raises UserError where a value is none that a run can have.
@@ -108,7 +108,7 @@ class Recipe:
         if 0 < self.patience <= drops_after:
             raise UserError(f"--patience {self.patience} would end the run before --schedule "
                             f"{self.schedule} lowers the rate, after {drops_after} epochs without "
-                            "a lower error", f"be patient for {drops_after + 1} epochs or more.")
+                            "a lower error", f"allow {drops_after + 1} epochs or more.")
         optim.factors(self.lr_of)
         self._edit()
 
@@ -120,7 +120,7 @@ class Recipe:
             return cls(**{f.name: settings[f.name] for f in fields(cls)})
         except KeyError as error:
             raise UserError(f"{path}: written by another version (there is no {error} in it)",
-                            "train anew, or use the version that wrote it.") from None
+                            "train again, or use the version that wrote it.") from None
         except UserError as error:
             raise UserError(f"{path}: {error.args[0]}",
                             "the file is damaged: use another one.") from None
@@ -149,7 +149,7 @@ class Recipe:
 
     def outcome(self) -> tuple:
         """What the fields come to: two recipes with the same outcome train the same network in the
-        same way, by whatever words."""
+        same way, however they are worded."""
         about: dict[str, Any] = {
             name: value for name, value in self.settings().items() if name not in NETWORK}
         if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
