@@ -22,7 +22,7 @@ from tinyalex.support.files import cache_folder
 from tinyalex.support.text import say, warn
 
 DRAWN = 24
-UNKNOWN = ""  # the class of a picture whose folder is called like none
+UNKNOWN = ""  # the class of a picture whose folder has no class's name
 Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), the nearest first
 
 
@@ -124,13 +124,13 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     kept = None
-    with contextlib.suppress(UserError):  # a damaged one is made anew
+    with contextlib.suppress(UserError):  # a damaged one is made again
         kept = features.load(path)
         _pictures_of(kept, shown, str(path))
     if kept:
         names = set(kept.names)
         for i in [i for i, name in enumerate(shown.names) if name not in names]:
-            shown[i]  # a broken one: it says again what is the matter
+            shown[i]  # a broken one: it says again what is wrong
         shown.good()
         return kept
     values = features.extract(net.network, net.batches(shown, "features", batch_size))

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     machine = cuda.find()
     if machine.problem:
         raise UserError(f"nothing to measure: {machine.problem}", machine.hint)
-    if out.exists():  # figures of another day must not be judged
+    if out.exists():  # numbers from another day must not be judged
         raise UserError(f"--out {out}: already exists", "name a new folder.")
     out.mkdir(parents=True)
     for name, command in commands(out, len(machine.gpus)).items():
@@ -95,7 +95,7 @@ def judged(folder: Path) -> list[str]:
     for goal in (against_torch, times_the_cpu):
         try:
             lines.extend(goal(folder))
-        except Exception as error:  # a file that is missing or not whole shows in many ways
+        except Exception as error:  # a missing or incomplete file shows in many ways
             lines.append(f"{goal.__name__}: not measured ({type(error).__name__}: "
                          f"{cuda.first_line(error)})")
     return lines

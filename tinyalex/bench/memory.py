@@ -86,7 +86,7 @@ def weigh(who: str, preset: str, batch_size: str, placement: str) -> dict[str, i
         if peer:
             runner = peer.Peer(who, workload)
             del workload
-        with contextlib.suppress(OSError):  # let the peak begin anew, where the system allows it
+        with contextlib.suppress(OSError):  # restart the peak, where the system allows it
             Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         for _ in range(STEPS):
             runner.train()

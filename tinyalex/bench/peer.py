@@ -58,7 +58,7 @@ class Peer:
                 warnings.simplefilter("ignore")
                 self.train()
                 self.infer()
-        except Exception as error:  # a compiler that is missing shows in many ways
+        except Exception as error:  # a missing compiler shows in many ways
             lines = str(error).strip().splitlines() or [""]
             raise UserError(f"torch.compile failed: {type(error).__name__}: {lines[0][:80]}",
                             "it needs a C++ compiler, such as g++.") from None

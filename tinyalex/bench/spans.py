@@ -30,7 +30,7 @@ from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 from tinyalex.support.progress import progress
 
-COPIES = "copies"  # they happen inside of exchanges: no row
+COPIES = "copies"  # they happen inside exchanges: no row
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
                         "it is a different network, or has been changed; see docs/weights.md.")
     try:
         return stored.read().astype(np.float32, copy=False).reshape(shape)
-    except ValueError as error:  # Damaged, or texts instead of numbers
+    except ValueError as error:  # Damaged, or text instead of numbers
         raise UserError(f"{path}: {name} cannot be read ({error})",
                         "download it again.") from None
 

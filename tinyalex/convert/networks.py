@@ -9,7 +9,7 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.support.arrays import Stored
 
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
-HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: those who reuse a network train it anew
+HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: whoever reuses a network retrains it
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tinyalex.support.files import expect_regular
 from tinyalex.support.text import command, composed
 
 SUFFIXES = (*caffe.SUFFIXES, *statedict.SUFFIXES)
-SOMEWHERE = "imagenet"  # the data of a run that never was
+SOMEWHERE = "imagenet"  # the data of a run that never took place
 
 
 def is_checkpoint(path: Path) -> bool:

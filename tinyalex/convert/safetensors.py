@@ -23,7 +23,7 @@ from tinyalex.support.files import replacing
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
           "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
-ABOUT = "tinyalex_about"  # what our own files say of their arrays
+ABOUT = "tinyalex_about"  # what our own files say about their arrays
 MOST_HEADER = 10_000_000  # bytes
 
 

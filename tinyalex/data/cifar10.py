@@ -36,7 +36,7 @@ FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 PICTURES_A_BATCH = 10_000
 SIDE = 32
 BYTES_A_PICTURE = 3 * SIDE * SIDE
-# A batch takes 31 MB, in either version; saved again by a Python of today up to half as much more.
+# A batch takes 31 MB, in either version; saved again by today's Python, up to half as much more.
 MOST_BYTES = 2 * PICTURES_A_BATCH * BYTES_A_PICTURE
 
 _FETCH = "python -m tinyalex.data fetch cifar10"
@@ -108,9 +108,9 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
                     if file := archive.extractfile(member):
                         yield name, file.read()
             while stream.read(1 << 20):
-                pass  # gzip compares its checksum only at the very end, behind the last file
+                pass  # gzip compares its checksum only at the very end, after the last file
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
-        # ValueError: tarfile lets it out where a number in a header is none.
+        # ValueError: tarfile lets it out where a number in a header is not one.
         raise UserError(
             f"{path}: cut short, damaged, or not a .tar.gz archive ({error})", _WHERE) from error
 

@@ -81,7 +81,7 @@ class Pen:
 
     def __init__(self, size: int):
         self.pixels = FINER * size
-        # Premultiplied alpha: what is only ever opaque or empty may be averaged as it stands.
+        # Premultiplied alpha: what is only ever opaque or empty may be averaged as it is.
         self.sheet = Image.new("RGBa", (self.pixels, self.pixels))
         self.drawing = ImageDraw.Draw(self.sheet)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 
-TIMEOUT = 30.0  # seconds without a sign of life from the server
+TIMEOUT = 30.0  # seconds without an answer from the server
 
 _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on a slow line
 _SUMS = {32: "MD5", 40: "SHA-1", 64: "SHA-256"}  # by the number of hexadecimal digits
@@ -101,7 +101,7 @@ def _blocks(url: str, have: int, published: Published, hint: str) -> Iterator[tu
     except (OSError, http.client.HTTPException, ValueError) as error:
         if have and isinstance(error, urllib.error.HTTPError) and error.code == 416:
             error.close()
-            return  # there is nothing behind them: all has come already
+            return  # there is nothing after them: everything has come
         raise UserError(f"{url}: {_what_happened(error)}", hint) from error
     if max(length, at) > published.largest:
         raise UserError(f"{url}: sends more than {published.what} has, which is "

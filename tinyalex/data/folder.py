@@ -28,7 +28,7 @@ VAL_NAMES = ("val", "valid", "validation", "dev")
 TOPS = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the latter are Kaggle's
 LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "
            "FOLDER/<class>/")
-MOST_LINKS = 3  # on a way: where all folders are linked to all, there is no end of ways
+MOST_LINKS = 3  # on a path: where all folders are linked to all, paths never end
 NAMED = 3  # of the files that are left out
 OUTSIDE, OTHERS = "pictures outside the class folders", "files that are not pictures"
 LeftOut = dict[str, list[str]]  # the names of files that are not read, by the kind that they are of

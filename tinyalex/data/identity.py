@@ -9,8 +9,8 @@ import numpy as np
 from tinyalex.data.dataset import Dataset
 from tinyalex.support.errors import UserError
 
-SAMPLED = 64  # pictures of a dataset that are looked at
-CLOSE = 1.0  # of 255: another decoder, or the sines of another CPU, round otherwise
+SAMPLED = 64  # pictures of a dataset that are compared
+CLOSE = 1.0  # of 255: another decoder, or another CPU's sines, round differently
 
 
 def expect_same_classes(here: Sequence[str], where: str, known: Sequence[str], who: str, hint: str,

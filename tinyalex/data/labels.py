@@ -51,7 +51,7 @@ class Row(NamedTuple):
 def find(folder: Path, val: str = "val") -> Path:
     """The list beside the pictures, under one of its usual names; UserError where there is none."""
     places = [folder / val, *(folder / place for place in PLACES)]
-    if folder.name == "CLS-LOC":  # Kaggle's list lies beside ILSVRC/Data/CLS-LOC
+    if folder.name == "CLS-LOC":  # Kaggle's list is beside ILSVRC/Data/CLS-LOC
         places.append(folder.resolve().parents[2])
     for place in places:
         for name in NAMES:
@@ -157,7 +157,7 @@ def _cut(path: Path, lines: list[tuple[int, str]], pictures: Callable[[str], lis
         ways = [(name, _class(line[cut.end() :], classes)) for cut in cuts
                 if pictures(name := line[: cut.start()].strip('"').rpartition("/")[2])]
         ways = [way for way in ways if way[1] in classes] or ways[:1]
-        if not ways:  # a headline, or a picture that is not here
+        if not ways:  # a heading, or a picture that is not here
             continue
         (name, text), *more = ways
         picture, *others = pictures(name)

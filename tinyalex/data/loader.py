@@ -51,7 +51,7 @@ class Loader:
         self.colour, self.mean_crop, self.ten_crops = colour, mean_crop, ten_crops
         self.workers, self.waited = workers, 0.0
         self._ten = augmentation.ten_crops(height, width, side)
-        # Mirrored once, here: to read it backwards for every picture takes much longer.
+        # Mirrored once, here: reading it backwards for every picture takes much longer.
         self._means = mean, np.ascontiguousarray(mean[:, ::-1])
         self._pool = MemoryPool()
         self._mean = Mean(mean) if raw else None

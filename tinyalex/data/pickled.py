@@ -107,7 +107,7 @@ def _gather(name: str, items: list, stack: list) -> None:
         stack[-1].extend(items)
     else:
         keys = items[::2]
-        if not all(isinstance(key, str) for key in keys):  # to hash others can take for ever
+        if not all(isinstance(key, str) for key in keys):  # hashing others can take for ever
             raise Damaged("it has keys that are not text")
         stack[-1].update(zip(keys, items[1::2], strict=True))
 

@@ -16,7 +16,7 @@ ENDINGS = {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".
 # No others are tried, whatever a file is called: some of Pillow's readers start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "TGA")
 SAMPLE_FORMAT, UNSIGNED = 339, 1  # TIFF's tag for the kind of its numbers; if missing, this one
-READER = 2  # raised when the same files come out as other pixels
+READER = 2  # raised when the same files give other pixels
 MAX_PIXELS = 64_000_000  # 200 MB once unpacked; a file of some kilobytes can claim far more
 
 
@@ -103,7 +103,7 @@ def _formats() -> list[str]:
 
 
 def _turn_upright(picture: Image.Image) -> None:
-    # A damaged note of the camera does not make the pixels worse.
+    # A damaged note by the camera does not make the pixels worse.
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(picture, in_place=True)
 

@@ -202,8 +202,8 @@ def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
     """Like `map`, but with the work shared out to this many threads, which stop after a picture
     each when the block is left early. One worker is the calling thread."""
     threads = Threads(workers if workers > 1 else 0, "prepare")
-    # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
-    # all cores are taken: a product of matrices in a thread must not ask for more.
+    # Pillow warns about odd files, in any thread; those that are too odd get into the report. And
+    # all cores are taken: a matrix product in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:

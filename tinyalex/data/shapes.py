@@ -23,7 +23,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 
 SIZE = 64  # pixels, of a side
-VERSION = 2  # part of the cache file's name: count it up whenever a picture would look different
+VERSION = 2  # part of the cache file's name: raise it whenever a picture would look different
 SPLITS = {"train": (8000, 1), "val": (1000, 2)}  # pictures, seed
 TEXTURES = ("stripes", "waves", "spots", "rings", "hills", "clouds")
 CLASSES = tuple(f"{family} {form}" for form in FORMS for family in HUES)
@@ -131,7 +131,7 @@ def draw(label: int, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     ground = _background(size, rng)
     pen = Pen(size)
     clutter(pen, rng, int(rng.integers(2, 8)))
-    half = 0.36 + 0.42 * rng.random() ** 1.5  # small ones are commoner
+    half = 0.36 + 0.42 * rng.random() ** 1.5  # small ones are more common
     x, y = rng.uniform(half - 1, 1 - half, 2)
     pen.place(x, y, half, rng.uniform(-0.4, 0.4), mirror=rng.random() < 0.5)
     FORMS[form](pen, palette(family, rng), rng)
@@ -166,7 +166,7 @@ def load(split: str) -> Dataset:
     images = _cached(path, (count, SIZE, SIZE, 3))
     if images is None:
         with files.alone(path.parent, path.name, wait=True):
-            images = _cached(path, (count, SIZE, SIZE, 3))  # drawn by whom we have waited for
+            images = _cached(path, (count, SIZE, SIZE, 3))  # drawn by whoever we waited for
             if images is None:
                 images, _ = make(count, seed)
                 arrays.save_npz(path, images=images)
@@ -178,5 +178,5 @@ def _cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
         images = arrays.npz(path)["images"].read()
     except (UserError, arrays.Damaged, KeyError, OSError):
-        return None  # whatever is the matter with the file, drawing it again mends it
+        return None  # whatever is wrong with the file, drawing it again repairs it
     return images if images.shape == shape and images.dtype == np.uint8 else None

@@ -40,7 +40,7 @@ INSTALL = ('pip install "tinyalex[cuda12]", or [cuda13], whichever your driver h
 @cache
 def load():
     """CuPy; ImportError where it is not installed, or cannot be used."""
-    # Without it cuBLAS may choose another algorithm, and round otherwise, when streams are busy.
+    # Without it cuBLAS may choose another algorithm, and round differently, when streams are busy.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import cupy
 
@@ -160,7 +160,7 @@ class Memory:
         """Give what is free back to the GPU. `peak` remembers."""
         self._peak = self.peak
         with self.device.gpu:
-            # Of all streams: the copying one has memory too, and devices before this one had some.
+            # Of all streams: the copying one has memory too, and earlier devices had some.
             self.device.xp.get_default_memory_pool().free_all_blocks()
 
 
@@ -186,7 +186,7 @@ class CudaDevice(Device):
         self.index, self.name = index, name or f"cuda:{index}"
         self.gpu = cupy.cuda.Device(index)
         with self.gpu:
-            # What somebody does outside of `run`, in CuPy's own stream, waits for a stream that is
+            # What somebody does outside `run`, in CuPy's own stream, waits for a stream that is
             # not called non-blocking, and the other way round.
             self.stream, self._copying = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
             free, _ = cupy.cuda.runtime.memGetInfo()

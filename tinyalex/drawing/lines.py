@@ -52,7 +52,7 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
                      label=f"chance: ln {classes} = {log(classes):.2f}")
     _line(error, training, "train_error", TRAIN, "training", 100)
     _line(error, rows, "val_error", VALIDATION, "validation", 100)
-    if classes is None or classes > 10:  # of ten classes five guesses hit half by chance
+    if classes is None or classes > 10:  # of ten classes, five guesses hit half by chance
         _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", 100, "--")
     _mark_best(error, rows)
     _finish(loss, rows, "loss (nats)")
@@ -103,7 +103,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
     handles, labels = both[0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False,
                            fontsize=9)
-    for text in legend.get_texts():  # names of folders, in which $ begins no formula
+    for text in legend.get_texts():  # names of folders, in which $ starts no formula
         text.set_parse_math(False)
     both[0].set_title("solid: validation" + ", dashed: training" * bool(train), fontsize=9,
                       loc="left", color=QUIET)

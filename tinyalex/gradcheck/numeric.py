@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 H = 1e-5  # relative to the typical size of an array's numbers
-CLOSER = 100  # a kink must still be there at a step that many times smaller
+CLOSER = 100  # a kink must still be there at a step this many times smaller
 EPS = float(np.finfo(np.float64).eps)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinyalex.kernels.norm import normalise, normalise_backward
 
-LARGE = 1 << 31  # from so many elements on an Index has 64 bits; below, 32, which is much faster
+LARGE = 1 << 31  # from this many elements on, an Index has 64 bits; below, 32, which is much faster
 ROWS = 128  # rows that one thread adds up in sum_rows
 
 
@@ -52,7 +52,7 @@ def _compiled(kernel: Kernel, index: str, constants: tuple[tuple[str, int], ...]
 
 KERNELS = {
     # cols[n, oh, ow, kh, kw, c] = x[n, oh·S + kh − P, ow·S + kw − P, c], or 0 outside the picture.
-    # The KW·C numbers of a kernel row lie side by side in x too: r counts through both.
+    # The KW·C numbers of a kernel row are contiguous in x too: r counts through both.
     "im2col": Kernel("raw T x", "raw T cols", """
         Index q = i, r = q % (KW * C);
         Index kh = q / (KW * C) % KH, place = q / (KW * C * KH);

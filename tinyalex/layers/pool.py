@@ -90,7 +90,7 @@ class MaxPool2D(Pool2D):
         return dx
 
     def _backward_all(self, dy):
-        # A ReLU in place behind this layer turns a negative y into 0, which no pixel equals then;
+        # A ReLU in place after this layer turns a negative y into 0, which no pixel equals then;
         # but there it hands back dy = 0, so nothing is lost.
         x, y = self._recall(dy)
         dx = self.device.empty(x.shape, dy.dtype)

@@ -162,7 +162,7 @@ Its weights, its unit, its normalisation go; the pooling behind it stays.""",
                tuple(_layer(name) for name in ("conv2", "conv3", "conv4", "conv5"))),
 )}
 
-# Of which experiments curves are drawn: of which arms, of which column, with a dotted line where.
+# For which experiments curves are drawn: of which arms, which column, with a dotted line where.
 CURVES = {
     "figure-1": (("relu", "tanh", "relu-suited", "tanh-suited"), "train_error", 25),
     "momentum": (("mini", "no-momentum", "constant-rate", "velocity-kept"), "val_error", None),

@@ -18,7 +18,7 @@ from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
-# What decides how a run goes, of the package: a result made by other code says so.
+# The parts of the package that decide how a run goes: a result made by other code says so.
 DECIDING = ("architectures", "data", "devices", "kernels", "layers", "network.py", "optim.py",
             "run", "training.py")
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error", "seconds",

@@ -63,7 +63,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(alone(places.work, name))
-            except UserError:  # somebody else is at it
+            except UserError:  # somebody else is working on it
                 continue
             if places.result(arm, seed).exists():
                 continue

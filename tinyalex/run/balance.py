@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyalex.data.dataset import Dataset
 
-UNEVEN = 4  # the largest class has more pictures than so many times the smallest
+UNEVEN = 4  # the largest class has more than this many times the pictures of the smallest
 NAMED = 3  # classes, at most
 
 

@@ -28,7 +28,7 @@ UNSAID = {
 }
 
 SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0, "balance": False, "keep": "last",
-           "patience": 0}  # what there was not before
+           "patience": 0}  # what did not exist before
 
 
 def expect_known(number: object, path: Path):

@@ -68,9 +68,9 @@ class Recipe:
 
     # The pictures.
     data: str = ""  # see sources.KINDS; "" where --data has to name it
-    limit: int | None = None  # only the first so many
-    picture: int  # pixels of a side, which pictures from folders are stored with
-    scale: float  # what pixels (0 to 255, minus the mean) are multiplied with
+    limit: int | None = None  # only the first this many
+    picture: int  # pixels of a side, with which pictures from folders are stored
+    scale: float  # what pixels (0 to 255, minus the mean) are multiplied by
     mean_crop: str = "same"  # which part of the mean picture a crop loses, see Loader
     augment: bool = True  # crops at random, half of them mirrored; else the centre
     colour: str = "none"  # noise along the principal colours, see NOISES
@@ -86,7 +86,7 @@ class Recipe:
     momentum: float = 0.9
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
     weight_decay: float = 0.0005
-    bias_lr: float | None = None  # the rate of the biases, where it is one of their own
+    bias_lr: float | None = None  # the rate of the biases, where they have their own
     bias_decay: bool = True  # whether biases decay as well
     balance: bool = False  # pictures of small classes count more, see balance.py
 
@@ -94,7 +94,7 @@ class Recipe:
     keep: str = "last"  # which checkpoint: the last, or the best beside it
     patience: int = 0  # epochs without a lower validation error; 0: it never ends early
 
-    # Where it runs, and what its chance is drawn from.
+    # Where it runs, and the seed of all that is random.
     devices: str = "auto"
     workers: int = field(default_factory=loader_threads)  # that prepare batches
     seed: int = 0

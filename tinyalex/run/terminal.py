@@ -137,4 +137,4 @@ def _mistakes(trainer: Trainer, result: Result) -> None:
         add_picture(None, this.wrong, lambda path: mistakes.draw_worst(result, val_set, path),
                     "its surest mistakes: ")
     else:
-        this.wrong.unlink(missing_ok=True)  # of a time when it was not as good
+        this.wrong.unlink(missing_ok=True)  # from a time when it was not as good

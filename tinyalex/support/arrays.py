@@ -23,7 +23,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import expect_regular, replacing
 
 # What an .npz file may unpack to, for each byte of it and at the least: weights hardly shrink, and
-# whoever packs some megabytes into gigabytes has something else in mind.
+# whoever packs gigabytes into some megabytes has something else in mind.
 MOST_RATIO, FREE = 8, 64_000_000
 MOST_ARRAYS = 10_000
 
@@ -66,8 +66,8 @@ def save_npz(path: Path, **arrays: np.ndarray) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
 
 
-# What stands at the top of an array: a dict in Python's notation, its fields in any order, which
-# is read without eval. Before it: \x93NUMPY, the version, the header's length in so many bytes.
+# What is at the top of an array: a dict in Python's notation, its fields in any order, which
+# is read without eval. Before it: \x93NUMPY, the version, the header's length in this many bytes.
 _HEADER = re.compile(rb"""
     \{ (?: \s* ['"] (?: descr ['"] \s* : \s* ['"] ([<>|=]? [a-zA-Z?] \w*) ['"]
                       | fortran_order ['"] \s* : \s* (True | False)

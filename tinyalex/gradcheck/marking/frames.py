@@ -79,7 +79,7 @@ def _array(value: dict) -> Any:
     if not NUMBERS.fullmatch(value["dtype"]):
         raise ValueError("an array of things that are not numbers")
     array = np.frombuffer(b64decode(value["array"]), value["dtype"]).reshape(value["shape"]).copy()
-    if value["gaps"]:  # the same numbers, not side by side in memory
+    if value["gaps"]:  # the same numbers, not contiguous in memory
         array = np.repeat(array, 2, axis=-1)[..., ::2]
     array.flags.writeable = not value["locked"]
     return array[()] if value["scalar"] else array

@@ -12,7 +12,7 @@ import numpy as np
 from tinyalex.gradcheck.scene import Mistake, Scene, backward, forward
 from tinyalex.layers import LocalResponseNorm
 
-OFF_BY_ONE = (0, -1), (-1, 0), (0, 1), (1, 0)  # how much farther a window reaches before and behind
+OFF_BY_ONE = (0, -1), (-1, 0), (0, 1), (1, 0)  # how much farther a window reaches before and after
 
 
 # What is taken of `size` places by a window from start to stop, if negative numbers count from the

@@ -7,7 +7,7 @@ import numpy as np
 from tinyalex.gradcheck.scene import Scene, backward, forward
 from tinyalex.kernels import loops
 
-Pad = tuple[int, int]  # before the first pixel, behind the last
+Pad = tuple[int, int]  # before the first pixel, after the last
 
 
 def _columns(s: Scene, S: int | None = None, P: Pad | None = None) -> np.ndarray:
