@@ -43,7 +43,7 @@ def resume(argv):
     "renamed": (lambda d, split: replace(d, classes=("blue sky", "grass", "tulip")),
                 "blobs:load has 'tulip' as its class 2"),
     "reordered": (lambda d, split: replace(d, classes=("grass", "blue sky", "rose")),
-                  "has 'blue sky' there (the same names in a different order)"),
+                  "has 'blue sky' there (the same names in another order)"),
     "one more class": (lambda d, split: replace(d, classes=(*d.classes, "tree")), "has 4 classes"),
     "one fewer picture": (lambda d, split: d.first(39),
                           "(40 pictures of 32×32 to train on, 40 pictures of 32×32 to validate "
@@ -142,7 +142,7 @@ def test_weights_that_were_converted_are_no_run(trained, refused, changes):
 
     edit(trained, convert)
     said = refused(resume, [str(trained)])
-    assert "checkpoint.npz: weights converted from alexnet.caffemodel, and no run" in said
+    assert "checkpoint.npz: weights converted from alexnet.caffemodel, not a run" in said
 
 
 @pytest.mark.parametrize("command", [evaluate, predict, look])

@@ -178,7 +178,7 @@ def _check_disk(out: Path, pictures: int, side: int) -> None:
     if needed > free:
         raise UserError(f"{out}: {pictures:,} pictures of {side}×{side} need "
                         f"{needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free",
-                        "free some space, name a folder on another disk, or use a smaller --side.")
+                        "free some space, name a folder on another disk, or use smaller pictures.")
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
