@@ -93,7 +93,7 @@ The maps are as large with 3/2 as with 2/2: 15, 7, 3, 1. But the last 2/2 window
 places, and a 3/2 window all of them.""", (
         Comparison("3/2 has a lower error than 2/2", "−0.4 points",
                    "mini", "pool-2-2", "validation error"),
-        Comparison("3/2 overfits less: its validation error is closer to its training error",
+        Comparison("3/2 overfits less: its validation error is less far above its training error",
                    "“slightly”", "mini", "pool-2-2", "validation minus training error"))),
     Experiment("augmentation", "4.1", "Crops, mirror images, colour noise, ten patches", """
 29×29 of 33×33 pixels: 25 places, 50 views of each picture.""", (
@@ -147,7 +147,7 @@ Two nets from different seeds; their probabilities are averaged. Three pairs of 
     Experiment("colour", "6.1, figure 3", "Towers that specialise", """
 The towers' mean colour specificities, and how far they lie apart; against the same kernels dealt
 out to the towers at random, 10,000 times.""", (
-        Comparison("one tower cares more about colour than chance would have it",
+        Comparison("one tower cares more for colour than chance would have it",
                    "“largely colour-agnostic”, “largely colour-specific”, in every run",
                    "mini", "mini", "difference of the towers", expected=1,
                    other_outcome="the same of kernels dealt out at random"),)),
