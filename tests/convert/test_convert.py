@@ -260,7 +260,7 @@ def changed(**shapes):
 @pytest.mark.parametrize(("name", "content", "said"), [
     ("a.caffemodel", b"", "is empty"),
     ("a.caffemodel", b"name: \"quick\"\nlayer { name: \"conv1\" }\n", "no model of Caffe"),
-    ("a.caffemodel", changed()[:5000], "field 100 announces 9,780 bytes, and 4,991 are left"),
+    ("a.caffemodel", changed()[:5000], "field 100 announces 9,780 bytes, but 4,991 are left"),
     ("a.caffemodel", model("net", {}), "whose layers with weights are none"),
     ("a.caffemodel", model("lenet", weights({"conv1": (2, 3, 5, 5)})),
      "lenet whose layers with weights are 'conv1'"),

@@ -53,7 +53,7 @@ def _value(data: memoryview, at: int, kind: int, number: int) -> tuple[Value, in
     else:
         raise Damaged(f"field {number} is of kind {kind}")
     if length > len(data) - at:
-        raise Damaged(f"field {number} announces {length:,} bytes, and {len(data) - at:,} are left")
+        raise Damaged(f"field {number} announces {length:,} bytes, but {len(data) - at:,} are left")
     return data[at : at + length], at + length
 
 

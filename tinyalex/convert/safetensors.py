@@ -46,7 +46,7 @@ def load(path: Path) -> dict[str, Stored]:
 def _header(data: memoryview) -> tuple[dict, memoryview]:
     length = int.from_bytes(data[:8], "little")
     if length > min(len(data) - 8, MOST_HEADER):
-        raise Damaged(f"it announces a header of {length:,} bytes, and has {len(data):,}")
+        raise Damaged(f"it announces a header of {length:,} bytes, but has {len(data):,}")
     header = reading.parse(bytes(data[8 : 8 + length]))
     if not isinstance(header, dict):
         raise Damaged("its header does not name arrays")

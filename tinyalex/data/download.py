@@ -104,8 +104,8 @@ def _blocks(url: str, have: int, published: Published, hint: str) -> Iterator[tu
             return  # there is nothing after them: everything has come
         raise UserError(f"{url}: {_what_happened(error)}", hint) from error
     if max(length, at) > published.largest:
-        raise UserError(f"{url}: sends more than {published.what} has, which is "
-                        f"{published.largest:,} bytes at most", hint)
+        raise UserError(f"{url}: sends more than {published.what} has, which is at most "
+                        f"{published.largest:,} bytes", hint)
     if length and at != length:
         raise UserError(
             f"{url}: the download was cut short: only {at:,} of {length:,} bytes came", hint)

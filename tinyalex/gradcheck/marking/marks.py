@@ -93,7 +93,7 @@ def mark(exercise: str, path: Path | None, seconds: float, seed: int,
             if submission is None or submission.over:  # it has not survived the part before
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise Explained(f"not tried: the {seconds:g} s for this file were over")
+                    raise Explained(f"not tried: the {seconds:g} s for this file were up")
                 submission = Submission(code, path.name, left, seconds / 10, walls)
                 failed = submission.failed
             marks.append(Mark(exercise, part, _said(part, submission, seed, seconds)))
