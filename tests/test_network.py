@@ -166,7 +166,7 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
 def test_pictures_of_integers_are_refused():
     """Bytes would overflow in the first product, or end in a traceback of NumPy's."""
     network = alexnet.tiny()
-    with pytest.raises(UserError, match="reads floats and was given uint8") as caught:
+    with pytest.raises(UserError, match="reads floats but was given uint8") as caught:
         network.forward(np.zeros((1, 56, 56, 3), np.uint8))
     assert "astype" in caught.value.hint
 
@@ -176,5 +176,5 @@ def test_the_gradient_of_other_scores_is_refused():
     network = small_network()
     network.forward(batch()[0], remember=True)
     for classes in (4, 6):
-        with pytest.raises(UserError, match=r"gives 5 scores a picture, and dscores has the shape"):
+        with pytest.raises(UserError, match=r"gives 5 scores a picture, but dscores has the shape"):
             network.backward(np.ones((3, classes)))

@@ -177,7 +177,7 @@ def test_rates_by_epoch_go_on_where_they_were():
     "text", ["", "sometimes", "plateau:0", "plateau:x", "3,,4", "0", "-2", "1.5", "5:", "5:x",
              "x:0.1", "5:conv1=", "5:-1", "5:nan", "0:0.1", "5:0.1,6", "5:=0.1", "5:0.1,5:0.2"])
 def test_a_schedule_that_is_none_is_refused(text):
-    with pytest.raises(UserError, match="is no schedule"):
+    with pytest.raises(UserError, match="is not a schedule"):
         schedule(text, 0.1)
 
 

@@ -30,8 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     for path in paths:  # one network after the other: only one of them is in memory
         said.append(_predict(path, args, classes))
         if not np.array_equal(said[0].labels, said[-1].labels):
-            raise UserError(f"{path}: was measured on other pictures than {paths[0]}",
-                            "prepare the pictures for all of the networks from the same folder.")
+            raise UserError(f"{path}: was measured on different pictures from {paths[0]}",
+                            "prepare the pictures for all the networks from the same folder.")
     labels, data = said[-1].labels, said[-1].data
     results = _results([predicted.logp for predicted in said], labels)
     _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv):
     parser = ArgumentParser(
         prog="python -m tinyalex.evaluate",
-        description="Measure a trained network: top-1 and top-5 error, and which classes it takes "
-                    "for which. Of several networks the predictions are averaged.")
+        description="Measure a trained network: top-1 and top-5 error, and which classes it "
+                    "confuses. The predictions of several networks are averaged.")
     add = parser.add_argument
     add("checkpoints", type=Path, nargs="+", metavar="RUN_OR_CHECKPOINT",
         help="run folders, or .npz files")
@@ -60,8 +60,8 @@ def _parse(argv):
     add("--batch-size", type=number(int, 1), default=128)
     add("--limit", type=number(int, 1), help="use only the first LIMIT pictures; if not given, "
         "as many as in training, or all of --data")
-    add("--out", type=output(".png"), metavar="PNG", help="where to draw which class is taken for "
-        "which; confusion.png beside the first checkpoint if not given")
+    add("--out", type=output(".png"), metavar="PNG", help="where to draw which classes are "
+        "confused; confusion.png beside the first checkpoint if not given")
     return parser.parse_args(argv)
 
 
@@ -84,7 +84,7 @@ def _predict(path: Path, args, classes: list[str]) -> Predictions:
         val_set = sources.load(source, args.split, picture, limit)
         for known in (net.classes, classes):
             expect_same_classes(val_set.classes, val_set.name, known, "the network knows",
-                                "name data of the same classes with --data.")
+                                "name data with the same classes with --data.")
         if val_set.images.shape[1:] != net.mean.shape:
             raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
                             f"network was trained on {net.mean.shape}", "name other data.")
@@ -101,7 +101,7 @@ def _predict(path: Path, args, classes: list[str]) -> Predictions:
 
 
 def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[str, Result]:
-    """How right each network is, and all of them averaged, by what it was shown; the best founded
+    """How right each network is, and all of them averaged, by what it was shown; the most reliable
     comes last."""
     if len(networks) == 1:
         return {patches: score(logp, labels) for patches, logp in networks[0].items()}

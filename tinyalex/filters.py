@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = net.path.parent
     rows = Run.open(folder).rows() if (folder / "config.json").is_file() else []
     print(f"{_table(kernels, rows)}\n\n"
-          f"0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as it was drawn")
+          f"0: light and dark only; 1: colour only; {NOISE:.2f}: noise, as initialised")
     usual, beside = folder / "filters.png", args.out and _beside(args.out)
     add_picture(args.out, usual, lambda path: drawing.filters(kernels, path, net.name),
                 "the kernels: ")
@@ -39,8 +39,8 @@ def _parse(argv):
     parser = ArgumentParser(
         prog="python -m tinyalex.filters",
         description="Draw the kernels of the first layer, tower a above tower b (figure 3 of the "
-                    "paper), and say how much each tower cares for colour (section 6.1): the share "
-                    "of its kernels' energy that is off the grey axis, and its history.")
+                    "paper), and say how much each tower cares about colour (section 6.1): the "
+                    "share of its kernels' energy that is off the grey axis, and its history.")
     parser.add_argument("checkpoint", type=Path, metavar="RUN_OR_CHECKPOINT",
                         help="a run folder, or an .npz file")
     parser.add_argument("--out", type=output(".png"), metavar="PNG", help="where to draw them; "

@@ -1,14 +1,14 @@
 """Layers that stay as they are while others learn, and what need not be done because of them.
 
-Of a network whose lowest layers are frozen, those give the same for the same picture for ever: they
+Of a network whose lowest layers are frozen, those always give the same for the same picture: they
 are *still*. Backward ends above them, they keep nothing for it, and what they make of a picture can
 be computed once (run/kept.py):
 
     pictures → conv1 … conv5, pool5 → dropout → fc6 → …
                ╰─ frozen: still ──╯             ╰─ learns
 
-Dropout belongs to what learns from it. Between frozen layers it would be noise that nobody answers:
-there it does what it does at test time.
+Dropout belongs to what learns from it. Between frozen layers it would be noise to which nothing
+adapts: there it does what it does at test time.
 
 A frozen layer above one that learns has to hand the gradient down as always; what comes out for its
 own weights on the way is thrown away.

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     ArgumentParser(
         prog="python -m tinyalex.info",
         description="Say what there is to compute with, try whether it works, and say what to "
-                    "install where something is missing.").parse_args(argv)
+                    "install if something is missing.").parse_args(argv)
     for name, text in report():
         print(f"{name:<9} {text}", flush=True)
     return 0
@@ -71,7 +71,7 @@ def _try(gpu: cuda.Gpu) -> Iterator[tuple[str, str]]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 difference = check(gpu.index)
-        except Exception as error:  # a library that is missing shows in many ways
+        except Exception as error:  # a missing library shows in many ways
             yield name, f"does not work: {type(error).__name__}: {cuda.first_line(error)}"
             yield "HINT:", f"install CuPy with the toolkit's libraries: {cuda.INSTALL}."
             return

@@ -51,7 +51,7 @@ def _parse(argv):
     parser = flags.parser("look", (
         "Follow a picture through a trained network, on one page: what each layer gives, by tower; "
         "what crosses between the towers; what a unit sees; which pixels matter for what the "
-        "network says. Beside the PNG the same is written as HTML."))
+        "network says. The same is written as HTML beside the PNG."))
     add = parser.add_argument
     add("picture", metavar="PICTURE", help="a file, or one of a dataset: shapes/val/3")
     add("--unit", metavar="LAYER:MAP[:ROW:COLUMN]", help="whose receptive field to show: conv3a:17 "

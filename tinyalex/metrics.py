@@ -1,4 +1,4 @@
-"""How good a network is: loss, top-1 and top-5 error, and which classes it takes for which."""
+"""How good a network is: loss, top-1 and top-5 error, and which classes it confuses."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -80,7 +80,7 @@ def predictions(network: Network, batches: Batches,
                 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each batch its labels (N,), and what the network says: see `log_probabilities`.
 
-    A GPU is given the next batches before the host looks at what it says of the first.
+    A GPU is given the next batches before the host looks at its answer to the first.
     """
     device = network.devices[0]
     pending: deque[tuple[np.ndarray, Coming]] = deque()
@@ -124,7 +124,7 @@ def wrong(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> int:
     """How many of the pictures have `top` or more classes with a score at least the true one's.
 
     Other classes that tie with the true one count against it, and NaN scores count as wrong: a
-    network that says the same of all classes, or nothing at all, is never right by luck.
+    network that says the same about all classes, or nothing at all, is never right by luck.
     """
     expect_labels("metrics.wrong", labels, scores)
     return int(_missed(scores, labels, top).sum())

@@ -2,7 +2,7 @@
 
 A network is a list of stages. In a stage every tower has its own layers, on its own device, and
 reads only what it was handed at the start of the stage; so the towers of a stage can run at the
-same time. Between two stages stands an Exchange, which hands every tower the maps of all towers.
+same time. Between two stages is an Exchange, which hands every tower the maps of all towers.
 
 Stages, towers, layers: `stages[s][t]` is the list of layers of tower t in stage s. Towers are
 called a, b, …; the layer "conv1" of tower a has the parameters "conv1a.W" and "conv1a.b". In a
@@ -176,14 +176,14 @@ class Network:
         remember: keep what backward needs, x itself included: leave it alone until then. drop:
         switch units off, as in training, see `Dropout`. watch: called with every layer and what it
         gives, as soon as it does, on the thread of the layer's device. To keep that, copy it: a
-        ReLU in place is going to write over it.
+        ReLU in place will overwrite it.
         """
         if x.shape[1:] != self.input_shape:
-            raise UserError(f"the network reads pictures of shape {self.input_shape} and was given "
-                            f"{x.shape[1:]}", "crop or resize the pictures.")
+            raise UserError(f"the network reads pictures of shape {self.input_shape} but was "
+                            f"given {x.shape[1:]}", "crop or resize the pictures.")
         batch = x if isinstance(x, Batch) else Batch(x)
         if batch.mean is None and batch.pixels.dtype.kind != "f":
-            raise UserError(f"the network reads floats and was given {batch.pixels.dtype}",
+            raise UserError(f"the network reads floats but was given {batch.pixels.dtype}",
                             "subtract the mean, or convert the pictures: x.astype(np.float32).")
         uploaded = {device: batch.on(device) for device in dict.fromkeys(self.devices)}
         xs = [uploaded[device] for device in self.devices]
@@ -206,11 +206,11 @@ class Network:
         """Fills the gradients of all parameters that learn. dscores: (N, classes), on the first
         device. watch: called with every layer whose gradients are there, on its device's thread.
 
-        Returns what the lowest layers that it comes to hand back, tower by tower: None where nobody
+        Returns what the lowest layers that it reaches hand back, tower by tower: None where nobody
         wants it.
         """
         if dscores.shape[1:] != (self.classes,):
-            raise UserError(f"the network gives {self.classes} scores a picture, and dscores has "
+            raise UserError(f"the network gives {self.classes} scores a picture, but dscores has "
                             f"the shape {dscores.shape}", "dscores is the gradient of the scores.")
         first, dys = self.devices[0], []
         for device, part in zip(self.devices, self._score_columns(), strict=True):

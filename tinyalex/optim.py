@@ -16,17 +16,18 @@ class SGD:
         v ← momentum·v − weight_decay·lr·w − lr·g
         w ← w + v
 
-    g is the mean over the batch. lr multiplies the new gradient as it enters v, so after a drop of
-    the learning rate the old velocity runs on at its old speed, and the gradients that would turn
-    it round are ten times too weak: the network can lose in five steps what it learned in epochs
-    (docs/momentum.md). scale_velocity=True lets `change_rates` multiply the velocities by the same
-    factor as the rate (Goyal et al., 2017, "momentum correction"); False is the paper's formula.
+    g is the mean over the batch. lr multiplies the new gradient as it enters v, so after a drop in
+    the learning rate the old velocity carries on at its old speed, and the gradients that would
+    turn it round are ten times too weak: the network can lose in five steps what it learned in
+    epochs (docs/momentum.md). scale_velocity=True lets `change_rates` multiply the velocities by
+    the same factor as the rate (Goyal et al., 2017, "momentum correction"); False is the paper's
+    formula.
 
     bias_lr: the rate of the biases, where it is not the weights': it stays, whatever happens to lr.
     bias_decay=False: weights decay, biases do not. (Both are what the authors ran, not the paper.)
     layer_lr: rates of single layers, by the beginning of their names, instead of lr; the longest
     that fits decides. A layer with rate 0 does not move, neither biases nor velocities.
-    factors: what the rates of single layers are multiplied with, by the beginning of their names.
+    factors: what the rates of single layers are multiplied by, by the beginning of their names.
 
     warm: what all rates are multiplied with in the next step, for a slow start.
     velocity: one array for each parameter that learns, by name, on the parameter's device; 0 at the
@@ -52,7 +53,7 @@ class SGD:
         return factor * (self.bias_lr if lr and p.key == "b" and self.bias_lr is not None else lr)
 
     def change_rates(self, lr: float, layer_lr: dict[str, float]):
-        """Go on with these learning rates."""
+        """Continue with these learning rates."""
         before = {p.name: self.rate(p) for p in self.network.learning}
         self.lr, self.layer_lr = lr, layer_lr
         if not self.scale_velocity:
@@ -97,14 +98,15 @@ class SGD:
         return {p.name: p.layer.device.get(self.velocity[p.name]) for p in self.network.learning}
 
     def load_state(self, state: dict[str, np.ndarray]):
-        """Take over what `state` gave; what learns only since then keeps the velocity 0."""
+        """Take over what `state` gave; what has only begun to learn since then keeps the velocity
+        0."""
         for p in self.network.learning:
             if p.name in state:
                 p.layer.device.put_into(self.velocity[p.name], state[p.name])
 
 
 def of_layer(name: str, by_layer: dict[str, float], otherwise: float) -> float:
-    """What is said of the layer, or parameter, of this name: by the longest beginning of it."""
+    """What is set for the layer, or parameter, of this name: by the longest matching beginning."""
     fitting = [layer for layer in by_layer if name.startswith(layer)]
     return by_layer[max(fitting, key=len)] if fitting else otherwise
 
@@ -208,7 +210,7 @@ def schedule(text: str, lr: float) -> Schedule:
         return Steps(lr, [_positive(epoch) for epoch in text.split(",")])
     except ValueError:
         raise UserError(
-            f"--schedule {text!r} is no schedule",
+            f"--schedule {text!r} is not a schedule",
             "use constant, plateau, plateau:PATIENCE, epochs such as 20,30, or rates by epoch such "
             "as 25:0.001,67:conv1=0.") from None
 
@@ -226,8 +228,8 @@ def _changes(text: str) -> list[tuple[int, str, float]]:
 
 
 def factors(text: str) -> dict[str, float]:
-    """Factors of learning rates by layer, from conv=0.1,fc8=10. UserError where it is nothing like
-    that."""
+    """Factors of learning rates by layer, from conv=0.1,fc8=10. UserError where it is nothing of
+    the kind."""
     found: dict[str, float] = {}
     try:
         for part in text.split(",") if text else ():
@@ -238,7 +240,7 @@ def factors(text: str) -> dict[str, float]:
             if not 0 <= found[layer] < float("inf"):
                 raise ValueError
     except ValueError:
-        raise UserError(f"--lr-of {text!r} names no layers with factors",
+        raise UserError(f"--lr-of {text!r} does not name layers with factors",
                         "use the beginnings of names, such as conv=0.1,fc8=10.") from None
     return found
 

@@ -24,7 +24,7 @@ def _parse(argv):
     parser = ArgumentParser(
         prog="python -m tinyalex.plot",
         description="Draw the curves of several runs in one picture, against epochs and against "
-                    "time (figure 1 of the paper), and say how far each came.")
+                    "time (figure 1 of the paper), and say how far each got.")
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     add("--what", choices=list(drawing.MEASURES), default="error", help="what to draw")
@@ -36,7 +36,7 @@ def _parse(argv):
 
 
 def _table(runs: dict[str, list[dict]], reach: float | None) -> str:
-    """A line for each run: how far it came, and when it reached a training error of `reach` %."""
+    """A line for each run: how far it got, and when it reached a training error of `reach` %."""
     lines = [("run", "epochs", "time", "train error", "val error", "best", "at epoch",
               *([] if reach is None else [f"{reach:g} % in training at"]))]
     for name, rows in runs.items():

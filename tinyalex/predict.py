@@ -1,4 +1,4 @@
-"""python -m tinyalex.predict: what a trained network says of pictures; see --help."""
+"""python -m tinyalex.predict: what a trained network says about pictures; see --help."""
 
 import csv
 import json
@@ -52,14 +52,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv):
     parser = flags.parser("predict", (
         "Show pictures to a trained network: its five best guesses, with their probabilities, in "
-        "words and as a picture (figure 4, left, of the paper). Where a picture's folder is called "
-        "like a class, that is taken for the true one."))
+        "words and as a picture (figure 4, left, of the paper). If a picture's folder has the "
+        "name of a class, that is taken as the true one."))
     add = parser.add_argument
     add("pictures", nargs="+", metavar="PICTURE", help=gallery.KINDS)
     add("--ten-crop", action="store_true", help="average the predictions for ten patches of each "
         "picture: four corners and centre, and their mirror images (section 4.1)")
-    add("--csv", type=output(".csv"), metavar="FILE", help="write the guesses to this table too, a "
-        "row a picture")
+    add("--csv", type=output(".csv"), metavar="FILE", help="write the guesses to this table too, "
+        "one row per picture")
     add("--json", type=output(".json"), metavar="FILE", help="write them to this file too")
     add("--limit", type=number(int, 1), help="only the first LIMIT pictures")
     return parser.parse_args(argv)

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     done = prepare(listing, args.out, args.side, args.max_pixels, args.max_broken, args.workers)
     seconds = time.perf_counter() - start
     print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
-          else "read     nothing: all was done already")
+          else "read     nothing: everything was already done")
     return _farewell(args.out)
 
 
@@ -46,15 +46,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         prog="python -m tinyalex.prepare",
         description="Turn a folder of photographs into a dataset that opens at once: each "
                     "scaled and cut to a square (paper, section 2), as raw pixels in files that "
-                    "are mapped into memory. Run it again to go on where it was stopped or killed.",
-        epilog="docs/data.md shows the layouts, the files, and what takes how much disk and time.")
+                    "are mapped into memory. Run it again to continue after a stop or a kill.",
+        epilog="docs/data.md shows the layouts, the files, and the disk and time that it takes.")
     add = parser.add_argument
     add("source", type=Path, metavar="SOURCE", help="a folder with train/<class>/ and "
         "val/<class>/, with train/<class>/ and a val/ without classes, or with <class>/ alone")
     add("out", type=Path, metavar="OUT", help="the folder to write")
     add("--side", type=number(int, 1, 4096), default=256, help="pixels of a prepared picture")
     add("--val-labels", type=Path, metavar="FILE", help="the classes of a val/ without class "
-        f"folders; {', '.join(labels.NAMES)} are found without")
+        f"folders; {', '.join(labels.NAMES)} are found without it")
     add("--val-share", type=number(float, 0, 0.9), default=folder.VAL_SHARE,
         help="share of each class to validate with, where there is no val/")
     add("--seed", type=number(int, 0, 2**63), default=0, help="which pictures these are")
@@ -85,7 +85,7 @@ def _farewell(out: Path) -> int:
     print(f"disk     {sum(p.stat().st_size for p in out.iterdir()) / 1e6:,.0f} MB")
     sets = [shards.load(out, split) for split, counts in about["shards"].items() if sum(counts)]
     if not sets:
-        raise UserError(f"{out}: not one of the pictures could be read",
+        raise UserError(f"{out}: none of the pictures could be read",
                         f"see {out / SKIPPED}, and prepare others.")
     _look(sets[0].first(LOOK), out / "look.png")
     if len(sets) < 2:
@@ -102,7 +102,7 @@ def _farewell(out: Path) -> int:
 
 
 def _look(dataset: Dataset, path: Path) -> None:
-    """Draw the pictures, and tell what was measured of all to train on, where there are some."""
+    """Draw the pictures, and say what was measured over all those to train on, if there are any."""
     images = list(np.asarray(dataset.images))
     captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]
     if (statistics := dataset.statistics) is not None:

@@ -22,7 +22,7 @@ from tinyalex.support.files import cache_folder
 from tinyalex.support.text import say, warn
 
 DRAWN = 24
-UNKNOWN = ""  # the class of a picture whose folder is called like none
+UNKNOWN = ""  # the class of a picture whose folder has no class's name
 Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), the nearest first
 
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.save:
         among.save(args.save)
         say(f"features of {len(among.names):,} pictures: {args.save}",
-            "to look among them again: --among " + shlex.join([str(args.save), *given]))
+            "to search them again: --among " + shlex.join([str(args.save), *given]))
     first = f" (of the first {DRAWN})" if len(near) > DRAWN else ""
     title = (f"{net.name}: nearest of {len(among.names):,} pictures, by the "
              f"{among.values.shape[1]} activities of the last hidden layer")
@@ -59,14 +59,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv):
     parser = flags.parser("similar", (
-        "Find the pictures that a network takes for similar: nearest neighbours by the Euclidean "
-        "distance of the activities of its last hidden layer (section 6.1 and figure 4, right, of "
+        "Find the pictures that a network finds similar: nearest neighbours by the Euclidean "
+        "distance between activities of its last hidden layer (section 6.1 and figure 4, right, of "
         "the paper)."))
     add = parser.add_argument
     add("queries", nargs="+", metavar="QUERY", help=KINDS)
     add("--among", nargs="+", required=True, metavar="PICTURES",
-        help="where to look: the same, mostly a folder; or a file that --save wrote, and after it "
-        "the pictures that it was made of")
+        help="where to look: the same, usually a folder; or a file that --save wrote, followed by "
+        "the pictures that it was made from")
     add("--count", type=number(int, 1, 20), default=6, help="how many neighbours of each")
     add("--limit", type=number(int, 1), help="only the first LIMIT queries")
     add("--save", type=output(".npz"), metavar="NPZ",
@@ -81,8 +81,8 @@ def _saved(among: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def _known(queries: Gallery, classes: list[str], among: list[str]) -> Gallery:
-    """The queries, of an unknown class where a picture's folder is called like no class of the
-    network, and like none of several folders to look among."""
+    """The queries, of an unknown class where a picture's folder has the name of no class of the
+    network, nor of one of several folders to look among."""
     known = {*classes, *among} if len(set(among)) > 1 else set(classes)
     return Gallery([shown if shown.true in known else shown._replace(true=UNKNOWN)
                     for shown in queries.pictures], queries.side)
@@ -99,7 +99,7 @@ def _among(net: OpenedNetwork, saved: Path | None, given: list[str],
                 len(among.names) == len(pictures))
     among = features.load(saved)
     if among.network != fingerprint(net) or among.values.shape[1] != features.width(net.network):
-        raise UserError(f"{saved}: features of another network than {net.path}",
+        raise UserError(f"{saved}: features of a different network from {net.path}",
                         "use those that this network gives: --among FOLDER.")
     pictures = gather([*given, *built_in(among.names)], net.side)
     return among, _pictures_of(among, pictures, str(saved)), True
@@ -118,19 +118,19 @@ def _pictures_of(among: Features, given: Gallery, file: str) -> Gallery:
 def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) -> Features:
     """The features of these pictures; kept in the cache folder, so that they are extracted once.
 
-    Another network, other weights, a picture that came, went or was written anew: all make another
-    file.
+    Another network, other weights, a picture that was added, removed or rewritten: each makes
+    another file.
     """
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     kept = None
-    with contextlib.suppress(UserError):  # a damaged one is made anew
+    with contextlib.suppress(UserError):  # a damaged one is made again
         kept = features.load(path)
         _pictures_of(kept, shown, str(path))
     if kept:
         names = set(kept.names)
         for i in [i for i, name in enumerate(shown.names) if name not in names]:
-            shown[i]  # a broken one: it says again what is the matter
+            shown[i]  # a broken one: it says again what is wrong
         shown.good()
         return kept
     values = features.extract(net.network, net.batches(shown, "features", batch_size))
@@ -147,7 +147,7 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
 
 
 def fingerprint(net: OpenedNetwork) -> str:
-    """Another text as soon as a weight, the mean picture, the network or what it reads is another;
+    """A different text as soon as a weight, the mean picture, the network or what it reads differs;
     how it was trained does not count."""
     counts = {name: getattr(net.recipe, name) for name in sorted(NETWORK | READS)}
     sha = hashlib.sha256(f"{counts}".encode() + net.mean.tobytes())

@@ -46,10 +46,10 @@ def _main(args: Namespace, world: World) -> int:
     flags = {f.name: getattr(args, f.name) for f in fields(Recipe)
              if getattr(args, f.name, None) is not None}
     if args.resume and args.out:
-        raise UserError(f"--out {args.out}: a run that is resumed stays in its folder",
+        raise UserError(f"--out {args.out}: a resumed run stays in its folder",
                         "leave --out out, or copy the folder.")
     if args.resume and args.weights:
-        raise UserError(f"--from {args.weights}: a run that is resumed has its weights",
+        raise UserError(f"--from {args.weights}: a resumed run has its own weights",
                         "leave --from out, or start a new run.")
     if args.scale_lr and (args.resume or args.weights):
         raise UserError("--scale-lr: the rate does not come from a preset here",
@@ -86,11 +86,11 @@ def parse(argv: list[str] | None) -> Namespace:
         "for each tower)")
     add("--workers", type=_within(int, "workers"),
         help="threads that prepare the next batch meanwhile; 0: training waits for each batch")
-    add("--seed", type=_within(int, "seed"), help="of weights, order, crops and dropout")
+    add("--seed", type=_within(int, "seed"), help="for weights, order, crops and dropout")
     add("--limit", type=_within(int, "limit"), help="use only the first LIMIT pictures, to train "
         "on and to validate with")
     add("--out", type=Path, metavar="RUN", help="the run's folder; runs/PRESET-NUMBER if not given")
-    add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    add("--resume", type=Path, metavar="RUN", help="continue the run in this folder")
     _tuning_flags(parser.add_argument_group("from trained weights").add_argument)
     _recipe_flags(parser.add_argument_group("recipe").add_argument)
     _ablation_flags(parser.add_argument_group("the paper's experiments: one thing changed")
@@ -104,16 +104,16 @@ def _within(kind: type, name: str) -> Callable[[str], float]:
 
 
 def _tuning_flags(add: Callable):
-    add("--from", dest="weights", metavar="WEIGHTS", help="begin with the weights of a run or a "
-        "checkpoint, or of a file of others (.caffemodel, .pth, .safetensors, .npz), or "
-        f"{', '.join(weights.NAMES)}, and with its network; what is taken over is frozen")
+    add("--from", dest="weights", metavar="WEIGHTS", help="start from the weights of a run, a "
+        "checkpoint, or someone else's file (.caffemodel, .pth, .safetensors, .npz), or "
+        f"{', '.join(weights.NAMES)}, and with their network; what is taken over is frozen")
     add("--freeze", metavar="LAYERS", help="layers that stay as they are: conv1-conv5, all-but fc8,"
         " none")
-    add("--lr-of", metavar="FACTORS", help="what the learning rates of single layers are multiplied"
-        " with: conv=0.1,fc8=10")
+    add("--lr-of", metavar="FACTORS", help="factors for the learning rates of some layers: "
+        "conv=0.1,fc8=10")
     add("--views", type=_within(int, "views"), help="how many views of each picture go through the "
-        "frozen layers once and for all: 1 for the centre, more for random crops; 0: every epoch "
-        "anew")
+        "frozen layers once and for all: 1 for the centre, more for random crops; 0: again in "
+        "every epoch")
 
 
 def _recipe_flags(add: Callable):
@@ -133,14 +133,14 @@ def _recipe_flags(add: Callable):
     add("--trust", type=_within(float, "trust"), help="the share of its weights that a layer may "
         "move by, for a rate of 1 (lars)")
     add("--scale", type=_within(float, "scale"), help="what pixels, 0 to 255 minus the mean, are "
-        "multiplied with")
+        "multiplied by")
     add("--momentum", type=_within(float, "momentum"))
     add("--weight-decay", type=_within(float, "weight_decay"))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
         " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
-    add("--velocity", choices=CHOICES["velocity"], help="what becomes of the velocities when the "
-        "learning rate changes: kept, as the paper's formula has it, or multiplied alike")
+    add("--velocity", choices=CHOICES["velocity"], help="what happens to the velocities when the "
+        "learning rate changes: kept, as in the paper's formula, or multiplied by the same factor")
     add("--init", choices=CHOICES["init"],
         help="weights ~ N(0, 0.01²) as the paper prints; with 0.03 in conv3 to conv5 as the "
         "authors ran; N(0, 2/inputs); N(0, 1/inputs)")
@@ -148,8 +148,8 @@ def _recipe_flags(add: Callable):
         "are switched off in training; 0 for none")
     add("--balance", action="store_const", const=True, help="in training, count pictures by "
         "how rare their class is, so that all classes count alike")
-    add("--keep", choices=CHOICES["keep"], help="best: keep the checkpoint of the lowest "
-        "validation error as well, as best.npz")
+    add("--keep", choices=CHOICES["keep"], help="best: also keep the checkpoint with the lowest "
+        "validation error, as best.npz")
     add("--patience", type=_within(int, "patience"), metavar="N", help="end when N epochs at one "
         "learning rate had no lower validation error; 0: never")
     add("--no-augment", dest="augment", action="store_const", const=False,
@@ -189,7 +189,7 @@ def _new(flags: dict, start: Start | None, scale_lr: str | None = None) -> Recip
         usual, choices = getattr(preset, name), CHOICES.get(name, [value])
         if value != usual and not replace(recipe, **{name: usual}).differs(name, *choices):
             raise UserError(f"--{name.replace('_', '-')} {value}: with --preset {recipe.preset} "
-                            "and the other flags there is nothing that it could change",
+                            "and the other flags there is nothing for it to change",
                             "leave it out; python -m tinyalex.summary lists a preset's layers.")
     parse_placement(recipe.devices, recipe.towers)
     if not recipe.data:
@@ -206,7 +206,7 @@ def _resumed(folder: Path, flags: dict) -> Run:
     for name in flags.keys() - set(recipe.resumable):
         if flags[name] != (kept := getattr(recipe, name)):
             raise UserError(
-                f"{folder} was started with {name} {kept}, and cannot go on with {flags[name]}",
+                f"{folder} was started with {name} {kept}, and cannot continue with {flags[name]}",
                 "leave the flag out, or start a new run.")
     if "data" not in flags:
         sources.from_file(recipe.data, folder / "config.json")
@@ -215,7 +215,8 @@ def _resumed(folder: Path, flags: dict) -> Run:
 
 def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start | None,
            given: Collection[str]) -> int:
-    """All that a run does, from its data to what is said at its end; returns the exit status."""
+    """Everything that a run does, from its data to what is said at its end; returns the exit
+    status."""
     if resume and world.rank == 0:
         this.hold()
     mean = None if start else _old_mean(this, world)
@@ -235,21 +236,21 @@ def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start
     except KeyboardInterrupt:  # before the first step, or for the second time
         done = trainer.progress.epoch > this.recipe.epochs
         say("", f"all {this.recipe.epochs} epochs are done, and saved in {this.folder}" if done else
-            f"to go on: {again(this)}")
+            f"to continue: {again(this)}")
         raise
-    say(f"stopped after step {trainer.progress.step}; nothing is lost. To go on:",
+    say(f"stopped after step {trainer.progress.step}; nothing is lost. To continue:",
         f"    {again(this)}")
     return 128 + (trainer.stopped_by or 0)  # as shells have it: 130 after Ctrl-C
 
 
 def _start_or_resume(this: Run, trainer: Trainer, resume: bool, tuning: bool):
-    """Make the run's folder, or go on from what is in it."""
+    """Make the run's folder, or continue from what is in it."""
     if resume:
         trainer.resume()
         if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
             this.write_config()
         if not this.checkpoint.exists():
-            say(f"{this.folder}: there is no checkpoint yet: beginning at step 0")
+            say(f"{this.folder}: there is no checkpoint yet: starting at step 0")
     else:
         this.start()
         if tuning:

@@ -14,7 +14,7 @@ def train_step(network: Network, optimiser: SGD, x: np.ndarray | Batch, labels: 
 
     x: pictures (N, H, W, C) on the host. labels: (N,) integers. Returns the loss and the
     scores (N, classes) from before the update, both on the first device: where that is a GPU it may
-    still be at work on them, see `Pending` in run/meters.py.
+    still be working on them, see `Pending` in run/meters.py.
     """
     scores = network.forward(x, remember=True, drop=True)
     loss, dscores = network.loss_and_gradient(scores, labels)

@@ -52,7 +52,7 @@ LOOK = "look run val/rose/02.png --unit"
     ("predict MESS/pickles.npz val", f"MESS/pickles{DAMAGED}"),
     ("predict MESS/classless.npz val", f"MESS/classless{DAMAGED}"),
     ("predict MESS/cut.npz val", f"MESS/cut{DAMAGED}"),
-    ("predict MESS/foreign.npz val", "foreign.npz: an .npz file, but no checkpoint of tinyalex"),
+    ("predict MESS/foreign.npz val", "foreign.npz: an .npz file, but not a tinyalex checkpoint"),
     ("predict MESS/nothing.npz val", "MESS/nothing.npz: no such checkpoint"),
     ("predict MESS/half.npz val", "half.npz"),
     ("evaluate MESS/old.npz", "old.npz: written by another version"),

@@ -123,7 +123,7 @@ def test_what_was_said_of_other_pictures_is_not_averaged(in_blobs, tmp_path, mon
         saved.about["settings"]["data"] = name
         saved.save(tmp_path / f"{name}.npz")
     error = refused(evaluate.main, [str(tmp_path / f"{name}.npz") for name in sources.BUILT_IN])
-    assert "cifar10.npz: was measured on other pictures than" in error
+    assert "cifar10.npz: was measured on different pictures from" in error
 
 
 @pytest.mark.parametrize(("argv", "pictures"), [

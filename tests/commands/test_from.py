@@ -154,7 +154,7 @@ def test_velocities_scale_with_a_rate_that_is_said_on_resume(source, tmp_path):
 def test_other_runs_keep_what_they_began_with(source, refused):
     for flags in (["--freeze", "conv1"], ["--lr", "0.5"], ["--views", "2"], ["--lr-of", "conv=2"]):
         message = refused(train.main, ["--resume", str(source), "--data", "blobs:load", *flags])
-        assert "cannot go on with" in message
+        assert "cannot continue with" in message
 
 
 def test_the_same_classes_keep_their_last_layer(source, tmp_path):
@@ -273,7 +273,7 @@ def test_a_file_of_others_with_the_convolutions_alone_is_taken_as_far_as_it_goes
                            "--lr-of 'fc8=2,fc8=3'"),
     "views of nothing": (["--from", "source", "--freeze", "fc7", "--views", "2"], "--views 2"),
     "negative views": (["--from", "source", "--views", "-1"], "--views"),
-    "resumed": (["--from", "source", "--resume", "source"], "--from source: a run that is "),
+    "resumed": (["--from", "source", "--resume", "source"], "--from source: a resumed run "),
 }.values())
 def test_what_cannot_be_is_one_line_and_nothing_is_left(source, refused, tmp_path, flags, message):
     (tmp_path / "notes.txt").write_text("hello")

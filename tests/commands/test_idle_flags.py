@@ -87,5 +87,5 @@ def test_only_what_is_changed_is_called_so(patches, capsys):
 
 
 def test_a_run_that_is_resumed_takes_no_new_folder(refused):
-    assert "--out new: a run that is resumed" in refused(train.main, ["--resume", "a", "--out",
+    assert "--out new: a resumed run" in refused(train.main, ["--resume", "a", "--out",
                                                                      "new"])

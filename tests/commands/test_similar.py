@@ -101,7 +101,7 @@ def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):
     assert "/val/blue sky/00.png" in printed
     with np.load(kept) as file:
         assert file["features"].shape == (40, 256) and len(file["names"]) == 40
-    again = f"to look among them again: --among {kept} val\n"
+    again = f"to search them again: --among {kept} val\n"
     assert similar.main([*ask, "--among", kept, "val"]) == 0
     assert capsys.readouterr().out == printed.replace(
         f"features of 40 pictures: {kept}\n{again}", "")
@@ -135,7 +135,7 @@ def test_features_of_another_network_are_refused(net, refused, tmp_path):
     val = similar.cached(net, gallery.gather(["val"], net.side))
     features.Features(val.values, val.names, val.true, "other", "").save(tmp_path / "f.npz")
     error = refused(similar.main, ["run", "val", "--among", str(tmp_path / "f.npz")])
-    assert "f.npz: features of another network than run" in error
+    assert "f.npz: features of a different network from run" in error
 
 
 # The figure

@@ -229,7 +229,7 @@ def test_an_interruption_outside_of_the_steps_says_how_to_go_on(patches, monkeyp
     monkeypatch.setattr(train, "announce", interrupt)
     assert run(lambda: train.main(settings(patches, "--out", "made"))) == 130
     out = capsys.readouterr().out
-    assert f"to go on: python -m tinyalex.train --resume made --data {patches}\n" in out
+    assert f"to continue: python -m tinyalex.train --resume made --data {patches}\n" in out
 
 
 def test_a_signal_after_the_last_epoch_is_told_that_all_is_done(patches, monkeypatch, capsys):

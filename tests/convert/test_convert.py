@@ -280,22 +280,22 @@ def changed(**shapes):
 @pytest.mark.parametrize(("name", "content", "said"), [
     ("a.caffemodel", b"", "is empty"),
     ("a.caffemodel", b"name: \"quick\"\nlayer { name: \"conv1\" }\n", "no model of Caffe"),
-    ("a.caffemodel", changed()[:5000], "field 100 announces 9,780 bytes, and 4,991 are left"),
+    ("a.caffemodel", changed()[:5000], "field 100 announces 9,780 bytes, but 4,991 are left"),
     ("a.caffemodel", model("net", {}), "whose layers with weights are none"),
     ("a.caffemodel", model("lenet", weights({"conv1": (2, 3, 5, 5)})),
      "lenet whose layers with weights are 'conv1'"),
     ("a.caffemodel", model("CaffeNet", {"pool1": (), "norm1": ()}), "pools before it normalises"),
     ("a.caffemodel", changed(conv2=(32, 16, 5, 5)), "weights of conv2 have shape"),
-    ("a.caffemodel", changed(ip2=(1, 64)), "1 classes, by the biases of ip2"),
+    ("a.caffemodel", changed(ip2=(1, 64)), "1 biases in ip2, one for each class"),
     ("a.caffemodel", changed(ip2=(10, 32)), "weights of ip2 have shape"),
     ("a.caffemodel", model("q", weights(QUICK)) + field(100, field(1, "ip1") + field(7, blob(
         np.zeros(3)))), "two layers are called 'ip1'"),
     ("a.safetensors", b"\xff" * 40, "announces a header of"),
     ("a.safetensors", (2).to_bytes(8, "little") + b"[]", "does not name arrays"),
-    ("a.safetensors", (90_000).to_bytes(8, "little") + b"[" * 90_000, "no JSON"),
+    ("a.safetensors", (90_000).to_bytes(8, "little") + b"[" * 90_000, "not JSON"),
     ("a.safetensors", (2).to_bytes(8, "little") + b"{}", "not torchvision's alexnet"),
     ("a.npz", b"PK\x03\x04 and no more", "not an .npz file of plain arrays"),
-    ("a.txt", b"text", "not a file that can be read here by its name"),
+    ("a.txt", b"text", "not a file that can be read here, judging by its name"),
 ])
 def test_what_is_wrong_with_a_file_is_said_in_one_line(name, content, said, tmp_path, refused):
     (tmp_path / name).write_bytes(content)
@@ -315,15 +315,15 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
 @pytest.mark.parametrize(("words", "mean", "said"), [
     ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 3, 16, 16)), old=True), "16×16 pixels"),
     ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 1, 32, 32)), old=True),
-     "no picture in colour"),
+     "not a colour picture"),
     ("q.caffemodel out.npz --mean mean", b"P6 32 32", "no mean picture of Caffe"),
     ("q.caffemodel out.onnx", b"", "become a checkpoint"),
     ("nowhere.pth out.npz", b"", "nowhere.pth: no such file"),
-    ("q.caffemodel q.caffemodel", b"", "the file to be read"),
+    ("q.caffemodel q.caffemodel", b"", "the file to read"),
     ("q.npz out.npz --mean mean", b"", "has its own"),
     ("q.npz out.h5", b"", "written here"),
-    ("q.npz out.safetensors --with-softmax", b"", "--with-softmax: out.safetensors is no .onnx"),
-    ("q.caffemodel out.npz --uint8-input", b"", "--uint8-input: out.npz is no .onnx"),
+    ("q.npz out.safetensors --with-softmax", b"", "-softmax: out.safetensors is not an .onnx"),
+    ("q.caffemodel out.npz --uint8-input", b"", "--uint8-input: out.npz is not an .onnx"),
 ])
 def test_what_does_not_fit_together_is_said(words, mean, said, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)

@@ -147,7 +147,7 @@ def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("name", "value", "said"), [
-    ("tinyalex_about", "{}", "does not say of which preset"), ("tinyalex", 99, "of format 99"),
+    ("tinyalex_about", "{}", "does not say which preset"), ("tinyalex", 99, "of format 99"),
     ("pictures", [10, 32], "10, 32"), ("pictures", [32, 10**6], "1000000"),
     ("settings", {}, "written by another version"), ("classes", ["a"] * 9, "weights of ip1 have"),
     ("conv2.bias", None, "conv2.bias"), ("mean", np.zeros((3, 8, 8)), "the mean have shape"),
@@ -313,4 +313,4 @@ def test_a_network_that_does_not_fit_its_checkpoint_is_named(tmp_path):
 def test_a_local_layer_that_others_do_not_have_is_refused(tmp_path, refused):
     saved(tmp_path / "a.npz", "13pct")
     err = refused(main, [str(tmp_path / "a.npz"), str(tmp_path / "a.safetensors")])
-    assert "local3: others have no layer like a local one" in err
+    assert "local3: other formats have no local layers" in err

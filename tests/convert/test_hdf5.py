@@ -53,7 +53,7 @@ def test_hdf5_leads_to_no_other_file_and_holds_no_more_than_it_has_room_for(tmp_
             lambda data: data.create_dataset("a/0", (4,), "i4")):
         with h5py.File(tmp_path / "a.h5", "w") as file:
             make(file.create_group("data"))
-        with pytest.raises(UserError, match="a/0 is no plain array of floats"):
+        with pytest.raises(UserError, match="a/0 is not a plain array of floats"):
             caffe.model(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["data/a/0"] = h5py.ExternalLink(tmp_path / "other.h5", "/x")

@@ -29,13 +29,13 @@ def test_a_varint_comes_back_as_it_was_written(number):
 
 
 @pytest.mark.parametrize(("data", "said"), [
-    ((0x08,), "ends within a number"),
-    ((0x08, 0x80), "ends within a number"),
+    ((0x08,), "ends in the middle of a number"),
+    ((0x08, 0x80), "ends in the middle of a number"),
     ((0x08, *[0xFF] * 11), "more than 64 bits"),
-    ((0x0A, 5, 1, 2), "announces 5 bytes, and 2 are left"),
-    ((0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F), "announces 4,294,967,295 bytes, and 0 are left"),
-    ((0x0D, 1, 2, 3), "announces 4 bytes, and 3 are left"),
-    ((0x09, 1, 2, 3), "announces 8 bytes, and 3 are left"),
+    ((0x0A, 5, 1, 2), "announces 5 bytes, but 2 are left"),
+    ((0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F), "announces 4,294,967,295 bytes, but 0 are left"),
+    ((0x0D, 1, 2, 3), "announces 4 bytes, but 3 are left"),
+    ((0x09, 1, 2, 3), "announces 8 bytes, but 3 are left"),
     ((0x0B, 1), "field 1 is of kind 3"),
     ((0x0F, 1), "field 1 is of kind 7"),
     ((0x00, 1), "field number 0"),

@@ -295,7 +295,7 @@ def test_fetching_again_downloads_nothing(server, archive, monkeypatch, capsys, 
 @pytest.mark.parametrize(("case", "complaint"), [
     ("endless", "sends more than CIFAR-10 has"),
     ("a file", "not a page to download from"),
-    ("silent", "no sign of life from the server for 0.1 seconds"),
+    ("silent", "no answer from the server for 0.1 seconds"),
     ("refused", "refused"),
     ("full", "no space left"),
 ])

@@ -29,9 +29,9 @@ def test_names_of_any_kind_become_texts(classes, names):
 
 @pytest.mark.parametrize(("classes", "said"), [
     (("cat", "cat"), "two classes are called 'cat'"), ((1, "1"), "two classes are called '1'"),
-    (("cat", ""), "'' is no name"), (("cat", " \t"), "is no name"), (("cat", None), "None is no"),
-    ((0.5, 1.5), "0.5 is no name"), ("ab", "classes are a str"), ({"cat", "dog"}, "are a set"),
-    ({"cat": 0, "dog": 1}, "are a dict"), (None, "are a NoneType")])
+    (("cat", ""), "'' is not a class"), (("cat", " \t"), "is not a class"),
+    (("cat", None), "None is not"), ((0.5, 1.5), "0.5 is not a class"), ("ab", "classes are a str"),
+    ({"cat", "dog"}, "are a set"), ({"cat": 0, "dog": 1}, "are a dict"), (None, "are a NoneType")])
 def test_what_is_no_list_of_names_is_refused(classes, said):
     with pytest.raises(UserError, match=f"^mine: .*{said}"):
         Dataset(PICTURES, [0, 1, 1], classes, "mine")

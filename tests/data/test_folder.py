@@ -102,7 +102,7 @@ def test_what_is_left_out_is_counted_and_the_first_are_named(pets):
     assert said == (
         "left out: pictures outside the class folders: 3 (0.jpg, train/cat/more/1.png, train/0.jpg)"
         "; pictures in test/: 1,200 (test/cat/0.png, test/cat/1.png, test/cat/10.png, …); "
-        "files that are no pictures: 2 (notes.txt, train/cat/a.heic); hidden: 1 (train/.DS_Store)")
+        "files that are not pictures: 2 (notes.txt, train/cat/a.heic); hidden: 1 (train/.DS_Store)")
     (pets / "train" / "fox").mkdir()
     put(pets / "valid" / "cat" / "1.png")
     assert "empty folders: 1 (train/fox)" in folder.left_out(folder.listing(pets).left_out)
@@ -164,7 +164,7 @@ def test_linked_folders_count_and_a_link_to_above_is_no_endless_way(pets):
     os.symlink(pets / "nowhere", pets / "train" / "cat" / "gone.png")
     listing = folder.listing(pets)
     assert of(listing, "train")["emu/1.png"] == "emu" and len(listing) == 13
-    assert listing.left_out["files that are no pictures"] == ["train/cat/gone.png"]
+    assert listing.left_out["files that are not pictures"] == ["train/cat/gone.png"]
 
 
 def many(tmp_path, inside):

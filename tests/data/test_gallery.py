@@ -101,8 +101,8 @@ def test_all_commands_find_the_same_pictures_of_the_same_classes(photos):
 
 def test_what_is_passed_over_is_counted_on_one_line(photos, capsys):
     gather([str(photos), f"{photos}/**/*"], 8)
-    assert capsys.readouterr().out == ("left out: hidden: 1 (.thumbs); files that are no pictures: "
-                                       f"2 (notes.txt, {photos}/notes.txt)\n")
+    assert capsys.readouterr().out == ("left out: hidden: 1 (.thumbs); files that are not "
+                                       f"pictures: 2 (notes.txt, {photos}/notes.txt)\n")
 
 
 def test_brackets_in_the_name_of_a_folder_are_no_pattern(photos, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_folder_with_the_name_of_a_dataset_is_read_where_it_is_written_as_a_fo
     monkeypatch.setenv("TINYALEX_DATA", str(photos.parent / "cache"))
     monkeypatch.chdir(photos.rename(photos.with_name("shapes")).parent)
     assert len(sources.load("shapes", "val")) == len(gather(["shapes/val"], 64)) == 10
-    said = "shapes is the built-in dataset; ./shapes would be what lies here\n"
+    said = "shapes is the built-in dataset; ./shapes would be the one here\n"
     assert capsys.readouterr().out.count(said) == 1
     with pytest.raises(UserError, match="a dataset has two splits") as caught:
         gather(["shapes"], 8)
@@ -168,7 +168,7 @@ def test_pictures_of_a_dataset_go_by_number_from_0(monkeypatch):
     gather([f"shapes/val/{i}" for i in range(5)], 64)
     assert loads == [("shapes", "val")] * 3, "once for each gallery"
     assert gather(["shapes/val/4"], 32)[0].shape == (32, 32, 3)
-    with pytest.raises(UserError, match="has the pictures 0 to 4, and not 5"):
+    with pytest.raises(UserError, match="has the pictures 0 to 4, not 5"):
         gather(["shapes/val/5"], 64)
 
 

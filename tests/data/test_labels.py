@@ -169,7 +169,7 @@ def test_a_list_that_does_not_fit_says_where(text, complaint, tmp_path):
 
 def test_what_is_no_list_is_named(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    for name, said in (("photo.jpg", "no list of classes"), ("nowhere.txt", "no such file"),
+    for name, said in (("photo.jpg", "not a list of classes"), ("nowhere.txt", "no such file"),
                        ("", "not a regular file")):
         path = tmp_path / name
         with pytest.raises(UserError, match=f"{path.name}: {said}"):

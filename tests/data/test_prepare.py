@@ -172,7 +172,7 @@ def test_too_many_broken_pictures_end_it_with_count_names_and_report(pets, tmp_p
     assert str(out / "skipped.txt") in caught.value.hint
     assert all(name in (out / "skipped.txt").read_text() for name in bad[:2])
     assert not preparation.is_finished(out)
-    with pytest.raises(UserError, match="prepared only in part"):
+    with pytest.raises(UserError, match="only partly prepared"):
         sources.load(str(out), "train", side=8)
     before = digests(out)
     with pytest.raises(UserError, match=r"more than 5\.0%"):
@@ -227,7 +227,7 @@ def test_ctrl_c_ends_it_soon_and_says_how_to_go_on(pets, tmp_path):
         process.send_signal(signal.SIGINT)
         printed, complained = process.communicate(timeout=20)
     assert process.returncode == 130 and "Traceback" not in complained
-    assert "of 23 pictures are done; the same command goes on from there" in printed
+    assert "of 23 pictures are done; the same command continues from there" in printed
     assert not preparation.is_finished(tmp_path / "out")
 
 
@@ -286,7 +286,7 @@ def test_two_runs_in_one_folder_do_not_mix(pets, tmp_path):
     """Not even their plans: the second one would leave the first one's pictures under its own."""
     pytest.importorskip("fcntl")
     (tmp_path / "out").mkdir()
-    with files.alone(tmp_path / "out"), pytest.raises(UserError, match="at work in this folder"):
+    with files.alone(tmp_path / "out"), pytest.raises(UserError, match="working in this folder"):
         prepare(folder.listing(pets), tmp_path / "out", 8)
     assert os.listdir(tmp_path / "out") == []
 

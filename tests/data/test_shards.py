@@ -49,7 +49,7 @@ def test_a_slice_copies_nothing_and_can_be_cut_again(images):
     part = images[2:10]
     assert isinstance(part, Shards) and np.shares_memory(part[0], WHOLE)
     assert (np.asarray(part[1:][2:5]) == WHOLE[5:8]).all()
-    with pytest.raises(IndexError, match="follow each other"):
+    with pytest.raises(IndexError, match="consecutive pictures"):
         images[::2]
 
 

@@ -60,7 +60,8 @@ def test_what_is_fetched_is_found_and_fetched_only_once(server, place, capsys):
 
 def test_a_broken_connection_costs_only_what_has_not_come(server, place, capsys):
     assert fetch(server.url("/w", BODY[:200_000], length=len(BODY))) == 2
-    assert "cut short: 200,000 of 300,000 bytes came\nHINT: run it again" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cut short: only 200,000 of 300,000 bytes came\nHINT: run it again" in said
     assert os.listdir(place) == [f"{FILE}.part"]
     assert fetch(server.url("/w", BODY[:250_000], length=len(BODY), parts=True)) == 2
     assert fetch(server.url("/w", BODY, parts=True)) == 0
@@ -132,7 +133,7 @@ def test_a_server_that_gives_nothing_leaves_nothing(server, place):
 
 
 @pytest.mark.parametrize(("body", "status", "complaint", "left"), [
-    (BODY[:-1] + b"x", 200, "what came has the SHA-1 sum", []),
+    (BODY[:-1] + b"x", 200, "the download has the SHA-1 sum", []),
     (bytes(len(BODY) + 11), 200, "sends more than alexnet-caffe has", [f"{FILE}.part"]),
     (b"", 404, "the server answers 404", [f"{FILE}.part"]),
 ])

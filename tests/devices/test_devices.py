@@ -232,7 +232,7 @@ def test_checking_devices_notice_arrays_that_meet():
                  lambda: x + np.ones(3), lambda: two.receive(x, two)):
         with pytest.raises(DeviceError):
             one.run(slip).result()
-    with pytest.raises(DeviceError, match="is at work"):
+    with pytest.raises(DeviceError, match="is working"):
         two.run(lambda: x + 1).result()
     assert one.run(lambda: (x + two.get(y)[0]).sum()).result() == 6
     assert one.run(lambda: (x + one.receive(y, two)).home).result() is one

@@ -133,7 +133,7 @@ def twice(layers, dy):
 
 @pytest.mark.parametrize(("thing", "like", "said"), [
     (lambda layers, dy: None, "FrozenBackward", "backward gives NoneType"),
-    (lambda layers, dy: {}, "FrozenBackward", "gradients of no layer are given, and fc3, fc4, fc5"),
+    (lambda layers, dy: {}, "FrozenBackward", "gradients of no layer are given, but fc3, fc4, fc5"),
     (lambda layers, dy: dict.fromkeys(right(layers, dy)), "FrozenBackward", "dW of fc5 gives None"),
     (lambda layers, dy: right([{**layers[0], "still": False}], dy), "FrozenBackward", "TypeError"),
     (writes_into_dy, "FrozenBackward", "changes its arguments"),

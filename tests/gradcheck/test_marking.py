@@ -82,7 +82,7 @@ CLASS = {
                            "SyntaxError"),
     "half-ends-later": (in_relu("import os; os._exit(0)").encode(), 1, "ends Python"),
     "half-aborts-later": (in_relu("import os; os.abort()").encode(), 1, "ends Python"),
-    "half-loops": (in_relu("while True: pass").encode(), 1, "loop without a way out"),
+    "half-loops": (in_relu("while True: pass").encode(), 1, "an endless loop"),
     "half-takes-memory": (in_relu("return np.ones(10**9)").encode(), 1, "MemoryError"),
     "half-returns-much": (in_relu("return np.ones(10**7)").encode(), 1, "cannot be read"),
     "half-wrong": (RIGHT.replace("return dy * self.on", "return dy * (dy > 0)").encode(), 1,

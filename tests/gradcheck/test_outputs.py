@@ -93,7 +93,7 @@ def masked(draw):
 
 FALSE_PASSES = [
     ("SoftmaxCrossEntropy", times(lambda x: 0), "it is 0 whatever the scores"),
-    ("SoftmaxCrossEntropy", Squares, "made of the squares"),
+    ("SoftmaxCrossEntropy", Squares, "computed from the squares"),
     ("SoftmaxCrossEntropy", times(lambda x: -1), "the sign is wrong"),
     ("SoftmaxCrossEntropy", times(len), "the sum over the pictures"),
     ("SoftmaxCrossEntropy", times(lambda x: 1 / x.shape[1]), "not over all N·K numbers"),
@@ -107,7 +107,7 @@ FALSE_PASSES = [
     ("Exchange", OwnFirst, "tower a's maps come first"),
     ("Exchange", variant(MyExchange, forward=lambda s, xs: MyExchange.forward(s, xs)[:1]),
      "an array for each of 2 towers"),
-    ("Dropout", masked(lambda s, x: s.rng.random(x.shape) > s.keep), "have changed places"),
+    ("Dropout", masked(lambda s, x: s.rng.random(x.shape) > s.keep), "1 − keep are swapped"),
     ("Dropout", masked(lambda s, x: s.rng.random(x.shape) < 0.5), "with probability keep"),
     ("Dropout", masked(lambda s, x: s.rng.random(x.shape[1:]) < s.keep), "the same mask: draw"),
     ("Dropout", masked(lambda s, x: s.rng.random((len(x), 1)) < s.keep), "units of a picture go"),

@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_said_with_the_sizes():
         Conv2D(3, 4, 3, name="conv1", rng=0).forward(np.zeros((1, 8, 8, 4), np.float32))
     with pytest.raises(UserError, match="a window of 9×9 does not fit into maps of 8×8"):
         Conv2D(3, 4, 9, rng=0).forward(np.zeros((1, 8, 8, 3), np.float32))
-    with pytest.raises(UserError, match="fc6 reads 10 numbers a picture and was given"):
+    with pytest.raises(UserError, match="fc6 reads 10 numbers a picture but was given"):
         Linear(10, 4, name="fc6", rng=0).forward(np.zeros((1, 11), np.float32))
     with pytest.raises(UserError, match="make n odd"):
         LocalResponseNorm(n=4)
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_said_with_the_sizes():
         SpatialResponseNorm(size=4)
     with pytest.raises(UserError, match=r"rnorm2 reads maps of shape \(height, width, channels\)"):
         SpatialResponseNorm(name="rnorm2").output_shape((10,))
-    with pytest.raises(UserError, match="ties='none' is no rule"):
+    with pytest.raises(UserError, match="ties='none' is not a rule"):
         MaxPool2D(3, 2, ties="none")
     with pytest.raises(RuntimeError, match="has no weights yet"):
         Linear(10, 4).forward(np.zeros((1, 10), np.float32))
@@ -225,7 +225,7 @@ def test_a_layer_can_be_fitted_to_what_it_reads():
 def test_what_a_layer_cannot_be_fitted_to_is_refused():
     with pytest.raises(UserError, match="conv1 reads maps of shape"):
         Conv2D(3, 4, 3, name="conv1").fit_to((10,))
-    with pytest.raises(UserError, match="fc6 reads numbers in a row and was given"):
+    with pytest.raises(UserError, match="fc6 reads numbers in a row but was given"):
         Linear(10, 4, name="fc6").fit_to((6, 6, 3))
     for layer, shape in ((Conv2D(3, 4, 3, rng=0), (5, 5, 8)), (Linear(10, 4, rng=0), (11,))):
         with pytest.raises(RuntimeError, match="has its weights already"):

@@ -39,7 +39,7 @@ def test_a_run_tells_its_mistakes_on_own_data_and_a_resumed_one_draws_them_anew(
     flags = ["--preset", "cifar", "--data", "blobs:load", "--batch-size", "20"]
     train.main([*flags, "--epochs", "1", "--lr", "0", "--out", str(run)])
     out = capsys.readouterr().out
-    assert "most confused: " in out and f"wrong: {run / 'wrong.png'}" in out
+    assert "most confused: " in out and f"surest mistakes: {run / 'wrong.png'}" in out
     train.main(["--resume", str(run), "--data", "blobs:load"])
     assert "most confused" not in capsys.readouterr().out, "nothing was measured"
 

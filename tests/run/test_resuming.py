@@ -122,8 +122,8 @@ def test_what_no_run_can_have_been_is_no_place_to_go_on_from(trained, refused, c
     (put("settings", lr=-1), "no run has lr -1"),
     (put("settings", preset="tiny"), "written by a run with preset tiny"),
     (put("settings", limit=7), "written by a run with limit 7"),
-    (put("data", train={}), "damaged, in what it says of its data"),
-    (lambda saved: saved.about.update(data=3), "damaged, in what it says of its data"),
+    (put("data", train={}), "damaged in what it says about its data"),
+    (lambda saved: saved.about.update(data=3), "damaged in what it says about its data"),
     (put_velocity(lambda v: v * np.inf), "the velocity of conv1a.W holds numbers that are not"),
 ])
 def test_a_checkpoint_of_another_run_is_refused(trained, refused, change, message):
@@ -142,7 +142,7 @@ def test_weights_that_were_converted_are_no_run(trained, refused, changes):
 
     edit(trained, convert)
     said = refused(resume, [str(trained)])
-    assert "checkpoint.npz: weights converted from alexnet.caffemodel, and no run" in said
+    assert "checkpoint.npz: weights converted from alexnet.caffemodel, not a run" in said
 
 
 @pytest.mark.parametrize("command", [evaluate, predict, look])

@@ -53,7 +53,7 @@ def test_two_runs_that_plan_the_same_number_get_two(tmp_path, monkeypatch):
 def test_of_two_that_are_told_the_same_folder_the_second_is_told_who_has_it(tmp_path):
     first, second = planned(tmp_path / "a"), planned(tmp_path / "a")
     first.start()
-    with pytest.raises(UserError, match=f"{tmp_path / 'a'}: process .* is at work in this folder"):
+    with pytest.raises(UserError, match=f"{tmp_path / 'a'}: process .* is working in this folder"):
         second.start()
     (tmp_path / "a" / "checkpoint.npz").touch()
     first.close()
@@ -65,7 +65,7 @@ def test_of_two_that_are_told_the_same_folder_the_second_is_told_who_has_it(tmp_
 def test_a_run_under_way_is_not_resumed_by_another_process(patches, tmp_path, refused):
     train.main(quick("--limit", "16", "--epochs", "1", "--out", "made"))
     with files.alone(tmp_path / "made"):
-        assert "is at work in this folder" in refused(train.main, resume("made"))
+        assert "is working in this folder" in refused(train.main, resume("made"))
 
 
 @pytest.mark.parametrize("command", ["resume", "out"])

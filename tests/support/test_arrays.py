@@ -76,7 +76,7 @@ def test_headers_that_numpy_reads_are_read(content, tmp_path):
     b"{'descr': '<f8' 'fortran_order': False 'shape': (2, 3)}", PLAIN[:-1], PLAIN + b"0",
     PLAIN + b" " * 10_000])
 def test_headers_that_are_none_are_refused(header, tmp_path):
-    with pytest.raises(Damaged, match="no header that can be read"):
+    with pytest.raises(Damaged, match="no readable header"):
         npz(zipped(tmp_path / "x.npz", headed(header)))
 
 
@@ -101,11 +101,12 @@ def test_a_header_that_announces_a_terabyte_takes_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "said"), [
-    (b"", "no array"), (b"\x93NUMPY\x01\x00", "no array"), (b"\x93NUMPY\x09\x00vv", "no array"),
-    (b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'}", "no header"),
+    (b"", "not an array"), (b"\x93NUMPY\x01\x00", "not an array"),
+    (b"\x93NUMPY\x09\x00vv", "not an array"),
+    (b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'}", "no readable header"),
     (npy(np.zeros(4))[:-1], "announces 4 numbers of 8 bytes in 31 bytes"),
-    (npy(np.zeros(4, "<M8[s]")), "no header"), (npy(np.zeros(4, "V8")), "of the kind"),
-    (npy(np.zeros(4, [("a", "<f4")])), "no header"),
+    (npy(np.zeros(4, "<M8[s]")), "no readable header"), (npy(np.zeros(4, "V8")), "of the kind"),
+    (npy(np.zeros(4, [("a", "<f4")])), "no readable header"),
 ])
 def test_members_that_are_no_arrays_are_told_apart(content, said, tmp_path):
     with pytest.raises(Damaged, match=said):
@@ -137,7 +138,7 @@ def test_members_that_share_their_bytes_are_refused(tmp_path):
         for i in range(1, 9):
             file.filelist.append(copy.copy(file.filelist[0]))
             file.filelist[-1].filename = f"{i}.npy"
-    with pytest.raises(Damaged, match=r"on top of each other|broken"):
+    with pytest.raises(Damaged, match=r"arrays overlap|broken"):
         [stored.read() for stored in npz(path).values()]
 
 

@@ -225,7 +225,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_one_and_what_is_being_writ
 @locks
 def test_a_folder_is_one_process_s_alone_until_that_ends_however_it_ends(tmp_path, capfd):
     with holding("alone(Path('.'))", tmp_path) as other:
-        with pytest.raises(UserError, match=f"{tmp_path}: process {other.pid} on .* is at work"), \
+        with pytest.raises(UserError, match=f"{tmp_path}: process {other.pid} on .* is working"), \
                 alone(tmp_path):
             pytest.fail("two are at work")
         with alone(tmp_path, "another thing"):

@@ -83,7 +83,7 @@ def test_a_pipe_is_not_opened(name, read, tmp_path, no_waiting):
 def test_a_pipe_among_the_pictures_is_none_of_them(tmp_path, no_waiting):
     (tmp_path / "cat").mkdir()
     os.mkfifo(tmp_path / "cat" / "a.jpg")
-    with pytest.raises(UserError, match=r"files that are no pictures: 1 \(cat/a.jpg\)"):
+    with pytest.raises(UserError, match=r"files that are not pictures: 1 \(cat/a.jpg\)"):
         listing(tmp_path, val_share=0)
     with pytest.raises(BrokenPicture, match="not a regular file"):
         read_picture(tmp_path / "cat" / "a.jpg", 8)

@@ -72,13 +72,12 @@ def _expect_no_other_kind(tower: Tower) -> None:
     """UserError where there is a normalisation, but none across maps."""
     kinds = {type(layer) for stage in tower for layer in stage}
     if SpatialResponseNorm in kinds and LocalResponseNorm not in kinds:
-        raise UserError("--lrn: this preset normalises within its maps only, behind the pooling",
+        raise UserError("--lrn: this preset normalises only within its maps, after the pooling",
                         "choose another preset, or --lrn none.")
 
 
 def _move_lrns_of(stage: list[Layer], before: bool) -> list[Layer]:
-    """Each LRN next to the unit (ReLU or tanh) that stands between the same two layers with
-    weights."""
+    """Each LRN next to the unit (ReLU or tanh) that is between the same two layers with weights."""
     moved = list(stage)
     for lrn in [layer for layer in stage if isinstance(layer, LocalResponseNorm)]:
         weighted = [i for i, layer in enumerate(moved) if isinstance(layer, Weighted)]
@@ -88,7 +87,7 @@ def _move_lrns_of(stage: list[Layer], before: bool) -> list[Layer]:
         unit = next((layer for layer in moved[first:last] if isinstance(layer, Activation)), None)
         if unit is None:
             raise UserError(f"--lrn: {lrn.name} of this preset reads the maps of all towers, and "
-                            "cannot go past its ReLU", "choose another preset, or --lrn none.")
+                            "cannot move before its ReLU", "choose another preset, or --lrn none.")
         moved.remove(lrn)
         moved.insert(moved.index(unit) + (not before), lrn)
     return moved
@@ -124,7 +123,7 @@ def without_layer(tower: Tower, name: str) -> Tower:
 
 
 def refit(tower: Tower, side: int, towers: int) -> Tower:
-    """The same tower, in which every layer with weights reads what now comes to it."""
+    """The same tower, with every layer with weights fitted to what it now reads."""
     shape: tuple[int, ...] = side, side, 3
     for s, stage in enumerate(tower):
         if s:

@@ -1,6 +1,6 @@
 """The architectures, one line a layer.
 
-A tower function lists what stands in one tower, stage by stage; the paper's figure 2 shows two of
+A tower function lists what is in one tower, stage by stage; the paper's figure 2 shows two of
 them, one above the other. A new stage begins where a layer reads the maps of all towers: conv3,
 fc6, fc7 and fc8. `towers` is how many there are, so that those layers know how much they read.
 
@@ -149,7 +149,7 @@ def paper_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
 
 
 def original_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
-    """One tower as the authors ran it (their configuration layers-145); docs/original.md tells what
+    """One tower as the authors ran it (their configuration layers-145); docs/original.md says what
     differs from the paper, and where that is written.
 
     Layer 1 normalises before it pools, and the ReLU comes last. Layer 2 normalises twice. The sums
@@ -195,11 +195,11 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
           devices: Sequence[Device] = (HOST,), *, towers: int = 2, seed: int = 0,
           keep: float = 0.5, init: str = "he", edit: Callable[..., Tower] | None = None,
           side: int | None = None, draw: bool = True) -> Network:
-    """A network of so many towers, each of which gives the scores of its share of the classes.
+    """A network with this many towers, each of which gives the scores of its share of the classes.
 
     keep: share of the units that dropout leaves on. init: one of INITS. edit: changes a tower, for
     experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
-    UserError where nothing would be left of them behind the last pooling, and where so many towers
+    UserError where nothing would be left of them after the last pooling, and where so many towers
     cannot share a layer evenly. draw: see `Network`.
     """
     if init not in INITS:
@@ -208,7 +208,7 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     size = replace(size, side=side or size.side)
     if final_side(size) < 1:
         raise UserError(f"pictures of {size.side}×{size.side} are too small for this network",
-                        "nothing is left of them after three poolings: take larger ones.")
+                        "nothing is left of them after three poolings: use larger ones.")
     for what, count in ("maps of conv5", 2 * size.c5), ("units of a hidden layer", 2 * size.hidden):
         if count % towers:
             raise UserError(f"--towers {towers}: so many cannot share the {count} {what} evenly",

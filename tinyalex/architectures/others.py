@@ -1,6 +1,6 @@
 """Networks that other people trained and published, one line a layer, as in alexnet.py.
 
-What differs from the paper's net is said with each. docs/weights.md shows how to read their weights
+Each says how it differs from the paper's net. docs/weights.md shows how to read their weights
 (see convert/), and --preset trains them from scratch.
 """
 
@@ -167,7 +167,7 @@ def local_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
 
 
 def local_lrn_tower(size: Size, classes: int, towers: int, keep: float, std: Spread) -> Tower:
-    """The same for 11 %: LRN behind pool1, and before pool2, over 9 maps."""
+    """The same for 11 %: LRN after pool1, and before pool2, over 9 maps."""
     first, *rest = local_tower(size, classes, towers, keep, std)
     *front, pool2 = first
     lrn1, lrn2 = (LRN(9, k=1, alpha=0.001 / 9, name=name) for name in ("lrn1", "lrn2"))

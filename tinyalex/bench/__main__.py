@@ -43,19 +43,19 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--batch-size", type=number(int, 1), default=128, help="1 for the latency of one")
     add("--devices", metavar="LIST", default="auto", help="cpu, cpu,cpu, cuda:0, "
         "cuda:0,cuda:1 or auto")
-    add("--rounds", type=number(int, 1), default=5, help="how often each is measured, in turn")
-    add("--csv", type=output(), metavar="FILE", help="write all figures there; on GPUs one "
-        "file for float32 and one for TF32")
+    add("--rounds", type=number(int, 1), default=5, help="how many times each is measured, in turn")
+    add("--csv", type=output(), metavar="FILE", help="write all numbers there; on GPUs one file "
+        "for float32 and one for TF32")
     add("--out", type=output(".png"), metavar="PNG", help="draw them there")
     add = parser.add_mutually_exclusive_group().add_argument
     add("--against", choices=["torch"], help="compare with the same network in PyTorch, in turn")
     add("--sweep", choices=sweeps.SWEEPS, help="measure against batch sizes 1 to "
         f"{sweeps.LARGEST_BATCH}, cores, sizes of the pictures, or numbers of towers")
     add("--measures", nargs="?", const="", metavar="TEXT", type=measures.named, help="take back, "
-        "one after the other, what makes the code fast, and see what it gains: all of it, or what "
-        "has this text in its name")
-    add("--memory", type=number(int, 2), metavar="STEPS", help="take so many training steps and "
-        "watch what the process has in memory")
+        "one by one, what makes the code fast, and see what it gains: everything, or whatever has "
+        "this text in its name")
+    add("--memory", type=number(int, 2), metavar="STEPS", help="take this many training steps and "
+        "watch how much memory the process uses")
     return parser.parse_args(argv)
 
 

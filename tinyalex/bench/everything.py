@@ -1,10 +1,10 @@
 """python -m tinyalex.bench.everything: everything worth measuring on a machine with a GPU.
 
-Runs, one after the other, and notes in a folder what each printed: `tinyalex.info`; the tests that
+Runs, one by one, and keeps in a folder what each printed: `tinyalex.info`; the tests that
 need a GPU, where there are tests; the speed of the preset `paper` at batch 128 in float32 and TF32,
 against PyTorch where that is installed with CUDA; the same on two devices; a short training run;
 and the speed of the preset `cifar` on the GPU and on the CPU. What fails or hangs is noted, and the
-next begins. The goals that the figures are held against stand at the end.
+next begins. The goals, and whether they were met, come at the end.
 """
 
 import csv
@@ -29,21 +29,21 @@ LIMIT = 3600  # seconds for a command: what hangs must not keep the others from 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench.everything`."""
     parser = ArgumentParser(prog="python -m tinyalex.bench.everything",
-                            description="Measure all there is to measure on a GPU.")
+                            description="Measure everything there is to measure on a GPU.")
     parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path("gpu-report"),
                         help="a new folder")
     out = parser.parse_args(argv).out
     machine = cuda.find()
     if machine.problem:
         raise UserError(f"nothing to measure: {machine.problem}", machine.hint)
-    if out.exists():  # figures of another day must not be judged
-        raise UserError(f"--out {out}: is there already", "name a new folder.")
+    if out.exists():  # numbers from another day must not be judged
+        raise UserError(f"--out {out}: already exists", "name a new folder.")
     out.mkdir(parents=True)
     for name, command in commands(out, len(machine.gpus)).items():
         _note(out / f"{name}.txt", [sys.executable, "-m", *command])
     goals = "\n".join(judged(out))
     (out / "goals.txt").write_text(goals + "\n", "utf-8")
-    print(f"\n{goals}\n\nall of it is in {out}")
+    print(f"\n{goals}\n\nit is all in {out}")
     return 0
 
 
@@ -75,7 +75,7 @@ def _torch_has_cuda() -> bool:
 
 
 def _note(path: Path, command: list[str]):
-    """Run a command; what it prints is written to `path`, and shown when it has ended."""
+    """Run a command; its output is written to `path`, and shown when it has ended."""
     print(f"\n$ {' '.join(command[1:])}", flush=True)
     with open(path, "a", encoding="utf-8") as file:
         try:
@@ -89,25 +89,26 @@ def _note(path: Path, command: list[str]):
 
 
 def judged(folder: Path) -> list[str]:
-    """Which goals were met. One that cannot be judged says why, and the others are all the same."""
+    """Which goals were met. One that cannot be judged says why, and the others are judged all the
+    same."""
     lines: list[str] = []
     for goal in (against_torch, times_the_cpu):
         try:
             lines.extend(goal(folder))
-        except Exception as error:  # a file that is missing or not whole shows in many ways
+        except Exception as error:  # a missing or incomplete file shows in many ways
             lines.append(f"{goal.__name__}: not measured ({type(error).__name__}: "
                          f"{cuda.first_line(error)})")
     return lines
 
 
 def against_torch(folder: Path) -> Iterator[str]:
-    """Our figures against PyTorch's eager ones: the goal is to be at least as fast, in no more
+    """Our numbers against eager PyTorch's: the goal is to be at least as fast, in no more
     memory, in either precision."""
     for precision in PRECISIONS:
         measured = figures(folder / f"one-gpu-{precision.lower()}.csv")
         peers = [key for key in measured if key[0] == "channels_last"]
         if not peers:
-            yield f"against PyTorch, {precision}: not measured (it is not here, or has no CUDA)"
+            yield f"against PyTorch, {precision}: not measured (not installed, or without CUDA)"
         for name, mode, quantity in peers:
             if quantity in ("time a picture", "memory peak"):
                 ratio = measured[OURS, mode, quantity] / measured[name, mode, quantity]

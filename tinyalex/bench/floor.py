@@ -1,13 +1,13 @@
 """The floor: the matrix products of a step and nothing else.
 
 A network that computes its layers by matrix products takes at least as long as the products alone,
-with the same BLAS on the same cores. How far above this floor a step lies is what everything else
-costs: columns, normalisation, pooling, biases, updates, waiting. Unlike a time it says much the
+with the same BLAS on the same cores. How far a step is above this floor is what everything else
+costs: columns, normalisation, pooling, biases, updates, waiting. Unlike a time, that is much the
 same on every machine.
 
 The products are those that the layers make, of the same sizes, divided in the same way: tower by
 tower on its device, a chunk of pictures at a time in a convolution, a share of the columns or rows
-of W for each core in a full connection. What they read lies ready; of what they write nothing is
+of W for each core in a full connection. What they read is ready beforehand; what they write is not
 used.
 """
 

@@ -1,9 +1,9 @@
 """What a GPU can do at best: the floors of a network there.
 
-Two stand beside each layer. Arithmetic: its multiplications and additions at the speed of a large
+Each layer has two. Arithmetic: its multiplications and additions at the speed of a large
 square product, measured here and now. Bytes: what it must read and write at least, each array once,
-at the speed of a large copy. No kernel can be faster than the longer of the two; the share of it
-that a layer's time is says how good the layer is.
+at the speed of a large copy. No kernel can be faster than the longer of the two; how close a
+layer's time is to it says how good the layer is.
 """
 
 from collections.abc import Callable, Iterator

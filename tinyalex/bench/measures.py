@@ -1,7 +1,7 @@
-"""What each measure gains: the same network with the measure taken back, in turn with all of them.
+"""What each measure gains: the same network with that measure taken back, in turn with all of them.
 
-The fast form of a layer is the plain one with a few twists, each for a reason that can be put into
-a sentence and a number. Here are the plain forms again: they compute the same.
+The fast form of a layer is the plain one with a few tricks, each for a reason that a sentence and a
+number can give. Here are the plain forms again: they compute the same.
 """
 
 from argparse import ArgumentTypeError
@@ -128,6 +128,6 @@ def measure(workload: Workload, name: str, rounds: int) -> dict[str, Spread]:
 
 
 def line(name: str, *cells: str) -> str:
-    """A line of the table, which is printed as soon as it is there."""
+    """A line of the table, printed as soon as it is measured."""
     width = max(map(len, MEASURES))
     return "  ".join([name.ljust(width), *(cell.rjust(21) for cell in cells)])

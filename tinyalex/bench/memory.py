@@ -1,4 +1,4 @@
-"""What a process has in memory, as Linux reports it.
+"""How much memory a process uses, as Linux reports it.
 
 What several networks take cannot be told apart inside one process, nor given back completely when
 one of them is gone. So each is measured in a process of its own: `of` starts one, which runs this
@@ -42,7 +42,7 @@ def _status(name: str) -> int:
 
 
 def watch(workload: Workload, steps: int) -> list[int]:
-    """Bytes in memory after each of so many training steps."""
+    """Bytes in memory after each of this many training steps."""
     after = []
     for _ in progress(range(steps), "watching the memory", unit="step"):
         workload.train()
@@ -86,7 +86,7 @@ def weigh(who: str, preset: str, batch_size: str, placement: str) -> dict[str, i
         if peer:
             runner = peer.Peer(who, workload)
             del workload
-        with contextlib.suppress(OSError):  # let the peak begin anew, where the system allows it
+        with contextlib.suppress(OSError):  # restart the peak, where the system allows it
             Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         for _ in range(STEPS):
             runner.train()

@@ -4,9 +4,9 @@ Two towers are one network there: what our towers compute side by side are group
 convolution, and what reads the maps of all towers is a convolution without groups. The maps of
 tower a are the first channels, those of tower b come after them. PyTorch has the channels before
 the pixels, (N, C, H, W), and its dropout divides by `keep` in training where ours multiplies by it
-at test time: both is made good in the weights, see `convert.layout`.
+at test time: the weights make up for both, see `convert.layout`.
 
-This module needs PyTorch; `speed.load_peer` imports it where it is asked for.
+This module needs PyTorch; `speed.load_peer` imports it when it is asked for.
 """
 
 import gc
@@ -51,14 +51,14 @@ class Peer:
             self._compile()
 
     def _compile(self):
-        """Compilation happens in the first calls; all it can say is of no use to our reader."""
+        """Compilation happens in the first calls; nothing that it says is of use to our reader."""
         logging.disable(logging.WARNING)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.train()
                 self.infer()
-        except Exception as error:  # a compiler that is missing shows in many ways
+        except Exception as error:  # a missing compiler shows in many ways
             lines = str(error).strip().splitlines() or [""]
             raise UserError(f"torch.compile failed: {type(error).__name__}: {lines[0][:80]}",
                             "it needs a C++ compiler, such as g++.") from None
@@ -100,7 +100,7 @@ def _place(workload: Workload) -> torch.device:
 
 def gpu_memory(variant: str, workload: Workload, steps: int = 3) -> int:
     """Bytes that PyTorch takes from the GPU to train, at the most: of its pool, as ours. Another
-    such peer has trained before: what it tried to find what is fastest does not count."""
+    such peer has trained before, so what it took to find the fastest way does not count."""
     gc.collect()
     torch.cuda.empty_cache()
     where = _place(workload)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# A pass has a colour: full for the products, pale for all else in the layer.
+# A pass has a colour: full for the products, pale for the rest of the layer.
 FULL = {FORWARD: "#0072B2", BACKWARD: "#D55E00"}
 PALE = {FORWARD: "#9CC9E3", BACKWARD: "#F3BE99"}
 THEIRS = "#A0A0A0"
@@ -77,7 +77,7 @@ def _layers(axes: Axes, result: Result, rows: list[str]):
 
 
 def _speeds(axes: Axes, result: Result):
-    """Of each contender two bars, training and inference, as long as the median, with a line from
+    """For each contender two bars, training and inference, as long as the median, with a line from
     the lowest to the highest."""
     contenders = result.contenders
     colours = [FULL[FORWARD] if who == OURS else THEIRS for who in contenders]
@@ -95,7 +95,7 @@ def _speeds(axes: Axes, result: Result):
 
 
 def _errors(rates: list[Spread]) -> list[list[float]]:
-    """How far the lowest and the highest lie from the median, as Matplotlib wants it."""
+    """How far the lowest and the highest are from the median, as Matplotlib wants it."""
     return [[rate.median - rate.low for rate in rates], [rate.high - rate.median for rate in rates]]
 
 
@@ -153,7 +153,7 @@ def of_step(steps: list[list[Span]], workload: Workload) -> Figure:
 def _span(axes: Axes, span: Span, whole: float):
     special = span.name in COLOURS
     top, height = (0.36, 0.1) if span.name == COPIES else (-0.35, 0.66)
-    width = max(span.end - span.start, 0.002 * whole)  # what is shorter would not be seen
+    width = max(span.end - span.start, 0.002 * whole)  # anything shorter would not be seen
     axes.broken_barh([(1000 * span.start, 1000 * width)], (span.device + top, height),
                      facecolor=COLOURS[span.name] if special else FULL[span.part],
                      edgecolor="none" if special else "white", linewidth=0.3)

@@ -67,7 +67,7 @@ def _processor() -> str:
 
 
 def text(result: Result) -> str:
-    """All of it: layer by layer, how much work was done, memory, and who is how fast."""
+    """All of it: layer by layer, how much work was done, memory, and how fast each contender is."""
     lines = ["", layer_table(result), "", *_totals(result)]
     for mode in MODES:
         lines += ["", speed_table(result, mode)]

@@ -1,8 +1,8 @@
-"""When what was at work on which device, in one step, and where the time of the step goes.
+"""What was working when, on which device, in one step, and where the time of the step goes.
 
-On a GPU the host is long gone when a layer is computed. So events are put into its stream, which
-note when the GPU gets there, and are read when the step is over. Each device counts from its own
-event at the start of the step, at which all devices stand idle: clocks of two GPUs cannot be
+On a GPU the host has long moved on when a layer is computed. So events are put into its stream,
+which note when the GPU gets there, and are read when the step is over. Each device counts from its
+own event at the start of the step, at which all devices are idle: clocks of two GPUs cannot be
 compared, but those events are only some microseconds apart.
 
 Towers on different devices run side by side, those on one device one after the other. So the time
@@ -30,7 +30,7 @@ from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 from tinyalex.support.progress import progress
 
-COPIES = "copies"  # they happen inside of exchanges: no row
+COPIES = "copies"  # they happen inside exchanges: no row
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Watch:
 
     def add(self, thing: object, method: str, name: str, part: str,
             devices: Sequence[Device] = ()):
-        """From now on note each call of thing.method, which keeps these devices busy (or all)."""
+        """From now on note each call of thing.method, which keeps these devices (or all) busy."""
         inner, busy = getattr(thing, method), devices or self.devices
 
         def noted(*args, **kwargs):
@@ -170,5 +170,5 @@ def length(spans: list[Span]) -> float:
 
 
 def typical(steps: list[list[Span]]) -> list[Span]:
-    """Of some steps the one of median length: an average would blur who waits for whom."""
+    """The step of median length: an average would blur who waits for whom."""
     return sorted(steps, key=length)[len(steps) // 2]

@@ -62,8 +62,8 @@ class Result:
 
 def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Result:
     """Everything that takes time, in turn. Variants of PyTorch that cannot run here are noted. On
-    GPUs the batch lies there already, ours and PyTorch's: how a training run gets it there is
-    another question."""
+    GPUs the batch is already there, ours and PyTorch's: how a training run gets it there is another
+    question."""
     runners: dict[str, Runner] = {OURS: workload}
     watches = {OURS: spans.watch_step(workload)}
     limits, floors = {}, {}

@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench.timeline`."""
     parser = ArgumentParser(
         prog="python -m tinyalex.bench.timeline",
-        description="Draw when each layer of a training step was at work, device by device, and "
+        description="Draw when each layer of a training step was working, device by device, and "
                     "when they exchanged what.")
     add = parser.add_argument
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))

@@ -1,8 +1,9 @@
 """Measuring in turn.
 
-A machine that does other work besides is fast in one minute and slow in the next, by a third and
-more. Two things measured one after the other differ by that, whatever they are. So what is compared
-runs in turn, round by round, and is compared within each round: a slow minute then slows all of it.
+A machine that does other work too is fast in one minute and slow in the next, by a third or more.
+Two things measured one after the other differ by that much, whatever they are. So what is compared
+runs in turn, round by round, and is compared within each round: a slow minute then slows
+everything.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +49,7 @@ class Spread:
 
     @classmethod
     def rate(cls, seconds: Iterable[float]) -> "Spread":
-        """Of pictures a second, where one takes so long."""
+        """In pictures a second, where each takes this long."""
         return cls.of(1 / spent for spent in seconds)
 
     @classmethod
@@ -68,8 +69,8 @@ def always(runner: Runner) -> Contender:
 def in_turn(contenders: dict[str, Contender], rounds: int, fresh: bool = False) -> Seconds:
     """Let each of the contenders train and infer, then each again, `rounds` times.
 
-    Whoever comes for the first time, or is `fresh` each time, warms up. Every other round goes
-    backwards, so that nobody always comes after the same one.
+    A contender warms up the first time, or each time if it is `fresh`. Every other round goes
+    backwards, so that none always follows the same one.
     """
     spent: Seconds = {(who, mode): [] for who in contenders for mode in MODES}
     calls: dict[tuple[str, str], int] = {}
@@ -93,7 +94,7 @@ def warm_up(call: Callable[[], object], wait: Callable[[], object] = lambda: Non
 
 
 def seconds(call: Callable[[], object], times: int, wait: Callable[[], object]) -> float:
-    """How long one call takes, on the average of so many in a row."""
+    """How long one call takes, averaged over this many in a row."""
     wait()
     start = perf_counter()
     for _ in range(times):

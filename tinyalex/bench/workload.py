@@ -17,7 +17,7 @@ RATE = 1e-6
 
 
 class Resident(Batch):
-    """A batch that lies on the devices already, so that its way there is not measured."""
+    """A batch that is already on the devices, so that its way there is not measured."""
 
     def __init__(self, pixels: np.ndarray, devices: Iterable[Device]):
         super().__init__(pixels)

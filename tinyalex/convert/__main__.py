@@ -22,11 +22,11 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     for flag in ("with_softmax", "uint8_input"):
         if getattr(args, flag) and args.out.suffix != ".onnx":
-            raise UserError(f"--{flag.replace('_', '-')}: {args.out} is no .onnx file",
+            raise UserError(f"--{flag.replace('_', '-')}: {args.out} is not an .onnx file",
                             "leave the flag out, or name a file that ends in .onnx.")
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
-        raise UserError(f"{args.out}: that is the file to be read", "name another file to write.")
+        raise UserError(f"{args.out}: that is the file to read", "name another file to write.")
     if published.is_checkpoint(source):
         return _export(source, args)
     return _read(source, args)
@@ -38,17 +38,17 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="Turn weights that others trained into a checkpoint (Caffe's bvlc_alexnet, "
                     "cifar10_quick and cifar10_full, torchvision's alexnet), or a checkpoint "
                     "into a file for PyTorch (.safetensors, .npz) or ONNX (.onnx).",
-        epilog="docs/weights.md says where the files are and what becomes of the numbers.")
+        epilog="docs/weights.md says where the files are and how the numbers are converted.")
     add = parser.add_argument
-    add("source", type=Path, metavar="IN", help="a file of others "
+    add("source", type=Path, metavar="IN", help="someone else's file "
         f"({', '.join(published.SUFFIXES)}), or a run folder or checkpoint")
     add("out", type=output(), metavar="OUT", help="the checkpoint to write (.npz), or from a "
         f"checkpoint the file to write ({', '.join(OUTS)})")
     add("--mean", type=Path, metavar="FILE",
-        help="the mean picture that belongs to a model of Caffe (.binaryproto)")
+        help="the mean picture that belongs to a Caffe model (.binaryproto)")
     add("--classes", type=Path, metavar="FILE",
-        help="the names of the classes, one a line; of synset_words.txt the WNIDs")
-    add("--with-softmax", action="store_true", help="an .onnx file that puts out probabilities "
+        help="the names of the classes, one per line; from synset_words.txt, the WNIDs")
+    add("--with-softmax", action="store_true", help="an .onnx file that gives probabilities "
         "instead of scores")
     add("--uint8-input", action="store_true", help="an .onnx file that reads bytes instead of "
         "floats")
@@ -56,15 +56,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _read(source: Path, args: argparse.Namespace) -> int:
-    """From a file of others to a checkpoint."""
+    """From someone else's file to a checkpoint."""
     if args.out.suffix != ".npz":
-        raise UserError(f"{args.out}: weights of others become a checkpoint, an .npz file",
-                        "name it so; from there they can be written as anything else.")
+        raise UserError(f"{args.out}: other people's weights become a checkpoint, an .npz file",
+                        "give it such a name; from there they can be written in any other format.")
     start = published.start(source, args.mean, args.classes)
     saved, recipe = published.to_checkpoint(source, start), start.recipe
     saved.save(args.out)
     names, mean, network = saved.about["classes"], start.mean, recipe.network(2, draw=False)
-    by = "by number: --classes FILE gives them the names that the data have" if (
+    by = "by number: --classes FILE gives them the names in the data" if (
         names == [*map(str, range(len(names)))]) else "by name"
     colour = "{:.2f}, {:.2f}, {:.2f} (R, G, B; 0 to 255), as published".format(*mean[0, 0])
     _print({
@@ -84,7 +84,7 @@ def _export(source: Path, args: argparse.Namespace) -> int:
         if getattr(args, flag):
             raise UserError(f"--{flag}: a checkpoint has its own", "leave the flag out.")
     if args.out.suffix not in OUTS:
-        raise UserError(f"{args.out}: not a file that can be written here, by its name",
+        raise UserError(f"{args.out}: not a file that can be written here, judging by its name",
                         f"it should end in {', '.join(OUTS)}.")
     with opened.open_network(source, "cpu") as trained:
         network, recipe = trained.network, trained.recipe

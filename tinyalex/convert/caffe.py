@@ -11,7 +11,7 @@ The messages, as caffe.proto numbers their fields (only what is needed):
                    1 num   2 channels   3 height   4 width
 
 A blob is (F, C, KH, KW) for a convolution, (outputs, inputs) for a full connection, and (F,) for
-biases; with the old four sizes what is missing in front is 1.
+biases; with the old four sizes, those missing in front are 1.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def mean(path: Path) -> np.ndarray:
         raise _not_caffe(path, "mean picture", error) from None
     shape = blob.shape[-3:]
     if len(shape) < 3 or shape[0] != 3 or prod(blob.shape) != prod(shape) or prod(shape) == 0:
-        raise UserError(f"{path}: {_sizes(blob.shape)} numbers are no picture in colour",
+        raise UserError(f"{path}: {_sizes(blob.shape)} numbers are not a colour picture",
                         "--mean needs the .binaryproto that belongs to the network.")
     with np.errstate(all="ignore"):  # who asked looks for what is not finite
         return blob.read().reshape(shape).astype(np.float32)

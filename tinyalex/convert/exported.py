@@ -50,7 +50,7 @@ def save(path: Path, trained: OpenedNetwork) -> str:
 
 
 def read(path: Path, state: dict[str, Stored]) -> tuple[Published, Layers]:
-    """What `save` wrote. The mean picture beyond the crop is lost: its edge goes on there.
+    """What `save` wrote. The mean picture beyond the crop is lost: its edge is repeated there.
     UserError where the file is damaged, or another version's."""
     try:
         about = checkpoint.about({"about": state[ABOUT]})

@@ -3,8 +3,8 @@
     data/conv1/0    the weights of the layer conv1, as in the blobs of caffe.py
     data/conv1/1    its biases
 
-The order of the layers is not written down: groups list their names by the alphabet. But Caffe
-makes one group after the other, and each where the file ends, so their addresses have the order.
+The order of the layers is not written down: groups list their names alphabetically. But Caffe makes
+one group after the other, each at the end of the file, so their addresses give the order.
 """
 
 from functools import partial
@@ -41,17 +41,18 @@ def layers(path: Path) -> list[tuple[str, list[Stored]]]:
 
 
 def _own(group: Any) -> list[str]:
-    """What lies in the group itself: links can lead anywhere, to other files too."""
+    """What is in the group itself: links can lead anywhere, even to other files."""
     import h5py
     return [name for name in group
             if group.get(name, getclass=True, getlink=True) is h5py.HardLink]
 
 
 def _blob(path: Path, stored: Any) -> Stored:
-    """An array whose numbers lie in the file as they are, which therefore has room for them."""
+    """An array whose numbers are in the file uncompressed, so the file must be large enough for
+    them."""
     if (stored.dtype.kind != "f" or stored.chunks or stored.is_virtual or stored.external
             or stored.nbytes > path.stat().st_size):
-        raise Damaged(f"{stored.name} is no plain array of floats")
+        raise Damaged(f"{stored.name} is not a plain array of floats")
     return Stored(stored.shape, partial(_numbers, path, stored.name))
 
 

@@ -1,7 +1,7 @@
-"""A layer as others keep it: not in towers but whole, and with channels before rows and columns.
+"""A layer as others store it: not in towers but whole, and with channels before rows and columns.
 
-Here a layer stands in every tower; there it is one, and the filters of tower a come before those of
-tower b. A convolution that reads only its own tower's maps is there one with groups.
+Here every tower has its part of a layer; there it is one, and the filters of tower a come before
+those of tower b. A convolution that reads only its own tower's maps has groups there.
 
     convolution       here (KH, KW, C, F/T) in each of T towers    there (F, C, KH, KW)
     full connection   here (inputs, outputs/T)                     there (outputs, inputs)
@@ -87,7 +87,7 @@ def wholes(network: Network, scale: float) -> Iterator[Whole]:
                 case Dropout(keep=keep):
                     factor *= keep
                 case LocallyConnected2D(name=name):
-                    raise UserError(f"{name}: others have no layer like a local one",
+                    raise UserError(f"{name}: other formats have no local layers",
                                     "convert a network without local layers.")
                 case Weighted(name=name):
                     yield Whole(name.removesuffix(network.letter(0)), list(layers), maps, factor)
@@ -102,7 +102,7 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
         sizes = sizes[1:]
     if sizes != shape:
         raise UserError(f"{path}: {name} have shape {stored.shape}; {shape} was expected",
-                        "it is another network, or changed; see docs/weights.md.")
+                        "it is a different network, or has been changed; see docs/weights.md.")
     try:
         array = stored.read()
     except Damaged as error:

@@ -9,12 +9,12 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.support.arrays import Stored
 
 Layers = dict[str, tuple[Stored, Stored]]  # weights and biases, by our names of the layers
-HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: those who reuse a network train it anew
+HEAD = ("fc6", "fc7", "fc8")  # what a file may lack: whoever reuses a network retrains it
 
 
 @dataclass(frozen=True)
 class Published:
-    """A network of somebody else.
+    """Someone else's network.
 
     preset: the same network here. about: what to call it. layers: their names for our layers.
     mean: what is subtracted from R, G and B (0 to 255) where no mean picture is given. std: what

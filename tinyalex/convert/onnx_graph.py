@@ -26,9 +26,8 @@ def save(path: Path, network: Network, scale: float, mean: np.ndarray, classes: 
          softmax: bool = False, uint8: bool = False) -> None:
     """Write the network as an ONNX file, with a description of how to feed it.
 
-    scale, mean (H, W, 3): what pictures are prepared with here. softmax: put out probabilities
-    instead of scores. uint8: read bytes instead of floats. UserError where the package onnx is not
-    installed.
+    scale, mean (H, W, 3): how pictures are prepared here. softmax: give probabilities instead of
+    scores. uint8: read bytes instead of floats. UserError where the package onnx is not installed.
     """
     try:
         import onnx
@@ -59,7 +58,7 @@ def save(path: Path, network: Network, scale: float, mean: np.ndarray, classes: 
 
 def description(side: int, picture: tuple[int, ...], classes: list[str], softmax: bool,
                 uint8: bool) -> dict[str, str]:
-    """How to feed the network, and what it answers, for the file's metadata. picture: (H, W, 3)
+    """What to feed the network, and what it answers, for the file's metadata. picture: (H, W, 3)
     of those it was trained on."""
     return {
         "input": f"pictures, {'uint8' if uint8 else 'float32'} (N, 3, {side}, {side})",
@@ -121,8 +120,8 @@ class Graph:
 
 @singledispatch
 def export(layer: Layer, graph: Graph, x: str) -> str:
-    """Add the nodes of a layer that reads x; returns the name of what it puts out. Below stands
-    what each kind of layer adds."""
+    """Add the nodes of a layer that reads x; returns the name of its output. Below is what each
+    kind of layer adds."""
     raise UserError(f"{layer.name}: there is no ONNX node for a {type(layer).__name__} here",
                     "add one in tinyalex/convert/onnx_graph.py.")
 

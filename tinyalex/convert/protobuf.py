@@ -1,4 +1,4 @@
-"""Protocol buffers, without the library: how a message lies in a file.
+"""Protocol buffers, without the library: how a message is laid out in a file.
 
 A message is a row of fields. Each begins with a varint, key = number · 8 + kind: the number says
 which field it is (the .proto file of a format has the list), the kind how long its value is.
@@ -8,12 +8,12 @@ which field it is (the .proto file of a format has the list), the kind how long 
     kind 2   a varint with a length, and that many bytes: a text, a message, or "packed" numbers
     kind 5   4 bytes
 
-Kinds 3 and 4 were brackets around groups of fields and are not used any more. So 08 96 01 is field
+Kinds 3 and 4 were brackets around groups of fields and are no longer used. So 08 96 01 is field
 1 with the number 22 + 1·128 = 150, and 2a 04 00 00 80 3f is field 5 with four bytes, which may be a
 packed float 1.0.
 
-A message knows nothing of its own length, and a reader skips what it does not know. What lies in a
-field of kind 2 is looked into only when it is asked for, so there is nothing to recurse into.
+A message knows nothing of its own length, and a reader skips what it does not know. The contents of
+a field of kind 2 are parsed only when asked for, so there is no recursion.
 """
 
 from tinyalex.support.arrays import Damaged
@@ -53,7 +53,7 @@ def _value(data: memoryview, at: int, kind: int, number: int) -> tuple[Value, in
     else:
         raise Damaged(f"field {number} is of kind {kind}")
     if length > len(data) - at:
-        raise Damaged(f"field {number} announces {length:,} bytes, and {len(data) - at:,} are left")
+        raise Damaged(f"field {number} announces {length:,} bytes, but {len(data) - at:,} are left")
     return data[at : at + length], at + length
 
 
@@ -62,12 +62,12 @@ def varint(data: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for i in range(10):  # 64 bits
         if at + i >= len(data):
-            raise Damaged("the file ends within a number")
+            raise Damaged("the file ends in the middle of a number")
         byte = data[at + i]
         value |= (byte & 127) << 7 * i
         if byte < 128:
             return value, at + i + 1
-    raise Damaged("a number of more than 64 bits")
+    raise Damaged("a number with more than 64 bits")
 
 
 def parts(fields: Message, number: int) -> list[memoryview]:

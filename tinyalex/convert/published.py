@@ -1,4 +1,4 @@
-"""Files of others, and our own for others, read as checkpoints or as a start for training."""
+"""Other people's files, and ours for others, read as checkpoints or as a start for training."""
 
 import re
 from collections import Counter
@@ -22,14 +22,14 @@ from tinyalex.support.files import expect_regular
 from tinyalex.support.text import command, composed
 
 SUFFIXES = (*caffe.SUFFIXES, *statedict.SUFFIXES)
-SOMEWHERE = "imagenet"  # the data of a run that never was
+SOMEWHERE = "imagenet"  # the data of a run that never took place
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether it is one of ours, or a file of others. UserError where it is neither by its name."""
+    """Whether it is one of ours, or someone else's. UserError where its name says neither."""
     expect_regular(path)
     if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: not a file that can be read here by its name",
+        raise UserError(f"{path}: not a file that can be read here, judging by its name",
                         f"it should end in {', '.join(SUFFIXES)}.")
     return path.suffix == ".npz" and "tinyalex" in statedict.npz(path)
 
@@ -105,7 +105,7 @@ def to_checkpoint(path: Path, start: Start) -> Checkpoint:
     lacking = [whole.name for whole in wholes(start.recipe.network(2, draw=False), 1)
                if f"{whole.parts[0].name}.W" not in start.values]
     if lacking or start.classes is None:
-        raise UserError(f"{path}: {start.about} without {', '.join(lacking)}, so it tells no "
+        raise UserError(f"{path}: {start.about} without {', '.join(lacking)}, so it cannot tell "
                         "classes apart", "train what is missing: "
                         f"{command('train', '--from', path, '--data', 'FOLDER')}")
     about = {"preset": start.recipe.preset, "classes": [*start.classes],
@@ -138,7 +138,7 @@ def classes(path: Path, published: Published, layers: Layers,
     biases = layers[last][1].shape
     count = biases[-1] if biases else 0
     if not 2 <= count <= MOST_CLASSES:
-        raise UserError(f"{path}: {count:,} classes, by the biases of {published.layers[last]}",
+        raise UserError(f"{path}: {count:,} biases in {published.layers[last]}, one for each class",
                         "2 or more are needed.")
     if names_file is not None:
         return class_names(names_file, count)
@@ -167,7 +167,7 @@ def mean_picture(published: Published, path: Path | None) -> np.ndarray:
 
 
 def _recipe(name: str) -> Recipe:
-    """The recipe of a run of this preset that never was."""
+    """The recipe of a run of this preset that never took place."""
     recipe = presets.get(name)
     return replace(recipe, data=recipe.data or SOMEWHERE)
 
@@ -175,7 +175,7 @@ def _recipe(name: str) -> Recipe:
 def class_names(path: Path, count: int) -> tuple[str, ...]:
     """The names of the classes in a text file, one a line: of lines that begin with a WNID
     (n01440764 tench, Tinca tinca) the WNID, as the class folders of ImageNet are called, else the
-    whole line. UserError where they are not as many as the classes, or not all different."""
+    whole line. UserError where there are not as many as classes, or not all are different."""
     try:
         lines = filter(None, map(str.strip, composed(reading.text(path)).splitlines()))
     except UnicodeDecodeError as error:
@@ -183,8 +183,8 @@ def class_names(path: Path, count: int) -> tuple[str, ...]:
     names = [re.sub(r"^(n\d{8})\s.*", r"\1", line) for line in lines]
     if len(names) != count:
         raise UserError(f"--classes {path}: {len(names):,} names for {count:,} classes",
-                        "a line for each class, in the order of the network's scores.")
+                        "give a line for each class, in the order of the network's scores.")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise UserError(f"--classes {path}: two classes are called {twice[0]!r}",
-                        "names have to be different: they say which is which.")
+                        "names must differ: they say which class is which.")
     return tuple(names)

@@ -23,7 +23,7 @@ from tinyalex.support.files import replacing
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
           "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
-ABOUT = "tinyalex_about"  # what our own files say of their arrays
+ABOUT = "tinyalex_about"  # what our own files say about their arrays
 MOST_HEADER = 10_000_000  # bytes
 
 
@@ -36,7 +36,7 @@ def load(path: Path) -> dict[str, Stored]:
         texts = header.pop("__metadata__", {})
         found = {name: _tensor(name, about, rest) for name, about in header.items()}
     except Damaged as error:
-        raise UserError(f"{path}: no safetensors file, or a damaged one ({error})",
+        raise UserError(f"{path}: not a safetensors file, or a damaged one ({error})",
                         "download or write it again.") from None
     if isinstance(texts, dict) and isinstance(text := texts.get(ABOUT), str):
         found[ABOUT] = Stored((), partial(np.array, text))
@@ -46,7 +46,7 @@ def load(path: Path) -> dict[str, Stored]:
 def _header(data: memoryview) -> tuple[dict, memoryview]:
     length = int.from_bytes(data[:8], "little")
     if length > min(len(data) - 8, MOST_HEADER):
-        raise Damaged(f"it announces a header of {length:,} bytes, and has {len(data):,}")
+        raise Damaged(f"it announces a header of {length:,} bytes, but has {len(data):,}")
     header = reading.parse(bytes(data[8 : 8 + length]))
     if not isinstance(header, dict):
         raise Damaged("its header does not name arrays")
@@ -62,7 +62,7 @@ def _tensor(name: str, about: Any, data: memoryview) -> Stored:
     if kind not in DTYPES:
         raise Damaged(f"{name!r} holds numbers of the unknown kind {kind!r}")
     if not all(type(size) is int and 0 <= size < 1 << 31 for size in sizes) or len(sizes) > 32:
-        raise Damaged(f"{name!r} has a shape that is none")
+        raise Damaged(f"{name!r} has something that is not a shape")
     dtype, shape = np.dtype(DTYPES[kind]), tuple(sizes)
     if not 0 <= start <= end <= len(data) or end - start != prod(shape) * dtype.itemsize:
         raise Damaged(f"{name!r} announces bytes {start:,} to {end:,} of {len(data):,} for "

@@ -11,12 +11,12 @@ from tinyalex.support.errors import UserError
 
 
 def read(source: str) -> Start:
-    """A run folder, a checkpoint, a file of others, or the name of weights that were fetched.
+    """A run folder, a checkpoint, someone else's file, or the name of fetched weights.
     UserError where it is none of these."""
     path = weights.find(source) if source in weights.NAMES else opened.find(Path(source))
     if Path(source).is_dir() and not path.exists():
         raise UserError(f"--from {source}: there is no checkpoint in this folder",
-                        "name a run's folder, or a file of weights; photographs are for --data.")
+                        "name a run's folder, or a file of weights; photographs go with --data.")
     if published.is_checkpoint(path):
         return from_checkpoint(path)
     start = published.start(path)

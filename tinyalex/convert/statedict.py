@@ -52,7 +52,7 @@ def _pth(path: Path) -> dict[str, Stored]:
     except ImportError:
         raise UserError(f"{path}: only PyTorch reads .pth files, and it is not installed",
                         "pip install torch, or save the weights as .safetensors or .npz where it "
-                        "is.") from None
+                        "is installed.") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,15 +71,15 @@ def _pth(path: Path) -> dict[str, Stored]:
         raise UserError(f"{path}: PyTorch cannot read it ({first})",
                         "download or save it again.") from None
     if not found:
-        raise UserError(f"{path}: no arrays by name, but {listed(map(str, state))}",
+        raise UserError(f"{path}: no named arrays, but {listed(map(str, state))}",
                         "save the state_dict alone, or under one of the names "
                         f"{', '.join(BESIDE)}.")
     return found
 
 
 def _numbers(tensor: Any) -> np.ndarray:
-    """The numbers of a tensor of PyTorch's, which may repeat a few of them without end: so it is
-    unfolded only once its shape is known to be the right one."""
+    """The numbers of a PyTorch tensor, which may repeat a few of them endlessly: so it is unfolded
+    only once its shape is known to be right."""
     try:
         tensor = tensor.detach().contiguous()
         return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

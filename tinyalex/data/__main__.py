@@ -1,5 +1,5 @@
 """python -m tinyalex.data: which datasets there are; fetching one, or published weights; a look at
-a dataset, and at what training does to it; how fast it is fed."""
+a dataset, and at what training does to it; how fast the loader is."""
 
 import argparse
 import sys
@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def add_list(commands: argparse._SubParsersAction) -> None:
-    """The door to `list`."""
-    parser = commands.add_parser("list", help="what datasets and weights there are, and where")
+    """The command behind `list`."""
+    parser = commands.add_parser("list", help="which datasets and weights there are, and where")
     parser.set_defaults(run=_list)
 
 
@@ -55,16 +55,16 @@ def _row(name: str, folder: Path, look: Callable[[Path], Path | None]) -> tuple[
 
 
 def add_fetch(commands: argparse._SubParsersAction) -> None:
-    """The door to `fetch`."""
+    """The command behind `fetch`."""
     # HelpFormatter: the default folder depends on the machine, so the help says it in words.
     parser = commands.add_parser("fetch", help="download a dataset, or published weights",
                                  formatter_class=argparse.HelpFormatter)
     parser.add_argument("name", choices=["cifar10", *weights.NAMES], help="which")
     parser.add_argument("--folder", type=Path, metavar="DIR",
-                        help="where to put it (default: $TINYALEX_DATA, else ~/.cache/tinyalex; of "
-                        "weights the folder weights in there)")
-    parser.add_argument("--url", help="another address of the same file (of CIFAR-10 the archive, "
-                        "binary or python version)")
+                        help="where to put it (default: $TINYALEX_DATA, else ~/.cache/tinyalex; "
+                        "for weights, its folder weights)")
+    parser.add_argument("--url", help="another address of the same file (for CIFAR-10, the "
+                        "archive, binary or python version)")
     parser.set_defaults(run=_fetch)
 
 
@@ -95,12 +95,12 @@ def _fetch_weights(args: argparse.Namespace) -> int:
     where = weights.fetch(args.name, folder, url)
     say(f"{args.name}: {megabytes(where.stat().st_size)}, complete and checked: {where}",
         f"licence: {published.licence}",
-        f"to begin with it: {command('train', '--from', where, '--data', 'FOLDER')}")
+        f"to start from it: {command('train', '--from', where, '--data', 'FOLDER')}")
     return 0
 
 
 def add_show(commands: argparse._SubParsersAction) -> None:
-    """The door to `show`."""
+    """The command behind `show`."""
     parser = commands.add_parser("show", help="draw some of a dataset's pictures")
     parser.add_argument("dataset", nargs="?", default="shapes", metavar="DATA", help=sources.KINDS)
     parser.add_argument("--split", choices=["train", "val"], default="val")

@@ -37,7 +37,7 @@ def ten_crops(height: int, width: int, side: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class ColourNoise:
-    """A shift of colour, the same for all pixels of a picture, along the principal colours of the
+    """A colour shift, the same for all pixels of a picture, along the principal colours of the
     training set: the second form of augmentation (section 4.1).
 
     directions: (3, 3), a column a principal colour, as long as the standard deviation of the shift
@@ -60,8 +60,8 @@ class ColourNoise:
         square: measured in units u of a pixel's value it has the unit u², and the sum "pixel + αλ"
         depends on u. With pixels 0 to 255 the largest λ of photographs is about 15,000, and αλ
         about ±1500: nothing would be left to see. With pixels 0 to 1 it is about 0.23, and ±0.023
-        of 1 or ±6 of 255 makes sense. So that is taken to be meant: λ is divided by 255², and the
-        shift multiplied by 255.
+        of 1 or ±6 of 255 makes sense. So that is taken to be the meaning: λ is divided by 255², and
+        the shift multiplied by 255.
         """
         values, vectors = statistics.principal_colours()
         return cls(vectors * (0.1 * values / 255), until=until)
@@ -70,9 +70,9 @@ class ColourNoise:
     def original(cls, statistics: Statistics, until: int | None = None) -> "ColourNoise":
         """As the authors ran it: (x + 0.1·P·(√λ∘z)) / 1.1, z ~ N(0, 1), x without the mean.
 
-        √λ is a standard deviation and has the unit of a pixel: noise of a tenth of the variation
-        that there is, about ±12 of 255 along the first principal colour. Pictures are not divided
-        at test time, nor in training once the noise is off; the authors set `until` to 66.
+        √λ is a standard deviation and has the unit of a pixel: noise of a tenth of the existing
+        variation, about ±12 of 255 along the first principal colour. Pictures are not divided at
+        test time, nor in training once the noise is off; the authors set `until` to 66.
         """
         values, vectors = statistics.principal_colours()
         return cls(vectors * (0.1 * np.sqrt(values)), divisor=1.1, until=until)

@@ -28,13 +28,13 @@ COLOURS = ((213, 94, 0), (0, 114, 178), (240, 228, 66), (0, 158, 115), (204, 121
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The door to `augment`."""
+    """The command behind `augment`."""
     parser = commands.add_parser(
         "augment", help="draw what training and testing do to some pictures")
     parser.add_argument("--data", default="shapes", metavar="WHAT", help=sources.KINDS)
     parser.add_argument("--limit", type=number(int, 1), help="read only the first LIMIT pictures")
     parser.add_argument("--seed", type=number(int, 0, 2**63), default=0,
-                        help="of the choice of pictures, crops and colours")
+                        help="for the choice of pictures, crops and colours")
     parser.add_argument("--pictures", type=number(int, 1, 20), default=1, help="how many")
     parser.add_argument("--out", type=output(".png"), default="augment.png",
                         help="the PNG to write")
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw the page, and say where it is."""
     dataset = sources.load(args.data, "train", limit=args.limit)
     draw(dataset, args.out, args.seed, args.pictures)
-    say(f"what becomes of a picture of {dataset.name}: {args.out}")
+    say(f"what happens to a picture of {dataset.name}: {args.out}")
     return 0
 
 
@@ -97,7 +97,7 @@ def _frames(places: np.ndarray, side: int) -> list[tuple]:
 
 
 def _random_crops(sample: Dataset, side: int, rng: np.random.Generator) -> list[list[Tile]]:
-    """Of each picture a row: the picture with frames, and what is in them."""
+    """A row for each picture: the picture with frames, and what is in them."""
     whole = sample.images.shape[1]
     loader = Loader(sample, side, np.zeros((whole, whole, 3), np.float32))
     rows, crop = [], np.empty((side, side, 3), np.float32)
@@ -112,7 +112,8 @@ def _random_crops(sample: Dataset, side: int, rng: np.random.Generator) -> list[
 
 
 def _colours(sample: Dataset, statistics: Statistics, seed: int) -> list[list[Tile]]:
-    """Of each picture a row: itself, three epochs of the paper's noise, three of the original's."""
+    """A row for each picture: itself, three epochs of the paper's noise, three of the
+    original's."""
     rows = [[Tile(picture, "the picture")] for picture in np.asarray(sample.images)]
     for noise in (ColourNoise.paper(statistics), ColourNoise.original(statistics)):
         loader = Loader(sample, len(statistics.mean), statistics.mean, colour=noise, seed=seed)
@@ -133,7 +134,7 @@ def _means(sample: Dataset, statistics: Statistics) -> list[Tile]:
 
 
 def _principal_colours(statistics: Statistics) -> np.ndarray:
-    """For each a band: what -2√λ (left) to 2√λ (right) of it makes of the mean colour."""
+    """A band for each: what -2√λ (left) to 2√λ (right) of it makes of the mean colour."""
     side = len(statistics.mean)
     values, vectors = statistics.principal_colours()
     band = (vectors * np.sqrt(values)).T[np.arange(side) * 3 // side]

@@ -36,7 +36,7 @@ FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 PICTURES_A_BATCH = 10_000
 SIDE = 32
 BYTES_A_PICTURE = 3 * SIDE * SIDE
-# A batch takes 31 MB, in either version; saved again by a Python of today up to half as much more.
+# A batch takes 31 MB, in either version; saved again by today's Python, up to half as much more.
 MOST_BYTES = 2 * PICTURES_A_BATCH * BYTES_A_PICTURE
 
 _FETCH = "python -m tinyalex.data fetch cifar10"
@@ -80,8 +80,8 @@ def file_names(batches: Collection[str]) -> list[str]:
 
 
 def find(folder: Path) -> Path | None:
-    """The folder with the batch files: `folder` or one of FOLDERS in it; None where there is not
-    one batch file."""
+    """The folder with the batch files: `folder` or one of FOLDERS in it; None where there is no
+    batch file at all."""
     names = [name for batches in SPLITS.values() for name in file_names(batches)]
     places = (folder, *(folder / name for name in FOLDERS))
     return next((place for place in places
@@ -91,9 +91,9 @@ def find(folder: Path) -> Path | None:
 def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """The regular files of a .tar.gz that have one of `names`, as (name, content), in its order.
 
-    Folders and everything else in the archive are passed over, links too: what comes out has a
-    name that was asked for. Raises UserError where the archive is cut short, is not one, or
-    unpacks to more than CIFAR-10 has.
+    Folders and everything else in the archive are skipped, links too: what comes out has a name
+    that was asked for. Raises UserError where the archive is cut short, is not one, or unpacks to
+    more than CIFAR-10 has.
     """
     try:
         with gzip.open(path) as unpacked:
@@ -108,15 +108,15 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
                     if file := archive.extractfile(member):
                         yield name, file.read()
             while stream.read(1 << 20):
-                pass  # gzip compares its checksum only at the very end, behind the last file
+                pass  # gzip compares its checksum only at the very end, after the last file
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
-        # ValueError: tarfile lets it out where a number in a header is none.
+        # ValueError: tarfile lets it out where a number in a header is not one.
         raise UserError(
             f"{path}: cut short, damaged, or not a .tar.gz archive ({error})", _WHERE) from error
 
 
 class _Limited:
-    """A stream that ends with an error where more comes out of it than there can be in it."""
+    """A stream that ends with an error where more comes out of it than it can hold."""
 
     def __init__(self, stream: gzip.GzipFile, most: int):
         self.stream, self.left = stream, most
@@ -130,7 +130,7 @@ class _Limited:
 
 
 def _source(path: str | Path | None) -> Path:
-    """The archive, or the folder in which the batch files lie."""
+    """The archive, or the folder with the batch files."""
     place = Path(path) if path is not None else cache_folder()
     if place.is_file():
         return place

@@ -1,6 +1,6 @@
-"""What the built-in pictures show: forms and bits that are cut out of coloured paper.
+"""What the built-in pictures show: shapes and bits cut out of coloured paper.
 
-A form is drawn in coordinates of its own, -1 <= x, y <= 1, y downwards; `Pen.place` says where on
+A shape is drawn in coordinates of its own, -1 <= x, y <= 1, y downwards; `Pen.place` says where on
 the picture that square lies. Everything is drawn at FINER times the size, and shrunk later, which
 smooths the edges.
 """
@@ -40,7 +40,7 @@ def rgb(hue: float, saturation: float, value: float) -> RGB:
 
 
 def any_rgb(rng: np.random.Generator) -> RGB:
-    """A colour that says nothing about a class."""
+    """A colour that says nothing about the class."""
     return rgb(rng.random(), rng.uniform(0.25, 0.9), rng.uniform(0.4, 1))
 
 
@@ -81,12 +81,12 @@ class Pen:
 
     def __init__(self, size: int):
         self.pixels = FINER * size
-        # Premultiplied alpha: what is only ever opaque or empty may be averaged as it stands.
+        # Premultiplied alpha: what is only ever opaque or empty may be averaged as it is.
         self.sheet = Image.new("RGBa", (self.pixels, self.pixels))
         self.drawing = ImageDraw.Draw(self.sheet)
 
     def place(self, x: float, y: float, half: float, angle: float, mirror: bool = False) -> None:
-        """Put the form's origin at (x, y) and make its 1 `half` long, on a picture that itself
+        """Put the shape's origin at (x, y) and make its 1 `half` long, on a picture that itself
         fills -1..1; turn it by `angle` radians, after a flip if `mirror`."""
         across, up = half * math.cos(angle), half * math.sin(angle)
         flip = -1 if mirror else 1

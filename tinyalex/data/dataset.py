@@ -96,27 +96,28 @@ class Dataset:
 
 
 def _how(images: Pictures) -> str:
-    """What makes pictures of these numbers."""
+    """How to turn these numbers into pictures."""
     if len(images.shape) == 4 and images.shape[1] == 3:
         return "channels come last: images.transpose(0, 2, 3, 1)."
     if images.dtype.kind == "f":
-        return "of floats from 0 to 1: (images * 255).round().astype(np.uint8)."
+        return "for floats from 0 to 1: (images * 255).round().astype(np.uint8)."
     return HINT
 
 
 def _names(dataset: str, classes: Any) -> tuple[str, ...]:
-    """The names of the classes as texts. UserError where they are none, or not all different."""
+    """The names of the classes as text. UserError where they are not names, or not all
+    different."""
     if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
         raise UserError(f"{dataset}: the classes are a {type(classes).__name__}; their names, in "
                         "the order of their labels, are needed as a tuple or a list", HINT)
     for name in classes:
         if not isinstance(name, str | int | np.integer) or not str(name).strip():
-            raise UserError(f"{dataset}: {name!r} is no name of a class", HINT)
+            raise UserError(f"{dataset}: {name!r} is not a class name", HINT)
     names = tuple(composed(str(name)) for name in classes)
     if len(names) > MOST_CLASSES:
-        raise UserError(f"{dataset}: {len(names):,} classes; networks have up to {MOST_CLASSES:,}",
+        raise UserError(f"{dataset}: {len(names):,} classes; a network has up to {MOST_CLASSES:,}",
                         HINT)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(f"{dataset}: two classes are called {twice[0]!r}",
-                        "names have to be different: they say which is which.")
+                        "names must differ: they say which class is which.")
     return names

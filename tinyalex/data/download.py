@@ -1,4 +1,4 @@
-"""Files from the web: with the published checksum or not at all, going on where a broken download
+"""Files from the web: with the published checksum or not at all, continuing where a broken download
 stopped."""
 
 import hashlib
@@ -15,7 +15,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import expect_room
 from tinyalex.support.progress import progress
 
-TIMEOUT = 30.0  # seconds without a sign of life from the server
+TIMEOUT = 30.0  # seconds without an answer from the server
 
 _BLOCK = 1 << 16  # bytes at a time: small enough that the progress bar moves on a slow line
 _SUMS = {32: "MD5", 40: "SHA-1", 64: "SHA-256"}  # by the number of hexadecimal digits
@@ -34,9 +34,9 @@ class PublishedFile:
 def download(url: str, part: Path, published: PublishedFile, hint: str) -> str:
     """Make `part` the whole file; returns the checksum that it has.
 
-    What lies there is taken for its beginning, and only the rest is asked for. A connection that
-    breaks, and a kill, leave what has come for the next time. Whether beginning and rest belong
-    together, the checksum says: if they do not, all of it is downloaded once more.
+    What is already there is taken as its beginning, and only the rest is requested. A broken
+    connection or a kill leaves what has arrived for the next time. The checksum says whether
+    beginning and rest belong together: if not, the whole file is downloaded again.
 
     Raises UserError where the download fails or is not what it should be, and OSError where the
     disk refuses.
@@ -67,7 +67,7 @@ def download(url: str, part: Path, published: PublishedFile, hint: str) -> str:
     if begun:
         return download(url, part, published, hint)
     kind = _SUMS[len(found)]
-    raise UserError(f"{url}: what came has the {kind} sum {found}; {published.what} has "
+    raise UserError(f"{url}: the download has the {kind} sum {found}; {published.what} has "
                     f"{' or '.join(published.checksums)}", hint)
 
 
@@ -83,8 +83,9 @@ def checksum(path: Path, published: PublishedFile) -> str:
 
 def _blocks(url: str, have: int, published: PublishedFile, hint: str,
             ) -> Iterator[tuple[int, bytes]]:
-    """What `url` gives behind the first `have` bytes, a block at a time, with the place of each in
-    the file, and a progress bar on a terminal. All of it, where the server does not send parts.
+    """What `url` gives after the first `have` bytes, a block at a time, with the place of each in
+    the file, and a progress bar on a terminal. The whole file, where the server does not send
+    parts.
 
     A generator of its own so that an OSError caught here is the network's, never the disk's.
     """
@@ -104,14 +105,14 @@ def _blocks(url: str, have: int, published: PublishedFile, hint: str,
     except (OSError, http.client.HTTPException, ValueError) as error:
         if have and isinstance(error, urllib.error.HTTPError) and error.code == 416:
             error.close()
-            return  # there is nothing behind them: all has come already
+            return  # there is nothing after them: everything has come
         raise UserError(f"{url}: {_what_happened(error)}", hint) from error
     if max(length, at) > published.largest:
-        raise UserError(f"{url}: sends more than {published.what} has, which is "
-                        f"{published.largest:,} bytes at most", hint)
+        raise UserError(f"{url}: sends more than {published.what} has, which is at most "
+                        f"{published.largest:,} bytes", hint)
     if length and at != length:
         raise UserError(
-            f"{url}: the download was cut short: {at:,} of {length:,} bytes came", hint)
+            f"{url}: the download was cut short: only {at:,} of {length:,} bytes came", hint)
 
 
 def _answer(url: str, have: int) -> tuple[int, http.client.HTTPResponse]:
@@ -132,5 +133,5 @@ def _what_happened(error: Exception) -> str:
         return f"the server answers {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return f"no sign of life from the server for {TIMEOUT:g} seconds"
+        return f"no answer from the server for {TIMEOUT:g} seconds"
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -28,7 +28,7 @@ LARGEST = 170_498_071  # bytes of the larger archive, the python version
 def fetch(folder: Path, url: str = URL, checksums: Mapping[str, str] = CHECKSUMS) -> Path:
     """Download CIFAR-10, check it, and unpack it into `folder`; returns the new folder in there.
 
-    What killed downloads left there is removed. Where CIFAR-10 is there already, or comes while
+    What killed downloads left there is removed. Where CIFAR-10 is already there, or arrives while
     this process waits for another one, nothing is downloaded.
 
     checksums: which MD5 sums are good, and what the folder in that archive is called. So `url`
@@ -59,7 +59,7 @@ def _fetched(folder: Path, url: str, checksums: Mapping[str, str]) -> Path:
 
 
 def present(folder: Path) -> Path | None:
-    """Where CIFAR-10 lies in `folder`, read once from end to end to be sure; None if it does not.
+    """Where CIFAR-10 is in `folder`, read once from end to end to be sure; None if it is not there.
 
     Raises UserError where its place is taken by something that is not a whole copy.
     """

@@ -2,9 +2,9 @@
 
     FOLDER/train/<class>/* and FOLDER/val/<class>/*
     FOLDER/train/<class>/* and FOLDER/val/*, with a list of the classes (see labels.py)
-    FOLDER/<class>/* or FOLDER/train/<class>/*: some of each class are set apart for validation
+    FOLDER/<class>/* or FOLDER/train/<class>/*: some of each class are set aside for validation
 
-Beside train/, val/ may be called valid/, validation/ or dev/. Pictures may lie one folder deeper,
+Next to train/, val/ may be called valid/, validation/ or dev/. Pictures may lie one folder deeper,
 in <class>/images/, as in Tiny ImageNet; and FOLDER may be the top of Kaggle's ImageNet.
 """
 
@@ -28,9 +28,9 @@ VAL_NAMES = ("val", "valid", "validation", "dev")
 TOPS = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the latter are Kaggle's
 LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "
            "FOLDER/<class>/")
-MOST_LINKS = 3  # on a way: where all folders are linked to all, there is no end of ways
+MOST_LINKS = 3  # on a path: where all folders are linked to all, paths never end
 NAMED = 3  # of the files that are left out
-OUTSIDE, OTHERS = "pictures outside the class folders", "files that are no pictures"
+OUTSIDE, OTHERS = "pictures outside the class folders", "files that are not pictures"
 LeftOut = dict[str, list[str]]  # the names of files that are not read, by the kind that they are of
 
 
@@ -45,8 +45,8 @@ class Found(NamedTuple):
 def find(folder: Path) -> Found:
     """All pictures in a folder and the folders in it, linked ones too, in the order of their names.
 
-    Passed over: what is hidden (.ipynb_checkpoints is not a class, and macOS leaves ._cat.jpg
-    beside cat.jpg), what has no ending of a picture, and prepared folders, whose look.png is no
+    Skipped: what is hidden (.ipynb_checkpoints is not a class, and macOS leaves ._cat.jpg beside
+    cat.jpg), what does not end like a picture, and prepared folders, whose look.png is not a
     photograph.
     """
     found = Found([], defaultdict(list))
@@ -90,8 +90,8 @@ def is_picture(file: Path | os.DirEntry) -> bool:
 
 
 def class_of(folder: Path) -> Path:
-    """The folder that is the class of the pictures in this one: itself, or the one above where that
-    has no other folder than this and this is called "images"."""
+    """The folder that is the class of the pictures in this one: itself, or the one above if this is
+    its only folder and is called "images"."""
     if folder.name == "images":
         with os.scandir(folder.parent) as entries:
             if sum(entry.is_dir() and not entry.name.startswith(".") for entry in entries) == 1:
@@ -124,7 +124,7 @@ class Listing:
     """The pictures of a folder, by split ("train", "val").
 
     A split has one picture of each class in turn, so that any first part of it has all classes.
-    split: how pictures were set apart for validation, where that was done here. left_out: the other
+    split: how pictures were set aside for validation, where that was done here. left_out: the other
     files in the folder.
     """
 
@@ -142,7 +142,7 @@ class Listing:
         return replace(self, splits={s: pictures[:limit] for s, pictures in self.splits.items()})
 
     def digest(self) -> str:
-        """Changes as soon as a picture comes, goes, moves or is written anew."""
+        """Changes as soon as a picture comes, goes, moves or is rewritten."""
         sha = hashlib.sha256(os.fsencode("/".join(self.classes)))
         for split, pictures in self.splits.items():
             sha.update(f"\n{split} {len(pictures)}\n".encode())
@@ -240,7 +240,7 @@ def _flat(folder: Path, val: str, names: list[str], classes: tuple[str, ...],
           listed: Path | None) -> list[Picture]:
     if not names:
         raise UserError(f"{folder / val}: no pictures in it", "put some there, or remove the "
-                        "folder: then some of train/ are set apart for validation.")
+                        "folder: then some of train/ is set aside for validation.")
     by_class: list[list[Picture]] = [[] for _ in classes]
     known = labels.read(listed or labels.find(folder, val), [Path(name).name for name in names],
                         classes)

@@ -1,4 +1,4 @@
-"""Pictures to show to a network, however somebody names them: files, folders, patterns, datasets.
+"""Pictures to show to a network, however they are named: files, folders, patterns, datasets.
 
     cat.jpg                     a file, however it ends
     photos                      all pictures in a folder and the folders in it (see folder.find)
@@ -47,8 +47,8 @@ class Gallery:
     side scaled, the centre taken, as when photographs are prepared.
 
     Indexed by a number; an array as far as a Dataset and its Loader are concerned. A file that is
-    no picture, or half of one, is black, and its number goes into `broken`, with the reason: what
-    was asked of all the others is not lost, see `good`.
+    not a picture, or only half of one, is black, and its number goes into `broken`, with the
+    reason: the work on all the others is not lost, see `good`.
     """
 
     dtype = np.dtype(np.uint8)
@@ -92,7 +92,7 @@ class Gallery:
         return [picture.name for picture in self.pictures]
 
     def digest(self) -> str:
-        """Changes as soon as a picture comes, goes, moves or is written anew. A dataset is
+        """Changes as soon as a picture comes, goes, moves or is rewritten. A dataset is
         known by its name, its labels and some of its pictures."""
         sha = hashlib.sha256()
         each_once = {id(picture.source): picture.source for picture in self.pictures}
@@ -103,8 +103,8 @@ class Gallery:
         return sha.hexdigest()[:16]
 
     def labels(self, classes: Sequence[str]) -> list[int | None]:
-        """For each picture its true class, as an index into `classes`; None where its folder is
-        called otherwise."""
+        """For each picture its true class, as an index into `classes`; None where its folder has
+        another name."""
         index = {name: label for label, name in enumerate(classes)}
         return [index.get(picture.true) for picture in self.pictures]
 
@@ -128,8 +128,8 @@ def _digest(source: Path | Dataset) -> str | tuple[int, int]:
 def gather(wanted: Sequence[str], side: int, limit: int | None = None) -> Gallery:
     """The pictures that these arguments name, in their order, the first `limit` of them.
 
-    From folders in a folder one picture of each comes in turn; a line says what is passed over
-    there. UserError for an argument that names nothing.
+    Folders in a folder take turns, one picture each; a line says what is skipped there. UserError
+    for an argument that names nothing.
     """
     left_out: LeftOut = defaultdict(list)
     load = partial(lru_cache(None)(sources.load), side=None)
@@ -182,7 +182,7 @@ def _folder(path: Path, left_out: LeftOut) -> list[Shown]:
 
 
 def _pattern(path: Path, left_out: LeftOut) -> list[Shown]:
-    """The files that match. As far as there is a folder of this very name, brackets in it are no
+    """The files that match. As far as a folder of this very name exists, brackets in it are not a
     pattern."""
     there = next(parent for parent in path.parents if parent.is_dir())
     pattern = os.path.join(glob.escape(str(there)), path.relative_to(there))
@@ -201,7 +201,7 @@ def _numbered(load: Callable[[str, str], Dataset], source: str, split: str, firs
     begin = int(first or 0)
     end = int(last or first or len(dataset) - 1)
     if not begin <= end < len(dataset):
-        raise UserError(f"{source}/{split}: has the pictures 0 to {len(dataset) - 1}, and not "
+        raise UserError(f"{source}/{split}: has the pictures 0 to {len(dataset) - 1}, not "
                         f"{begin if begin == end else f'{begin}-{end}'}", "name some of these.")
     return [Shown(f"{source}/{split}/{i}", composed(dataset.classes[dataset.labels[i]]),
                   dataset, i)

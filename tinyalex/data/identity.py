@@ -9,8 +9,8 @@ import numpy as np
 from tinyalex.data.dataset import Dataset
 from tinyalex.support.errors import UserError
 
-SAMPLED = 64  # pictures of a dataset that are looked at
-CLOSE = 1.0  # of 255: another decoder, or the sines of another CPU, round otherwise
+SAMPLED = 64  # pictures of a dataset that are compared
+CLOSE = 1.0  # of 255: another decoder, or another CPU's sines, round differently
 
 
 def expect_same_classes(here: Sequence[str], where: str, known: Sequence[str], who: str, hint: str,
@@ -35,7 +35,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:
     """What JSON can hold of a dataset, and `same_pictures` compares: it is the same wherever the
-    pictures lie. Cheap, since only some of them are read.
+    pictures are. Cheap, since only some of them are read.
 
     shape: (count, height, width). labels: a digest of all. looks: up to SAMPLED pictures, evenly
     spread, as 4×4 blocks of their mean R, G, B.

@@ -1,6 +1,6 @@
 """Lists that say which class each picture in a val/ without class folders has.
 
-ImageNet's 50,000 validation pictures come in one folder, and their classes in many shapes:
+ImageNet's 50,000 validation pictures come in one folder, and their classes in many forms:
 
     n01751748                                        a class a line, in the order of the pictures
     ILSVRC2012_val_00000001.JPEG n01751748           the picture's name and its class
@@ -10,7 +10,7 @@ ImageNet's 50,000 validation pictures come in one folder, and their classes in m
     490                                              the devkit's ground truth
 
 A list is of one of these kinds from the first line to the last. Names of pictures and of classes
-may have spaces: a line is cut where a picture stands before the cut and a class behind it.
+may have spaces: a line is cut where a picture comes before the cut and a class after it.
 
 The devkit's numbers, from 1, are not the places of the sorted classes: its meta.mat has the order.
 """
@@ -49,9 +49,9 @@ class Row(NamedTuple):
 
 
 def find(folder: Path, val: str = "val") -> Path:
-    """The list that lies with the pictures, by its usual names; UserError where there is none."""
+    """The list beside the pictures, under one of its usual names; UserError where there is none."""
     places = [folder / val, *(folder / place for place in PLACES)]
-    if folder.name == "CLS-LOC":  # Kaggle's list lies beside ILSVRC/Data/CLS-LOC
+    if folder.name == "CLS-LOC":  # Kaggle's list is beside ILSVRC/Data/CLS-LOC
         places.append(folder.resolve().parents[2])
     for place in places:
         for name in NAMES:
@@ -71,8 +71,9 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
     try:
         text = composed(reading.text(path))
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no list of classes ({error})",
-                        "the classes of val/ stand in a text file, a line a picture.") from None
+        raise UserError(f"{path}: not a list of classes ({error})",
+                        "the classes of val/ belong in a text file, a line for each "
+                        "picture.") from None
     known = _Classes(classes)
     lines = [(number, line.strip()) for number, line in enumerate(_ENDS.split(text), 1)]
     lines = [(number, line) for number, line in lines if line]
@@ -96,8 +97,8 @@ def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
 
 
 def _counted(rows: dict[str, Row], lines: list[tuple[int, str]]) -> Iterator[Row]:
-    """The numbers of classes in a list; those of pictures that are not here may tell as well that
-    it counts from 1."""
+    """The numbers of classes in a list; those of pictures that are not here may also show that it
+    counts from 1."""
     yield from rows.values()
     for number, line in lines:
         words = _CUT.split(line, 2)
@@ -111,7 +112,7 @@ def _is_number(text: str) -> bool:
 
 class _Classes:
     """The sorted classes, and how a list may write them: by their names, or by their places from 0;
-    but where classes are called by numbers, 1 is a name."""
+    but where classes have numbers as names, 1 is a name."""
 
     def __init__(self, names: tuple[str, ...]):
         self.index = {name: label for label, name in enumerate(names)}
@@ -129,7 +130,7 @@ class _Classes:
             if (row.text in self.index) != (rows[0].text in self.index):
                 raise UserError(f"{path}, line {row.number}: {row.text!r}, and in line "
                                 f"{rows[0].number} {rows[0].text!r}: a name and a number",
-                                "use names in all lines, or numbers.")
+                                "use names on all lines, or numbers.")
         return rows[0].text not in self.index
 
 
@@ -156,7 +157,7 @@ def _cut(path: Path, lines: list[tuple[int, str]], pictures: Callable[[str], lis
         ways = [(name, _class(line[cut.end() :], classes)) for cut in cuts
                 if pictures(name := line[: cut.start()].strip('"').rpartition("/")[2])]
         ways = [way for way in ways if way[1] in classes] or ways[:1]
-        if not ways:  # a headline, or a picture that is not here
+        if not ways:  # a heading, or a picture that is not here
             continue
         (name, text), *more = ways
         picture, *others = pictures(name)
@@ -168,12 +169,12 @@ def _cut(path: Path, lines: list[tuple[int, str]], pictures: Callable[[str], lis
         row = rows.setdefault(picture, Row(number, text))
         if row.text != text:
             raise UserError(f"{path}, line {number}: {picture} is {text!r}, and in line "
-                            f"{row.number} {row.text!r}", "leave one of the two.")
+                            f"{row.number} {row.text!r}", "keep one of the two.")
     return rows
 
 
 def _class(text: str, classes: _Classes) -> str:
-    """The class that is written behind a picture's name, without the boxes around what is seen."""
+    """The class that is written after a picture's name, without the boxes around what is seen."""
     text = text.strip().strip('"').strip()
     boxes = _BOXES.fullmatch(text)
     return boxes[1] if boxes and text not in classes.index else text
@@ -205,8 +206,8 @@ def _devkit_order(meta: Path, listed: Path) -> list[str]:
     """The WNIDs of the classes 1 to 1000, from the devkit's meta.mat.
 
     A MATLAB 5 file: 128 bytes of header, then elements (type, length, content), those of type 15
-    packed by zlib. In the table of classes inside, the WNIDs follow each other in the order of the
-    numbers, with one or two bytes a letter; the first 1000 are the classes, then come groups.
+    packed by zlib. In the table of classes inside, the WNIDs come in the order of the numbers, with
+    one or two bytes a letter; the first 1000 are the classes, then come groups.
     """
     if not meta.is_file():
         raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",

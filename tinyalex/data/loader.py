@@ -16,18 +16,18 @@ class Loader:
     """Turns a dataset into batches of crops, minus the mean picture (paper, sections 2 and 4.1).
 
     dataset: pictures of S×S pixels. side: of the crops that the network reads. mean: (S, S, 3)
-    float32, subtracted pixel by pixel. scale: what the difference is multiplied with (1 in the
-    paper). shuffle: pictures in random order, else as they come. augment: crops at random
-    places, half of them mirrored, else the centre. colour: noise to add. All that is random is
-    decided by (seed, epoch) and the picture's index alone.
+    float32, subtracted pixel by pixel. scale: what the difference is multiplied by (1 in the
+    paper). shuffle: pictures in random order, else as they come. augment: crops at random places,
+    half of them mirrored, else the centre. colour: noise to add. Everything random is decided by
+    (seed, epoch) and the picture's index alone.
 
     mean_crop: "same" subtracts from every crop the mean of the same pixels, as the paper has it;
     "centre" always the centre of the mean, never mirrored, as the authors' program did.
     ten_crops: all ten views of each picture, in the order of `augment.ten_crops`, instead of one. A
-    batch then has a tenth of the pictures, so that it takes as much memory as without.
+    batch then has a tenth of the pictures, so that it takes no more memory than without.
     workers: threads that share the pictures of a batch; 0: the caller of `epoch` does it all.
     raw: batches as bytes, which the device makes the same pictures of, see `Batch`.
-    rows: which pictures of a batch of so many are wanted, where others take the rest; all of them.
+    rows: which pictures of a batch of so many to prepare, where other workers have the rest.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
@@ -41,7 +41,7 @@ class Loader:
         if min(height, width) < side:
             raise UserError(
                 f"{dataset.name}: the pictures have {width}×{height} pixels and the network reads "
-                f"{side}×{side}", "take larger pictures, or a network that reads smaller ones.")
+                f"{side}×{side}", "use larger pictures, or a network that reads smaller ones.")
         if augment and ten_crops:
             raise ValueError("augment takes one crop at random, ten_crops all ten: choose one")
         if mean_crop not in ("same", "centre"):
@@ -52,7 +52,7 @@ class Loader:
         self.colour, self.mean_crop, self.ten_crops = colour, mean_crop, ten_crops
         self.workers, self.waited, self.rows = workers, 0.0, rows
         self._ten = augmentation.ten_crops(height, width, side)
-        # Mirrored once, here: to read it backwards for every picture takes much longer.
+        # Mirrored once, here: reading it backwards for every picture takes much longer.
         self._means = mean, np.ascontiguousarray(mean[:, ::-1])
         self._pool = MemoryPool()
         self._mean = Mean(mean) if raw else None
@@ -67,8 +67,8 @@ class Loader:
         crops (10·N, side, side, 3), the ten of a picture one after the other, and labels (N,).
 
         first: how many batches to leave out, for a run that resumes in the middle of an epoch.
-        every: 2 for every second batch from there, where another has the rest.
-        What goes wrong while a batch is prepared is raised when it is its turn. When the caller
+        every: 2 for every second batch from there, where another worker has the rest.
+        What goes wrong while a batch is prepared is raised when its turn comes. When the caller
         stops early, the background threads end too.
         """
         order, places, shifts, factor = self._plan(number)

@@ -3,8 +3,8 @@
 A pickle is a program for a little machine with a stack, and `pickle.load` runs it: a file from a
 stranger could delete your home folder, and eleven bytes can ask for four gigabytes. A batch needs
 few of the machine's commands: those that build dicts, lists, tuples, texts and numbers. They are
-followed here, each as far as a batch can need it; every other one ends the reading. The one call
-that a batch asks for, to make an array, is noted down and never made:
+followed here, each as far as a batch can need it; any other ends the reading. The one call that a
+batch asks for, to make an array, is noted and never made:
 
     _reconstruct(ndarray, …) with the state (version, shape, dtype, column-major?, bytes)
 """
@@ -58,7 +58,7 @@ def _followed(content: bytes) -> Any:
     memo: dict[Any, Any] = {}  # by number
     for number, (command, value, _) in enumerate(pickletools.genops(content)):
         if number > MOST_COMMANDS:
-            raise Damaged("it goes on and on")
+            raise Damaged("it never ends")
         match command.name:
             case "PROTO" | "FRAME" | "STOP":
                 pass
@@ -107,8 +107,8 @@ def _gather(name: str, items: list, stack: list) -> None:
         stack[-1].extend(items)
     else:
         keys = items[::2]
-        if not all(isinstance(key, str) for key in keys):  # to hash others can take for ever
-            raise Damaged("it has keys that are no texts")
+        if not all(isinstance(key, str) for key in keys):  # hashing others can take for ever
+            raise Damaged("it has keys that are not text")
         stack[-1].update(zip(keys, items[1::2], strict=True))
 
 

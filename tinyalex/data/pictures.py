@@ -16,22 +16,22 @@ ENDINGS = {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".
 # No others are tried, whatever a file is called: some of Pillow's readers start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "TGA")
 SAMPLE_FORMAT, UNSIGNED = 339, 1  # TIFF's tag for the kind of its numbers; if missing, this one
-READER = 2  # raised when the same files come out as other pixels
+READER = 2  # raised when the same files give other pixels
 MAX_PIXELS = 64_000_000  # 200 MB once unpacked; a file of some kilobytes can claim far more
 
 
 class BrokenPicture(UserError):
-    """A file that is no picture, or half of one, or a far too large one. reason: which."""
+    """A file that is not a picture, or half of one, or far too large. reason: which."""
 
     def __init__(self, path: str | Path, reason: str):
-        super().__init__(f"{path}: {reason}", "remove it, or mend it.")
+        super().__init__(f"{path}: {reason}", "remove it, or repair it.")
         self.reason = reason
 
 
 def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A picture as (side, side, 3) uint8 RGB: shorter side scaled to `side`, centre taken.
 
-    It is turned the way the camera was held, what is transparent is shown on white, and grey of
+    It is turned the way the camera was held, transparent parts are shown on white, and grey of
     more than 8 bits is scaled by its values, see `_eight_bits`.
 
     Raises BrokenPicture where the file is at fault, and for more than `max_pixels`, before they are
@@ -66,7 +66,7 @@ _turn, _unpacked = threading.Condition(), 0  # pixels, by all threads
 
 @contextlib.contextmanager
 def _unpacking(pixels: int) -> Iterator[None]:
-    """Wait until so many more pixels may be unpacked: all threads together never hold more than
+    """Wait until this many more pixels may be unpacked: all threads together never hold more than
     one of them alone may."""
     global _unpacked
     with _turn:
@@ -103,7 +103,7 @@ def _formats() -> list[str]:
 
 
 def _turn_upright(picture: Image.Image) -> None:
-    # A damaged note of the camera does not make the pixels worse.
+    # A damaged note by the camera does not make the pixels worse.
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(picture, in_place=True)
 
@@ -126,9 +126,9 @@ def _rgb(picture: Image.Image) -> Image.Image:
 def _eight_bits(picture: Image.Image) -> np.ndarray:
     """Grey of 16 or 32 bits as (H, W) uint8.
 
-    Files do not say which number is white: programs keep 8 or 12 bits in 16, and 16 in 32. Black
-    is 0, and white the smallest of 255, 4095 and 65535 that no value exceeds; of floats 1. Where
-    there are others, the smallest value is black, and the largest is white.
+    Files do not say which number is white: programs keep 8 or 12 bits in 16, and 16 in 32. Black is
+    0, and white the smallest of 255, 4095 and 65535 that no value exceeds; for floats 1. Where
+    there are other values, the smallest is black, and the largest is white.
     """
     values = np.asarray(picture)
     tags = getattr(picture, "tag_v2", None)  # a TIFF has some

@@ -83,14 +83,14 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
             max_broken: float = MAX_BROKEN, workers: int | None = None, wait: bool = False) -> int:
     """Write the pictures of `listing` to the folder `out`, as side×side pixels; see shards.py.
 
-    max_pixels: larger pictures are skipped unread. max_broken: the share of skipped pictures that
-    is too much. workers: threads; all cores if None (Pillow unpacks and scales without the GIL).
+    max_pixels: larger pictures are skipped unread. max_broken: the largest share of pictures that
+    may be skipped. workers: threads; all cores if None (Pillow unpacks and scales without the GIL).
     wait: for the end of another process that prepares them in `out`.
 
     Returns how many pictures were read: what an earlier run has finished is kept. Raises UserError
     where `out` holds something else, or was begun with other settings or pictures; where another
-    process is at work in it; where the disk is too small; for too many broken pictures. After a
-    KeyboardInterrupt all threads have ended, and it has said how to go on.
+    process is working in it; where the disk is too small; for too many broken pictures. After a
+    KeyboardInterrupt all threads have ended, and it has said how to continue.
     """
     if out.resolve().is_relative_to(listing.folder.resolve()):
         raise UserError(f"{out}: inside {listing.folder}, whose pictures are to be prepared",
@@ -118,8 +118,8 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
                     _check_broken(out, skipped, max_broken, total)
         except KeyboardInterrupt:
             kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
-            print(f"\n{kept:,} of {total:,} pictures are done; the same command goes on "
-                  "from there", flush=True)
+            print(f"\n{kept:,} of {total:,} pictures are done; the same command continues from "
+                  "there", flush=True)
             raise
         if todo or not is_finished(out):
             _finish(listing, out, side, shards)
@@ -132,7 +132,7 @@ def is_finished(out: Path) -> bool:
 
 
 def bytes_needed(pictures: int, side: int) -> int:
-    """What so many pictures take on the disk: their pixels, and for the rest one percent more."""
+    """What this many pictures take on disk: their pixels, and one per cent for the rest."""
     return round(pictures * side * side * 3 * 1.01)
 
 
@@ -146,10 +146,10 @@ def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
             before = reading.record(path)
         except Damaged as error:
             raise UserError(f"{path}: damaged ({error})",
-                            f"remove {out}, and begin anew.") from None
+                            f"remove {out}, and start again.") from None
         if before != plan:
             raise UserError(f"{out}: begun with {_difference(before, plan)}",
-                            "go on as it was begun, or name a new folder.")
+                            "continue as it was begun, or name a new folder.")
         return
     if not all(name.startswith(".") for name in os.listdir(out)):
         raise UserError(f"{out}: not empty, and not begun by tinyalex.prepare",
@@ -163,7 +163,7 @@ def _difference(before: dict, now: dict) -> str:
     for name in {**now, **before}:
         if name != "listing" and before.get(name) != now.get(name):
             return f"{name} {before.get(name)}, and now it is {now.get(name)}"
-    return "other pictures: some were added, removed or changed since"
+    return "other pictures: some have been added, removed or changed since"
 
 
 def _shards(listing: Listing, out: Path) -> list[Shard]:
@@ -177,13 +177,13 @@ def _check_disk(out: Path, pictures: int, side: int) -> None:
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
-    """UserError, and the report, where too many are broken; a single one is not, of however few."""
+    """UserError, and the report, where too many are broken; a single one never is."""
     if len(skipped) <= max(max_broken * total, max_broken > 0):
         return
     _report(out, skipped)
     raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
                     f"{max_broken:.1%}: {'; '.join(skipped[:3])}{'; …' * (len(skipped) > 3)}",
-                    f"{out / SKIPPED} lists them; mend them, or allow more: python -m "
+                    f"{out / SKIPPED} lists them; repair them, or allow more: python -m "
                     "tinyalex.prepare --max-broken.")
 
 
@@ -194,11 +194,11 @@ def _report(out: Path, skipped: list[str]) -> None:
 
 @contextlib.contextmanager
 def _shared_out(workers: int) -> Iterator[Callable[..., Iterator]]:
-    """Like `map`, but with the work shared out to so many threads, which stop after a picture each
-    when the block is left early. One worker is the calling thread."""
+    """Like `map`, but with the work shared out to this many threads, which stop after a picture
+    each when the block is left early. One worker is the calling thread."""
     threads = Threads(workers if workers > 1 else 0, "prepare")
-    # Pillow warns of odd files, in any thread; those that are too odd come into the report. And
-    # all cores are taken: a product of matrices in a thread must not ask for more.
+    # Pillow warns about odd files, in any thread; those that are too odd get into the report. And
+    # all cores are taken: a matrix product in a thread must not ask for more.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         try:

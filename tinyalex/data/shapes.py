@@ -1,10 +1,10 @@
 """The built-in dataset: ten classes of small pictures, drawn here, so that nothing is downloaded.
 
-Five forms (fish, butterfly, house, boat, mushroom), each in warm and in cool colours. The class is
+Five shapes (fish, butterfly, house, boat, mushroom), each in warm and in cool colours. The class is
 the pair, so a network has to see both. Everything else is chance and says nothing about the class:
-where the thing is and how large, the light, the background and the bits that lie about, in any
-colour. A classifier that only weighs pixels gets about 40 % right; a small convolutional network
-nearly all.
+where the thing is and how large, the light, the background and the bits lying about, in any colour.
+A classifier that only weighs pixels gets about 40 % right; a small convolutional network nearly
+all.
 
 A picture is made like a paper collage: the bits and the thing are cut out (cutouts.py, Pillow),
 shrunk, lit, and laid on a background (here, NumPy).
@@ -23,7 +23,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 
 SIZE = 64  # pixels, of a side
-VERSION = 2  # part of the cache file's name: count it up whenever a picture would look different
+VERSION = 2  # part of the cache file's name: raise it whenever a picture would look different
 SPLITS = {"train": (8000, 1), "val": (1000, 2)}  # pictures, seed
 TEXTURES = ("stripes", "waves", "spots", "rings", "hills", "clouds")
 CLASSES = tuple(f"{family} {form}" for form in FORMS for family in HUES)
@@ -48,7 +48,7 @@ def _texture(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def _background(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Two neighbouring hues melt into each other, under a soft texture and some patches.
+    """Two neighbouring hues blend into each other, under a soft texture and some patches.
 
     Returns (3, size, size) float32, 0..1: NumPy is quicker with the long axes last. No colour
     here knows the class.
@@ -71,8 +71,8 @@ def _background(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _patch(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A disc, an ellipse or a band, as large and as bright as the things are: without patches,
-    the colour that sticks out would name the family. (size, size): 1 inside, 0 outside."""
+    """A disc, an ellipse or a band, as large and as bright as the things: without patches, the
+    colour that stands out would give the family away. (size, size): 1 inside, 0 outside."""
     x, y = rng.uniform(-0.9, 0.9, 2)
     radius, squeeze = rng.uniform(0.15, 0.6), (1, 1, 0.5, 0)[rng.integers(4)]
     inside = radius - np.hypot(u - x, squeeze * (v - y))
@@ -131,7 +131,7 @@ def draw(label: int, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     ground = _background(size, rng)
     pen = Pen(size)
     clutter(pen, rng, int(rng.integers(2, 8)))
-    half = 0.36 + 0.42 * rng.random() ** 1.5  # small ones are commoner
+    half = 0.36 + 0.42 * rng.random() ** 1.5  # small ones are more common
     x, y = rng.uniform(half - 1, 1 - half, 2)
     pen.place(x, y, half, rng.uniform(-0.4, 0.4), mirror=rng.random() < 0.5)
     FORMS[form](pen, palette(family, rng), rng)
@@ -166,7 +166,7 @@ def load(split: str) -> Dataset:
     images = _cached(path, (count, SIZE, SIZE, 3))
     if images is None:
         with files.alone(path.parent, path.name, wait=True):
-            images = _cached(path, (count, SIZE, SIZE, 3))  # drawn by whom we have waited for
+            images = _cached(path, (count, SIZE, SIZE, 3))  # drawn by whoever we waited for
             if images is None:
                 images, _ = make(count, seed)
                 arrays.save_npz(path, images=images)
@@ -178,5 +178,5 @@ def _cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
         images = arrays.npz(path)["images"].read()
     except (UserError, arrays.Damaged, KeyError, OSError):
-        return None  # whatever is the matter with the file, drawing it again mends it
+        return None  # whatever is wrong with the file, drawing it again repairs it
     return images if images.shape == shape and images.dtype == np.uint8 else None

@@ -50,7 +50,7 @@ class Shards:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step != 1:
-                raise IndexError("only pictures that follow each other can be cut out")
+                raise IndexError("only consecutive pictures can be cut out")
             return Shards([part[max(start - first, 0) : max(stop - first, 0)] for part, first
                            in zip(self._parts, self._starts[:-1], strict=True)])
         index = range(len(self))[key]  # counts from the end as well; IndexError beyond it
@@ -70,7 +70,7 @@ def about(folder: Path) -> dict[str, Any]:
     """What prepared.json says; UserError where the folder is not finished, or not readable."""
     path = folder / ABOUT
     if not path.exists():
-        raise UserError(f"{folder}: prepared only in part", AGAIN)
+        raise UserError(f"{folder}: only partly prepared", AGAIN)
     try:
         record = reading.record(path)
     except Damaged as error:
@@ -141,7 +141,7 @@ def load(folder: str | Path, split: str, side: int | None = None,
 
 
 def stem(split: str, number: int) -> str:
-    """What the files of a shard are called, but for the ending."""
+    """The names of a shard's files, without the ending."""
     return f"{split}-{number:05}"
 
 
@@ -172,7 +172,7 @@ def allow_open_files(count: int) -> None:
     if hard != resource.RLIM_INFINITY:
         if needed > hard:
             raise UserError(f"{count} shards need {needed} open files, and the limit is {hard}",
-                            f"lift it (ulimit -Hn {needed}), or ask who runs this machine.")
+                            f"raise it (ulimit -Hn {needed}), or ask who runs this machine.")
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and wanted > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -28,9 +28,9 @@ BUILT_IN = {"shapes": shapes.load, "cifar10": cifar10.load}
 
 @lru_cache
 def say_if_there(name: str) -> None:
-    """Say, once, that a built-in dataset is meant, where there is a folder of its name as well."""
+    """Say, once, that a built-in dataset is meant, where there is also a folder of that name."""
     if Path(name).exists():
-        print(f"{name} is the built-in dataset; ./{name} would be what lies here", flush=True)
+        print(f"{name} is the built-in dataset; ./{name} would be the one here", flush=True)
 
 
 def load(source: str, split: str, side: int | None = 256, limit: int | None = None) -> Dataset:
@@ -63,14 +63,14 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
 
 
 def is_code(source: str) -> bool:
-    """Whether `load` would import a module and call a function of it: no path and no address is
-    called so. Only a command line may ask for that, never a file."""
+    """Whether `load` would import a module and call a function in it: no path or address looks like
+    that. Only a command line may ask for that, never a file."""
     module, _, function = source.partition(":")
     return all(map(str.isidentifier, [*module.split("."), function]))
 
 
 def from_file(source: str, path: Path) -> str:
-    """The dataset that the file `path` says it is of, to be loaded without anybody naming it.
+    """The dataset that the file `path` says it is from, to be loaded without anybody naming it.
 
     UserError where it is neither built in nor on the disk: a function of the user's own is called
     only if the command line says so, now.

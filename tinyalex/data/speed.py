@@ -1,4 +1,4 @@
-"""How fast the loader feeds pictures, and what limits it: python -m tinyalex.data speed."""
+"""How fast the loader delivers pictures, and what limits it: python -m tinyalex.data speed."""
 
 import argparse
 import os
@@ -23,8 +23,8 @@ IN_PARTS = 200  # pictures whose way through the loader is taken apart
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The door to `speed`."""
-    parser = commands.add_parser("speed", help="measure how many pictures a second are fed")
+    """The command behind `speed`."""
+    parser = commands.add_parser("speed", help="measure the loader's pictures a second")
     parser.add_argument("--preset", metavar="NAME", default="tiny",
                         help=f"whose crops, scale and batches: {', '.join(presets.PRESETS)}")
     parser.add_argument("--data", metavar="WHAT",
@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def rates(loaders: dict[int, Loader]) -> dict[int, list[float]]:
-    """Pictures a second by number of workers, ROUNDS figures for each; a batch is dropped as soon
-    as it comes."""
+    """Pictures a second by number of workers, ROUNDS numbers for each; a batch is dropped as soon
+    as it arrives."""
     measured: dict[int, list[float]] = {n: [] for n in loaders}
     for epoch in range(1, ROUNDS + 1):
         for n, loader in loaders.items():

@@ -1,4 +1,4 @@
-"""Published weights of AlexNet: where they come from, and where they lie once they are fetched."""
+"""Published weights of AlexNet: where they come from, and where they are once fetched."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,13 @@ def find(name: str) -> Path:
 
 
 def folder() -> Path:
-    """Where fetched weights lie."""
+    """Where fetched weights are."""
     return cache_folder() / "weights"
 
 
 def present(name: str, place: Path) -> Path | None:
     """The file of these weights in the folder `place`, its checksum compared; None where there is
-    none. UserError where it is another one, or damaged."""
+    none. UserError where it is another file, or damaged."""
     published = PUBLISHED[name]
     path = place / published.file
     if not path.exists():
@@ -68,8 +68,8 @@ def present(name: str, place: Path) -> Path | None:
 def fetch(name: str, place: Path, url: str | None = None) -> Path:
     """Download these weights into the folder `place`, unless they are there; returns the file.
 
-    A download that broke, or was killed, goes on from the `.part` beside it. url: of a mirror.
-    Raises UserError where the download fails or is not what was published (only what has come
+    A download that broke, or was killed, continues from the `.part` beside it. url: of a mirror.
+    Raises UserError where the download fails or is not what was published (only what has arrived
     stays, as the `.part`), and OSError where the disk refuses.
     """
     published = PUBLISHED[name]
@@ -80,11 +80,11 @@ def fetch(name: str, place: Path, url: str | None = None) -> Path:
             part = place / f"{published.file}.part"
             try:
                 download(url or published.url, part, published,
-                         f"run it again (what has come is kept), or download {published.url} in a "
-                         f"browser and put it there: {path}")
+                         "run it again (what has arrived is kept), or download "
+                         f"{published.url} in a browser and put it there: {path}")
             except KeyboardInterrupt:
                 if part.exists():
-                    say("", "what has come is kept; the same command goes on from there")
+                    say("", "what has arrived is kept; the same command continues from there")
                 raise
             part.replace(path)
     return path

@@ -11,7 +11,7 @@ Array = Any  # NumPy's, or CuPy's: the arrays of the device
 
 
 class Result(Protocol):
-    """What is computed somewhere else meanwhile; `result` waits for it."""
+    """Something that is being computed elsewhere; `result` waits for it."""
 
     def result(self) -> Any: ...
 
@@ -30,7 +30,7 @@ class Pool(Protocol):
 
 
 class Ready:
-    """A result that is there already."""
+    """A result that is already there."""
 
     def __init__(self, value):
         self.value = value
@@ -97,7 +97,7 @@ class Device(ABC):
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Wait until all is done that this device was given."""
+        """Wait until everything that this device was given is done."""
 
     @abstractmethod
     def close(self) -> None:
@@ -159,8 +159,8 @@ class Mean:
 class Batch:
     """Pictures for a network, (N, H, W, C): ready, or as bytes with what is left to do with them.
 
-    Bytes are a quarter of what has to cross to a GPU, and there mean, mirror and shift of colour
-    cost one pass over memory (paper, sections 2 and 4.1): x = (pixels - mean + shift) * scale.
+    Bytes are a quarter of what else would cross to a GPU, and there mean, mirroring and colour cost
+    one pass over memory (paper, sections 2 and 4.1): x = (pixels - mean + shift) * scale.
 
     pixels: float32, as the network reads them; or uint8 crops that are not mirrored yet. Then
     places: (N, 4) int32, for each crop top and left of its part of the mean picture, whether that

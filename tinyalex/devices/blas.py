@@ -15,8 +15,8 @@ def one_blas_thread() -> Iterator[None]:
     """In this block BLAS keeps to one thread a call, in the whole process.
 
     The cores belong to the devices; BLAS threads of many callers, or of many small products, only
-    wait for each other. Blocks may lie within each other and overlap: the first sets the limit and,
-    at its end, gives back what was there before; the others have it for as long as the first lasts.
+    wait for each other. Blocks may nest and overlap: the first sets the limit and, at its end,
+    restores what was there before; the others share it as long as the first lasts.
     """
     if not _limited.acquire(blocking=False):
         yield

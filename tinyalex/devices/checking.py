@@ -2,8 +2,8 @@
 
 On a GPU such a slip is an illegal address, a silent copy, or a wrong number. These devices compute
 on the CPU, but their arrays know where they live: an operation on arrays of two devices, or on an
-array of a device that is not at work just then, raises `DeviceError`. A network that runs on two of
-them, and gives what it gives on plain ones, copies exactly where it must.
+array of a device that is not working at that moment, raises `DeviceError`. A network that runs on
+two of them, and gives what it gives on plain ones, copies exactly where it must.
 
     devices = [CheckingDevice("first"), CheckingDevice("second")]
 """
@@ -80,7 +80,7 @@ class CheckingDevice(CpuDevice):
 
     def receive(self, array, source):
         if array.home is not source:
-            raise DeviceError(f"copy: the array lives on {array.home}, not on {source}")
+            raise DeviceError(f"copy: the array is on {array.home}, not on {source}")
         return self.put(_plain(array))
 
     def run(self, work, *args):
@@ -123,7 +123,7 @@ def _arrays(value):
 
 
 def _the_device(what: str, values) -> CheckingDevice:
-    """The one device of all arrays in `values`, which must be at work. Numbers, and arrays that
+    """The one device of all arrays in `values`, which must be working. Numbers, and arrays that
     hold a single one, live nowhere."""
     homes = {getattr(array, "home", None) for array in _arrays(values) if array.ndim}
     if len(homes) != 1:
@@ -132,5 +132,5 @@ def _the_device(what: str, values) -> CheckingDevice:
     home = homes.pop()
     current = getattr(_at_work, "device", None)
     if current is not home or home is None:
-        raise DeviceError(f"{what}: the arrays live on {home}, but {current} is at work")
+        raise DeviceError(f"{what}: the arrays are on {home}, but {current} is working")
     return home

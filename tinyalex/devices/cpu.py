@@ -16,10 +16,10 @@ from tinyalex.kernels import numpy as numpy_kernels
 class CpuDevice(Device):
     """Some of the machine's cores.
 
-    Whoever has one device works on it in the calling thread: a debugger walks from
-    `network.forward` into every layer. `over` shares work on many pictures among the cores, the
-    calling thread first, the others in threads of their own, as NumPy and BLAS let go of Python's
-    lock while they work. Of two devices each has a thread, so that they compute side by side.
+    A single device works in the calling thread: a debugger walks from `network.forward` into every
+    layer. `over` shares work on many pictures among the cores, the calling thread first, the others
+    in threads of their own, since NumPy and BLAS release Python's lock while they work. Of two
+    devices, each has a thread, so that they compute side by side.
 
     name: "cpu0", "cpu1", … as printed. cores: how many it shares out work to. own_thread: work in a
     thread of its own. helpers: threads for the cores beyond the first, one each if not given; fewer

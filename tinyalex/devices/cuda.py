@@ -1,7 +1,7 @@
 """GPUs as devices, through CuPy.
 
 One Python thread drives all GPUs: whatever it starts returns at once, and each GPU works through
-its own stream, the queue of what it has been given. Towers on two GPUs so compute side by side.
+its own stream, the queue of what it has been given. So towers on two GPUs compute side by side.
 
     within a stream     everything happens in the order in which it was started
     between streams     nothing does, unless one waits for an event of the other
@@ -11,9 +11,9 @@ What CuPy leaves to its caller, and where it is taken care of here:
 
 - New arrays are made on the device, and ordered by the stream, that are current in the calling
   thread, whatever the operands. So all work runs inside `CudaDevice.here`.
-- Memory of an array that dies is used again by what its stream does next. So whoever reads an array
-  from another stream has to be waited for: `receive`, `upload`.
-- Copies between streams of one's own are not ordered: `receive`.
+- Memory of an array that dies is reused by what its stream does next. So a reader in another stream
+  has to be waited for: `receive`, `upload`.
+- Copies between one's own streams are not ordered: `receive`.
 
 CuPy is imported by `load`, so that this module, like all others, can be imported without it.
 """
@@ -40,7 +40,7 @@ INSTALL = ('pip install "tinyalex[cuda12]", or [cuda13], whichever your driver h
 @cache
 def load():
     """CuPy; ImportError where it is not installed, or cannot be used."""
-    # Without it cuBLAS may choose another algorithm, and round otherwise, when streams are busy.
+    # Without it cuBLAS may choose another algorithm, and round differently, when streams are busy.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import cupy
 
@@ -86,7 +86,7 @@ def find() -> Found:
         if getattr(error, "name", None) == "cupy":
             return Found(problem="CuPy is not installed", hint=f"{INSTALL}.")
         return Found(cupy="broken", problem=f"CuPy cannot be imported ({first_line(error)})",
-                     hint=f"install it anew: {INSTALL}.")
+                     hint=f"install it again: {INSTALL}.")
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
@@ -147,12 +147,12 @@ class Memory:
 
     @property
     def peak(self) -> int:
-        """The most that it had: it gives nothing back but by `trim`."""
+        """The most that it had: it gives nothing back except by `trim`."""
         self._peak = max(self._peak, self.held)
         return self._peak
 
     def forget_peak(self):
-        """Let `peak` begin anew, from what is in use."""
+        """Let `peak` start again, from what is in use."""
         self.trim()
         self._peak = 0
 
@@ -160,7 +160,7 @@ class Memory:
         """Give what is free back to the GPU. `peak` remembers."""
         self._peak = self.peak
         with self.device.gpu:
-            # Of all streams: the copying one has memory too, and devices before this one had some.
+            # Of all streams: the copying one has memory too, and earlier devices had some.
             self.device.xp.get_default_memory_pool().free_all_blocks()
 
 
@@ -186,7 +186,7 @@ class CudaDevice(Device):
         self.index, self.name = index, name or f"cuda:{index}"
         self.gpu = cupy.cuda.Device(index)
         with self.gpu:
-            # What somebody does outside of `run`, in CuPy's own stream, waits for a stream that is
+            # What somebody does outside `run`, in CuPy's own stream, waits for a stream that is
             # not called non-blocking, and the other way round.
             self.stream, self._copying = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
             free, _ = cupy.cuda.runtime.memGetInfo()
@@ -242,9 +242,9 @@ class CudaDevice(Device):
         return self.put(bits)
 
     def upload(self, pixels: np.ndarray):
-        """It comes up in the copying stream, while the GPU still computes with the batch before,
-        into one of two places; from there it is copied when it is its turn, and the place is free
-        again."""
+        """It is uploaded in the copying stream, while the GPU still computes with the previous
+        batch, into one of two places; from there it is copied when its turn comes, and the place is
+        free again."""
         batch = np.ascontiguousarray(pixels)
         slot = self._slots[0]
         self._slots.reverse()
@@ -287,7 +287,7 @@ class CudaDevice(Device):
 
     def _over_the_bridge(self, mine, array, source):
         """Copy through pinned memory of the host. There is one array in it at a time: before the
-        source goes on it waits, in `receive`, until this copy is made."""
+        source continues it waits, in `receive`, until this copy is made."""
         memory = self._bridges.get(source)
         if memory is None or memory.size() < array.nbytes:
             self.synchronize()
@@ -306,7 +306,7 @@ class CudaDevice(Device):
                 return Ready(work(*args))
         except self.xp.cuda.memory.OutOfMemoryError as error:
             raise UserError(f"{self.name}: its memory is full ({first_line(error)})",
-                            "take smaller batches, or two GPUs.") from None
+                            "use smaller batches, or two GPUs.") from None
 
     def over(self, count: int, body: Callable[[slice], object], bytes_each: int = 0):
         for piece in self._pieces(count, bytes_each):
@@ -338,7 +338,7 @@ def _bits(draw, *args) -> np.ndarray:
 
 def connect(devices: list[CudaDevice]):
     """Find out between which of these devices copies arrive, and let the others go through the
-    host: there are machines where a copy from GPU to GPU arrives damaged, and says nothing."""
+    host: on some machines a copy from GPU to GPU arrives damaged, without an error."""
     for target in devices:
         for source in devices:
             if source.index != target.index and not copies_arrive(source, target):

@@ -1,4 +1,4 @@
-"""Memory that is used again: the CPU's counterpart of CuPy's pool."""
+"""Memory that is reused: the CPU's counterpart of CuPy's pool."""
 
 import threading
 import weakref
@@ -53,7 +53,7 @@ class MemoryPool:
 
     def _sort_in(self):
         """An array can die at any moment, even while this thread has the lock; so its memory is
-        only noted down then, and sorted in here."""
+        only noted then, and sorted in here."""
         while self.returned:
             lent = self.returned.pop()
             self.lent.discard(lent)

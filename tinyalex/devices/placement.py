@@ -92,7 +92,7 @@ def parse_placement(placement: str, towers: int = 2, worker: tuple[int, int] = (
                 "cuda:0,cuda:1; or auto.")
     if len(names) > max(2, towers):
         raise UserError(
-            f"--devices {placement}: that is {len(names)} devices, and the network has "
+            f"--devices {placement}: that is {len(names)} devices, but the network has "
             f"{towers} tower{'s' * (towers > 1)}",
             f"name {max(2, towers)} devices at most.")
     if "cpu" in names and set(names) != {"cpu"}:

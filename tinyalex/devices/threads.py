@@ -1,4 +1,4 @@
-"""Threads to share work with, on systems that have some to give and on others."""
+"""Threads to share work with, on systems that can start some and on others."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Which classes are confused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @page.our_style()
 def confusion(matrix: np.ndarray, classes: Sequence[str], path: str | Path,
               title: str = "") -> None:
-    """Draw which class is taken for which: a row a true class, a column a predicted one.
+    """Draw which classes are confused: a row a true class, a column a predicted one.
 
     matrix: (K, K) counts, [true, predicted]. classes: K names.
     path: the PNG to write, at most about 1400 pixels wide and high.

@@ -1,4 +1,4 @@
-"""The kernels of the first layer: figure 3 of the paper, and how much they care for colour."""
+"""The kernels of the first layer: figure 3 of the paper, and how much they care about colour."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def filters(kernels: dict[str, np.ndarray], path: str | Path, title: str = "") -
         is judged across the towers, so that they can be compared.
     path: the PNG to write, about 1000 pixels wide; each weight becomes a square of whole pixels.
 
-    Above each tower stands its colour specificity, see colour.py.
+    Above each tower is its colour specificity, see colour.py.
 
     Raises UserError for kernels that do not read three colours.
     """
@@ -84,7 +84,7 @@ def _tower_label(name: str, kernels: np.ndarray) -> str:
 @page.our_style()
 def colours(rows: list[dict], kernels: dict[str, np.ndarray], path: str | Path,
             title: str = "") -> None:
-    """Draw how much the towers care for colour, over training and kernel by kernel (section 6.1).
+    """Draw how much the towers care about colour, over training and kernel by kernel (section 6.1).
 
     rows: of log.csv, of which `epoch`, `colour_a`, `colour_b`, … are drawn where they are there.
     kernels: by tower, as `filters` takes them. path: the PNG to write, about 1200×500 pixels.

@@ -1,4 +1,4 @@
-"""Fonts for texts in any script: names of classes come from all over the world.
+"""Fonts for text in any script: names of classes come from all over the world.
 
 Matplotlib draws a letter that its font lacks as a box, even where the machine has a font with it.
 """
@@ -14,8 +14,8 @@ BOXES = "Last Resort"  # fonts of boxes, which seem to have every letter
 
 @cache
 def families(text: str) -> list[str]:
-    """The fonts to draw a text with: the usual one, and for what it lacks those of this machine
-    that have it. Says on stderr, once, where no font has a letter."""
+    """The fonts to draw a text with: the usual one, and for what it lacks, this machine's that have
+    it. Says on stderr, once, where no font has a letter."""
     missing = {ord(letter) for letter in text if letter.isprintable()} - _letters(USUAL)
     chosen = [USUAL]
     for name in _files() if missing else ():
@@ -56,4 +56,4 @@ def _letters(name: str) -> frozenset[int]:
 def _say_missing() -> None:
     warnings.filterwarnings("ignore", "Glyph .* missing from")  # Matplotlib's own, for each letter
     note("some letters are boxes in pictures: no font on this machine has them (the Noto fonts "
-         "have those of nearly all scripts)")
+         "cover nearly all scripts)")

@@ -1,4 +1,4 @@
-"""Curves: a run's loss and error, runs beside each other, a numeric gradient against its step."""
+"""Curves: a run's loss and error, runs side by side, a numeric gradient against its step."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
         0..1, drawn in percent). None, NaN and infinity stand for "not measured".
     path: the PNG to write, about 1200×500 pixels.
     classes: if given, a dashed line shows the loss of a net that knows nothing, ln(classes); with
-        ten or fewer the top-5 error says little and is left out.
+    ten or fewer, the top-5 error says little and is left out.
 
     A dotted line marks where the learning rate fell: at the last row with the old rate. Training
-    error is taken with dropout and on augmented pictures, so it may well lie above validation.
+    error is measured with dropout and on augmented pictures, so it may well be above validation.
 
     Raises UserError if there are no rows.
     """
     if not rows:
-        raise UserError("there are no rows to draw curves of",
+        raise UserError("there are no rows to draw curves from",
                         "train until the log has its first row.")
     figure = page.figure(1200, 500, layout="constrained")
     figure.suptitle(page.line(title), parse_math=False)
@@ -51,7 +51,7 @@ def curves(rows: list[dict], path: str | Path, title: str = "", classes: int | N
                      label=f"chance: ln {classes} = {log(classes):.2f}")
     _line(error, training, "train_error", TRAIN, "training", 100)
     _line(error, rows, "val_error", VALIDATION, "validation", 100)
-    if classes is None or classes > 10:  # of ten classes five guesses hit half by chance
+    if classes is None or classes > 10:  # of ten classes, five guesses hit half by chance
         _line(error, rows, "val_top5_error", VALIDATION, "validation, top 5", 100, "--")
     _mark_best(error, rows)
     _finish(loss, rows, "loss (nats)")
@@ -70,7 +70,7 @@ def training_rows(rows: list[dict]) -> list[dict]:
 @page.our_style()
 def compare(runs: dict[str, list[dict]], what: str = "error",
             level: float | None = None) -> Figure:
-    """Draw runs beside each other, against epochs and against time: figure 1 of the paper.
+    """Draw runs side by side, against epochs and against time: figure 1 of the paper.
 
     runs: by their names, the rows of their log.csv; see `curves`, and `seconds` besides.
     what: one of MEASURES. level: where to draw a dashed line, in percent (or nats).
@@ -79,7 +79,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
     UserError where no run has a row.
     """
     if not any(runs.values()):
-        raise UserError(f"{', '.join(runs)}: no rows to draw curves of",
+        raise UserError(f"{', '.join(runs)}: no rows to draw curves from",
                         "train until a log has its first row.")
     name, train, val = MEASURES[what]
     scale = 1 if what == "loss" else 100
@@ -102,7 +102,7 @@ def compare(runs: dict[str, list[dict]], what: str = "error",
     handles, labels = both[0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False,
                            fontsize=9)
-    for text in legend.get_texts():  # names of folders, in which $ begins no formula
+    for text in legend.get_texts():  # names of folders, in which $ starts no formula
         text.set_parse_math(False)
     both[0].set_title("solid: validation" + ", dashed: training" * bool(train), fontsize=9,
                       loc="left", color=QUIET)

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-DPI = 128  # a power of two: a size in pixels survives the way through inches and back
+DPI = 128  # a power of two: a size in pixels survives conversion to inches and back
 TRAIN, VALIDATION, QUIET = "#0072B2", "#D55E00", "#666666"  # told apart by colour-blind readers too
 COLOURS = (TRAIN, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARGIN = 16  # pixels around and between the parts of a picture
 LINE = 22  # pixels from one line of text to the next
 CAPTION = 16  # the same, between the smaller lines of a caption
-WIDEST = 300  # letters of a line: more have no room on any page, and take long to measure
+WIDEST = 300  # letters of a line: more fit on no page, and take long to measure
 _SETTINGS = RLock()  # Matplotlib's, which all threads share
 
 

@@ -68,7 +68,7 @@ def neighbours(rows: Sequence[Sequence[Near]], path: str | Path, title: str = ""
 def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
                 guesses: Sequence[Sequence[Guess]], path: str | Path, title: str = "",
                 columns: int = 4) -> None:
-    """Draw what a network says of pictures: figure 4 (left) of the paper.
+    """Draw what a network says about pictures: figure 4 (left) of the paper.
 
     images: N pictures (H, W, 3) uint8, all of one size. captions: N texts, to stand below them.
     guesses: for each picture some classes, of each a bar as long as its probability (1 is as wide

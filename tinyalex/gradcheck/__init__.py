@@ -7,7 +7,7 @@
 
 Each check returns a Report: `report.ok`, `print(report)`. To read, in this order:
 
-    numeric.py      the idea: a slope by numbers, the step, the kinks where there is none
+    numeric.py      the idea: a numeric slope, the step, the kinks where there is none
     comparison.py   one array: what backward says, against its slopes
     subjects.py     layers, losses, exchanges and networks, in the form that can be moved
     checks.py       the checks themselves; manners.py: what a right gradient does not show
@@ -15,7 +15,7 @@ Each check returns a Report: `report.ok`, `print(report)`. To read, in this orde
     frozen.py       the same, and backward, where some of the layers are frozen
     cases.py        on what shapes and inputs each layer is tried, and why on those
 
-and what is made of a gradient that is wrong:
+and what follows from a gradient that is wrong:
 
     mistakes/       the mistakes that people make, each once: name, hint, formulas
     diagnosis.py    which of them gives just these numbers

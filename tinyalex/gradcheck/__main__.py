@@ -1,4 +1,4 @@
-"""python -m tinyalex.gradcheck: compare every gradient with numbers; see --help."""
+"""python -m tinyalex.gradcheck: check every gradient numerically; see --help."""
 
 import secrets
 import sys
@@ -55,29 +55,30 @@ def _parse(argv: list[str] | None) -> Namespace:
                     "parameter.")
     add = parser.add_argument
     add("--preset", default="tiny", help=f"the network: {', '.join(presets.PRESETS)}")
-    add("--layer", default="", help="only what begins so: Conv2D, conv2, fc6a.W …; all if empty")
+    add("--layer", default="",
+        help="only names that begin with this: Conv2D, conv2, fc6a.W …; all if empty")
     add("--h", type=number(float, 1e-12, 1), default=numeric.H,
         help="step, relative to the typical size of what is moved")
     add("--seed", type=number(int, 0), help="of inputs, weights, upstream gradients; 0 if not "
-        "given, and with --exercises another one each time")
+        "given, and with --exercises a different one each time")
     add("--seeds", type=number(int, 1), metavar="N",
-        help="only check every layer N times, each with other numbers, and count what fails")
+        help="only check every layer N times, with new numbers each time, and count what fails")
     add("--show-mutants", action="store_true",
-        help="plant classic mistakes, one after the other, and show how each is caught")
+        help="plant classic mistakes, one by one, and show how each is caught")
     add("--plot", type=output(".png"), metavar="PNG",
         help="only draw the error against the step, float32 and float64")
     add("--exercises", type=Path, nargs="+", metavar="FOLDER",
         help="only mark exercises, as .ipynb or .py: files, folders with some, or folders that "
         "hold a folder for each student")
     add("--expected", nargs="+", choices=[exercise[:2] for exercise in EXERCISES], default=(),
-        help="with --exercises: those that are missed where they are missing; if not given, what "
-        "anybody has handed in")
+        help="with --exercises: which are required; if not given, whatever anybody has handed "
+        "in")
     add("--seconds", type=number(float, 1), default=120,
         help="with --exercises: for a file; a single statement or call has a tenth of that")
     add("--csv", type=output(".csv"), help="with --exercises: a table of the points")
     add("--json", type=output(".json"), help="with --exercises: all marks and what is wrong")
     add("--feedback", type=Path, metavar="FOLDER",
-        help="with --exercises: a folder for a text to each student")
+        help="with --exercises: a folder for a letter to each student")
     args = parser.parse_args(argv)
     presets.get(args.preset)
     return args
@@ -210,7 +211,7 @@ def _exercises(args: Namespace) -> int:
 def _walls() -> str:
     """What keeps the files from each other."""
     return ("in a process with no network and no files but its own" if walls_stand() else
-            "in a process of its own, which this system does not let us wall in "
+            "in a process of its own, which this system cannot isolate fully "
             "(docs/teaching.md)")
 
 

@@ -1,4 +1,4 @@
-"""What no lesson has: the exercises end with it, and so the package has nothing to compare it with.
+"""What no lesson has: the exercises end with it, and the package has nothing to compare it with.
 
 Here is what each should give, written as plainly as can be. There is no backward: a learner's
 outputs are compared with these, and what a learner's backward says with slopes.
@@ -16,7 +16,8 @@ from tinyalex.layers import Dropout
 
 
 def partly_zero(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """No number is small, where a norm bends much; but the last picture is 0, windows and all."""
+    """No number is small, where a norm bends sharply; but the last picture is 0, windows and
+    all."""
     x = random_direction(shape, rng)
     x[-1] = 0
     return x
@@ -78,7 +79,8 @@ class OneSidedNorm:
 
 
 class RingExchange:
-    """Tower t reads its own maps and, behind them, those of tower t + 1; the last, of the first."""
+    """Tower t reads its own maps and, after them, those of tower t + 1; the last, those of the
+    first."""
 
     def __init__(self, *widths: int):
         self.widths = widths
@@ -121,7 +123,7 @@ CASES = [
     Case("DilatedConv2D", "every third pixel", (3, 2, 2, 3), (2, 6, 4, 3)),
     Case("DilatedConv2D", "every pixel", (2, 2, 3, 1), (2, 4, 5, 2)),
     Case("LearnedLeak", "maps", (4,), (3, 3, 2, 4), spaced),
-    Case("LearnedLeak", "no maps, as behind a full connection", (5,), (3, 5), spaced),
+    Case("LearnedLeak", "no maps, as after a full connection", (5,), (3, 5), spaced),
     Case("NormPool2D", "overlapping, p = 3", (3, 2, 3.0), (3, 7, 5, 2), random_direction),
     Case("NormPool2D", "side by side, p = 2", (2, 2, 2.0), (3, 4, 5, 2), random_direction),
     Case("NormPool2D", "gaps, p = 4.5", (2, 3, 4.5), (2, 5, 6, 3), random_direction),

@@ -100,11 +100,11 @@ class Case:
 
 CASES = [
     Case("Conv2D", "3×3 with padding", (2, 4, 3, 1, 1), (3, 4, 5, 2)),
-    Case("Conv2D", "stride 2, zeros at one side only", (2, 3, 3, 2, (0, 1)), (3, 6, 7, 2)),
+    Case("Conv2D", "stride 2, zeros on one side only", (2, 3, 3, 2, (0, 1)), (3, 6, 7, 2)),
     Case("Conv2D", "stride 3, pixels left over, one picture", (3, 2, 2, 3, 1), (1, 6, 5, 3)),
     Case("Conv2D", "no padding", (2, 3, 2), (2, 4, 3, 2)),
     Case("LocallyConnected2D", "3×3 with padding", ((3, 4, 2), 3, 3, 1, 1), (3, 3, 4, 2)),
-    Case("LocallyConnected2D", "stride 2, zeros at one side only", ((4, 5, 2), 2, 3, 2, (0, 1)),
+    Case("LocallyConnected2D", "stride 2, zeros on one side only", ((4, 5, 2), 2, 3, 2, (0, 1)),
          (3, 4, 5, 2)),
     Case("Linear", "more inputs than outputs", (6, 4), (3, 6)),
     Case("Linear", "as many inputs as outputs", (5, 5), (3, 5)),

@@ -1,4 +1,4 @@
-"""One array: what backward says of it, against its slopes."""
+"""One array: what backward says about it, against its slopes."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generato
             every: int) -> tuple[Finding, np.ndarray]:
     """Compare the gradient of the array `name`, number by number where there are not more than
     `every`, else along random directions. Returns the slopes too, empty where not all were taken;
-    they are taken even with nothing to compare, for whoever wants to know what would have been
+    they are taken even with nothing to compare, for callers who want to know what would have been
     right."""
     array = slopes.subject.arrays[name]
     complaint = no_output(gradient, array, "backward", "It returns dx, and fills grads")

@@ -1,7 +1,7 @@
 """Which mistake gives exactly these wrong numbers?
 
 An array that is wrong is compared with what every formula of the mistakes gives there; a mistake is
-named only where the numbers agree to six digits. So a hint is a finding and no guess: where none
+named only where the numbers agree to six digits. So a hint is a finding, not a guess: where none
 fits, none is given.
 """
 

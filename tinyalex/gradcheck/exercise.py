@@ -5,10 +5,10 @@
 
 The class takes the arguments of the shipped one and has forward(x), or forward(x, remember), and
 backward(dy); parameters are in self.params, gradients in self.grads, as "W" and "b". Whatever it
-does, the answer is a report: exceptions are shown with their line, one that never ends is left, and
-of what it prints only the beginning is shown (watch.py).
-A function can be tried too, like="im2col" and so on: see functions.py; and what the package does
-not have, like="DilatedConv2D" and so on: see beyond.py.
+does, the answer is a report: exceptions are shown with their line, one that never ends is stopped,
+and only the beginning of what it prints is shown (watch.py). A function can be tried too,
+like="im2col" and so on: see functions.py; and what the package does not have, like="DilatedConv2D"
+and so on: see beyond.py.
 """
 
 import traceback
@@ -41,7 +41,7 @@ KINDS = list(dict.fromkeys(case.kind for case in TRIED))
 
 
 class Explained(Exception):
-    """What is wrong, said by whoever has seen it."""
+    """What is wrong, in the words of whatever found it."""
 
 
 def check(cls: Callable, like: str, seconds: float = 60, seed: int = 0,
@@ -50,8 +50,8 @@ def check(cls: Callable, like: str, seconds: float = 60, seed: int = 0,
     of beyond.py ("DilatedConv2D", …), or a function against one of FUNCTIONS ("im2col", …).
 
     Cases are tried one after the other, and the first that fails is reported. UserError where
-    `like` is none of these names. seconds: after that it is left, as too slow or never
-    ending. seed: of the inputs. more: cases, or a function's arguments, to be tried after those.
+    `like` is none of these names. seconds: after that it is stopped, as too slow or never ending.
+    seed: of the inputs. more: cases, or a function's arguments, to be tried after those.
     """
     if like not in KINDS and like not in FUNCTIONS:
         raise UserError(f"like={like!r}: there is no such layer",
@@ -102,7 +102,7 @@ def explained(error: BaseException) -> str:
             if isinstance(error, FrozenInstanceError) else
             "what a layer is given it only reads" if "read-only" in text else
             "" if frame or isinstance(error, SyntaxError) else
-            "in none of your lines: look at what your methods take, give and keep")
+            "not in your own lines: look at what your methods take, give and keep")
     return f"raises {type(error).__name__}: {text}{where}{f'. HINT: {hint}' * bool(hint)}"
 
 
@@ -127,7 +127,7 @@ def try_case(cls: Callable, case: Case, seed: int = 0) -> Report:
 
 
 def parts_missing(layer: Any, reference: Any) -> str:
-    """Gives the layer the parameters of the reference; says what is in the way of that."""
+    """Gives the layer the parameters of the reference, or says what prevents that."""
     for method in ("forward", "backward"):
         if not callable(getattr(layer, method, None)):
             return f"no {method}: a class to be tried has forward and backward"
@@ -156,9 +156,9 @@ def _output_problem(layer: Any, reference: Layer, case: Case, seed: int) -> str:
             return "changes its parameters: forward only reads them"
         again = mine.forward(x.copy()) if isinstance(y, np.ndarray) else y
         if isinstance(y, np.ndarray) and y.tobytes() != np.asarray(again).tobytes():
-            return ("not repeatable: forward gives something else each time. Random numbers have "
-                    "to come from a np.random.Generator in self, or from np.random, to be drawn "
-                    "again")
+            return ("not repeatable: forward gives a different result each time. Random numbers "
+                    "must come from an np.random.Generator in self, or from np.random, so that "
+                    "they can be drawn again")
         if isinstance(reference, Dropout) and np.shape(y) == x.shape:
             right = np.where(y != 0, x * getattr(reference, "gain", 1.0), 0)  # its own mask
         scene = Scene("y", reference, theirs.arrays, ys=[right], labels=labels)
@@ -173,7 +173,7 @@ def _output_problem(layer: Any, reference: Layer, case: Case, seed: int) -> str:
 
 
 def _read_only(a: np.ndarray) -> np.ndarray:
-    """A copy; whoever writes into it raises."""
+    """A copy; writing into it raises."""
     a = a.copy()
     a.flags.writeable = False
     return a
@@ -205,7 +205,7 @@ def _dropout_problem(layer: Any, reference: Dropout, x: np.ndarray) -> str:
     masks = np.array([layer.forward(ones.copy(), drop=True) for _ in range(2)]) != 0
     if whole:
         if (masks != masks[:, :, :1, :1]).any():
-            return "wrong masks: of a picture's map some pixels stay, and others go"
+            return "wrong masks: within a picture's map, some pixels stay and others go"
         masks = masks[:, :, 0, 0]
     for hint, shows, _ in MASKS:
         if shows(masks, keep):
@@ -236,9 +236,9 @@ def _exchange_problem(exchange: Any, reference: Any, case: Case, seed: int) -> s
 
 
 def _no_list(given: Any, giver: str, towers: int) -> str:
-    """Why something is no list with an array for each tower."""
+    """Why something is not a list with an array for each tower."""
     if isinstance(given, list | tuple) and len(given) == towers:
         return ""
     what = "None: is the return missing?" if given is None else f"a {type(given).__name__}."
-    return (f"no output: {giver} gives {what} A list is due, with an array for each of {towers} "
-            "towers")
+    return (f"no output: {giver} gives {what} A list is expected, with an array for each of "
+            f"{towers} towers")

@@ -1,8 +1,8 @@
 """Layers that stay while others learn (freezing.py), where a learner writes it: two checks.
 
 FrozenBackward: a backward that ends above the still layers, and gives exactly the gradients of what
-learns. FrozenUpdate: an update that leaves frozen layers alone. Both go wrong without a sign: a
-layer that never moves, or one that slowly forgets what was taken over, still lets the loss fall.
+learns. FrozenUpdate: an update that leaves frozen layers alone. Both go wrong silently: with a
+layer that never moves, or one that slowly forgets what was taken over, the loss still falls.
 """
 
 from collections.abc import Callable
@@ -45,15 +45,15 @@ def backward(layers: Described, dy: np.ndarray, early: bool = False, at_frozen: 
 # The name of each mistake, a hint for the learner, and a backward that makes it.
 BACKWARD: dict[str, tuple[str, Callable[..., Gradients]]] = {
     "stops one layer too early": (
-        "the lowest layer that learns has a dW as well; it is only its dx that nobody reads.",
+        "the lowest layer that learns has a dW as well; only its dx is read by nobody.",
         partial(backward, early=True)),
     "stops at a frozen layer": (
-        "one that learns may stand below: a frozen layer hands the gradient down. The end is where "
+        "one that learns may be below: a frozen layer hands the gradient down. The end is where "
         "layers are still.", partial(backward, at_frozen=True)),
     "gradients of frozen layers": (
         "they stay as they are, so nobody needs their dW.", partial(backward, theirs=True)),
     "passes over frozen layers": (
-        "what goes down through a frozen layer is multiplied with its W, and masked, as ever.",
+        "what goes down through a frozen layer is multiplied by its W, and masked, as always.",
         partial(backward, past=True)),
     "no mask": (
         "where x is 0, the ReLU below was off, and nothing flows back.",
@@ -63,7 +63,7 @@ BACKWARD: dict[str, tuple[str, Callable[..., Gradients]]] = {
 # Likewise of an update; the rule is that of the frozen layers.
 UPDATE: dict[str, tuple[str, Rule]] = {
     "a frozen layer that moves": (
-        "leave out the parameters in `frozen`: a gradient that they may have is an old one.",
+        "leave out the parameters in `frozen`: any gradient that they have is an old one.",
         paper),
     "a frozen layer that decays": (
         "without its gradient the update still shrinks it: leave the whole update out.",
@@ -121,12 +121,12 @@ def _compared(said: Any, layers: Described, dy: np.ndarray) -> tuple[list[Findin
     """Each gradient against the right one, and what is wrong with all of it."""
     right = backward(layers, dy)
     if not isinstance(said, dict):
-        return [], (f"no output: backward gives {type(said).__name__}, where a dict with the dW of "
-                    "each layer that learns is due, by its name")
+        return [], (f"no output: backward gives {type(said).__name__}, where a dict is expected, "
+                    "with the dW of each layer that learns, by name")
     named = next((f"{name}: {hint}" for name, (hint, wrong) in BACKWARD.items()
                   if not _same(said, right) and _same(said, wrong(layers, dy))), "")
     if said.keys() != right.keys():
-        detail = f"gradients of {_list(said)} are given, and {_list(right)} learn"
+        detail = f"gradients of {_list(said)} are given, but {_list(right)} learn"
         return [], f"{named} {detail[0].upper()}{detail[1:]}" if named else f"wrong names: {detail}"
     findings = []
     for name, dW in right.items():
@@ -163,7 +163,7 @@ class FrozenSGD(SGD):
 
 def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
     """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay, frozen),
-    for two layers of which the first is frozen and has a gradient of earlier days."""
+    for two layers of which the first is frozen and has an old gradient."""
     rng = np.random.default_rng([seed, 4])
     network = small_network(Network, "fc1", seed, count=2)
     parameters = network.parameters
@@ -204,7 +204,7 @@ def planted_update(rule: Rule) -> type:
 
 
 def planted_backward(mistaken: Callable[[list[Linear]], None]) -> type:
-    """A network that for backward takes its layers for something else than they are."""
+    """A network that in backward treats its layers as something other than they are."""
     class Planted(Network):
         def backward(self, dscores, watch=None):
             layers = [layer for layer in self.shapes if isinstance(layer, Linear)]

@@ -88,9 +88,9 @@ IM2COL = Task(
      ("stride 3, pixels left over", (_normal(1, 8, 6, 2), 2, 3, 1))),
     (("windows move by S: window oh begins at row oh·S.", partial(_im2col, step=1)),
      ("the padding is missing before the first pixel.", partial(_im2col, padding=0)),
-     ("the window is turned round; layers correlate, whatever they are called.",
+     ("the window is flipped; layers correlate, whatever they are called.",
       lambda *args: _im2col(*args)[:, :, :, ::-1, ::-1]),
-     ("the numbers are right and in another order: give (N, OH, OW, C, K, K) other axes with "
+     ("the numbers are right but in another order: reorder the axes of (N, OH, OW, C, K, K) with "
       "transpose, not with reshape.",
       lambda *args: (cols := _im2col(*args)).transpose(0, 1, 2, 5, 3, 4).reshape(cols.shape))))
 
@@ -107,13 +107,13 @@ COL2IM = Task(
     (("3×3 with padding", (_normal(2, 4, 5, 3, 3, 2), 1, 1, 4, 5)),
      ("stride 2", (_normal(2, 3, 4, 3, 3, 2), 2, 0, 7, 9)),
      ("stride 3, pixels left over", (_normal(1, 3, 3, 2, 2, 2), 3, 1, 8, 7))),
-    (*(("a pixel in several windows adds up what each sends: += and not =.",
+    (*(("a pixel in several windows adds up what each sends: +=, not =.",
         lambda cols, S, P, H, W, last=last: overwritten(
             cols, S, (P, P), (len(cols), H, W, cols.shape[-1]), last))
        for last in ("window", "element")),
      ("with P = 0 nothing is left of dx[:, P:-P, P:-P]: cut off at P + H and P + W.",
       lambda cols, S, P, H, W: _col2im(cols, S, P, H, W)[:, :H * bool(P), :W * bool(P)]),
-     ("cut off the P pixels that stand before the picture: dx[:, P:P+H, P:P+W].",
+     ("cut off the P pixels that come before the picture: dx[:, P:P+H, P:P+W].",
       partial(_col2im, crop=False)),
      ("window (oh, ow) goes back to the pixels from (oh·S, ow·S) on.", partial(_col2im, step=1))))
 
@@ -139,10 +139,10 @@ def _slope(f, x, h, below=1, divide=2, restore=True):
 NUMERIC_GRADIENT = Task(
     "numeric_gradient(f, x, h) gives an array like x", _slope,
     (("two rows", (_cube, _normal(2, 3), 1e-4)), ("one row", (_cube, _normal(1, 4), 1e-3))),
-    (("that is one-sided: (f(x + h) − f(x)) / h. Move to both sides.",
+    (("that is one-sided: (f(x + h) − f(x)) / h. Move both ways.",
       partial(_slope, below=0, divide=1)),
      ("from x − h to x + h it is 2h: divide by that.", partial(_slope, divide=1)),
-     ("the other numbers have to stay where they are: put each back after its turn.",
+     ("the other numbers have to stay as they are: put each back after its turn.",
       partial(_slope, restore=False))))
 
 
@@ -159,7 +159,7 @@ NET_GRADIENT = Task(
     "net_gradient(x, W1, b1, W2, b2, labels) gives dW1, like W1", _net,
     (("six pictures", (_normal(6, 5), _normal(5, 8, seed=1), _normal(8, seed=2),
                        _normal(8, 3, seed=3), _normal(3, seed=4), np.array([0, 2, 1, 1, 0, 2]))),),
-    (("where the ReLU was off nothing flows back.", partial(_net, mask=False)),
+    (("where the ReLU was off, nothing flows back.", partial(_net, mask=False)),
      ("the gradient of the scores is (p − onehot) / N: the one-hot is missing.",
       partial(_net, onehot=0)),
      ("the loss is a mean: divide by N, once.", partial(_net, mean=False))))
@@ -176,7 +176,7 @@ EXCHANGE_BYTES = Task(
     (("two towers", (128, [(13, 13, 128), (13, 13, 128)], 4)),
      ("unequal towers, float64", (2, [(3, 3, 5), (3, 3, 2)], 8)),
      ("three towers", (4, [(100,), (100,), (100,)], 4))),
-    (("every tower's maps go to every OTHER device: to one less than there are towers.",
+    (("every tower's maps go to every OTHER device: one fewer than there are towers.",
       lambda N, maps, itemsize: _crossing(N, maps, itemsize, copies=len(maps))),
      ("with three towers each one's maps are copied twice.", partial(_crossing, copies=1)),
      ("a batch has N pictures.", lambda N, maps, itemsize: _crossing(1, maps, itemsize)),
@@ -225,11 +225,11 @@ VIEWS_BACK = Task(
     "views_back(dviews, H, W) takes (10, side, side, 3) and gives (H, W, 3)", _views_back,
     (("a square picture", (_normal(10, 6, 6, 3), 8, 8)), ("another", (_normal(10, 4, 4, 3), 7, 10)),
      ("views that miss the middle rows", (_normal(10, 2, 2, 3), 9, 4))),
-    (("a pixel that several views have adds up what each of them says.",
+    (("a pixel in several views adds up what each of them says.",
       partial(_views_back, add=False)),
      ("a mirrored view's pixels go back to where they came from.",
       partial(_views_back, mirror=False)),
-     ("the loss is a function of all ten views: their parts are added up, and not averaged.",
+     ("the loss is a function of all ten views: their parts are added up, not averaged.",
       partial(_views_back, share=0.1))))
 
 
@@ -255,7 +255,7 @@ COLOUR_SHIFT = Task(
     (("eigenvectors are the COLUMNS of what np.linalg.eigh gives.",
       partial(_colour_shift, transposed=True)),
      ("the paper has λ, not √λ.", partial(_colour_shift, power=0.5)),
-     ("λ counts with pixels of 0 to 1: divide by 255, as above.", partial(_colour_shift, unit=1.0)),
+     ("λ is for pixels from 0 to 1: divide by 255, as above.", partial(_colour_shift, unit=1.0)),
      ("α₁ belongs to the LARGEST eigenvalue; np.linalg.eigh gives the smallest first.",
       lambda covariance, alpha: _colour_shift(covariance, alpha[::-1])),
      ("turn each eigenvector so that its largest component is positive.", _any_sign)))

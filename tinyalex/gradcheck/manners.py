@@ -29,7 +29,7 @@ def _arguments(subject: LayerSubject, dy: np.ndarray) -> list[str]:
         "backward writes into dy, which others still read": not np.array_equal(upstream, dy)}
     if getattr(layer, "inplace", False):
         changes = {}
-    changes["parameters differ after backward; changing them is the optimiser's work"] = any(
+    changes["parameters differ after backward; changing them is the optimiser's job"] = any(
         not np.array_equal(layer.params[key], before[key]) for key in before.keys() - {"x"})
     return [f"changes its arguments: {change}" for change, made in changes.items() if made]
 
@@ -37,9 +37,9 @@ def _arguments(subject: LayerSubject, dy: np.ndarray) -> list[str]:
 def _repeated(subject: LayerSubject, dy: np.ndarray) -> list[str]:
     """A second backward has to give what the first gave."""
     first, second = subject.gradients([dy]), subject.gradients([dy])
-    return [f"gradients pile up: the second backward gives another d{key}"
+    return [f"gradients pile up: the second backward gives a different d{key}"
             f"{', twice the first' * np.allclose(second[key], 2 * gradient)}; "
-            "start from zeros, or write over the old one"
+            "start from zeros, or overwrite the old one"
             for key, gradient in first.items()
             if not np.array_equal(gradient, second[key], equal_nan=True)]
 
@@ -54,8 +54,8 @@ def _strides(subject: LayerSubject, dy: np.ndarray) -> list[str]:
     with_gaps = subject.layer.backward(gappy(dy))
     same = with_gaps.shape == dx.shape and np.allclose(with_gaps, dx, rtol=1e-9, atol=1e-12,
                                                        equal_nan=True)
-    return [] if same else ["relies on contiguous memory: the same x and dy, as a view with gaps, "
-                            "give another dx"]
+    return [] if same else ["relies on contiguous memory: the same x and dy, as views with gaps, "
+                            "give a different dx"]
 
 
 def _dtypes(subject: LayerSubject, dy: np.ndarray) -> list[str]:
@@ -67,7 +67,7 @@ def _dtypes(subject: LayerSubject, dy: np.ndarray) -> list[str]:
         y = subject.forward(subject.arrays["x"].astype(np.float32))
         results = {"y": y, "dx": layer.backward(dy.astype(np.float32))}
         results |= {f"d{key}": layer.grads.get(key) for key in params}
-        return [f"wrong dtype: {name} is {array.dtype} where everything that went in was float32"
+        return [f"wrong dtype: {name} is {array.dtype} although everything that went in was float32"
                 for name, array in results.items()
                 if isinstance(array, np.ndarray) and array.dtype != np.float32]
     finally:

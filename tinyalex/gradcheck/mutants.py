@@ -1,9 +1,9 @@
 """Wrong on purpose: every known mistake, planted in the shipped class that it is made in.
 
-A check that has never failed proves nothing, and a hint that has never been given neither. So each
-formula of mistakes/ is planted: the shipped layer runs, and hands out what the formula gives in the
-place of one array. Nothing else of it is touched, so what is caught is the mistake and no slip of
-the mutant's own. For an update, a wrong rule takes the place of the right one.
+A check that has never failed proves nothing, nor does a hint that has never been given. So each
+formula in mistakes/ is planted: the shipped layer runs, and returns what the formula gives in place
+of one array. Nothing else is touched, so what is caught is the mistake and not a slip of the
+mutant's own. For an update, a wrong rule takes the place of the right one.
 
 What is wrong in behaviour and not in the numbers has no formula: an argument written to, gradients
 that pile up, a dtype. Those few are written out below.

@@ -1,6 +1,6 @@
-"""Slopes by numbers: centred differences, and the places where there is no slope to compare with.
+"""Numeric slopes: centred differences, and the places where there is no slope to compare with.
 
-Move one number of an array by h, up and down, and look how far the outputs go:
+Move one number of an array by h, up and down, and see how far the outputs move:
 
     slope ≈ sum(dy · (y(x + h) − y(x − h))) / 2h
 
@@ -10,7 +10,7 @@ between, near 1e-5, about 11 digits are left. (In float32, with 7 digits to begi
 few to tell a small mistake from rounding. So checks are done in float64.)
 
 At a kink (ReLU at 0, two equal largest pixels) the slopes to the left and to the right differ, and
-go on differing however small h becomes. There backward may return anything between the two.
+still differ however small h becomes. There backward may return anything between the two.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 H = 1e-5  # relative to the typical size of an array's numbers
-CLOSER = 100  # a kink must still be there at a step that many times smaller
+CLOSER = 100  # a kink must still be there at a step this many times smaller
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -53,7 +53,7 @@ class Slope:
     """The slope at a place, between the least and the most that backward may say there.
 
     At a kink low < high: each output has two slopes there, and backward may take either of them or
-    anything between. noise: how far rounding can have carried it.
+    anything between. noise: how far off rounding can have carried it.
     """
 
     value: float
@@ -64,7 +64,7 @@ class Slope:
 
 
 class Slopes:
-    """Numeric slopes of sum(outputs · dys), at the place where the subject stands now."""
+    """Numeric slopes of sum(outputs · dys), at the place where the subject is now."""
 
     def __init__(self, subject: Subject, dys: list[np.ndarray], h: float = H):
         self.subject, self.dys, self.h = subject, dys, h

@@ -121,7 +121,7 @@ def no_output(y: object, right: np.ndarray, giver: str, usage: str) -> str:
     if y is None:
         return f"no output: {giver} gives None: is the return missing? {usage}"
     if not isinstance(y, np.ndarray):
-        return f"no output: {giver} gives {type(y).__name__}, where an array is due. {usage}"
+        return f"no output: {giver} gives {type(y).__name__}, where an array is expected. {usage}"
     if y.shape != right.shape:
         return f"wrong shape: {giver} gives {y.shape} and should give {right.shape}. {usage}"
     finite = y.dtype.kind in "fiu" and np.isfinite(y).all()

@@ -1,4 +1,4 @@
-"""How fast a learner's layer is, beside the shipped one."""
+"""How fast a learner's layer is, next to the shipped one."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def speed(cls: Callable, like: str, seconds: float = 120) -> None:
                         f"choose one of {', '.join(SIZES)}.")
     name = getattr(cls, "__name__", repr(cls))
     if not check(cls, like, seconds).ok:
-        print(f"{name} is not right yet, so nobody asks how fast it is. gradcheck.check says more.")
+        print(f"{name} is not right yet, so it is not timed. gradcheck.check says more.")
         return
 
     def work() -> list[list[float]] | str:

@@ -1,7 +1,7 @@
 """The optimiser against the update of the paper's section 5, written out.
 
-An update is no gradient, but it goes wrong as silently: with weights that barely move at first,
-decay without the learning rate, or a learning rate outside the velocity, look like the real thing
+An update is not a gradient, but it goes wrong as silently: with weights that barely move at first,
+decay without the learning rate, or a learning rate outside the velocity, looks like the real thing
 until the rate changes.
 """
 
@@ -60,7 +60,7 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
     "decay of the wrong sign": ("weights shrink: minus decay·lr·w.", partial(paper, decay=-D)),
     "gradient uphill": ("down the slope: minus lr·g.", partial(paper, gradient=-1)),
     "no momentum": (
-        "momentum·v of the step before is missing: is v kept?", partial(paper, momentum=0)),
+        "momentum·v of the previous step is missing: is v kept?", partial(paper, momentum=0)),
     "step of the wrong sign": (
         "v ← momentum·v − decay·lr·w − lr·g points downhill already: w ← w + v.",
         partial(paper, decay=-D, gradient=-1)),
@@ -70,12 +70,12 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
         "self.lr may change between two steps: read it in each.",
         lambda w, v, g, lr: paper(w, v, g, RATES[0])),
     "momentum of one's own": (
-        "it is the argument momentum, not always 0.9.", partial(paper, momentum=0.9)),
+        "use the argument momentum, not always 0.9.", partial(paper, momentum=0.9)),
     "gradient damped by 1 − momentum": (
-        "g enters v in full: v is no running mean of gradients but a sum that fades.",
+        "g enters v in full: v is not a running mean of gradients but a sum that fades.",
         partial(paper, gradient=1 - M)),
     "Nesterov's momentum": ("the paper's momentum does not look ahead.", nesterov),
-    "decay after the step": ("decay is taken of w before the step, and goes through v.", _after),
+    "decay after the step": ("the decay is of w before the step, and goes through v.", _after),
     "weights moved by the old velocity": (
         "first v, then w ← w + v with the new v.",
         lambda w, v, g, lr: (w + v, paper(w, v, g, lr)[1])),

@@ -1,4 +1,4 @@
-"""Run what learners wrote with an eye on the clock and on what it prints, and find their own lines.
+"""Run learners' code with an eye on the clock and on what it prints, and find their own lines.
 
 In the browser's Python there are no threads: there nobody watches the clock.
 """
@@ -31,7 +31,7 @@ def place_in(frames: traceback.StackSummary) -> traceback.FrameSummary | None:
 
 
 def watched(work: Callable[[], Any], seconds: float) -> Any:
-    """What work() gives, or in a sentence why it was left after so many seconds."""
+    """What work() gives, or in a sentence why it was stopped after this many seconds."""
     results: list = []
     thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
     printed = _Beginning(sys.stdout or io.StringIO())
@@ -54,7 +54,7 @@ def watched(work: Callable[[], Any], seconds: float) -> Any:
 
 
 def _left(thread: threading.Thread, halfway: list[FrameType], seconds: float) -> str:
-    """Why a thread was left; and its end, unless it is inside NumPy."""
+    """Why a thread was stopped; and its end, unless it is inside NumPy."""
     calls, where = _calls(thread), ""
     for frame in calls[:1]:
         code, line = frame.f_code, frame.f_lineno
@@ -65,8 +65,8 @@ def _left(thread: threading.Thread, halfway: list[FrameType], seconds: float) ->
                                                ctypes.py_object(SystemExit))
     thread.join(1)
     if calls and calls[-1:] == halfway[-1:]:  # the same call, from the check's side
-        return (f"does not end: one call has not come back within {seconds / 2:g} s; is there a "
-                f"loop without a way out?{where}")
+        return (f"does not end: one call has not returned within {seconds / 2:g} s; is there an "
+                f"endless loop?{where}")
     return (f"too slow: its calls end, but {seconds:g} s are not enough for the hundreds that a "
             "check makes, on small arrays. HINT: whole arrays instead of loops, or "
             f"gradcheck.check(…, seconds={10 * seconds:g}).{where}")

@@ -9,9 +9,9 @@ from tinyalex.network import Network
 
 
 class Crossing(NamedTuple):
-    """What layers that read all towers make of each: `shares[r][t]` of what the sums in tower r are
-    made of comes from tower t. layer: their name, without the towers' letters. numbers: how many
-    each tower sends to another for one picture."""
+    """How much layers that read all towers take from each: `shares[r][t]` of the sums in tower r
+    comes from tower t. layer: their name, without the towers' letters. numbers: how many each tower
+    sends to another for one picture."""
 
     layer: str
     numbers: int

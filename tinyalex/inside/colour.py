@@ -1,6 +1,6 @@
-"""The kernels of the first layer, the only ones that read colours, and how much they care for them.
+"""The kernels of the first layer, the only ones that read colours, and what they care about.
 
-Section 6.1 of the paper: of its two towers one came out with kernels that hardly see colour, the
+Section 6.1 of the paper: one of its two towers came out with kernels that hardly see colour, the
 other with kernels that see little else, in every run.
 """
 

@@ -14,8 +14,8 @@ def table(network: Network, batch_size: int) -> str:
     """The network as text, a line a layer: device, output, parameters, multiply-adds, memory, and
     the bytes that cross between devices for one batch, forward and backward together.
 
-    "kept" is what lies in memory between forward and backward. What two layers keep, the one as its
-    output, the other as its input, stands at both and counts once in the total.
+    "kept" is what stays in memory between forward and backward. What two layers keep, one as its
+    output, the other as its input, is listed at both and counts once in the total.
     """
     crossing = traffic(network, batch_size)
     rows = [("layer", "device", "output", "parameters", "multiply-adds", "kept", "crosses")]
@@ -91,8 +91,8 @@ def _kept(tower: list[Layer], network: Network) -> Iterator[tuple[object, int]]:
 
 def training_bytes(network: Network, batch_size: int) -> int:
     """What a training step needs at its peak, by plan: parameters, gradient and velocity of those
-    that learn, what forward keeps, and the two largest maps that backward has in its hands at the
-    same time."""
+    that learn, what forward keeps, and the two largest maps that backward holds at the same
+    time."""
     held = sum(p.value.nbytes for p in [*network.parameters, *2 * network.learning])
     itemsize = network.parameters[0].value.itemsize
     largest = sum(max(int(np.prod(network.shapes[layer][1])) for layer in tower) * itemsize

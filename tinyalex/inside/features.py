@@ -24,8 +24,8 @@ CHUNK = 1024  # pictures whose distances are computed at a time
 
 @dataclass(frozen=True)
 class Features:
-    """values: (N, D) float32. names, true: N texts. network, pictures: digests, which are others as
-    soon as a weight, or a picture, is another."""
+    """values: (N, D) float32. names, true: N texts. network, pictures: digests, which change as
+    soon as a weight, or a picture, changes."""
 
     values: np.ndarray
     names: list[str]

@@ -20,7 +20,7 @@ class Unit(NamedTuple):
 
 class Field(NamedTuple):
     """Rows top to bottom - 1 and columns left to right - 1 of the picture; zeros that a convolution
-    adds around it have rows and columns below 0, or behind the last one."""
+    adds around it have rows and columns below 0, or after the last one."""
 
     top: int
     left: int
@@ -40,7 +40,7 @@ def receptive_field(network: Network, unit: Unit) -> Field:
     """The pixels that can change this unit.
 
     Rows r to q of a layer's output read the rows r·S - P to q·S - P + K - 1 of its input: so the
-    way goes back, layer by layer, to the picture. Behind a Flatten every unit sees all of it.
+    way goes back, layer by layer, to the picture. After a Flatten every unit sees all of it.
     """
     rows, columns = (unit.row, unit.row), (unit.column, unit.column)
     for layer in reversed(_way_to(network, unit.layer)):

@@ -1,4 +1,4 @@
-"""What a network says of a picture: its best guesses, in words."""
+"""What a network says about a picture: its best guesses, in words."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All that is to be seen inside a network of one picture, computed at once."""
+"""Everything to be seen of one picture inside a network, computed at once."""
 
 from dataclasses import dataclass
 

@@ -3,7 +3,7 @@
     loops.py   plain Python loops: the definition, slow, what the tests compare with
     numpy.py   vectorised for the CPU
     cupy.py    CUDA, for the GPU
-    norm.py    what both say in operations on whole arrays
+    norm.py    what both do with whole arrays
 
 Every function of the contract takes arrays (N, H, W, C) and writes into arrays that the caller
 made, so that memory is decided in one place, the device:

@@ -1,13 +1,13 @@
 """The kernels for a GPU: CUDA, compiled and started by CuPy. The contract is in __init__.py.
 
 A GPU runs thousands of threads, each of which computes one number, or a few. So every kernel here
-says how one element of what it writes comes about, and where it has to look for what it needs: it
-gathers. The other way round, scattering, threads would have to add to the same element at the same
-time, in an order that chance decides, and sums would differ from run to run.
+says how one element of its output is computed, and where to look for what it needs: it gathers. If
+threads scattered instead, they would have to add to the same element at the same time, in an order
+that chance decides, and sums would differ from run to run.
 
 In the code of a kernel `i` is the number of the element, `T` the type of the arrays, `Index` a type
 for whole numbers that is large enough. All names in capitals are constants: they are built into the
-code, so that the compiler makes multiplications of divisions, which a GPU is slow at. It is
+code, so that the compiler turns divisions, at which a GPU is slow, into multiplications. It is
 compiled when it is first called with these constants; CuPy keeps what it compiled in ~/.cupy.
 
 CuPy is imported by the first call, so the code can be read, and tested as C++, without a GPU.
@@ -20,7 +20,7 @@ import numpy as np
 
 from tinyalex.kernels.norm import normalise, normalise_backward
 
-LARGE = 1 << 31  # from so many elements on an Index has 64 bits; below, 32, which is much faster
+LARGE = 1 << 31  # from this many elements on, an Index has 64 bits; below, 32, which is much faster
 ROWS = 128  # rows that one thread adds up in sum_rows
 
 
@@ -67,7 +67,7 @@ def _over_windows(body: str) -> str:
 
 KERNELS = {
     # cols[n, oh, ow, kh, kw, c] = x[n, oh·S + kh − P, ow·S + kw − P, c], or 0 outside the picture.
-    # The KW·C numbers of a kernel row lie side by side in x too: r counts through both.
+    # The KW·C numbers of a kernel row are contiguous in x too: r counts through both.
     "im2col": Kernel("raw T x", "raw T cols", """
         Index q = i, r = q % (KW * C);
         Index kh = q / (KW * C) % KH, place = q / (KW * C * KH);
@@ -224,7 +224,7 @@ def _new(shape, dtype):
 
 
 def im2col(x, K, S, P, cols):
-    """A copy does not care what it copies: where it can it moves 16 bytes at a time."""
+    """A copy does not care what it copies: where it can, it moves 16 bytes at a time."""
     _, H, W, C = x.shape
     _, OH, OW, KH, KW, _ = cols.shape
     if C * x.itemsize % 16 == 0 and _whole(x) and _whole(cols):
@@ -234,7 +234,7 @@ def im2col(x, K, S, P, cols):
 
 
 def _whole(array) -> bool:
-    """Whether the array lies in memory without gaps, and begins where 16 bytes do."""
+    """Whether the array has no gaps in memory, and begins at a multiple of 16 bytes."""
     return array.flags.c_contiguous and array.data.ptr % 16 == 0
 
 

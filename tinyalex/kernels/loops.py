@@ -145,7 +145,7 @@ def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
 
 
 def relu(x, y):
-    """y = max(0, x); what is no number stays so."""
+    """y = max(0, x); NaN stays NaN."""
     for i in np.ndindex(x.shape):
         y[i] = 0 if x[i] <= 0 else x[i]
 

@@ -1,6 +1,6 @@
 """The kernels for the CPU, in NumPy. The contract is in __init__.py, the definition in loops.py.
 
-NumPy is fast when one call does much work on memory that lies close together. So the loops that
+NumPy is fast when one call does much work on memory that is close together. So the loops that
 remain run over the few elements of a kernel or a pooling window, never over pixels, and callers
 hand over a few images at a time, which then stay in the processor's cache.
 """
@@ -16,8 +16,8 @@ LINE = 64  # bytes of a cache line
 
 
 def empty(shape, dtype):
-    """np.empty, but from the beginning of a cache line on, so that no vector instruction has to
-    touch two of them: the C library promises 16 bytes only."""
+    """np.empty, but aligned to a cache line, so that no vector instruction has to touch two of
+    them: the C library promises only 16 bytes."""
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
     memory = np.empty(size + LINE, np.uint8)
@@ -28,10 +28,10 @@ def empty(shape, dtype):
 def im2col(x, K, S, P, cols):
     """One strided copy: the view `windows` of the padded picture has the shape of cols already.
 
-    It costs no memory that every pixel appears in it KH·KW/S² times, since it is only a way of
-    counting through the picture; the copy makes the columns real. A row of a window, KW·C numbers
-    that lie side by side, is a single element here, of a type of that size: NumPy then copies it
-    as a whole, where for numbers it would begin a loop of its own for each short row.
+    That every pixel appears in it KH·KW/S² times costs no memory, since it is only a way of
+    counting through the picture; the copy makes the columns real. A row of a window, KW·C
+    contiguous numbers, is a single element here, of a type of that size: NumPy then copies it as a
+    whole, where for numbers it would begin a loop of its own for each short row.
     """
     N, H, W, C = x.shape
     if any(P):
@@ -49,7 +49,7 @@ def im2col(x, K, S, P, cols):
 def col2im(cols, S, P, dx):
     """Adds up over KH first, then over KW: KH + KW strided additions instead of KH·KW.
 
-    The KW·C numbers of one kernel row lie side by side in cols, so that the KH additions, which
+    The KW·C numbers of one kernel row are contiguous in cols, so that the KH additions, which
     have nearly all the work, run over long pieces of memory; what is left for the other KW, which
     run over C numbers at a time, is smaller by KH / S. Each is clipped to the picture.
     """
@@ -90,7 +90,7 @@ def _shifts(K, S, OH, OW, H, W):
 
 def max_pool(x, K, S, y, where=None):
     """The largest of each row of a window first, then the largest of those: KW + KH passes over
-    shifted views instead of KH·KW. Windows that lie one above the other share their rows."""
+    shifted views instead of KH·KW. Windows above each other share their rows."""
     N, H, W, C = x.shape
     rows = empty((N, H, y.shape[2], C), x.dtype)
     in_row = None if where is None else empty(rows.shape, np.uint8)
@@ -122,7 +122,8 @@ def _keep_larger(x, place, best, where, at, compare):
 
 
 def max_pool_backward(dy, where, K, S, dx):
-    """KH·KW passes; in each the windows whose largest pixel was at that place hand it over."""
+    """KH·KW passes; in each, the windows whose largest pixel was at that place hand over its
+    gradient."""
     dx[...] = 0
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
     for place, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
@@ -132,7 +133,7 @@ def max_pool_backward(dy, where, K, S, dx):
 
 
 def max_pool_backward_ties(dy, x, y, K, S, dx):
-    """The same passes, but who won is seen by comparing again."""
+    """The same passes, but the winner is found by comparing again."""
     dx[...] = 0
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
     for _, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
@@ -142,7 +143,7 @@ def max_pool_backward_ties(dy, x, y, K, S, dx):
 
 
 def _select(x, wanted, y):
-    """y = x where it is wanted, else 0: what multiplies is the bits, since NaN · 0 is not 0."""
+    """y = x where it is wanted, else 0, by masking the bits, since NaN · 0 is not 0."""
     bits = f"u{x.itemsize}"
     np.multiply(x.view(bits), wanted, out=y.view(bits))
 
@@ -240,7 +241,7 @@ def relu_backward(dy, y, dx):
 
 def sum_rows(x, y):
     """A product with ones: x.sum(axis=0) is several times slower, since NumPy adds row to row, and
-    these are short."""
+    the rows are short."""
     ones = empty((1, len(x)), x.dtype)
     ones[...] = 1
     np.matmul(ones, x, out=y[None])

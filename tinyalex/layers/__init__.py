@@ -7,7 +7,7 @@ Notation: N pictures, H×W pixels, C channels, F filters, KH×KW kernel, S strid
 output; x input, y output, W weights, b biases; d… is the gradient of the loss with respect to ….
 Layers compute in the dtype of what they are given: float32 to train, float64 to check gradients.
 What they cannot read is a UserError that begins with the layer's name: integers, an empty batch,
-shapes that do not fit, sizes that cannot be, a dy that is not like y.
+shapes that do not fit, impossible sizes, a dy that is not like y.
 Neither forward nor backward changes its argument, except in a ReLU built with inplace=True.
 """
 

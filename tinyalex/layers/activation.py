@@ -1,4 +1,4 @@
-"""What stands behind the layers with weights: ReLU and tanh."""
+"""What follows the layers with weights: ReLU and tanh."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tinyalex.layers.base import Layer
 
 
 class Activation(Layer):
-    """A function of each number alone, which stands behind a layer with weights."""
+    """A function of each number alone, which follows a layer with weights."""
 
 
 class ReLU(Activation):
@@ -16,7 +16,7 @@ class ReLU(Activation):
     NaN, and lets dy through: a network that diverged must not look sound.
 
     Any shape. Kept: y. With inplace=True y takes the memory of x, and dx that of dy: right after a
-    convolution nobody else wants them, and the largest maps of the net need not be there twice.
+    convolution nobody else needs them, and the largest maps of the net need not be kept twice.
     """
 
     keeps = "y"

@@ -19,7 +19,7 @@ class Layer:
     keeps: which of "x" and "y" stay in memory between a forward that remembers and its backward.
     inplace: y takes the memory of x. input_gradient: backward hands back dx, else None.
     frozen: its parameters stay as they are. still: nothing that training changes is in it or below
-    it, so it gives the same for the same picture for ever, and backward ends above it: see
+    it, so it always gives the same for the same picture, and backward ends above it: see
     freezing.py.
     """
 
@@ -90,7 +90,7 @@ class Layer:
         self.kept = what if remember else None
 
     def _recall(self, dy: Array | None = None) -> tuple:
-        """What forward kept, which is used up by that. UserError unless dy, if there is one, holds
+        """What forward kept, which this uses up. UserError unless dy, if there is one, holds
         as many floats as y did."""
         if self.kept is None:
             raise RuntimeError(
@@ -146,7 +146,7 @@ class Weighted(Layer):
         return int(np.prod(self.W_shape[-4:-1]))
 
     def _reshape(self, W_shape: tuple[int, ...]):
-        """Give W another shape, which is too late once it is drawn."""
+        """Give W another shape, which must happen before it is drawn."""
         if self.params:
             raise RuntimeError(
                 f"{self.name} has its weights already. HINT: call fit_to before initialise.")
@@ -169,17 +169,17 @@ def expect_floats(layer: Layer, name: str, array: Array):
     """UserError unless this is an array of floats, of one picture or more."""
     dtype = getattr(array, "dtype", np.dtype(object))
     if dtype.kind != "f":
-        raise UserError(f"{layer.name}: {name} has to be an array of floats, and is a "
+        raise UserError(f"{layer.name}: {name} has to be an array of floats, but is a "
                         f"{type(array).__name__} of {dtype}",
                         f"convert it: np.asarray({name}, np.float32).")
     if array.ndim == 0 or len(array) == 0:
-        raise UserError(f"{layer.name}: {name} has the shape {array.shape}: there is no picture in "
-                        "it", "a batch has one picture or more.")
+        raise UserError(f"{layer.name}: {name} has the shape {array.shape}: there is no picture "
+                        "in it", "a batch has one picture or more.")
 
 
 def whole(layer: str, least: int = 1, **sizes) -> list[int]:
     """The sizes that a layer of this name is built with, as ints: whole(name, kernel=kernel).
-    UserError for what is no whole number, or less than `least`."""
+    UserError for what is not a whole number, or less than `least`."""
     numbers = []
     for size, value in sizes.items():
         try:
@@ -187,8 +187,8 @@ def whole(layer: str, least: int = 1, **sizes) -> list[int]:
         except TypeError:
             numbers.append(least - 1)
         if numbers[-1] < least:
-            raise UserError(f"{layer}: {size}={value!r} is no whole number of at least {least}",
-                            "give a whole number; // divides to one.")
+            raise UserError(f"{layer}: {size}={value!r} is not a whole number of at least {least}",
+                            "give a whole number; dividing with // gives one.")
     return numbers
 
 
@@ -197,7 +197,7 @@ def expect_maps(layer: Layer, shape: tuple[int, ...], channels: int | None = Non
     if len(shape) != 3 or channels not in (None, shape[2]):
         wanted = f"(height, width, {channels or 'channels'})"
         raise UserError(
-            f"{layer.name} reads maps of shape {wanted} and was given {tuple(shape)}",
+            f"{layer.name} reads maps of shape {wanted} but was given {tuple(shape)}",
             "arrays are (N, H, W, C): channels come last.")
 
 

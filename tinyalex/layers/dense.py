@@ -53,14 +53,14 @@ class Linear(Weighted):
         """Fit the weights to pictures of this shape (inputs,), before the layer has any."""
         if len(shape) != 1:
             raise UserError(
-                f"{self.name} reads numbers in a row and was given {tuple(shape)}",
+                f"{self.name} reads numbers in a row but was given {tuple(shape)}",
                 "put a Flatten before it.")
         self._reshape((shape[0], self.W_shape[1]))
 
     def output_shape(self, shape):
         if tuple(shape) != self.W_shape[:1]:
             raise UserError(
-                f"{self.name} reads {self.W_shape[0]} numbers a picture and was given "
+                f"{self.name} reads {self.W_shape[0]} numbers a picture but was given "
                 f"{tuple(shape)}",
                 "check the size of the pictures, or put a Flatten before it.")
         return self.W_shape[1:]
@@ -102,12 +102,12 @@ class Linear(Weighted):
 
 class Dropout(Layer):
     """Dropout, the paper's way (section 4.2): units are switched off in training; at test time all
-    are there but count by `keep` only, since in training that share of them was.
+    are on but are multiplied by `keep`, since in training that share of them was on.
 
         drop=True, in training: y = x * m, each m = 1 with probability keep, else 0
         drop=False, at test time: y = keep * x
 
-    Modern code divides by keep in training instead; in expectation it is equal.
+    Modern code divides by keep in training instead; in expectation the two are equal.
 
     Backward: dx = dy * m, or keep * dy where nothing was dropped. Any shape. Kept: m.
 
@@ -120,7 +120,7 @@ class Dropout(Layer):
     def __init__(self, keep: float = 0.5, name: str = "dropout", seed: int = 0):
         super().__init__(name)
         if not 0 < keep <= 1:
-            raise UserError(f"{name}: keep={keep} is no share of the units", "0 < keep <= 1.")
+            raise UserError(f"{name}: keep={keep} is not a share of the units", "0 < keep <= 1.")
         self.keep, self.seed, self.step, self.first = keep, seed, 0, 0
 
     def settle(self, device, tower, seed):

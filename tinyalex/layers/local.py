@@ -8,14 +8,14 @@ from tinyalex.support.errors import UserError
 
 
 class LocallyConnected2D(Windows):
-    """Windows as of a convolution, but each place has kernels and biases of its own (cuda-convnet's
-    "local" layers, in the nets that the paper's section 3.3 calls to mind).
+    """Windows as in a convolution, but each place has its own kernels and biases (cuda-convnet's
+    "local" layers, in the nets to which the paper's section 3.3 refers).
 
     With cols[p] the matrix of what all pictures show at place p, a row for each picture,
 
         y[p] = cols[p] @ W[p] + b[p]
 
-    Backward. The same for every place by itself, and nothing adds up over places but dx:
+    Backward. The same for each place by itself, and only dx adds up over places:
 
         dW[p] = cols[p].T @ dy[p]        db[p] = the sum of dy[p] over the pictures
         dcols[p] = dy[p] @ W[p].T        dx = col2im(dcols)

@@ -20,9 +20,9 @@ class SoftmaxCrossEntropy(Layer):
 
         loss = the mean over the pictures of -w_label log p_label
 
-    It is divided by N as before, not by the sum of the weights, so that w of mean 1 over the
-    training pictures leave the loss its size in the long run. w_label does not depend on x: it
-    multiplies the picture's row of the gradient, dx = w_label (p - onehot) / N.
+    It is divided by N as before, not by the sum of the weights, so that weights with mean 1 over
+    the training pictures leave the size of the loss unchanged in the long run. w_label does not
+    depend on x: it multiplies the picture's row of the gradient, dx = w_label (p - onehot) / N.
 
     x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. class_weights: (K,) on the host, or
     None. The loss is a number on the device; float() waits for it.
@@ -59,15 +59,15 @@ def expect_labels(name: str, labels: np.ndarray, scores):
     """UserError unless the labels are (N,) integers, each of them one of the K classes of the
     scores (N, K)."""
     if len(scores.shape) != 2:
-        raise UserError(f"{name}: scores have the shape (N, K), and these have {scores.shape}",
+        raise UserError(f"{name}: scores have the shape (N, K), but these have {scores.shape}",
                         "a row for each picture, a column for each class.")
     N, K = scores.shape
     dtype, shape = getattr(labels, "dtype", np.dtype(object)), np.shape(labels)
     if dtype.kind not in "iu" or shape != (N,):
-        raise UserError(f"{name}: for scores of shape {(N, K)} the labels have to be an array of "
-                        f"integers of shape {(N,)}, and are a {type(labels).__name__} of {dtype} "
-                        f"of shape {shape}", "a label is the number of a class: labels[:, 0] of a "
-                        "column, labels.argmax(axis=1) of one-hot rows.")
+        raise UserError(f"{name}: for scores of shape {(N, K)} the labels must be an array of "
+                        f"integers of shape {(N,)}, but are a {type(labels).__name__} of {dtype} "
+                        f"of shape {shape}", "a label is the number of a class: labels[:, 0] from "
+                        "a column, labels.argmax(axis=1) from one-hot rows.")
     if ((labels < 0) | (labels >= K)).any():
         raise UserError(f"{name}: the labels run from {labels.min()} to {labels.max()}; with {K} "
                         f"classes they must run from 0 to {K - 1}", "do they count from 1?")

@@ -1,5 +1,5 @@
 """Response normalisation: a number is divided by a power of the squares around it, across the maps
-of a tower (the paper's) or across the pixels of a map (what the authors ran besides)."""
+of a tower (the paper's) or across the pixels of a map (what the authors ran as well)."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ class ResponseNorm(Layer):
     """What both normalisations share: y_i = x_i * s_i**-beta, where s_i is k plus alpha times the
     squares of a window W(i).
 
-    A window lies evenly around its middle, so i is in W(j) exactly when j is in W(i), and one
+    A window is symmetric about its middle, so i is in W(j) exactly when j is in W(i), and one
     function adds up over windows in forward and backward: kernels/norm.py has both.
     """
 
@@ -86,7 +86,7 @@ class LocalResponseNorm(ResponseNorm):
 
 
 class SpatialResponseNorm(ResponseNorm):
-    """Response normalisation within each map: over the pixels around, not the maps around.
+    """Response normalisation within each map: over neighbouring pixels, not neighbouring maps.
 
     The paper does not mention it; the network behind its tables has one after the LRN of the second
     layer (layers-145.cfg, `type=rnorm`; Caffe calls it WITHIN_CHANNEL). With W(i) the size×size

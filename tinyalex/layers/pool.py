@@ -35,14 +35,14 @@ class MaxPool2D(Pool2D):
     """Max pooling: y = the largest pixel of each window.
 
     Backward. y follows that one pixel and no other: it receives dy, and a pixel that was the
-    largest of several windows the sum of theirs. Of equal pixels the first, row by row, counts.
-    NaN is larger than all numbers, and of several NaN the last one counts.
+    largest in several windows receives the sum of theirs. Of equal pixels the first, row by row,
+    counts. NaN is larger than all numbers, and of several NaN the last one counts.
 
     ties="all": every pixel that equals the largest receives all of dy, as in the authors' own
-    program, whose backward compares x with y. That is no derivative: where two pixels are equal,
+    program, whose backward compares x with y. That is not a derivative: where two pixels are equal,
     moving both by h moves y by h, and this says by 2h. After a ReLU it hardly matters: nearly all
-    ties are between zeros that it made, and to those it lets no gradient through. What is left are
-    flat areas of a picture. NaN equals nothing, and receives nothing.
+    ties are between zeros that it made, and it lets no gradient through to those. That leaves flat
+    areas of a picture. NaN equals nothing, and receives nothing.
 
     x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: where in its window each largest pixel was,
     one byte each, so that windows have at most 16×16; with ties="all" x and y.
@@ -52,10 +52,10 @@ class MaxPool2D(Pool2D):
                  ties: str = "first"):
         super().__init__(kernel, stride, ceil, name)
         if ties not in ("first", "all"):
-            raise UserError(f"{name}: ties={ties!r} is no rule", 'choose "first" or "all".')
+            raise UserError(f"{name}: ties={ties!r} is not a rule", 'choose "first" or "all".')
         if ties == "first" and kernel > 16:
             raise UserError(f"{name}: a window of {kernel}×{kernel} has more places than a byte "
-                            "can count", 'take 16×16 or less, or ties="all".')
+                            "can count", 'use 16×16 or less, or ties="all".')
         self.ties = ties
         self.keeps = "xy" if ties == "all" else ""
 
@@ -90,7 +90,7 @@ class MaxPool2D(Pool2D):
         return dx
 
     def _backward_all(self, dy):
-        # A ReLU in place behind this layer turns a negative y into 0, which no pixel equals then;
+        # A ReLU in place after this layer turns a negative y into 0, which no pixel equals then;
         # but there it hands back dy = 0, so nothing is lost.
         x, y = self._recall(dy)
         dx = self.device.empty(x.shape, dy.dtype)

@@ -1,4 +1,4 @@
-"""What stands in a tower and knows which tower that is."""
+"""What is in a tower and knows which tower that is."""
 
 from tinyalex.layers.base import Layer, whole
 from tinyalex.support.errors import UserError
@@ -8,7 +8,7 @@ class OwnMaps(Layer):
     """This tower's share of maps that were joined from all towers: y = x[..., t·C : (t + 1)·C].
 
     For what happens across the border between towers, before they part again: Caffe's LRN runs
-    over the joined maps, and the grouped convolution behind it reads the tower's own.
+    over the joined maps, and the grouped convolution after it reads the tower's own.
 
     Backward: dx[..., t·C : (t + 1)·C] = dy, and 0 in the maps of the others.
 
@@ -27,7 +27,7 @@ class OwnMaps(Layer):
     def output_shape(self, shape):
         if shape[-1] % self.towers:
             raise UserError(f"{self.name}: {shape[-1]} maps cannot be shared by {self.towers} "
-                            "towers", "give every tower as many maps.")
+                            "towers", "give every tower the same number of maps.")
         return *shape[:-1], shape[-1] // self.towers
 
     def forward(self, x, remember=False):

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not Path(args.photographs).is_dir() and any(not arm.recipe(0).data for arm in arms):
         raise UserError(f"--photographs {args.photographs}: there is no such folder",
-                        "docs/reproduction.md says where they are from, and what to call them.")
+                        "docs/reproduction.md says where they come from, and what to call them.")
     args.work.mkdir(parents=True, exist_ok=True)
     until = float("inf") if args.hours is None else time.monotonic() + 3600 * args.hours
     runs = sorted(((arm, seed) for arm in arms for seed in range(arm.seeds)),
@@ -47,15 +47,15 @@ def _parse(argv):
     parser = ArgumentParser(
         prog="python -m tinyalex.reproduce",
         description="Measure the paper's claims again: list says what there is, run makes what is "
-                    "missing (stop it at any time; the next one goes on from there, and several "
+                    "missing (stop it at any time; the next one continues from there, and several "
                     "share the work), report writes the page from the results.",
         epilog="; ".join(f"{name}: {e.title}" for name, e in EXPERIMENTS.items()))
     add = parser.add_argument
     add("action", choices=["list", "run", "report"])
     add("names", nargs="*", metavar="NAME", help="experiments, or single configurations; all if "
         "not given")
-    add("--hours", type=number(float, 0), metavar="H", help="stop after so many, at the end of an "
-        "epoch")
+    add("--hours", type=number(float, 0), metavar="H", help="stop after this many, at the end of "
+        "an epoch")
     add("--photographs", default=PHOTOGRAPHS, metavar="FOLDER", help="the ten classes: train/ and "
         "val/; see docs/reproduction.md")
     add("--devices", metavar="LIST", default="auto", help="cpu, cuda:0 or auto")

@@ -29,7 +29,7 @@ class Finding:
         return self.interval.verdict(self.comparison.expected) if self.interval else "missing"
 
     def ends(self) -> tuple[float, float, float] | None:
-        """The mean, and from where to where the interval goes, if there is one."""
+        """The mean, and the ends of the interval, if there is one."""
         if self.interval is None or self.interval.half is None:
             return None
         mean, half = self.interval.mean, self.interval.half

@@ -113,12 +113,12 @@ def _at_drop(name: str, when: str) -> tuple[Comparison, Comparison]:
 EXPERIMENTS = {experiment.name: experiment for experiment in (
     Experiment("figure-1", "3.1, figure 1", "ReLU and tanh", """
 Three convolutions, a layer of 64 units that has neither ReLU nor tanh, and the scores, on 5,000
-pictures of CIFAR-10, with nothing against overfitting. Once with pixels and weights of the time: 0
-to 255, and standard deviations of 0.0001, 0.01, 0.01, 0.1, 0.1; the rate of each unit is the best
-of a grid (five epochs, one seed). Once suited to the units: pixels divided by 64, N(0, 2/n) for
-ReLU, N(0, 1/n) for tanh, and the rate of the small presets for both. A run ends at 25 % training
-error, or after 100 epochs; where one of two runs did not come to 25 %, the last epoch stands for
-it.""", (
+pictures of CIFAR-10, with nothing against overfitting. Once with pixels and weights of the time:
+0 to 255, and standard deviations of 0.0001, 0.01, 0.01, 0.1, 0.1; the rate of each unit is the
+best of a grid (five epochs, one seed). Once suited to the units: pixels divided by 64, N(0, 2/n)
+for ReLU, N(0, 1/n) for tanh, and the rate of the small presets for both. A run ends at 25 %
+training error, or after 100 epochs; where one of two runs did not reach 25 %, its last epoch
+counts instead.""", (
         Comparison("with what was usual then ReLU comes to 25 % training error sooner",
                    "6 times sooner", "tanh", "relu", EPOCHS, 1),
         Comparison("with what suits each unit ReLU comes to 25 % training error sooner",
@@ -142,8 +142,8 @@ layers as wide as both.""", (
         Comparison("two towers have a lower error than the control with one", "−1.7 points",
                    "mini", "one-tower", "validation error"),)),
     Experiment("lrn", "3.3", "Local response normalisation", """
-In the small presets pixels are divided by 64, and activities are about 1. Then α Σ a² is some 10⁻⁴
-beside k = 2, and LRN is a division by 2^0.75 = 1.68 and hardly anything else.""", (
+In the small presets pixels are divided by 64, and activities are about 1. Then α Σ a² is about
+10⁻⁴ next to k = 2, and LRN is a division by 2^0.75 = 1.68 and hardly anything else.""", (
         Comparison("with LRN the error is lower than without", "−1.4 points",
                    "mini", "no-lrn", "validation error"),
         Comparison("LRN after ReLU is better than before it", "(not in the paper)",
@@ -158,7 +158,7 @@ The maps are as large with 3/2 as with 2/2: 15, 7, 3, 1. But the last 2/2 window
 places, and a 3/2 window all of them.""", (
         Comparison("3/2 has a lower error than 2/2", "−0.4 points",
                    "mini", "pool-2-2", "validation error"),
-        Comparison("3/2 overfits less: its validation error lies less above its training error",
+        Comparison("3/2 overfits less: its validation error is less far above its training error",
                    "“slightly”", "mini", "pool-2-2", "validation minus training error"))),
     Experiment("augmentation", "4.1", "Crops, mirror images, colour noise, ten patches", """
 29×29 of 33×33 pixels: 25 places, 50 views of each picture.""", (
@@ -194,7 +194,7 @@ hundreds of numbers and not thousands ([initialisation.md](initialisation.md))."
                    "training loss after two epochs"),
         Comparison("in a small net N(0, 2/n) learns more than the printed weights",
                    "(not in the paper)", "mini", "init-printed", "validation error"),
-        Comparison("0.03 in conv3 to conv5, as it was run, learns more than the printed weights",
+        Comparison("0.03 in conv3 to conv5, as was run, learns more than the printed weights",
                    "(not in the paper)", "init-original", "init-printed", "validation error"))),
     Experiment("signals", "5", "Signals and gradients, layer by layer", """
 The mean of a layer's activities over 500 validation pictures; the share of its units that are 0
@@ -213,7 +213,7 @@ training pictures. Before training, and at the end of each epoch.""", (
                    "factor in gradient beside weight in conv1 at the start", expected=1)),
                shown=("signals-original",)),
     Experiment("momentum", "5", "Momentum, and the drops of the rate", """
-[momentum.md](momentum.md) has the reason why a velocity that is kept may lose at a drop.""", (
+[momentum.md](momentum.md) explains why keeping the velocity may cost something at a drop.""", (
         Comparison("with momentum 0.9 the error is lower than without", "(used, not compared)",
                    "mini", "no-momentum", "validation error"),
         Comparison("dropping the rate lowers the error", "(used, not compared)",
@@ -250,17 +250,17 @@ of 0.06.""", (
             ("three-times-as-long", "two towers that train three times as long"),
             ("large-rate", "two towers with a rate three times as large"))))),
     Experiment("neighbours", "6.1, figure 4", "Neighbours", """
-Of the five training pictures nearest to a validation picture the share that has its class, for
+The share of the five training pictures nearest to a validation picture that have its class, for
 1,000 pictures.""", (
         Comparison("by fc7 more neighbours have the same class than by pixels", "(shown)",
                    "mini", "mini", "neighbours of the same class by fc7", expected=1,
                    other_outcome="neighbours of the same class by pixels"),)),
-    Experiment("depth", "7", "A layer less", """
-Its weights, its unit, its normalisation go; the pooling behind it stays.""",
+    Experiment("depth", "7", "One layer less", """
+Its weights, its unit, its normalisation go; the pooling after it stays.""",
                tuple(_layer(name) for name in ("conv2", "conv3", "conv4", "conv5"))),
 )}
 
-# Of which experiments curves are drawn: of which arms, of which column, with a dotted line where.
+# For which experiments curves are drawn: of which arms, which column, with a dotted line where.
 CURVES = {
     "figure-1": (("relu", "tanh", "relu-suited", "tanh-suited"), "train_error", 25),
     "figure-1-mixed": (tuple(f"{unit}-suited-{suited}" for unit, suited in MIXED), "train_error",

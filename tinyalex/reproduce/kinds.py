@@ -14,8 +14,8 @@ PHOTOGRAPHS = "imagenette-64"  # what the folder of the ten classes is called in
 class Arm:
     """Runs that differ by their seeds alone.
 
-    name: of the runs, with the seed behind it. preset, changes: the recipe, and what of it is
-    changed. seeds: which there are to be. reach: the training error (a share) that ends a run.
+    name: of the runs, with the seed after it. preset, changes: the recipe, and what of it is
+    changed. seeds: how many there should be. reach: the training error (a share) that ends a run.
     measures: by their names in measures.py; each: those that are taken at the end of each epoch.
     """
 
@@ -48,7 +48,7 @@ class Arm:
 class Comparison:
     """`outcome` of the runs of one arm minus that of the runs of another, seed by seed.
 
-    claim: what the paper says of it, paper: the figures it gives. expected: the sign that the
+    claim: what the paper says about it, paper: the numbers it gives. expected: the sign that the
     difference should have. other_outcome: of the other arm, where it is not the same.
     """
 

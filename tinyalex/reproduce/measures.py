@@ -65,8 +65,8 @@ def _averaged(trainer: Trainer, val_set: Dataset, count: int, *columns: str) -> 
 
 
 def colour(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
-    """How far the towers' mean colour specificities lie apart (section 6.1), the lowest and the
-    highest, and how far they do on average when the same kernels are dealt out to the towers at
+    """How far apart the towers' mean colour specificities are (section 6.1), the lowest and the
+    highest, and how far apart on average when the same kernels are dealt out to the towers at
     random."""
     towers = [colour_specificity(kernels) for kernels in first_kernels(trainer.network).values()]
     kernels = np.nan_to_num(np.concatenate(towers))
@@ -80,7 +80,7 @@ def colour(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
 
 
 def neighbours(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
-    """Of the nearest training pictures of validation pictures the share that has their class: by
+    """The share of validation pictures' nearest training pictures that has their class: by
     the activities of the last hidden layer, and by the pixels themselves (section 6.1)."""
     known, asked = pictures_of(trainer, train_set), pictures_of(trainer, val_set)
     labels = np.asarray(train_set.labels)

@@ -17,7 +17,7 @@ HEAD = ("| claim | the paper | here, with its 95 % interval | seeds | verdict | 
 def write(results: Results, text: str, page: Path) -> None:
     """Write the page, and beside it, in a folder of its name, the pictures.
 
-    text: of the page, with names in braces where what the results say is to stand.
+    text: of the page, with names in braces where the results go.
     """
     found = list(findings(results))
     drawn = pictures.draw(results, found, page.with_suffix(""))
@@ -101,7 +101,7 @@ def _missing(found: list[Finding], results: Results) -> str:
 
 
 def _made_by(results: Results) -> str:
-    """With what the results were made: each machine, each state of the code."""
+    """What the results were made with: each machine, each state of the code."""
     made: dict[tuple[str, ...], int] = {}
     for result in results.values():
         what = tuple(result.about[key] for key in ("code", "versions", "machine", "devices"))

@@ -18,7 +18,7 @@ from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
-# What decides how a run goes, of the package: a result made by other code says so.
+# The parts of the package that decide how a run goes: a result made by other code says so.
 DECIDING = ("architectures", "data", "devices", "kernels", "layers", "network.py", "optim.py",
             "run", "training.py")
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error", "seconds",
@@ -70,7 +70,7 @@ def read(path: Path) -> Result:
         return Result(dict(heads), rows)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a result, or a damaged one ({error})",
-                        "remove it: the next run makes it anew.") from None
+                        "remove it: the next run makes it again.") from None
 
 
 def read_all(folder: Path) -> dict[str, Result]:

@@ -1,5 +1,5 @@
 """Working through the runs: each in a folder of its own, where it is resumed after a kill, until
-its result stands with the others."""
+its result is with the others."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ class Reached(Exception):
 
 
 class TimeIsUp(Exception):
-    """The run goes on another time, from where it is."""
+    """The run continues another time, from where it is."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Places:
 
 def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
                  say: Callable[[str], None]) -> None:
-    """Do those of these runs that have no result and that nobody else is at, one after the other.
+    """Do, one by one, those of these runs that have no result and that nobody else is working on.
 
     until: when, by time.monotonic, the run under way is left at the end of its epoch, to be resumed
     by whoever comes next. UserError at the end where runs failed: the others are done.
@@ -66,7 +66,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(alone(places.work, name))
-            except UserError:  # somebody else is at it
+            except UserError:  # somebody else is working on it
                 continue
             if places.result(arm, seed).exists():
                 continue
@@ -75,7 +75,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
                 with Devices(places.devices, arm.recipe(seed).towers) as devices:
                     _do(arm, seed, places, devices, until, say)
             except TimeIsUp:
-                say(f"{name}: the time is up; it goes on from here")
+                say(f"{name}: the time is up; the next run continues from here")
                 return
             except KeyboardInterrupt:
                 say(f"{name}: stopped; the same command goes on from its last checkpoint")
@@ -89,7 +89,8 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
 
 def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
         say: Callable[[str], None]) -> None:
-    """Train, or go on training, measure, and write the result. TimeIsUp if it is before the end."""
+    """Train, or continue training, measure, and write the result. TimeIsUp if it is before the
+    end."""
     recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
     train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
                           for split in ("train", "val"))

@@ -1,4 +1,4 @@
-"""Differences between runs that share a seed, how sure they are, and what is said of them."""
+"""Differences between runs that share a seed, how sure they are, and the verdict on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Classes of very different size: what is said of them, and the weights that make up for it."""
+"""Classes of very different sizes: what is said about them, and the weights that make up for it."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyalex.data.dataset import Dataset
 
-UNEVEN = 4  # the largest class has more pictures than so many times the smallest
+UNEVEN = 4  # the largest class has more than this many times the pictures of the smallest
 NAMED = 3  # classes, at most
 
 
@@ -22,7 +22,7 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def about(train_set: Dataset, val_set: Dataset, balance: bool) -> str:
-    """What there is to say of the sizes of the classes, on one line; "" for nothing."""
+    """What there is to say about the sizes of the classes, on one line; "" for nothing."""
     names, K = train_set.classes, len(train_set.classes)
     counts = np.bincount(train_set.labels, minlength=K)
     seen = np.flatnonzero(counts)

@@ -1,8 +1,8 @@
 """The best epoch of a run: its checkpoint is kept as best.npz, if the recipe says so, and a run may
 end when it has waited long enough for a better one.
 
-Which epoch that is, log.csv says, and nothing else: a run that resumes forgets the rows behind its
-checkpoint, and begins from what was true then.
+log.csv alone says which epoch that is: a run that resumes forgets the rows after its checkpoint,
+and starts from what was true then.
 """
 
 import shutil
@@ -39,7 +39,7 @@ def keep(run: Run, step: int) -> None:
 
 def waited(run: Run) -> int:
     """How many epochs in a row, up to the last, had no lower error than the best before them. Where
-    the learning rate changes, it begins anew: a lower rate has a chance of its own."""
+    the learning rate changes, it starts again: a lower rate gets a chance of its own."""
     rows = epochs(run)
     since = rows[rows.index(best(rows)) + 1 :] if rows else []
     return len([*takewhile(lambda row: row["lr"] == since[-1]["lr"], reversed(since))])

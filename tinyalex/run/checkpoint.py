@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped.
+"""Checkpoints: everything a run needs to continue as if it had never stopped.
 
 A checkpoint is an .npz file, readable with `np.load` alone:
 
@@ -75,7 +75,7 @@ def _reading(path: Path) -> Iterator[dict[str, Stored]]:
     try:
         file = arrays.npz(path)
         if "tinyalex" not in file:
-            raise UserError(f"{path}: an .npz file, but no checkpoint of tinyalex",
+            raise UserError(f"{path}: an .npz file, but not a tinyalex checkpoint",
                             "name the checkpoint.npz of a run.")
         formats.expect_known(file["tinyalex"].read(), path)
         yield file
@@ -97,7 +97,7 @@ def about(file: dict[str, Stored]) -> dict[str, Any]:
         case {"preset": str(), "classes": [str(), *_] as classes, "settings": dict()} if (
                 len(classes) <= MOST_CLASSES and all(isinstance(name, str) for name in classes)):
             return told | {"classes": [*map(composed, classes)]}
-    raise Damaged("it does not say of which preset, classes and settings it is")
+    raise Damaged("it does not say which preset, classes and settings it has")
 
 
 def _group(file: dict[str, Stored], prefix: str) -> dict[str, np.ndarray]:
@@ -108,6 +108,6 @@ def _group(file: dict[str, Stored], prefix: str) -> dict[str, np.ndarray]:
 def _floats(file: dict[str, Stored], name: str) -> np.ndarray:
     array = file[name].read()
     if array.dtype.kind != "f":
-        raise Damaged(f"{name} is no array of floating-point numbers")
+        raise Damaged(f"{name} is not an array of floating-point numbers")
     with np.errstate(all="ignore"):  # what is or becomes infinite is found in `load`
         return array.astype(np.float32, copy=False)

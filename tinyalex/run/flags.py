@@ -1,4 +1,4 @@
-"""The flags that all commands share which open a network."""
+"""The flags shared by all commands that open a network."""
 
 from pathlib import Path
 

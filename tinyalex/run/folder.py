@@ -35,7 +35,7 @@ MOST_LOG = 100_000_000  # bytes of log.csv; 500,000 epochs have fewer
 
 class Run:
     """One run folder. `Run.new` plans one, `start` makes it; `Run.open` finds one that is there,
-    and `hold` is for those who go on with it. Until `close`, no other process gets to write it."""
+    and `hold` is for whoever continues it. Until `close`, no other process may write to it."""
 
     def __init__(self, folder: Path, recipe: Recipe, numbered: bool = False):
         self.recipe, self.numbered = recipe, numbered
@@ -58,11 +58,11 @@ class Run:
 
     def _expect_free(self, locked: bool = True):
         """UserError where there is something to lose. A run that was killed or failed before its
-        first checkpoint is not, if it is known not to be under way."""
+        first checkpoint is nothing to lose, if it is known not to be under way."""
         if self.config.exists() and (self.has_begun() or not locked):
             again = command("train", "--resume", self.folder)
             raise UserError(f"{self.folder}: there is a run in this folder already",
-                            f"name another folder, or go on with it: {again}")
+                            f"name another folder, or continue it: {again}")
         theirs = [path.name for path in (self.log, self.checkpoint, self.best) if path.exists()]
         if theirs and not self.config.exists():
             raise UserError(f"{self.folder}: there is a {theirs[0]} of something else in this "
@@ -88,7 +88,7 @@ class Run:
             settings = formats.whole(dict(config["settings"]), number)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({error!r})",
-                            "start a new run, or mend the file.") from None
+                            "start a new run, or repair the file.") from None
         return cls(folder, Recipe.of(settings, path))
 
     def start(self):
@@ -130,8 +130,8 @@ class Run:
 
     def hold(self) -> bool:
         """Keep other processes out of the folder until `close`, and remove what a run that was
-        killed left half-written. UserError where another one is at work; False where that cannot be
-        known."""
+        killed left half-written. UserError where another one is working there; False where that
+        cannot be known."""
         locked = self._lock.enter_context(alone(self.folder))
         remove_leftovers(self.folder, *(path.name for path in (
             self.config, self.checkpoint, self.best, self.log, self.curves, self.filters,
@@ -185,11 +185,11 @@ class Run:
             raise _damaged(self.log, error) from None
         for row in rows:
             if tuple(row) != self._columns or None in row.values():
-                raise _damaged(self.log, "a row of other columns")
+                raise _damaged(self.log, "a row with other columns")
         return rows
 
     def forget_after(self, step: int):
-        """Take rows behind this step out of log.csv: a run that resumes writes them anew."""
+        """Remove rows after this step from log.csv: a run that resumes writes them again."""
         rows = [text for text, row in zip(self._text_rows(), self.rows(), strict=True)
                 if row["step"] is not None and row["step"] <= step]
         with replacing(self.log) as part, open(part, "w", encoding="utf-8", newline="") as file:
@@ -214,7 +214,7 @@ def _numbers(row: dict[str, str], log: Path) -> dict[str, float | None]:
 
 
 def _damaged(log: Path, why: object) -> UserError:
-    return UserError(f"{log}: damaged ({why})", "mend it or remove it.")
+    return UserError(f"{log}: damaged ({why})", "repair it or remove it.")
 
 
 def _next_free(name: str) -> Path:

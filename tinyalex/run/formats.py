@@ -27,7 +27,7 @@ UNSAID = {
     "cifar10-quick": REST | {"architecture": "cifar10-quick", "picture": 32, "scale": 1.0},
 }
 
-# What there was not before.
+# What did not exist before.
 SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0, "balance": False, "keep": "last",
            "patience": 0}
 SINCE_4 = {"warmup": 0, "optimiser": "sgd", "trust": 0.001, "exact": False}

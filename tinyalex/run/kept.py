@@ -1,7 +1,7 @@
 """What still layers make of the pictures, computed once and kept in a file.
 
-Where the lowest layers are frozen (freezing.py), most of the work of every epoch gives what it gave
-in the last one. Here it is done once for each view of a picture, and training goes on from there,
+Where the lowest layers are frozen (freezing.py), most of the work of every epoch gives the same as
+in the last one. Here it is done once for each view of a picture, and training continues from there,
 at thousands of pictures a second.
 
 The file is an .npy in the cache folder, (views, pictures, …) float32, mapped into memory. Its name
@@ -151,8 +151,8 @@ def _checksum(path: Path) -> str:
 
 
 def _make_room(folder: Path, size: int):
-    """Delete what writers that were killed left, and the files that were not used for the longest
-    time, until so many bytes find room."""
+    """Delete what killed writers left, and the files unused for longest, until this many bytes
+    fit."""
     remove_leftovers(folder, *(part.name[1:].rsplit(".", 2)[0] for part in folder.glob(".*.part")))
     files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in files:

@@ -26,7 +26,7 @@ def logs(runs: Sequence[Run]) -> dict[str, list[dict]]:
 
 
 class LiveCurves:
-    """The curves of runs in the output of a notebook's cell, drawn anew in the same place.
+    """The curves of runs in the output of a notebook's cell, redrawn in the same place.
 
     folders: of the runs. what: one of drawing.MEASURES. Raises UserError where there is no run, and
     outside of Jupyter's reach, where IPython is not installed.
@@ -63,8 +63,8 @@ class LiveCurves:
                        for row in run.rows()) for run in self.runs)
 
     def watch(self, every: float = 2.0) -> None:
-        """Go on drawing, a look every so many seconds, until all runs are done, or the cell is
-        interrupted."""
+        """Keep drawing, with a look every this many seconds, until all runs are done, or the cell
+        is interrupted."""
         try:
             while True:
                 done = self.done()  # before the last look, or the last row could be missed

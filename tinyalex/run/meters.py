@@ -70,7 +70,7 @@ class Step:
 class Pending:
     """Steps whose loss and scores are on their way to the host.
 
-    A GPU is given the next steps before it is done with the first, so the host learns some steps
+    A GPU is given the next steps before it is done with the first, so the host learns a few steps
     late how each of them went. A CPU's are there at once.
     """
 

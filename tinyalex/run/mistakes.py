@@ -16,9 +16,9 @@ PICTURES = 10
 
 
 def by_class(confusion: np.ndarray, classes: Sequence[str], worst: int) -> list[str]:
-    """Lines that say of each class how often it was right and what it was mostly taken for; of more
-    than ALL only the `worst`. Classes without pictures are left out, and counted. At last the pairs
-    of classes that are confused most.
+    """Lines that say for each class how often it was right and what it was mostly taken for; of
+    more than ALL only the `worst`. Classes without pictures are left out, and counted. Last come
+    the pairs of classes that are confused most.
 
     confusion: (K, K) counts, [true class, first guess].
     """
@@ -47,7 +47,7 @@ def by_class(confusion: np.ndarray, classes: Sequence[str], worst: int) -> list[
 
 
 def draw_worst(result: Result, dataset: Dataset, path: Path) -> None:
-    """Write a sheet of the pictures whose wrong class the network was surest of, the surest first.
+    """Write a sheet of the mistakes that the network was surest of, the surest first.
     result: of the dataset, picture by picture, with a mistake at least."""
     wrong = np.flatnonzero(result.guesses != dataset.labels)
     worst = wrong[np.argsort(-result.sure[wrong], kind="stable")][:PICTURES]

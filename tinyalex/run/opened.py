@@ -43,7 +43,7 @@ class OpenedNetwork:
         height, width = self.mean.shape[:2]
         if height != width:
             raise UserError(f"{self.path}: trained on pictures of {width}×{height}",
-                            "only networks of square pictures can be shown others.")
+                            "only networks that read square pictures can be shown others.")
         return height
 
     def loader(self, dataset: Dataset, batch_size: int | None = None,

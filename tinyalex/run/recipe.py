@@ -46,7 +46,7 @@ def loader_threads() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What decides a run, all of it: config.json and the checkpoint hold these fields, and the
+    """Everything that decides a run: config.json and the checkpoint hold these fields, and the
     network is built again from them alone, whatever a preset says by then.
 
     Raises UserError where a value is none that a run can have.
@@ -69,9 +69,9 @@ class Recipe:
 
     # The pictures.
     data: str = ""  # see sources.KINDS; "" where --data has to name it
-    limit: int | None = None  # only the first so many
-    picture: int  # pixels of a side, which pictures from folders are stored with
-    scale: float  # what pixels (0 to 255, minus the mean) are multiplied with
+    limit: int | None = None  # only the first this many
+    picture: int  # pixels of a side, with which pictures from folders are stored
+    scale: float  # what pixels (0 to 255, minus the mean) are multiplied by
     mean_crop: str = "same"  # which part of the mean picture a crop loses, see Loader
     augment: bool = True  # crops at random, half of them mirrored; else the centre
     colour: str = "none"  # noise along the principal colours, see NOISES
@@ -87,7 +87,7 @@ class Recipe:
     momentum: float = 0.9
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
     weight_decay: float = 0.0005
-    bias_lr: float | None = None  # the rate of the biases, where it is one of their own
+    bias_lr: float | None = None  # the rate of the biases, where they have their own
     warmup: int = 0  # epochs in which the rates grow from 0
     optimiser: str = "sgd"  # or lars, see large_batches.py
     trust: float = 0.001  # of lars
@@ -99,7 +99,7 @@ class Recipe:
     keep: str = "last"  # which checkpoint: the last, or the best beside it
     patience: int = 0  # epochs without a lower validation error; 0: it never ends early
 
-    # Where it runs, and what its chance is drawn from.
+    # Where it runs, and the seed of all that is random.
     devices: str = "auto"
     workers: int = field(default_factory=loader_threads)  # that prepare batches
     seed: int = 0
@@ -113,7 +113,7 @@ class Recipe:
         if 0 < self.patience <= drops_after:
             raise UserError(f"--patience {self.patience} would end the run before --schedule "
                             f"{self.schedule} lowers the rate, after {drops_after} epochs without "
-                            "a lower error", f"be patient for {drops_after + 1} epochs or more.")
+                            "a lower error", f"allow {drops_after + 1} epochs or more.")
         optim.factors(self.lr_of)
         self._edit()
 
@@ -125,7 +125,7 @@ class Recipe:
             return cls(**{f.name: settings[f.name] for f in fields(cls)})
         except KeyError as error:
             raise UserError(f"{path}: written by another version (there is no {error} in it)",
-                            "train anew, or use the version that wrote it.") from None
+                            "train again, or use the version that wrote it.") from None
         except UserError as error:
             raise UserError(f"{path}: {error.args[0]}",
                             "the file is damaged: use another one.") from None
@@ -154,7 +154,7 @@ class Recipe:
 
     def outcome(self) -> tuple:
         """What the fields come to: two recipes with the same outcome train the same network in the
-        same way, by whatever words."""
+        same way, however they are worded."""
         about: dict[str, Any] = {
             name: value for name, value in self.settings().items() if name not in NETWORK}
         if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity

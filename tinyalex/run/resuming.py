@@ -1,6 +1,7 @@
-"""Whether a run can go on from a checkpoint: it is this run's, and every number in it is possible.
+"""Whether a run can continue from a checkpoint: it is this run's, and every number in it is
+possible.
 
-What is not noticed here would go on as another run: classes that were renamed, other pictures, a
+What is not noticed here would continue as another run: classes that were renamed, other pictures, a
 velocity that points uphill, a learning rate below 0.
 """
 
@@ -31,8 +32,8 @@ def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tupl
     Checkpoints of 0.2.0 and before have no fingerprints: for them the mean picture decides.
     """
     if "converted_from" in saved.about:
-        raise UserError(f"{path}: weights converted from {saved.about['converted_from']}, and no "
-                        "run that could go on", "put the run's own checkpoint back, or start a new "
+        raise UserError(f"{path}: weights converted from {saved.about['converted_from']}, not "
+                        "a run to continue", "put the run's own checkpoint back, or start a new "
                         "run.")
     theirs = Recipe.of(saved.about["settings"], path)
     for name in (f.name for f in fields(Recipe) if f.name not in recipe.resumable):
@@ -51,7 +52,7 @@ def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tupl
             raise UserError(f"{path}: trained with {theirs.data} ({began}); {recipe.data} is other "
                             f"data now ({_described(data)})", hint)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{path}: damaged, in what it says of its data ({error!r})",
+        raise UserError(f"{path}: damaged in what it says about its data ({error!r})",
                         "start a new run.") from None
 
 
@@ -84,8 +85,8 @@ def place(saved: Checkpoint, path: Path, network: Network, pictures: int) -> Pro
 
 
 def go_on(schedule: Schedule, recipe: Recipe, saved: Checkpoint, path: Path) -> None:
-    """Bring the run's schedule to where the checkpoint's was; where it is another one by now, to
-    where that would be."""
+    """Bring the run's schedule to where the checkpoint's was; where the schedule is another one by
+    now, to where that would be."""
     theirs = Recipe.of(saved.about["settings"], path)
     if (theirs.schedule, theirs.lr) == (recipe.schedule, recipe.lr):
         schedule.load_state(saved.about["schedule"])

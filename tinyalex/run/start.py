@@ -1,4 +1,4 @@
-"""What a run begins with, where it is not drawn: weights of a network that is trained already."""
+"""What a run begins with, where it is not drawn: weights of a network that is already trained."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -24,7 +24,7 @@ class Stopping:
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[Stopping]:
-    """What Ctrl-C, SIGTERM and SIGHUP are kept in while the block runs, until somebody looks.
+    """Holds Ctrl-C, SIGTERM and SIGHUP while the block runs, until somebody looks.
 
     A Ctrl-C after the first signal interrupts at once; SIGTERM and SIGHUP never do, since systems
     send them several times.

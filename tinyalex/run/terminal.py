@@ -1,4 +1,4 @@
-"""What a training says in the terminal: what will run, how it goes, and what to try next."""
+"""What training prints in the terminal: what will run, how it goes, and what to try next."""
 
 from tinyalex import freezing
 from tinyalex.data import sources
@@ -15,7 +15,7 @@ from tinyalex.support.text import align, command, megabytes, say
 
 
 def again(this: Run) -> str:
-    """The command that goes on with the run."""
+    """The command that continues the run."""
     return command("train", "--resume", this.folder, *_own_data(this.recipe))
 
 
@@ -132,7 +132,7 @@ def farewell(trainer: Trainer) -> None:
         if recipe.data not in sources.BUILT_IN:
             _mistakes(trainer, trainer.result)
     elif not early:
-        print(f"all {done} epochs are done already")
+        print(f"all {done} epochs are already done")
     if this.best.exists() and rows:
         row = best.best(rows)
         say(f"best.npz: epoch {row['epoch']:.0f}, {1 - (row['val_error'] or 0):.2%} right")
@@ -147,12 +147,12 @@ def farewell(trainer: Trainer) -> None:
 
 
 def _mistakes(trainer: Trainer, result: Result) -> None:
-    """What the network takes for what, and its worst guesses as a sheet. Not of built-in data, with
+    """What the network confuses, and its worst guesses as a sheet. Not for built-in data, with
     which people try the program out."""
     this, val_set = trainer.run, trainer.val_loader.dataset
     say("", *mistakes.by_class(result.confusion, val_set.classes, worst=10))
     if (result.guesses != val_set.labels).any():
         add_picture(None, this.wrong, lambda path: mistakes.draw_worst(result, val_set, path),
-                    "what it is surest of, and wrong: ")
+                    "its surest mistakes: ")
     else:
-        this.wrong.unlink(missing_ok=True)  # of a time when it was not as good
+        this.wrong.unlink(missing_ok=True)  # from a time when it was not as good

@@ -46,11 +46,11 @@ class Trainer:
     def __init__(self, run: Run, train_set: Dataset, val_set: Dataset, devices: Devices,
                  mean: np.ndarray | None = None, world: World | None = None):
         expect_same_classes(val_set.classes, val_set.name, train_set.classes,
-                            f"{train_set.name} has", "both need the same classes, in one order.")
+                            f"{train_set.name} has", "they need the same classes, in one order.")
         if len(train_set.classes) < 2:
             raise UserError(f"{train_set.name}: all pictures are of one class, "
-                            f"{train_set.classes[0]}", "two at least are needed: "
-                            "a folder for the pictures of each.")
+                            f"{train_set.classes[0]}", "at least two are needed: a folder for "
+                            "the pictures of each.")
         recipe = run.recipe
         self.run, self.recipe, self.classes = run, recipe, train_set.classes
         self.data = {"train": fingerprint(train_set), "val": fingerprint(val_set)}
@@ -103,8 +103,8 @@ class Trainer:
                     loader.values()
 
     def train(self, report: Callable[[dict], None]) -> bool:
-        """Train to the last epoch, or until the recipe's patience is over; `report` gets the row of
-        log.csv after each one.
+        """Train to the last epoch, or until the recipe's patience runs out; `report` gets the row
+        of log.csv after each one.
 
         Returns False if Ctrl-C or another signal ended it early; the checkpoint then holds the last
         step. UserError where the loss stops being a number; the checkpoint then is the last good
@@ -169,7 +169,7 @@ class Trainer:
 
     def _count(self, wait: bool = False):
         """Add up losses and mistakes, of all steps if the host waits for them. UserError where a
-        loss is no number."""
+        loss is not a number."""
         for step in self.pending.arrived(wait):
             if not np.isfinite(step.loss):
                 raise self._diverged(f"the loss is {step.loss}", step.number)
@@ -250,7 +250,7 @@ class Trainer:
 
     def resume(self):
         """Take over the run's checkpoint: weights, velocities, schedule, place in the data. A run
-        that was ended before its first one begins again at step 0. UserError, and nothing is
+        that was ended before its first one starts again at step 0. UserError, and nothing is
         changed, where the checkpoint is another run's or damaged."""
         if not self.run.has_begun():
             self.run.forget_after(0)
@@ -272,12 +272,12 @@ class Trainer:
         best.keep(self.run, at.step)  # where it was killed between the checkpoint and the copy
 
     def _best_step(self) -> int:
-        """The step of best.npz, 0 where there is none. UserError where it is none of this run's."""
+        """The step of best.npz, 0 where there is none. UserError where it is not this run's."""
         path = self.run.best
         try:
             return self._read(path)[1].step if path.exists() else 0
         except UserError as error:
-            raise UserError(error.args[0], f"move it away to go on without: {path}") from None
+            raise UserError(error.args[0], f"move it away to continue without it: {path}") from None
 
     def _read(self, path: Path) -> tuple[checkpoint.Checkpoint, Progress]:
         """A checkpoint of this run, and where it was then. UserError where it is none."""
@@ -308,7 +308,8 @@ class Trainer:
     def draw(self):
         """The pictures of the run folder: the curves so far, and the first layer's kernels.
 
-        Training must not end for a picture: what goes wrong here is said, once, and that is all.
+        Training must not end because of a picture: what goes wrong here is reported, once, and that
+        is all.
         """
         title = self.run.folder.name
         if self.world.rank:

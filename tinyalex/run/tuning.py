@@ -1,9 +1,9 @@
-"""To go on from the weights of a network that is trained already.
+"""To continue from the weights of a network that is already trained.
 
 Its layers are taken over, and with them what belongs to them: the architecture, and how pictures
 are read (their size, the mean, the scale). The last layer tells other classes apart: it is new, and
-begins at 0, where no class is likelier than another. What is taken over is frozen if nothing else
-is said, and then the new layer is a softmax regression on the features of the old ones.
+begins at 0, where no class is likelier than another. What is taken over is frozen unless told
+otherwise, and then the new layer is a softmax regression on the features of the old ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -56,14 +56,14 @@ def fit(recipe: Recipe, start: Start, classes: Sequence[str],
 
 def with_possible_views(recipe: Recipe, given: Collection[str]) -> Recipe:
     """The recipe, without views where the first layers learn: nothing is computed once there.
-    UserError where a flag (given: their names) asks for views nevertheless."""
+    UserError where a flag (given: their names) asks for views all the same."""
     network = recipe.network(2, draw=False)
     freezing.freeze(network, recipe.freeze)
     if not recipe.views or freezing.parts(network):
         return recipe
     if "views" in given:
-        raise UserError(f"--views {recipe.views}: there are no frozen layers that it could go "
-                        "through once and for all",
+        raise UserError(f"--views {recipe.views}: there are no frozen layers to go through once "
+                        "and for all",
                         "leave it out, or freeze the first layers (--freeze).")
     return replace(recipe, views=0)
 
@@ -83,14 +83,14 @@ def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
             theirs = start.values[key].shape if key in start.values else "missing"
             if theirs != shape:
                 raise UserError(f"--from {start.about}: {key} is {theirs} there and {shape} here",
-                                "leave out what makes the network another one (--towers, "
+                                "leave out the flags that change the network (--towers, "
                                 "--without).")
         found.append(name)
     if not found:
         towers = start.recipe.towers
         raise UserError(f"--from {start.about}: of its layers, in {towers} tower"
                         f"{'s' * (towers > 1)}, none is one of {', '.join(names)}",
-                        "leave out what makes the network another one (--towers, --without).")
+                        "leave out the flags that change the network (--towers, --without).")
     return found
 
 
@@ -112,7 +112,7 @@ def take_over(network: Network, start: Start, classes: Sequence[str]) -> list[st
     """Put the weights into the network; returns the names of the layers that are taken over.
 
     At test time dropout makes its units count less, by `keep`. The layer that reads them learned
-    with that, so where dropout is another one now, its weights make up for the difference.
+    with that, so where dropout is different now, its weights make up for the difference.
     """
     old, last = taken(network, start, classes), freezing.names(network)[-1]
     dropped = _layers_after_dropout(network)
@@ -157,7 +157,7 @@ def rate(network: Network, loader: Batches) -> float:
     (x,) = last._recall()
     squares = (last.device.get(x).astype(np.float64) ** 2).sum(axis=1).mean()
     if not 1e-6 < squares < 1e12:
-        raise UserError(f"what {freezing.names(network)[-1]} reads is nothing to learn from: "
-                        f"the mean of |x|² is {squares:.2g}", "the weights are damaged, or "
+        raise UserError(f"what {freezing.names(network)[-1]} reads is nothing to learn from: the "
+                        f"mean of |x|² is {squares:.2g}", "the weights are damaged, or "
                         "never trained; if they are right, choose a rate (--lr).")
     return float(f"{4 / squares:.2g}")

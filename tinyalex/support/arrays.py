@@ -1,8 +1,8 @@
 """Arrays in files that may be damaged, or made to do damage.
 
 np.load believes what a file says: it makes room for a shape before it looks whether the numbers are
-there. Here a file is first asked what it announces, everything is held against what it really has,
-and an array is read only when it is wanted. Nothing is unpickled.
+there. Here a file is first asked what it announces, everything is checked against what it really
+has, and an array is read only when it is wanted. Nothing is unpickled.
 """
 
 import errno
@@ -23,7 +23,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import expect_regular, replacing
 
 # What an .npz file may unpack to, for each byte of it and at the least: weights hardly shrink, and
-# whoever packs some megabytes into gigabytes has something else in mind.
+# whoever packs gigabytes into some megabytes has something else in mind.
 MOST_RATIO, FREE = 8, 64_000_000
 MOST_ARRAYS = 10_000
 
@@ -66,8 +66,8 @@ def save_npz(path: Path, **arrays: np.ndarray) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
 
 
-# What stands at the top of an array: a dict in Python's notation, its fields in any order, which
-# is read without eval. Before it: \x93NUMPY, the version, the header's length in so many bytes.
+# What is at the top of an array: a dict in Python's notation, its fields in any order, which
+# is read without eval. Before it: \x93NUMPY, the version, the header's length in this many bytes.
 _HEADER = re.compile(rb"""
     \{ (?: \s* ['"] (?: descr ['"] \s* : \s* ['"] ([<>|=]? [a-zA-Z?] \w*) ['"]
                       | fortran_order ['"] \s* : \s* (True | False)
@@ -85,7 +85,7 @@ def npz(path: Path) -> dict[str, Stored]:
         infos = file.infolist()
         unpacked = sum(info.file_size for info in infos)
         if sum(info.compress_size for info in infos) > size or len(infos) > MOST_ARRAYS:
-            raise Damaged("its arrays lie on top of each other, or are far too many")
+            raise Damaged("its arrays overlap, or are far too many")
         if unpacked > max(MOST_RATIO * size, FREE):
             raise Damaged(f"{size:,} bytes that unpack to {unpacked:,}: write it again, with "
                           "np.savez, if that is right")
@@ -135,21 +135,21 @@ def _member(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
 
 def _header(name: str, file: IO[bytes], size: int,
             ) -> tuple[np.dtype, tuple[int, ...], Literal["C", "F"], int]:
-    """What stands at the top of an array of so many bytes: its type, shape and order, and where
+    """What is at the top of an array of this many bytes: its type, shape and order, and where
     its numbers begin."""
     top = file.read(8)
     digits = _LENGTH.get(top[6:], 0)
     length = file.read(digits)
     if top[:6] != b"\x93NUMPY" or not 0 < digits == len(length):
-        raise Damaged(f"{name} is no array")
+        raise Damaged(f"{name} is not an array")
     header = file.read(min(int.from_bytes(length, "little"), _LONGEST + 1))
     match = _HEADER.fullmatch(header)
     if len(header) > _LONGEST or not match or None in match.groups():
-        raise Damaged(f"{name} has no header that can be read")
+        raise Damaged(f"{name} has no readable header")
     kind, columns, sizes = (part.decode() for part in match.groups())
     dtype = np.dtype(kind)
     if dtype.kind not in "biufSU":
-        raise Damaged(f"{name} holds Python objects (pickles), and they could do anything"
+        raise Damaged(f"{name} holds Python objects (pickles), which could do anything"
                       if dtype.kind == "O" else f"{name} holds numbers of the kind {kind}")
     shape = tuple(int(part.strip("L \n")) for part in sizes.split(",") if part.strip())
     start = len(top) + digits + len(header)
@@ -161,7 +161,7 @@ def _header(name: str, file: IO[bytes], size: int,
 
 @contextmanager
 def _unzipping(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip file, about whose many ways to be broken zipfile has as many exceptions."""
+    """A zip file; there are many ways for one to be broken, and zipfile has as many exceptions."""
     try:
         with zipfile.ZipFile(path) as file:
             yield file

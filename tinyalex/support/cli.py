@@ -22,8 +22,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse, whose complaints are UserErrors like all the others, and whose help shows the
-    defaults, where there are some."""
+    """argparse, whose complaints are UserErrors like all others, and whose help shows the defaults,
+    where there are any."""
 
     def __init__(self, **kwargs):
         kwargs.setdefault("formatter_class", _HelpFormatter)
@@ -103,7 +103,7 @@ def run(command: Callable[[], int | None]) -> int:
     """Run a command and turn what went wrong into an exit status.
 
     0: done; 1: done, but pictures were broken, or exercises or gradients wrong; 2: a UserError, an
-    OSError or too little memory, printed as two lines; 70: a mistake of ours, likewise, and its
+    OSError or too little memory, printed as two lines; 70: a bug of ours, likewise, and its
     traceback if TINYALEX_DEBUG=1; 130: interrupted by Ctrl-C, and 128 and its number by another
     signal; 141: the reader of what is printed left early (| head), as shells have it of programs
     that SIGPIPE ends.
@@ -136,7 +136,7 @@ def _status(command: Callable[[], int | None]) -> int:
         return 141
     except MemoryError as error:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
-                         "take fewer or smaller pictures at a time, or a smaller network.")
+                         "use fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{reason(error)}", _os_hint(error))
@@ -165,7 +165,7 @@ def _confess(error: Exception) -> int:
     _show(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     _complain(f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
-              "this is a mistake in the program: please report it with the command line; "
+              "this is a bug in the program: please report it with the command line; "
               "TINYALEX_DEBUG=1 shows the traceback.")
     return 70
 
@@ -178,7 +178,7 @@ def _os_hint(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "free some space, or name a folder on another disk."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "name a folder that you may write to, or mend its permissions."
+        return "name a folder that you may write to, or change its permissions."
     if error.errno == errno.ENOENT:
         return "check the path."
     return "check the path and the disk."

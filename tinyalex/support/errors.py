@@ -1,4 +1,4 @@
-"""What a user did wrong, said in two lines: what is the matter, and what to do about it."""
+"""What a user did wrong, in two lines: what is the matter, and what to do about it."""
 
 
 class UserError(Exception):

@@ -85,7 +85,7 @@ def expect_room(folder: Path, size: int, what: str) -> None:
 
 
 def _occupied(real: Path) -> str:
-    """What is there that is no file; "" for a file, or nothing. real: links followed."""
+    """What is there that is not a file; "" for a file, or nothing. real: links followed."""
     if real.is_dir():
         return "a folder"
     return "a device, a pipe, or a link to itself" if (
@@ -121,8 +121,8 @@ def alone(folder: Path, name: str = "", wait: bool = False) -> Iterator[bool]:
             with contextlib.suppress(OSError), open(lock, "rb") as who:
                 holder = who.read(200).decode("utf-8", "replace") or holder
             if not wait:
-                raise UserError(f"{folder}: {holder} is at work in this folder",
-                                "wait for its end, or name another folder.") from None
+                raise UserError(f"{folder}: {holder} is working in this folder",
+                                "wait until it ends, or name another folder.") from None
             note(f"{folder / name}: waiting for {holder}")
             file = stack.enter_context(_held(lock, wait=True))
         stack.callback(lock.unlink, missing_ok=True)

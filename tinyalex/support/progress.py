@@ -9,7 +9,7 @@ from tinyalex.support.text import shown
 
 T = TypeVar("T")
 
-tqdm.monitor_interval = 0  # no thread that watches over bars: not every Python can start one
+tqdm.monitor_interval = 0  # no thread to watch over bars: not every Python can start one
 
 
 def progress(iterable: Iterable[T] | None = None, title: str = "", total: int | None = None,

@@ -1,4 +1,4 @@
-"""Texts and JSON that others wrote: no more is read of a file than there can be in it."""
+"""Text and JSON that others wrote: no more is read of a file than can be in it."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def content(path: Path, most: int = MOST) -> bytes:
 
 def text(path: Path, most: int = MOST) -> str:
     """A text file, without its byte order mark. UserError as above; UnicodeDecodeError where it is
-    no UTF-8."""
+    not UTF-8."""
     return content(path, most).decode("utf-8-sig")
 
 
@@ -32,7 +32,7 @@ def parse(written: str | bytes) -> Any:
     try:
         return json.loads(written)
     except (ValueError, RecursionError) as error:  # recursion: [[[[[[…
-        raise Damaged(f"no JSON: {error}") from None
+        raise Damaged(f"not JSON: {error}") from None
 
 
 def record(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ PLAIN = {"×": "x", "·": "*", "÷": "/", "−": "-", "–": "-", "─": "-", "�
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """Our signs in letters that every alphabet has; any other one as a question mark."""
+    """Our symbols in characters that every alphabet has; any other as a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
@@ -25,8 +25,8 @@ codecs.register_error("tinyalex", _plainly)
 
 
 def prepare() -> None:
-    """Make stdout and stderr take any text. One that is closed takes it to nowhere; open, it also
-    keeps its number from the next file, which would get what C libraries print."""
+    """Make stdout and stderr take any text. One that is closed sends it nowhere; being open, it
+    also keeps its number from the next file, which would get what C libraries print."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -52,7 +52,7 @@ def to_nowhere(stream: TextIO) -> None:
 
 
 class Unheard:
-    """A stream that goes to nowhere when its reader has left (| head, a terminal that was closed),
+    """A stream that goes nowhere when its reader has left (| head, a terminal that was closed),
     or the disk that it is written to is full."""
 
     def __init__(self, stream: TextIO):
@@ -80,7 +80,7 @@ class Unheard:
 
 @contextlib.contextmanager
 def unheard() -> Iterator[None]:
-    """Work in this block goes on whether or not somebody reads what it prints."""
+    """Work in this block goes on whether or not anybody reads what it prints."""
     with contextlib.redirect_stdout(Unheard(sys.stdout)), \
             contextlib.redirect_stderr(Unheard(sys.stderr)):
         yield

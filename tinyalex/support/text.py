@@ -1,4 +1,4 @@
-"""Figures and tables as text."""
+"""Numbers and tables as text."""
 
 import shlex
 import sys
@@ -23,7 +23,7 @@ def composed(name: str) -> str:
 
 
 def say(*lines: str) -> None:
-    """Print these lines, each of which stays one, whatever others wrote in it; see `shown`."""
+    """Print these lines, each of which stays one line, whatever others wrote in it; see `shown`."""
     print(*map(shown, lines), sep="\n", flush=True)
 
 
@@ -38,7 +38,7 @@ def warn(line: str) -> None:
 
 
 def command(module: str, *arguments: object) -> str:
-    """How to run a command of the package, to be pasted into a shell as it stands."""
+    """How to run a command of the package, to be pasted into a shell as it is."""
     return shlex.join(["python", "-m", f"tinyalex.{module}", *map(str, arguments)])
 
 

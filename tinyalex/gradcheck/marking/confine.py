@@ -1,7 +1,7 @@
 """What a submission's process is kept from.
 
 Everywhere a hook refuses to open files that are not its own, Python's or NumPy's, to start
-programs and to use the network. That is a rule within Python, and no wall. On Linux there are walls
+programs and to use the network. That is a rule within Python, not a wall. On Linux there are walls
 too, where users may build them: namespaces with no network, no other process, no file but those.
 """
 
@@ -33,7 +33,8 @@ WRITTEN = ("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.renam
 
 def supervise(walls: bool) -> None:
     """Fork, with `walls` into new namespaces. The child returns. The parent never does: it waits
-    for the child, or for the SIGTERM that says to end it, then ends all that has come of it."""
+    for the child, or for the SIGTERM that says to end it, then ends everything that the child
+    started."""
     if walls:
         user, group = os.getuid(), os.getgid()
         _call("unshare", NAMESPACES)
@@ -101,7 +102,7 @@ def wall_in(np: Any, home: str, walls: bool) -> None:
 
 
 def _build_walls(home: str, needed: list[str]) -> None:
-    """Make a file system in memory the only one, with these paths to be read; drop all powers."""
+    """Make a file system in memory the only one, with these paths readable; drop all privileges."""
     _mount("", "/", "", PRIVATE | RECURSIVE)
     _mount("tmpfs", home, "tmpfs", NOSUID_NODEV, "size=64m,mode=755")
     for path in needed:
@@ -158,7 +159,7 @@ def _hook(needed: list[str], home: str) -> Callable[[str, tuple], None]:
             for path in args[:2 if event in ("os.link", "os.rename", "os.symlink") else 1]:
                 if isinstance(path, str | bytes | None) and not allowed(
                         join(real(decode(path or ".")), ""), reads):
-                    raise PermissionError("only files of its own are opened while exercises are "
-                                          "marked")
+                    raise PermissionError("only files of its own may be opened while exercises "
+                                          "are marked")
 
     return hook

@@ -1,7 +1,7 @@
 """What a submission is asked for, inside its process: to run, to build objects, to compute.
 
 Nothing here knows a right answer or decides anything. Arrays come in, the submission's functions
-and methods are called, and the arrays that come of it go out.
+and methods are called, and the resulting arrays go out.
 """
 
 import ast
@@ -26,12 +26,12 @@ METHODS = ("forward", "backward", "step")
 
 
 class TooSlow(BaseException):
-    """No Exception, so that few catch it by mistake."""
+    """Not an Exception, so that few catch it by mistake."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What an optimiser is handed, in the place of tinyalex.network.Parameter."""
+    """What an optimiser is given in place of tinyalex.network.Parameter."""
 
     name: str
     value: Any
@@ -163,7 +163,7 @@ def alarm(seconds: float) -> Iterator[None]:
     """TooSlow after so many seconds, and every second from then on. Where the system has no such
     clock, there is only the marker's own."""
     def ring(*_):
-        raise TooSlow(f"nothing came back within {seconds:g} s; is there a loop without a way out?")
+        raise TooSlow(f"nothing came back within {seconds:g} s; is there an endless loop?")
 
     if not hasattr(signal, "setitimer"):
         yield

@@ -17,13 +17,13 @@ NUMBERS = re.compile(r"[<>|]([iu][1248]|f(2|4|8|16)|b1)")
 
 @dataclass(frozen=True)
 class Ask:
-    """In the place of a function that stays with the marker: to call it, ask for it by number."""
+    """In place of a function that stays with the marker: to call it, ask for it by number."""
 
     number: int
 
 
 def send(file: IO[bytes], message: dict) -> None:
-    """Write a message of numbers, texts, arrays, lists, tuples and dicts. What else is in it
+    """Write a message of numbers, texts, arrays, lists, tuples and dicts. Anything else in it
     arrives as a thing that has nothing but the name of its class."""
     file.write(json.dumps(_plain(message)).encode() + b"\n")
     file.flush()
@@ -77,9 +77,9 @@ def _thing(value: Any) -> Any:
 
 def _array(value: dict) -> Any:
     if not NUMBERS.fullmatch(value["dtype"]):
-        raise ValueError("an array of things that are no numbers")
+        raise ValueError("an array of things that are not numbers")
     array = np.frombuffer(b64decode(value["array"]), value["dtype"]).reshape(value["shape"]).copy()
-    if value["gaps"]:  # the same numbers, not side by side in memory
+    if value["gaps"]:  # the same numbers, not contiguous in memory
         array = np.repeat(array, 2, axis=-1)[..., ::2]
     array.flags.writeable = not value["locked"]
     return array[()] if value["scalar"] else array

@@ -93,11 +93,11 @@ def mark(exercise: str, path: Path | None, seconds: float, seed: int,
             if submission is None or submission.over:  # it has not survived the part before
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise Explained(f"not tried: the {seconds:g} s for this file were over")
+                    raise Explained(f"not tried: the {seconds:g} s for this file were up")
                 submission = Submission(code, path.name, left, seconds / 10, walls)
                 failed = submission.failed
             marks.append(Mark(exercise, part, _said(part, submission, seed, seconds)))
-    except Exception as error:  # nothing more can be had of it, and the next one waits
+    except Exception as error:  # nothing more can be got from it, and the next one waits
         said = _reason(error)
         marks += [Mark(exercise, part, said) for part in EXERCISES[exercise][len(marks):]]
     finally:

@@ -2,7 +2,7 @@
 
 The checks of gradcheck are given the stand-ins. So they run here, on what the submission computes
 there. References, comparisons and verdicts never enter its process, and nothing comes out of it but
-arrays, and texts that say what was raised.
+arrays, and text that says what was raised.
 """
 
 import contextlib
@@ -80,12 +80,12 @@ class Submission:
         except (OSError, EOFError):
             self.close()
             raise Explained(
-                f"does not end: there was no more answer within {round(self._seconds, 1):g} s"
+                f"does not end: no further answer within {round(self._seconds, 1):g} s"
                 if time.monotonic() >= self._until else
                 "ends Python, or takes more memory than there is") from None
         except Exception:
             self.close()
-            raise Explained("answers what cannot be read") from None
+            raise Explained("gives answers that cannot be read") from None
         if "error" in answer:
             raise Explained(str(answer["error"])[:1000])
         return answer
@@ -120,7 +120,7 @@ def _called(function: Callable, args: list) -> dict:
 
 @cache
 def walls_stand() -> bool:
-    """Whether submissions can be walled in here, see confine.py: it is tried."""
+    """Whether submissions can be isolated here, see confine.py: this tries it."""
     try:
         with Submission([], "", 30, 3, walls=True):
             return True
@@ -134,7 +134,7 @@ def stand_in(submission: Submission, name: str) -> Callable:
     if not described["there"]:
         raise Explained(f"there is no {name}")
     if described["parameters"] is None:
-        raise Explained(f"{name} is no class and no function")
+        raise Explained(f"{name} is neither a class nor a function")
     call = partial(Remote if described["is_class"] else _function, submission, name)
     return _signed(call, name, *described["parameters"])
 

@@ -24,12 +24,12 @@ class Student:
         """Take the file as the answer to its exercise, or remark why not."""
         exercise = exercise_of(path)
         if not exercise:
-            self.remarks.append(f"{path.name}: which exercise is it? Its name has to begin with "
-                                f"the number, such as {next(iter(EXERCISES))}{path.suffix}")
+            self.remarks.append(f"{path.name}: which exercise is it? Its name must begin with the "
+                                f"number, such as {next(iter(EXERCISES))}{path.suffix}")
         elif path.is_symlink():
-            self.remarks.append(f"{path.name}: a link, which may lead to anybody's file")
+            self.remarks.append(f"{path.name}: a link, which may lead to anyone's file")
         elif exercise in self.files:
-            self.remarks.append(f"{path.name}: one more file for this exercise; marked is "
+            self.remarks.append(f"{path.name}: one more file for this exercise; the one marked is "
                                 f"{self.files[exercise].name}")
         else:
             self.files[exercise] = path
@@ -47,7 +47,7 @@ def find(paths: Iterable[Path]) -> list[Student]:
             if file:
                 student.add(file)
         if not students:
-            raise UserError(f"{path}: nothing to be marked here",
+            raise UserError(f"{path}: nothing to mark here",
                             "name .ipynb or .py files, folders with some, or a folder of such "
                             "folders, one for each student.")
     return sorted(students.values(), key=lambda student: student.name)

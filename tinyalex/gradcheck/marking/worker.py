@@ -1,7 +1,7 @@
 """The process of one submission: python -I -S -B worker.py, started by remote.py with the
 pipes that it answers through as its standard input and output.
 
-The package is not there. Where it would be stand empty modules, a gradcheck in which every function
+The package is not there. In its place are empty modules, a gradcheck in which every function
 does nothing, since each page calls it, and the files that make this process.
 """
 
@@ -23,7 +23,7 @@ class Nothing(types.ModuleType):
         whole = f"{self.__name__}.{name}"
         if whole in sys.modules or (self.__name__ == GRADCHECK and not name.startswith("__")):
             return sys.modules.get(whole, lambda *args, **options: None)
-        raise AttributeError(f"{whole} is not there while exercises are marked")
+        raise AttributeError(f"{whole} is not available while exercises are marked")
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ definitions (the plain loops of the kernels, einsum, sums), not from the layers'
 they stay true when the layer is what's broken. Two readers use them: diagnosis.py names the mistake
 whose formula gives just what a learner's class gave, and mutants.py plants it in a shipped layer.
 
-Mistakes in drawing dropout's masks, MASKS, show in many numbers and not in each, so their form is
-another; mistakes of the update have one of their own too, in update.py. What is wrong in behaviour
-and not in numbers (an argument written to, gradients that pile up) has no formula and stands in
-mutants.py.
+Mistakes in drawing dropout's masks, MASKS, show in many numbers together and not in each, so they
+have another form; mistakes in the update have their own too, in update.py. What is wrong in
+behaviour and not in numbers (an argument written to, gradients that pile up) has no formula and is
+in mutants.py.
 """
 
 from tinyalex.gradcheck.mistakes.around import ANY, EXCHANGE, LOSS

@@ -13,7 +13,7 @@ RELU = [
     relu_y("nothing is cut off.", lambda s: s.x),
     relu_dx("mask of the gradient", "the mask is where x (or y) is positive, not where dy is.",
             lambda s: s.dy * (s.dy > 0), lambda s: s.dy * ((s.dy > 0) & (s.x > 0))),
-    relu_dx("no mask", "where x was negative nothing flows back.", lambda s: s.dy),
+    relu_dx("no mask", "where x was negative, nothing flows back.", lambda s: s.dy),
     relu_dx("mask inverted", "gradients pass where x is positive.", lambda s: s.dy * (s.x <= 0)),
     relu_dx("multiplied by the value", "the slope is 1, not y: a mask.",
             lambda s: s.dy * np.maximum(s.x, 0)),
@@ -23,7 +23,7 @@ tanh_y, tanh_dx = forward("Tanh"), backward("Tanh", "x")
 
 TANH = [
     tanh_y("that is the sigmoid.", lambda s: 1 / (1 + np.exp(-s.x))),
-    tanh_y("exp overflows: np.tanh does not.",
+    tanh_y("exp overflows; np.tanh does not.",
            lambda s: (np.exp(2 * s.x) - 1) / (np.exp(2 * s.x) + 1),
            lambda s: (np.exp(s.x) - np.exp(-s.x)) / (np.exp(s.x) + np.exp(-s.x))),
     tanh_dx("y not squared", "tanh' = 1 − tanh², squared.", lambda s: s.dy * (1 - s.y)),
@@ -39,7 +39,7 @@ TANH = [
 flatten_y, flatten_dx = forward("Flatten"), backward("Flatten", "x")
 
 FLATTEN = [
-    flatten_y("the numbers come in another order.", lambda s: s.x.reshape(len(s.x), -1, order="F")),
+    flatten_y("the numbers are in another order.", lambda s: s.x.reshape(len(s.x), -1, order="F")),
     flatten_y("the channels come first.",
               lambda s: s.x.transpose(0, 3, 1, 2).reshape(len(s.x), -1)),
     flatten_dx("wrong order", "forward and backward have to read the numbers in the same order.",
@@ -85,9 +85,9 @@ dropout_dx = backward("Dropout", "x")
 
 DROPOUT = [
     dropout_y("units that stay are divided by keep: that is the modern way; the paper leaves them "
-              "in training and multiplies by keep at test time.",
+              "alone in training and multiplies by keep at test time.",
               lambda s: _masked(s, s.y != 0) / s.layer.keep),
-    dropout_test("each unit counts by keep, as often as it was on in training.", lambda s: s.x),
+    dropout_test("each unit counts by keep, the share of steps in which it was on.", lambda s: s.x),
     dropout_test("units count by keep, the share that stays, not by 1 − keep.",
                  lambda s: (1 - s.layer.keep) * s.x),
     dropout_test("all units are on at test time.", lambda s: _masked(s, s.x > 0),
@@ -122,7 +122,7 @@ MASKS: list[tuple[str, Callable[[np.ndarray, float], bool], Callable[..., np.nda
     ("units of a picture go together: draw one number for each unit, rng.random(x.shape).",
      lambda masks, keep: _alike(masks[0], axis=1),
      lambda draw, shape, step: np.broadcast_to(draw((shape[0], 1), step), shape)),
-    ("keep and its opposite have changed places: keep is the probability that a unit stays.",
+    ("keep and 1 − keep are swapped: keep is the probability that a unit stays.",
      lambda masks, keep: abs(masks.mean() - keep) > FAR > abs(masks.mean() - (1 - keep)),
      lambda draw, shape, step: ~draw(shape, step)),
     ("a unit stays with probability keep.",
@@ -194,17 +194,17 @@ max_y, max_dx = forward("MaxPool2D"), backward("MaxPool2D", "x")
 
 MAX_POOL = [
     max_y("that is the mean of each window.", _pooled(lambda row, K: row.mean())),
-    max_dx("gradient to all ties", "of equal largest pixels one gets the gradient, not each.",
+    max_dx("gradient to all ties", "of equal largest pixels, one gets the gradient, not each.",
            _shared(lambda row, K: row == row.max())),
     max_dx("shared by all pixels", "only the largest pixel gets the gradient, not a share each.",
            _shared(_evenly), _shared(_whole)),
-    max_dx("overlaps overwritten", "a pixel that wins several windows adds up: += and not =.",
+    max_dx("overlaps overwritten", "a pixel that wins several windows adds up: +=, not =.",
            _shared(_to_winner, add=False)),
     max_dx("wrong winner", "the gradient goes to the window's first pixel, whoever won.",
            _shared(lambda row, K: np.arange(len(row)) == 0)),
     max_dx("wrong winner", "the gradient goes to the smallest pixel.",
            _shared(lambda row, K: np.arange(len(row)) == row.argmin())),
-    max_dx("wrong winner", "the winner's row and column in the window are exchanged.",
+    max_dx("wrong winner", "the winner's row and column in the window are swapped.",
            _shared(_to_transposed)),
     max_dx("stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).",
            _shared(_to_winner, S=1)),
@@ -220,7 +220,7 @@ AVERAGE_POOL = [
     average_dx("divided by the whole window at the edge",
                "over the edge a window has fewer pixels than K·K.",
                _shared(lambda row, K: np.full(len(row), 1 / (K[0] * K[1])))),
-    average_dx("overlaps overwritten", "a pixel in several windows adds up: += and not =.",
+    average_dx("overlaps overwritten", "a pixel in several windows adds up: +=, not =.",
                _shared(_evenly, add=False)),
     average_dx("stride ignored", "window (oh, ow) begins at pixel (oh·S, ow·S).",
                _shared(_evenly, S=1)),

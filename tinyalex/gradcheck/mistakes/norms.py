@@ -1,6 +1,6 @@
 """Mistakes in the two normalisations.
 
-They have the same forward and backward, but for what a window is: maps around a map, or pixels
+They have the same forward and backward, except for what a window is: maps around a map, or pixels
 around a pixel. So most mistakes can be made in both.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from tinyalex.gradcheck.scene import Mistake, Scene, backward, forward
 from tinyalex.layers import LocalResponseNorm
 
-OFF_BY_ONE = (0, -1), (-1, 0), (0, 1), (1, 0)  # how much farther a window reaches before and behind
+OFF_BY_ONE = (0, -1), (-1, 0), (0, 1), (1, 0)  # how much farther a window reaches before and after
 
 
 # What is taken of `size` places by a window from start to stop, if negative numbers count from the
@@ -67,7 +67,7 @@ def _direct(s: Scene) -> np.ndarray:
 
 def _cross(s: Scene, higher: float = -1, dy: np.ndarray | float | None = None,
            **window: Any) -> np.ndarray:
-    """What x_i does by way of its neighbours' sums. higher: how much higher than −beta the power
+    """What x_i does through its neighbours' sums. higher: how much higher than −beta the power
     in the sum is. dy: another."""
     inside = (s.dy if dy is None else dy) * s.x * _scale(s) ** (-s.layer.beta + higher)
     return -2 * _alpha(s) * s.layer.beta * s.x * _window(s, inside, **window)
@@ -99,7 +99,7 @@ def _of_both(kind: str, unit: str, reach: str, short: str) -> list[Mistake]:
         dx(f"without the cross-{unit} term", "x_i also acts through the sums of its neighbours.",
            _direct),
         dx(f"own {unit} only",
-           "all that is in the window hands something back, not only i itself.",
+           "everything in the window hands something back, not only i itself.",
            lambda s: _direct(s) + _cross(s, axes=())),
         dx(f"sign of the cross-{unit} term", "a larger x_i makes its neighbours smaller: minus.",
            lambda s: _direct(s) - _cross(s)),
@@ -111,9 +111,9 @@ def _of_both(kind: str, unit: str, reach: str, short: str) -> list[Mistake]:
         dx("window wraps around", "negative indices count from the end: begin at max(0, …).",
            *(lambda s, places=places: _direct(s) + _cross(s, places=places)
              for places in WRAPPED)),
-        dx("J in the place of Jᵀ",
-           "the sum runs over the y_j that x_i acts on, ∂y_j/∂x_i: in it stands "
-           "dy_j x_j s_j**(−beta − 1), before it x_i. This is the sum of ∂y_i/∂x_j.",
+        dx("J in place of Jᵀ",
+           "the sum runs over the y_j that x_i acts on, ∂y_j/∂x_i: it contains dy_j x_j "
+           "s_j**(−beta − 1), with x_i in front. This is the sum of ∂y_i/∂x_j.",
            _not_transposed),
         dx("dy forgotten", "both parts have a dy: dy_i before the sum, dy_j in it.",
            lambda s: _direct(s) + _cross(s, dy=1), lambda s: _direct(s) / s.dy + _cross(s)),
@@ -122,7 +122,7 @@ def _of_both(kind: str, unit: str, reach: str, short: str) -> list[Mistake]:
         dx("beta missing", "the power's derivative brings down beta.",
            lambda s: _direct(s) + _cross(s) / s.layer.beta),
         dx("x inside instead of outside the sum",
-           "x_i stands before the sum, and in it x_j once.", _x_inside),
+           "x_i comes before the sum, and in it x_j once.", _x_inside),
     ]
 
 
@@ -138,8 +138,8 @@ NORMS = [
               "one row and one column"),
     spatial_y("alpha is not divided by size².", lambda s: _y(s, alpha=s.layer.n**2)),
     spatial_y("alpha is divided by size, not by size².", lambda s: _y(s, alpha=s.layer.n)),
-    spatial_y("alpha is divided by the pixels that are there; it is size² that divides, also where "
-              "a window hangs over.", lambda s: _y(s, alpha=_hangs_over(s))),
+    spatial_y("alpha is divided by the number of pixels present; divide by size², even where a "
+              "window hangs over.", lambda s: _y(s, alpha=_hangs_over(s))),
     spatial_y("the window runs over maps, not pixels.", lambda s: _y(s, axes=(3,))),
     spatial_y("the window has rows and columns.",
               lambda s: _y(s, axes=(1,)), lambda s: _y(s, axes=(2,))),
@@ -151,6 +151,6 @@ NORMS = [
     spatial_dx("alpha not divided by the window", "each square counts alpha / size².",
                lambda s: _direct(s) + _cross(s) * s.layer.n**2,
                lambda s: _direct(s) + _cross(s) * s.layer.n),
-    spatial_dx("alpha divided by the clipped window", "size², also where a window hangs over.",
+    spatial_dx("alpha divided by the clipped window", "size², even where a window hangs over.",
                lambda s: _direct(s) + _cross(s) * _hangs_over(s)),
 ]

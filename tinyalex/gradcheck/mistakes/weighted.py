@@ -7,7 +7,7 @@ import numpy as np
 from tinyalex.gradcheck.scene import Scene, backward, forward
 from tinyalex.kernels import loops
 
-Pad = tuple[int, int]  # before the first pixel, behind the last
+Pad = tuple[int, int]  # before the first pixel, after the last
 
 
 def _columns(s: Scene, S: int | None = None, P: Pad | None = None) -> np.ndarray:
@@ -35,7 +35,7 @@ def _dcols(s: Scene) -> np.ndarray:
 
 
 def _reshaped_dcols(s: Scene) -> np.ndarray:
-    """dy @ W.reshape(F, -1), which has the shape of the transpose and is none."""
+    """dy @ W.reshape(F, -1), which has the shape of the transpose but is not the transpose."""
     W = s.arrays["W"]
     return np.einsum("nhwf,fijc->nhwijc", s.dy, W.reshape(W.shape[3], *W.shape[:3]))
 
@@ -79,7 +79,7 @@ linear_dW, linear_db, linear_dx = (backward("Linear", array) for array in ("W", 
 
 CONV = [
     conv_y("the bias is not added.", lambda s: _y(s, _columns(s)) - s.arrays["b"]),
-    conv_y("the kernel is turned round: layers correlate, whatever they are called.",
+    conv_y("the kernel is flipped: layers correlate, whatever they are called.",
            lambda s: _y(s, _columns(s)[:, :, :, ::-1, ::-1])),
     conv_y("the stride is ignored.", lambda s: _y(s, _columns(s, S=1))),
     conv_y("the padding is missing before the first pixel.",
@@ -87,7 +87,7 @@ CONV = [
     conv_dW("transposed weight gradient",
             "dW = cols.T @ dy; this is dy.T @ cols, read as if it had the shape of W.",
             _transposed_dW),
-    conv_dW("height and width exchanged", "the kernel's rows and columns have changed places.",
+    conv_dW("height and width swapped", "the kernel's rows and columns are swapped.",
             lambda s: _dW(s).swapaxes(0, 1)),
     conv_dW("kernel flipped",
             "dW comes out upside down and mirrored, as in a mathematician's convolution.",
@@ -97,10 +97,10 @@ CONV = [
     conv_dW("padding ignored", "im2col in backward has to pad as forward does.",
             lambda s: _dW(s, _columns(s, P=(0, 0)))),
     conv_dW("missing sum over the batch",
-            "dW adds up all pictures, += and not =; here is one of them only.",
+            "dW adds up all pictures, +=, not =; this is only one of them.",
             lambda s: _dW(s, only=-1), lambda s: _dW(s, only=0)),
     conv_dW("missing sum over positions",
-            "dW adds up all places of the map, += and not =; here is one only.",
+            "dW adds up all places of the map, +=, not =; this is only one.",
             lambda s: _dW(s, only=np.s_[:, -1, -1]), lambda s: _dW(s, only=np.s_[:, 0, 0])),
     conv_db("missing sum over the batch",
             "every picture and every place adds to db: sum over all axes but the last.",
@@ -113,8 +113,8 @@ CONV = [
             *(lambda s, axes=axes: s.dy.sum(axis=axes)
               for axes in ((1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1), (0, 2), (1, 3), None))),
     conv_dx("kernel flipped in col2im",
-            "element (kh, kw) of a column goes back to the pixel that it came from: no turning "
-            "round.",
+            "element (kh, kw) of a column goes back to the pixel that it came from: no "
+            "flipping.",
             lambda s: _dx(s, _dcols(s)[:, :, :, ::-1, ::-1])),
     conv_dx("padding not cropped", "the padded border has to be cut off: dx[:, P:P+H, P:P+W].",
             lambda s: _dx(s, P=(0, 0)), lambda s: _dx(s, P=(0, 0), border=sum(s.layer.P))),
@@ -127,7 +127,7 @@ CONV = [
             "dcols = dy @ W.T; this is W reshaped to (F, KH·KW·C), which is not its transpose.",
             lambda s: _dx(s, _reshaped_dcols(s))),
     conv_dx("overlaps overwritten",
-            "a pixel seen by several windows adds up what each sends: += and not =.",
+            "a pixel seen by several windows adds up what each sends: +=, not =.",
             *(lambda s, last=last: overwritten(_dcols(s), s.layer.S, s.layer.P, s.x.shape, last)
               for last in ("window", "element"))),
 ]
@@ -136,13 +136,13 @@ LINEAR = [
     linear_y("the bias is not added.", lambda s: s.x @ s.arrays["W"]),
     linear_dW("transposed weight gradient", "dW = x.T @ dy has the shape of W: (inputs, outputs).",
               lambda s: s.dy.T @ s.x, lambda s: (s.dy.T @ s.x).reshape(s.arrays["W"].shape)),
-    linear_dW("missing sum over the batch", "dW adds up all pictures; here is one only.",
+    linear_dW("missing sum over the batch", "dW adds up all pictures; this is only one.",
               lambda s: np.outer(s.x[-1], s.dy[-1]), lambda s: np.outer(s.x[0], s.dy[0])),
     linear_db("missing sum over the batch", "db is the sum of dy over the pictures.",
               lambda s: s.dy, lambda s: s.dy[-1], lambda s: s.dy[0]),
     linear_db("sum over the wrong axis", "db has one number for each output: dy.sum(axis=0).",
               lambda s: s.dy.sum(axis=1), lambda s: s.dy.sum()),
-    linear_dx("transposed weights", "dx = dy @ W.T: W the other way round.",
+    linear_dx("transposed weights", "dx = dy @ W.T: W transposed.",
               lambda s: s.dy @ s.arrays["W"].reshape(s.arrays["W"].shape[::-1])),
 ]
 
@@ -164,15 +164,15 @@ LOCAL = [
     local_dW("summed over positions",
              "each place has kernels of its own: dW has no sum over places.",
              lambda s: np.broadcast_to(_local_dW(s).sum(axis=(0, 1)), s.arrays["W"].shape)),
-    local_dW("missing sum over the batch", "dW adds up all pictures; here is one only.",
+    local_dW("missing sum over the batch", "dW adds up all pictures; this is only one.",
              lambda s: _local_dW(s, np.s_[-1:]), lambda s: _local_dW(s, np.s_[:1])),
     local_db("summed over positions",
              "each place has biases of its own: db is a sum over pictures.",
              lambda s: np.broadcast_to(s.dy.sum(axis=(0, 1, 2)), s.arrays["b"].shape)),
-    local_dx("kernels of another place", "dcols of a place takes the kernels of that place.",
+    local_dx("kernels of another place", "dcols of a place uses the kernels of that place.",
              lambda s: _dx(s, np.einsum("nhwf,hwijcf->nhwijc", s.dy, s.arrays["W"][::-1]))),
     local_dx("overlaps overwritten",
-             "a pixel seen by several windows adds up what each sends: += and not =.",
+             "a pixel seen by several windows adds up what each sends: +=, not =.",
              *(lambda s, last=last: overwritten(
                  np.einsum("nhwf,hwijcf->nhwijc", s.dy, s.arrays["W"]), s.layer.S, s.layer.P,
                  s.x.shape, last) for last in ("window", "element"))),
