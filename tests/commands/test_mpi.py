@@ -104,7 +104,7 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step(patches, tmp_path,
         os.kill(worker(run, rank=1), how)
         out, err = run.communicate(timeout=60)
     assert run.returncode == 128 + how, err
-    assert "nothing is lost" in out and out.count("To go on") == 1
+    assert "nothing is lost" in out and out.count("To continue") == 1
     step = re.search(r"stopped after step (\d+)", out).group(1)
     assert json.loads(str(np.load("run/checkpoint.npz")["about"]))["progress"]["step"] == int(step)
 
