@@ -78,7 +78,7 @@ def test_an_interruption_keeps_what_has_come_and_says_so(server, place, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(download, "_blocks", blocks)
         assert fetch("http://127.0.0.1/w") == 130
-    assert ("what has come is kept" in capsys.readouterr().out) == (come > 0)
+    assert ("what has arrived is kept" in capsys.readouterr().out) == (come > 0)
     assert os.listdir(place) == [f"{FILE}.part"] * (come > 0)
     assert fetch(server.url("/w", BODY, parts=True)) == 0
 
