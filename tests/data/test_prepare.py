@@ -320,7 +320,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_work(pets, tmp_path, mon
 
 def test_a_system_that_does_not_say_how_full_its_disk_is_prepares_too(pets, tmp_path, monkeypatch):
     """WebAssembly's Python, in a browser, has no disk_usage."""
-    monkeypatch.delattr(preparation.shutil, "disk_usage")
+    monkeypatch.delattr("shutil.disk_usage")
     prepare(folder.listing(pets), tmp_path / "out", 8)
     assert len(shards.load(tmp_path / "out", "train")) == 17
 
