@@ -9,10 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
+import campaign
 import numpy as np
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
+
+from tinyalex.run import checkpoint
 
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 OPEN_MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -120,6 +124,31 @@ def test_a_killed_worker_ends_all_and_the_checkpoint_stays(patches, tmp_path):
     step = json.loads(str(np.load("run/checkpoint.npz")["about"]))["progress"]["step"]
     out = trained(2, "--resume", "run", "--data", patches, "--epochs", step // 6 + 1)
     assert f"resuming after step {step}" in out
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not campaign.ASKED, reason="takes minutes")
+def test_workers_killed_at_any_moment_leave_a_run_that_goes_on(patches, tmp_path):
+    """Twenty kills of either worker, from the import to the third epoch."""
+    random, hung, lost = Random(0), 0, 0
+    for number in range(20):
+        folder = tmp_path / f"run-{number}"
+        with start(2, *settings(patches, "--epochs", "100", "--out", folder.name)) as run:
+            time.sleep(random.uniform(0.3, 6))
+            try:
+                os.kill(worker(run, random.randrange(2)), signal.SIGKILL)
+            except LookupError:  # not there yet
+                run.kill()
+            try:
+                run.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                hung += 1
+                run.kill()
+        if (folder / "checkpoint.npz").exists():
+            step = checkpoint.load(folder / "checkpoint.npz").about["progress"]["step"]
+            out = trained(2, "--resume", folder.name, "--data", patches, "--epochs", step // 6 + 1)
+            lost += f"after step {step}" not in out
+    assert (hung, lost) == (0, 0)
 
 
 def worker(run, rank):
