@@ -114,7 +114,7 @@ def test_each_of_four_towers_draws_from_the_same_spread():
 
 
 @pytest.mark.parametrize(("flags", "said"), [
-    (["--preset", "cifar", "--towers", "3"], "--towers 3: so many cannot share the 256 units"),
+    (["--preset", "cifar", "--towers", "3"], "--towers 3: that many cannot share the 256 units"),
     (["--preset", "mini", "--towers", "3", "--data", "x"], "cannot share the 64 maps of conv5"),
     (["--preset", "mini", "--devices", "cpu,cpu,cpu"], "3 devices, and the network has 2 towers")])
 def test_what_towers_cannot_share_is_said_in_a_line(flags, said, refused, tmp_path, monkeypatch):

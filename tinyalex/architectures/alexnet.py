@@ -211,7 +211,7 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
                         "nothing is left of them after three poolings: use larger ones.")
     for what, count in ("maps of conv5", 2 * size.c5), ("units of a hidden layer", 2 * size.hidden):
         if count % towers:
-            raise UserError(f"--towers {towers}: so many cannot share the {count} {what} evenly",
+            raise UserError(f"--towers {towers}: that many cannot share the {count} {what} evenly",
                             "choose 1, 2 or 4.")
     ends = [round(classes * t / towers) for t in range(towers + 1)]
     built = [tower(size, last - first, towers, keep, INITS[init]) for first, last in pairwise(ends)]

@@ -110,7 +110,7 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
                         "download it again.") from None
     if array.dtype.kind != "f":
         raise UserError(f"{path}: {name} are of the type {array.dtype}, not floating-point numbers",
-                        "of a quantised network, take the file from before it was quantised.")
+                        "for a quantised network, use the file from before quantisation.")
     return array.astype(np.float32, copy=False).reshape(shape)
 
 

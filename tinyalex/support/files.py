@@ -75,7 +75,7 @@ def expect_place(path: Path) -> None:
 
 
 def expect_room(folder: Path, size: int, what: str) -> None:
-    """UserError where the disk of this folder has not so many bytes free for `what`."""
+    """UserError where this folder's disk has fewer bytes free for `what`."""
     if not hasattr(shutil, "disk_usage"):  # WebAssembly's Python
         return
     disk = shutil.disk_usage(folder)
