@@ -82,7 +82,7 @@ def test_a_layer_gives_what_pytorch_gives(name, golden):
 
 def test_dropout_with_a_given_mask(golden):
     layer = Dropout(0.5)
-    layer.mask = lambda shape, step: golden["dropout.m"]
+    layer.mask = lambda shape, step, first: golden["dropout.m"]
     y = layer.forward(golden["dropout.x"], remember=True, drop=True)
     assert_agrees(y, golden["dropout.y"], "y")
     assert_agrees(layer.backward(golden["dropout.dy"]), golden["dropout.dx"], "dx")
@@ -115,7 +115,7 @@ def two_towers(golden, devices):
                         if k.startswith(prefix)})
     for t, tower_layers in enumerate(network.stages[2]):
         dropout, units = tower_layers[-1], slice(5 * t, 5 * t + 5)
-        dropout.mask = lambda shape, step, u=units: golden["net.masks"][step][:, u]
+        dropout.mask = lambda shape, step, first, u=units: golden["net.masks"][step][:, u]
     return network
 
 

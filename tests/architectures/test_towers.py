@@ -102,7 +102,7 @@ def test_lrn_that_runs_across_already_stays_where_it_is():
 
 
 def test_where_there_is_no_lrn_across_maps_none_is_put():
-    with pytest.raises(UserError, match="normalises within its maps only"):
+    with pytest.raises(UserError, match="normalises only within its maps"):
         others.cifar10_full(towers=2, edit=ablations.edit(lrn="across"))
 
 
@@ -116,7 +116,7 @@ def test_each_of_four_towers_draws_from_the_same_spread():
 @pytest.mark.parametrize(("flags", "said"), [
     (["--preset", "cifar", "--towers", "3"], "--towers 3: that many cannot share the 256 units"),
     (["--preset", "mini", "--towers", "3", "--data", "x"], "cannot share the 64 maps of conv5"),
-    (["--preset", "mini", "--devices", "cpu,cpu,cpu"], "3 devices, and the network has 2 towers")])
+    (["--preset", "mini", "--devices", "cpu,cpu,cpu"], "3 devices, but the network has 2 towers")])
 def test_what_towers_cannot_share_is_said_in_a_line(flags, said, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert said in refused(train.main, [*flags, "--out", "run"])
