@@ -1,14 +1,20 @@
 """python -m tinyalex.summary: what a network is made of and what it takes; see --help."""
 
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 
+from tinyalex import drawing
 from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.devices import Devices
+from tinyalex.inside import scaling
 from tinyalex.inside.costs import table, training_bytes
 from tinyalex.run import presets
 from tinyalex.run.recipe import LIMITS
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
+from tinyalex.support.errors import UserError
 from tinyalex.support.text import megabytes
+from tinyalex.world import World, find, timed_sum
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,17 +30,60 @@ def main(argv: list[str] | None = None) -> int:
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--towers", type=number(int, *LIMITS["towers"]), metavar="N", help="as many as the preset "
         "has, if not given")
+    _worker_flags(parser.add_argument_group("many workers: how long a step takes, by a model")
+                  .add_argument)
     args = parser.parse_args(argv)
+    if (args.workers is None) != (args.images_per_s is None):
+        parser.error("--workers and --images-per-s go together")
+    world = find() if args.network == "measured" else World()
     preset = presets.get(args.preset)
     towers = args.towers or preset.towers
-    with Devices(args.devices, towers) as devices:
-        network = preset.network(args.classes, list(devices), towers=towers)
+    with world.together(), Devices(args.devices, towers) as devices:
+        link = _measured(world) if args.network == "measured" else scaling.NETWORKS[args.network]
+        network = preset.network(args.classes, list(devices), towers=towers,
+                                 draw=not args.workers)
         print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
+        if args.workers:
+            _print_workers(args, scaling.parts(network), link, world)
+            return 0
         print(table(network, args.batch_size))
         print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")
         print("kept: between forward and backward; an array that two layers share, as a ReLU in "
               "place\nand what reads it, counts once in the total")
     return 0
+
+
+def _worker_flags(add: Callable):
+    add("--workers", type=number(int, 1), metavar="N", help="1, 2, 4, … up to N of them, who share "
+        "the pictures of a step")
+    add("--images-per-s", type=number(float, 1e-9), metavar="R", help="what one worker trains in a "
+        "second: python -m tinyalex.bench measures it")
+    add("--network", choices=[*scaling.NETWORKS, "measured"], default="10g", help="between them; "
+        "measured: what the processes of an mpiexec are joined by")
+    add("--plot", type=output(".png"), metavar="PNG", help="draw it")
+
+
+def _print_workers(args: Namespace, layers: list[scaling.Part], link: scaling.Link, world: World):
+    """The model's table, and its picture."""
+    counts = [2**i for i in range(args.workers.bit_length()) if 2**i <= args.batch_size]
+    asked = layers, 1 / args.images_per_s, link, counts, args.batch_size
+    print(f"between workers: {link.latency * 1e6:.3g} µs and {link.bandwidth / 1e6:,.0f} MB/s\n")
+    print(scaling.table(*asked))
+    for scheme in scaling.SCHEMES:
+        print(f"{scheme}: fastest with {scaling.best(scheme, *asked)}")
+    if args.plot and world.rank == 0:
+        drawing.speed_ups(counts, {scheme: scaling.speed_ups(scheme, *asked)
+                                   for scheme in scaling.SCHEMES}, args.plot)
+        print(f"as a picture: {args.plot}")
+
+
+def _measured(world: World) -> scaling.Link:
+    """What sums between the workers that MPI has started take here. UserError where it is alone."""
+    if world.size == 1:
+        raise UserError("--network measured: there is no other worker to measure with",
+                        "mpiexec -n 2 python -m mpi4py -m tinyalex.summary …")
+    sizes = [1 << bits for bits in (10, 13, 16, 19, 22, 25)]
+    return scaling.fit(sizes, [timed_sum(world, size) for size in sizes], world.size)
 
 
 if __name__ == "__main__":

@@ -181,3 +181,25 @@ def steps(errors: dict[str, tuple[np.ndarray, np.ndarray]], path: str | Path,
     axes.set_title(title, parse_math=False)
     axes.legend(frameon=False)
     page.save(figure, path)
+
+
+@page.our_style()
+def speed_ups(counts: list[int], by_scheme: dict[str, list[float]], path: str | Path) -> None:
+    """Draw how many times as fast so many workers are as one, for each way to share the work.
+
+    path: the PNG to write, about 720×480 pixels. A dashed line shows a worker's worth for each.
+    """
+    figure = page.figure(720, 480, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(counts, counts, color=QUIET, linestyle="--", linewidth=1.2, label="as many times")
+    for colour, (scheme, found) in zip(COLOURS, by_scheme.items(), strict=False):
+        axes.plot(counts, found, color=colour, marker="o", markersize=4, label=scheme)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_yticks(counts, [str(count) for count in counts])
+    axes.set_ylim(0.7, 1.4 * counts[-1])
+    axes.set_xlabel("workers")
+    axes.set_ylabel("times as fast as one")
+    axes.legend()
+    page.save(figure, path)

@@ -127,6 +127,19 @@ class World:
         self.abort(cli.run(again))
 
 
+def timed_sum(world: World, size: int, repeats: int = 10) -> float:
+    """The seconds that a sum of arrays of so many bytes takes: the least of some."""
+    array, taken = np.zeros(max(1, size // 4), np.float32), []
+    for _ in range(repeats):
+        world.barrier()
+        start = time.perf_counter()
+        running = world.start_sum(array)
+        while not running.done():
+            pass
+        taken.append(time.perf_counter() - start)
+    return max(float(least[0]) for least in world.gather(np.array([min(taken)])))
+
+
 def find() -> World:
     """The world that this process is in. UserError where it was launched as one of several, but
     cannot find the others."""
