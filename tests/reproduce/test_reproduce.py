@@ -145,7 +145,8 @@ def test_a_run_that_fails_leaves_the_others_alone(quick, monkeypatch, capsys):
     (["run", "nothing"], "there is no experiment 'nothing'"),
     (["run", "towers"], "--photographs imagenette-64: there is no such folder"),
     (["list", "--results", "damaged"], "damaged/mini-0.csv: not a result, or a damaged one"),
-    (["report", "--results", "damaged"], "damaged/mini-0.csv: not a result, or a damaged one")])
+    (["report", "--results", "damaged"], "damaged/mini-0.csv: not a result, or a damaged one"),
+    (["report"], "there is no text.md")])
 def test_what_cannot_be_is_refused(tmp_path, monkeypatch, refused, flags, says):
     monkeypatch.chdir(tmp_path)
     Path("damaged").mkdir()

@@ -23,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.reproduce`; argv without the program's name."""
     args = _parse(argv)
     if args.action == "report":
+        if not (args.results / TEXT).exists():
+            raise UserError(f"{args.results}: there is no {TEXT}, from which the page is made",
+                            "run it in a clone of the project, or say --results.")
         text = (args.results / TEXT).read_text("utf-8")
         report.write(results.read_all(args.results), text, args.page)
         say(f"written: {args.page}")
