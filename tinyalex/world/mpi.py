@@ -2,6 +2,7 @@
 
 import os
 import time
+from math import prod
 
 import numpy as np
 from mpi4py import MPI
@@ -36,11 +37,12 @@ class MpiWorld(World):
         shapes = np.zeros((self.size, len(mine)), np.int64)
         mine[: array.ndim + 1] = array.ndim, *array.shape
         _wait(self._rest.Iallgather(mine, shapes))
-        out = [np.empty(shape[1 : 1 + shape[0]], array.dtype) for shape in shapes]
-        out[self.rank][...] = array
-        for rank, theirs in enumerate(out):
-            self._rest.Bcast(theirs, rank)
-        return out
+        dims = [tuple(shape[1 : 1 + shape[0]].tolist()) for shape in shapes]
+        counts = [prod(shape) for shape in dims]
+        everything = np.empty(sum(counts), array.dtype)
+        self._rest.Allgatherv(np.ascontiguousarray(array), (everything, counts))
+        parts = np.split(everything, np.cumsum(counts)[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, dims, strict=True)]
 
     def broadcast(self, array: np.ndarray) -> None:
         self._rest.Bcast(array, 0)
