@@ -229,9 +229,10 @@ def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start
         trainer.compute_still()
         announce(trainer, devices)
         if trainer.train(Waits(trainer).report if world.size > 1 else report):
-            if world.rank == 0:
-                with stop_on_signal():  # all is done: a signal has nothing to stop
+            with stop_on_signal():  # all is done: a signal has nothing to stop
+                if world.rank == 0:
                     farewell(trainer)
+                world.barrier()
             return 0
     except KeyboardInterrupt:  # before the first step, or for the second time
         done = trainer.progress.epoch > this.recipe.epochs

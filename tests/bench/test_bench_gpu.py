@@ -148,6 +148,6 @@ def test_a_goal_that_cannot_be_judged_says_why_and_the_others_are(tmp_path):
     write(tmp_path / "one-gpu-float32.csv", [("tinyalex", "time a picture", 9.0)])
     (tmp_path / "one-gpu-tf32.csv").write_text("name\nfloat32,")
     first, *others = everything.judged(tmp_path)
-    assert first == "against PyTorch, float32: not measured (it is not installed, or has no CUDA)"
+    assert first == "against PyTorch, float32: not measured (not installed, or without CUDA)"
     assert others[0] == "against_torch: not measured (KeyError: 'pass')"
     assert others[1].startswith("times_the_cpu: not measured (FileNotFoundError")

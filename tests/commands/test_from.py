@@ -203,12 +203,24 @@ def test_features_without_a_rate_that_fits_are_an_error_and_not_a_run_that_learn
         tuning.rate(network, Batches(x))
 
 
+def test_the_rate_does_not_depend_on_the_workers_who_share_a_batch(source):
+    start = from_checkpoint(source / "checkpoint.npz")
+    network = start.recipe.network(3)
+    tuning.take_over(network, start, ("a", "b", "c"))
+    x = np.random.default_rng(0).standard_normal((8, 28, 28, 3)).astype(np.float32)
+    x[:4] *= 10
+    half = Batches(x, lambda count: slice(0, count // 2))
+    assert tuning.rate(network, half) == tuning.rate(network, Batches(x))
+    assert len(next(half.epoch())[0]) == 4, "and then it is shared"
+
+
 class Batches:
-    def __init__(self, x):
-        self.x = x
+    def __init__(self, x, rows=None):
+        self.x, self.rows = x, rows
 
     def epoch(self):
-        yield self.x, np.zeros(len(self.x), int)
+        rows = self.rows(len(self.x)) if self.rows else slice(None)
+        yield self.x[rows], np.zeros(len(self.x), int)[rows]
 
 
 @pytest.fixture

@@ -113,6 +113,23 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step(patches, tmp_path,
     assert json.loads(str(np.load("run/checkpoint.npz")["about"]))["progress"]["step"] == int(step)
 
 
+def test_a_worker_that_is_told_twice_to_stop_leaves_worker_0_the_time_to_save(patches, tmp_path):
+    (tmp_path / "slowly.py").write_text(
+        "import time\nfrom patches import load\nfrom tinyalex.run.checkpoint import Checkpoint\n"
+        "save = Checkpoint.save\n"
+        "def slow(self, path):\n    time.sleep(2 * path.exists())\n    save(self, path)\n"
+        "Checkpoint.save = slow\n")
+    with start(2, *settings("slowly:load", "--epochs", "1000", "--out", "run"),
+               PYTHONPATH=f"{tmp_path}:{os.environ['PYTHONPATH']}") as run:
+        until((tmp_path / "run/checkpoint.npz").exists)
+        one = worker(run, rank=1)
+        for _ in range(6):  # one comes between the last step and the end of worker 0's writing
+            os.kill(one, signal.SIGTERM)
+            time.sleep(0.5)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGTERM and "nothing is lost" in out, err
+
+
 def test_a_killed_worker_ends_all_and_the_checkpoint_stays(patches, tmp_path):
     with start(2, *settings(patches, "--epochs", "1000", "--out", "run")) as run:
         until((tmp_path / "run/checkpoint.npz").exists)

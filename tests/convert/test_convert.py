@@ -279,7 +279,7 @@ def changed(**shapes):
 
 @pytest.mark.parametrize(("name", "content", "said"), [
     ("a.caffemodel", b"", "is empty"),
-    ("a.caffemodel", b"name: \"quick\"\nlayer { name: \"conv1\" }\n", "no model of Caffe"),
+    ("a.caffemodel", b"name: \"quick\"\nlayer { name: \"conv1\" }\n", "not a Caffe model"),
     ("a.caffemodel", changed()[:5000], "field 100 announces 9,780 bytes, but 4,991 are left"),
     ("a.caffemodel", model("net", {}), "whose layers with weights are none"),
     ("a.caffemodel", model("lenet", weights({"conv1": (2, 3, 5, 5)})),
@@ -316,7 +316,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
     ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 3, 16, 16)), old=True), "16×16 pixels"),
     ("q.caffemodel out.npz --mean mean", blob(np.ones((1, 1, 32, 32)), old=True),
      "not a colour picture"),
-    ("q.caffemodel out.npz --mean mean", b"P6 32 32", "no mean picture of Caffe"),
+    ("q.caffemodel out.npz --mean mean", b"P6 32 32", "not a Caffe mean picture"),
     ("q.caffemodel out.onnx", b"", "become a checkpoint"),
     ("nowhere.pth out.npz", b"", "nowhere.pth: no such file"),
     ("q.caffemodel q.caffemodel", b"", "the file to read"),

@@ -59,7 +59,7 @@ def test_hdf5_leads_to_no_other_file_and_holds_no_more_than_it_has_room_for(tmp_
         file["data/a/0"] = h5py.ExternalLink(tmp_path / "other.h5", "/x")
     assert caffe.model(tmp_path / "a.h5").blobs == {}
     (tmp_path / "a.h5").write_bytes((tmp_path / "a.h5").read_bytes()[:600])
-    with pytest.raises(UserError, match="no model of Caffe, or a damaged one"):
+    with pytest.raises(UserError, match="not a Caffe model, or a damaged one"):
         caffe.model(tmp_path / "a.h5")
 
 

@@ -54,7 +54,7 @@ def test_a_pth_is_read_in_both_of_its_forms_and_with_what_a_training_run_adds(
                        _use_new_zipfile_serialization=zipped)
             expect_state(path)
     torch.save({"epoch": 3, "my_net": state}, path)
-    with pytest.raises(UserError, match="no arrays by name, but 'epoch', 'my_net'"):
+    with pytest.raises(UserError, match="no named arrays, but 'epoch', 'my_net'"):
         statedict.load(path)
     torch.save({"a": subprocess.Popen}, path)
     with pytest.raises(UserError, match="holds more than arrays"):

@@ -256,7 +256,7 @@ def test_a_class_that_handed_in_nothing_is_not_all_right(tmp_path):
 def test_of_parts_that_the_time_did_not_suffice_for_just_that_is_said(tmp_path):
     (tmp_path / "02.py").write_text(DEAF + in_relu("while True: pass"))
     (relu, tanh), _ = marks.mark("02_relu_and_tanh", tmp_path / "02.py", 8, 0, False)
-    assert "no more answer within 8 s" in relu.said and "not tried: the 8 s for" in tanh.said
+    assert "no further answer within 8 s" in relu.said and "not tried: the 8 s for" in tanh.said
 
 
 @pytest.mark.slow

@@ -29,8 +29,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "kept"
 
 
-def network(recipe=RECIPE):
-    net = recipe.network(3, [CpuDevice("test", 1)])
+def network(recipe=RECIPE, device=None):
+    net = recipe.network(3, [device or CpuDevice("test", 1)])
     freezing.freeze(net, recipe.freeze)
     return net
 
@@ -63,6 +63,13 @@ def test_views_are_the_centre_and_random_crops_and_their_turn_depends_on_the_epo
     one, two, again = (np.concatenate([x.pixels for x, _ in ours.epoch(n)]) for n in (1, 2, 1))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(("cores", "count"), [(1, 0), (2, 40)])
+def test_a_device_of_the_same_kind_gives_the_same_under_any_name(cache, monkeypatch, cores, count):
+    """Workers of one machine have a GPU each: the first one's file is for all of them."""
+    make().values()
+    assert computed(monkeypatch, net=network(device=CpuDevice("cpu7", cores))) == count
 
 
 def computed(monkeypatch, **other):

@@ -8,6 +8,7 @@ step and its counting, or rows at the wrong steps, are only noticed when a run i
 import os
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_the_first_step_and_the_first_after_a_resume_have_the_rates_of_the_sched
             if not resume:
                 begun.save()
             begun.train(lambda row: None)
+
+
+def test_a_worker_without_the_folder_does_not_say_that_there_is_no_checkpoint(tmp_path):
+    begun, devices = begin(tmp_path / "run", batch_size=48)
+    with devices:
+        begun.world = SimpleNamespace(rank=1)
+        assert "worker 0 has the last good checkpoint" in begun._diverged("the loss is nan").hint
 
 
 def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(

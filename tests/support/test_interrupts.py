@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from tinyalex.run.stopping import stop_on_signal
 from tinyalex.support.cli import run
 from tinyalex.support.signals import interrupting
 
@@ -74,6 +75,15 @@ def test_a_signal_that_is_sent_twice_lets_the_command_tidy_up(number):
             tidied.append(True)
 
     assert run(command) == 128 + number and tidied
+
+
+def test_the_status_is_that_of_the_first_signal_also_where_a_run_held_it_back():
+    def command():
+        with stop_on_signal():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+    assert run(command) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", SIGNALS)

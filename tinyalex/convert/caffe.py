@@ -76,7 +76,7 @@ def mean(path: Path) -> np.ndarray:
 
 
 def _not_caffe(path: Path, kind: str, error: Damaged) -> UserError:
-    return UserError(f"{path}: no {kind} of Caffe, or a damaged one ({error})",
+    return UserError(f"{path}: not a Caffe {kind}, or a damaged one ({error})",
                      "download it again; and a .prototxt, which is text, holds no numbers.")
 
 

@@ -177,7 +177,7 @@ def _check_disk(out: Path, pictures: int, side: int) -> None:
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
-    """UserError, and the report, where too many are broken; a single one never is."""
+    """UserError, and the report, where too many are broken; one is not, unless none may be."""
     if len(skipped) <= max(max_broken * total, max_broken > 0):
         return
     _report(out, skipped)

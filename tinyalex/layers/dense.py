@@ -134,7 +134,7 @@ class Dropout(Layer):
         """The mask of a step, on the host: booleans, true for the units that stay. first: how many
         rows of the whole batch's mask come before."""
         key, size = [self.seed, zlib.crc32(self.name.encode())], prod(shape)
-        block, before = divmod(first * (size // shape[0]), 8)  # a count of Philox gives 8 floats
+        block, before = divmod(first * prod(shape[1:]), 8)  # a count of Philox gives 8 floats
         random = np.random.Generator(np.random.Philox(key=key, counter=[block, 0, 0, step]))
         return (random.random(before + size, np.float32) < self.keep)[before:].reshape(shape)
 

@@ -136,7 +136,8 @@ class Kept:
     def _digest(self) -> str:
         settings = self.recipe.settings()
         about = {name: settings[name] for name in SHAPING} | {
-            "shape": self.shape, "devices": [*map(repr, self.stem.devices)],
+            "shape": self.shape,  # and what the devices are, not which of their kind
+            "devices": [repr(device).partition(": ")[2] for device in self.stem.devices],
             "seed": settings["seed"] if self.views > 1 else None}
         digest = hashlib.sha256(json.dumps(about).encode())
         for array in [self.mean, *self.stem.state().values()]:

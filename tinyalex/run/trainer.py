@@ -118,6 +118,7 @@ class Trainer:
                 self.save()
                 self.stopped_by = stopping.signal
             self.draw()
+            self.world.barrier()  # one more signal to any of them would end worker 0 as it writes
         return self.stopped_by is None
 
     def _is_over(self) -> bool:
@@ -326,7 +327,8 @@ class Trainer:
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:
         at, path = self.progress, self.run.checkpoint
-        kept = (f"the last good checkpoint is {path}" if path.exists()
+        kept = ("worker 0 has the last good checkpoint, if there is one" if self.world.rank
+                else f"the last good checkpoint is {path}" if path.exists()
                 else "there is no checkpoint yet")
         return UserError(f"epoch {at.epoch}, step {step or at.step + 1}: {problem}; training stops "
                          "here", f"try a smaller --lr than {self.recipe.lr:g}; {kept}.")

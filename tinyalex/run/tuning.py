@@ -150,8 +150,10 @@ def rate(network: Network, loader: Batches) -> float:
     half of it, or twice as much, makes no difference. UserError where x is nearly 0, far too large,
     or not finite.
     """
+    rows, loader.rows = loader.rows, None  # a whole batch, however many workers will share it
     with closing(loader.epoch()) as batches:
         x, _ = next(batches)
+    loader.rows = rows
     network.forward(x, remember=True)
     last = network.stages[-1][0][-1]  # of the first tower: all read the same
     (x,) = last._recall()

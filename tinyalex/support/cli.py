@@ -112,10 +112,10 @@ def run(command: Callable[[], int | None]) -> int:
     with signals.interrupting() as asked:
         try:
             return _status(command)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             asked.over = True
             _say("\ninterrupted")
-            return 128 + (asked.number or signal.SIGINT)
+            return 128 + getattr(error, "number", asked.number or signal.SIGINT)
         except Exception as error:
             return _confess(error)
         finally:

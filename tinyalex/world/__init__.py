@@ -81,11 +81,11 @@ class World:
     def take_cores(self) -> None:
         """Keep to this worker's part of the machine's cores, unless the launcher has given each its
         own; where there are fewer cores than workers, some share one."""
-        if self.local_size == 1 or not hasattr(os, "sched_setaffinity"):
+        if self.size == 1 or not hasattr(os, "sched_setaffinity"):
             return
         cores = sorted(os.sched_getaffinity(0))
-        if all(theirs == cores for host, theirs in self.share((self.host, cores))
-               if host == self.host):
+        told = self.share((self.host, cores))  # by all, also by who has a machine to itself
+        if all(theirs == cores for host, theirs in told if host == self.host):
             ends = [len(cores) * i // self.local_size for i in range(self.local_size + 1)]
             mine = cores[ends[self.local_rank] : ends[self.local_rank + 1]]
             os.sched_setaffinity(0, mine or {cores[self.local_rank % len(cores)]})
@@ -113,6 +113,8 @@ class World:
                 with contextlib.redirect_stdout(nowhere if self.rank else sys.stdout):
                     yield
                 self.barrier()  # where one ends with a status, launchers may end the others
+            except SystemExit:  # of --help, which is all that there is to say
+                raise
             except BaseException as error:
                 self._give_up(error)
 
@@ -152,4 +154,10 @@ def find() -> World:
         raise UserError(f"launched as one of {launched} processes, which find each other through "
                         f"mpi4py, and that does not work here ({str(error).splitlines()[0]})",
                         "pip install 'tinyalex[mpi]', or start a single process.") from None
-    return MpiWorld() if MpiWorld.workers() > 1 else World()
+    if MpiWorld.workers() > 1:
+        return MpiWorld()
+    if launched > 1:
+        raise UserError(f"launched as one of {launched} processes, but mpi4py finds only this one: "
+                        "it belongs to another MPI than the launcher", "use the mpiexec of that "
+                        "MPI, or install mpi4py for this one.")
+    return World()
