@@ -103,7 +103,7 @@ class Simulator:
             if memory.tobytes() != was:
                 raise Race("the host changed pinned memory while it was copied")
         self.copied_from_host = [c for c in self.copied_from_host if not self.host.knows(c[0])]
-        for block in self.blocks.values():
+        for block in [*self.blocks.values()]:  # the thread that sums waits beside the others
             if block.awaited and self.host.knows(block.written):
                 self.deliver(block)
 
@@ -123,7 +123,7 @@ class Simulator:
         return Lease(self, block, (key, size))
 
     def at(self, ptr: int) -> tuple[Block, int]:
-        start = max(address for address in self.blocks if address <= ptr)
+        start = max(address for address in [*self.blocks] if address <= ptr)
         return self.blocks[start], ptr - start
 
 

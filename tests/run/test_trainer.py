@@ -17,7 +17,7 @@ from runs import assert_same_bits, log_rows, weights
 from tinyalex.data import sources
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import HOST, Devices
-from tinyalex.run import presets, trainer
+from tinyalex.run import pictures, presets, trainer
 from tinyalex.run.folder import Run
 from tinyalex.run.meters import Pending, Progress
 from tinyalex.run.trainer import Trainer
@@ -119,8 +119,8 @@ def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
     def fail(*args, **more):
         raise RuntimeError("no font\n")
 
-    monkeypatch.setattr(trainer.drawing, "filters", fail)
-    monkeypatch.setattr(trainer, "DRAW_EVERY", 0)
+    monkeypatch.setattr(pictures.drawing, "filters", fail)
+    monkeypatch.setattr(pictures, "DRAW_EVERY", 0)
     begun, devices = begin(tmp_path / "run", batch_size=48, epochs=2)
     with devices:
         assert begun.train(lambda row: None)
@@ -129,7 +129,7 @@ def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
     assert (tmp_path / "run/curves.png").exists()
 
 
-@pytest.mark.parametrize("at_work", [(trainer, "measure"), (trainer.drawing, "curves")],
+@pytest.mark.parametrize("at_work", [(trainer, "measure"), (pictures.drawing, "curves")],
                          ids=["validating", "drawing"])
 def test_a_signal_between_steps_is_honoured_before_the_next_step(tmp_path, monkeypatch, at_work):
     work = getattr(*at_work)
@@ -139,7 +139,7 @@ def test_a_signal_between_steps_is_honoured_before_the_next_step(tmp_path, monke
         return work(*args, **more)
 
     monkeypatch.setattr(*at_work, interrupted)
-    monkeypatch.setattr(trainer, "DRAW_EVERY", 0)
+    monkeypatch.setattr(pictures, "DRAW_EVERY", 0)
     begun, devices = begin(tmp_path / "run", batch_size=48, epochs=2)
     with devices:
         assert not begun.train(lambda row: None)

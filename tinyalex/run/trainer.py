@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tinyalex import drawing, freezing
+from tinyalex import freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.devices import Batch, Devices
-from tinyalex.inside.colour import first_kernels, log_columns
+from tinyalex.inside.colour import log_columns
 from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
 from tinyalex.parallel import Parallel, Part
@@ -21,15 +21,15 @@ from tinyalex.run import assembly, balance, best, checkpoint, resuming
 from tinyalex.run.folder import Run
 from tinyalex.run.kept import Batches, Kept
 from tinyalex.run.meters import Pace, Pending, Progress
+from tinyalex.run.pictures import Pictures
 from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
-from tinyalex.support.errors import UserError, reason
+from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 from tinyalex.support.text import warn
 from tinyalex.training import train_step
 from tinyalex.world import World
 
 SAVE_EVERY = 600  # seconds between checkpoints inside a long epoch
-DRAW_EVERY = 30  # seconds, at least, between pictures of the curves
 ROWS = 20  # of log.csv for an epoch, one of them at its end
 
 
@@ -86,8 +86,8 @@ class Trainer:
         self.result: Result | None = None
         self.taken: list[str] | None = None  # the layers that were taken over, see start.py
         self.stopped_by: int | None = None
-        self.warned = False
-        self.saved = self.drawn = time.perf_counter()
+        self.pictures = Pictures(run, self.network, len(self.classes))
+        self.saved = time.perf_counter()
 
     def set_rates(self):
         """An optimiser and a schedule as the recipe has them, both at their beginning."""
@@ -117,7 +117,8 @@ class Trainer:
             except Stopped:
                 self.save()
                 self.stopped_by = stopping.signal
-            self.draw()
+            if self.world.rank == 0:
+                self.pictures.draw()
             self.world.barrier()  # one more signal to any of them would end worker 0 as it writes
         return self.stopped_by is None
 
@@ -224,8 +225,7 @@ class Trainer:
         self.save()
         if self.world.rank == 0:
             best.keep(self.run, at.step)
-        if time.perf_counter() - self.drawn > DRAW_EVERY:
-            self.draw()
+            self.pictures.draw(if_due=True)
         return row
 
     def _validate(self, stopping: Stopping) -> Result:
@@ -305,25 +305,6 @@ class Trainer:
                  "progress": asdict(self.progress), "data": self.data}
         checkpoint.Checkpoint(about, self.mean, values, self.optimiser.state()).save(
             self.run.checkpoint)
-
-    def draw(self):
-        """The pictures of the run folder: the curves so far, and the first layer's kernels.
-
-        Training must not end because of a picture: what goes wrong here is reported, once, and that
-        is all.
-        """
-        title = self.run.folder.name
-        if self.world.rank:
-            return
-        try:
-            if rows := self.run.rows():
-                drawing.curves(rows, self.run.curves, title, classes=len(self.classes))
-            drawing.filters(first_kernels(self.network), self.run.filters, title)
-        except Exception as error:
-            if not self.warned:
-                warn(f"the run's pictures cannot be drawn: {reason(error)}")
-            self.warned = True
-        self.drawn = time.perf_counter()
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:
         at, path = self.progress, self.run.checkpoint
