@@ -72,7 +72,7 @@ GARBAGE = [
     ("backward", lambda s, dy: 1.0, "gives float"),
     ("backward", lambda s, dy: MyLinear.backward(s, dy) * np.nan, "not finite"),
     ("backward", lambda s, dy: dy, "backward gives (3, 4) and should give (3, 6)"),
-    ("backward", lost_bias, "fills grads"),
+    ("backward", lost_bias, 'puts none into grads["b"]. It returns dx, and fills grads'),
     ("backward", lambda s, dy: setattr(s, "grads", [dy, dy]) or dy @ s.params["W"].T,
      "fills grads"),
     ("__init__", lambda s: None, "raises TypeError"),

@@ -24,7 +24,10 @@ def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generato
     they are taken even with nothing to compare, for callers who want to know what would have been
     right."""
     array = slopes.subject.arrays[name]
-    complaint = no_output(gradient, array, "backward", "It returns dx, and fills grads")
+    usage = "It returns dx, and fills grads"
+    complaint = no_output(gradient, array, "backward", usage)
+    if gradient is None and not name.startswith("x"):
+        complaint = f'no gradient: backward puts none into grads["{name}"]. {usage}'
     one_by_one = array.size <= every
     by_place = [slopes.at(name, i) for i in np.ndindex(array.shape)] if one_by_one else []
     numeric = np.array([slope.value for slope in by_place])
