@@ -5,9 +5,14 @@ mistake in a layer wants to see that line. Work that is handed to a thread shows
 Python has no threads at all (in a browser) nothing would run.
 """
 
+import pdb
+import re
 import sys
 import threading
 import traceback
+from bdb import BdbQuit
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +24,7 @@ from tinyalex.layers import Layer, ReLU
 from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.run import recipe
+from tinyalex.support import cli
 from tinyalex.training import train_step
 
 
@@ -74,6 +80,26 @@ def test_a_debugger_arrives_in_every_layer(device):
 def test_a_debugger_arrives_in_every_layer_on_one_device(one_core):
     with Devices("cpu") as devices:
         assert_every_layer_is_entered(alexnet.tiny(devices=list(devices)))
+
+
+def test_pdb_says_what_the_readme_shows(monkeypatch):
+    """The second block under "Step through it" is what the first one leads to."""
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Step through it")[2]
+    code, session = re.findall(r"^```(?:python)?\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[:2]
+    commands = re.findall(r"^\(Pdb\) (.*)", session, re.MULTILINE)
+    said, names = StringIO(), {}
+    debugger = pdb.Pdb(stdin=StringIO("\n".join([*commands, "quit"])), stdout=said, nosigint=True,
+                       readrc=False)
+    monkeypatch.setattr(pdb, "run", lambda work: debugger.run(work, names))
+    exec(code, names)
+    for line in re.findall(r"^(?:->|\(\().*", session, re.MULTILINE):
+        assert line in said.getvalue()
+
+
+def test_whoever_quits_the_debugger_is_told_of_no_bug():
+    with pytest.raises(BdbQuit):
+        cli.run(pdb.Pdb(stdin=StringIO("quit"), stdout=StringIO(), readrc=False).set_trace)
 
 
 def test_two_towers_are_stepped_through_where_that_is_asked_for(monkeypatch):

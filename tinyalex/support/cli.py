@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from bdb import BdbQuit
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def run(command: Callable[[], int | None]) -> int:
             asked.over = True
             _say("\ninterrupted")
             return 128 + (asked.number or signal.SIGINT)
+        except BdbQuit:
+            raise  # whoever steps through the command has left the debugger
         except Exception as error:
             return _confess(error)
         finally:
