@@ -20,6 +20,8 @@ from tinyalex.support.files import replacing
 EXERCISES = Path(__file__).resolve().parents[1] / "notebooks/exercises"
 CHECK = re.compile(r"^gradcheck\..*\)$", re.MULTILINE)  # a notebook shows it, a script does not
 LINK = re.compile(r"\[([^][]*)\]\(\.\.[^)]*\)")  # to the lessons, which lie elsewhere
+TAGS = {"<details><summary>": "", "</summary>": ": ", "</details>": "",
+        "<code>": "`", "</code>": "`"}
 
 
 def script(notebook: Path) -> str:
@@ -28,6 +30,8 @@ def script(notebook: Path) -> str:
     for cell in reading.record(notebook)["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
+            for tag, plain in TAGS.items():  # a hint is folded on a page, and not in a file
+                source = source.replace(tag, plain)
             paragraphs = LINK.sub(r"\1", source).splitlines()
             lines = [line for text in paragraphs for line in wrapped(text)]
             source = "\n".join(f"# {line}".rstrip() for line in lines)

@@ -36,6 +36,8 @@ def test_it_is_marked_as_its_notebook_is(exercise, folder, tmp_path):
 def test_it_runs_as_a_script_and_says_what_its_checks_say(tmp_path, capsys):
     assert handout.main([str(tmp_path / "new")]) == 0
     assert sorted(path.stem for path in (tmp_path / "new").iterdir()) == sorted(EXERCISES)
+    pooling = (tmp_path / "new/03_overlapping_pooling.py").read_text("utf-8")
+    assert "# A hint: Write" in pooling and "`argmax(axis=1)`" in pooling
     path = tmp_path / "new/02_relu_and_tanh.py"
     said = subprocess.run([sys.executable, path], cwd=ROOT, capture_output=True, check=True,
                           encoding="utf-8", env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}).stdout
