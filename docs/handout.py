@@ -19,9 +19,9 @@ from tinyalex.support.files import replacing
 
 EXERCISES = Path(__file__).resolve().parents[1] / "notebooks/exercises"
 CHECK = re.compile(r"^gradcheck\..*\)$", re.MULTILINE)  # a notebook shows it, a script does not
-LINK = re.compile(r"\[([^][]*)\]\(\.\.[^)]*\)")  # to the lessons, which lie elsewhere
+LINK = re.compile(r"\[([^][]*)\]\([^)]*\.(?:ipynb|py)\)")  # to pages, which lie elsewhere
 TAGS = {"<details><summary>": "", "</summary>": ": ", "</details>": "",
-        "<code>": "`", "</code>": "`"}
+        "<code>": "`", "</code>": "`", "<b>": "*", "</b>": "*"}
 
 
 def script(notebook: Path) -> str:
