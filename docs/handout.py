@@ -18,7 +18,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
 EXERCISES = Path(__file__).resolve().parents[1] / "notebooks/exercises"
-CHECK = re.compile(r"^gradcheck\..*\)$", re.MULTILINE)  # a notebook shows it, a script does not
+CHECK = re.compile(r"^gradcheck\.check\(.*\)$", re.MULTILINE)  # a notebook shows it by itself
 LINK = re.compile(r"\[([^][]*)\]\([^)]*\.(?:ipynb|py)\)")  # to pages, which lie elsewhere
 TAGS = {"<details><summary>": "", "</summary>": ": ", "</details>": "",
         "<code>": "`", "</code>": "`", "<b>": "*", "</b>": "*"}

@@ -5,6 +5,7 @@ would be the likely slip; the other, that a file counts less than the notebook i
 """
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 from tinyalex.gradcheck.marking.exercises import EXERCISES
 from tinyalex.gradcheck.marking.marks import mark
 from tinyalex.gradcheck.marking.remote import walls_stand
+from tinyalex.support import reading
 
 ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location("handout", ROOT / "docs/handout.py")
 handout = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(handout)
+NUMBER = re.compile(r"\d\S*")
 
 
 @pytest.mark.slow
@@ -33,15 +36,31 @@ def test_it_is_marked_as_its_notebook_is(exercise, folder, tmp_path):
     assert all(given.points for given in marks) == (folder == "solutions")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", EXERCISES)
+@pytest.mark.parametrize("folder", ["exercises", "solutions"])
+def test_it_says_what_its_notebook_shows(exercise, folder, tmp_path):
+    """But for the numbers, which are of a machine."""
+    notebook, path = ROOT / f"notebooks/{folder}/{exercise}.ipynb", tmp_path / f"{exercise}.py"
+    path.write_text(handout.script(notebook), "utf-8")
+    shown = [out for cell in reading.record(notebook)["cells"] for out in cell.get("outputs", ())]
+    texts = ["".join(out.get("text") or out["data"]["text/plain"]) for out in shown]
+    said = NUMBER.sub("", said_by(path)).split()
+    assert said == NUMBER.sub("", "\n".join(texts)).split()
+
+
+def said_by(path):
+    return subprocess.run([sys.executable, path], cwd=ROOT, capture_output=True, check=True,
+                          encoding="utf-8", env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}).stdout
+
+
 def test_it_runs_as_a_script_and_says_what_its_checks_say(tmp_path, capsys):
     assert handout.main([str(tmp_path / "new")]) == 0
     assert sorted(path.stem for path in (tmp_path / "new").iterdir()) == sorted(EXERCISES)
     pooling = (tmp_path / "new/03_overlapping_pooling.py").read_text("utf-8")
     assert "# A hint: Write" in pooling and "`argmax(axis=1)`" in pooling
     path = tmp_path / "new/02_relu_and_tanh.py"
-    said = subprocess.run([sys.executable, path], cwd=ROOT, capture_output=True, check=True,
-                          encoding="utf-8", env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}).stdout
-    assert said.count("still to be written, in forward") == 3
+    assert said_by(path).count("still to be written, in forward") == 3
     path.write_text("print('an evening of work')")
     assert handout.run(lambda: handout.main([str(tmp_path / "new")])) == 2
     assert "somebody's work" in capsys.readouterr().err

@@ -54,12 +54,21 @@ def test_every_notebook_runs_from_top_to_bottom(path, kernel_environment):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     notebook = nbformat.read(path, as_version=4)
+    stored = reports(notebook.cells)
     for cell in notebook.cells:
         cell.pop("outputs", None) is not None and cell.update(outputs=[], execution_count=None)
     nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3",
                             resources={"metadata": {"path": str(FOLDER)}}).execute()
     said = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     assert not [out["text"] for out in said if out.get("name") == "stderr"]
+    assert reports(notebook.cells) == stored
+
+
+def reports(page):
+    """What the checks say on a page, without the numbers."""
+    texts = ["".join(out.get("text") or out.get("data", {}).get("text/plain", ""))
+             for cell in page for out in cell.get("outputs", [])]
+    return [re.sub(r"\d\S*", "", text).strip() for text in texts if "(like " in text]
 
 
 @pytest.mark.parametrize("path", ALL, ids=name)
