@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,20 @@ def one_thread_for_blas() -> Iterator[None]:
     and small products take a hundred times as long."""
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_that_nobody_ignores() -> Iterator[None]:
+    """As at a terminal: whoever starts the tests in the background, or with nohup, has them ignore
+    Ctrl-C and a hangup, and what they start as well."""
+    usual = {signal.SIGINT: signal.default_int_handler,
+             getattr(signal, "SIGHUP", signal.SIGTERM): signal.SIG_DFL}  # Windows has no hangup
+    ignored = [number for number in usual if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, usual[number])
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

@@ -210,7 +210,8 @@ def test_the_rate_does_not_depend_on_the_workers_who_share_a_batch(source):
     x = np.random.default_rng(0).standard_normal((8, 28, 28, 3)).astype(np.float32)
     x[:4] *= 10
     half = Batches(x, lambda count: slice(0, count // 2))
-    assert tuning.rate(network, half) == tuning.rate(network, Batches(x))
+    with tuning.not_shared(half) as whole:
+        assert tuning.rate(network, whole) == tuning.rate(network, Batches(x))
     assert len(next(half.epoch())[0]) == 4, "and then it is shared"
 
 

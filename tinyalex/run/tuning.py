@@ -6,8 +6,8 @@ begins at 0, where no class is likelier than another. What is taken over is froz
 otherwise, and then the new layer is a softmax regression on the features of the old ones.
 """
 
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -101,7 +101,8 @@ def begin(trainer: Trainer, start: Start, given: Collection[str]) -> None:
     network, recipe = trainer.network, trainer.recipe
     trainer.taken = take_over(network, start, trainer.classes)
     if "lr" not in given:
-        lr = rate(trainer.learner, trainer.train_loader)
+        with not_shared(trainer.train_loader) as loader:
+            lr = rate(trainer.learner, loader)
         if freezing.chosen(network, recipe.freeze) != freezing.names(network)[:-1]:
             lr = min(lr, recipe.lr / 10)
         trainer.recipe = trainer.run.recipe = replace(recipe, lr=lr)
@@ -142,6 +143,14 @@ def _layers_after_dropout(network: Network) -> dict[Layer, Dropout]:
     return found
 
 
+@contextmanager
+def not_shared(loader: Batches) -> Iterator[Batches]:
+    """The loader, which in this block gives whole batches, however many workers share them."""
+    rows, loader.rows = loader.rows, None
+    yield loader
+    loader.rows = rows
+
+
 def rate(network: Network, loader: Batches) -> float:
     """A learning rate by what the last layer reads: 4 / the mean of |x|².
 
@@ -150,10 +159,8 @@ def rate(network: Network, loader: Batches) -> float:
     half of it, or twice as much, makes no difference. UserError where x is nearly 0, far too large,
     or not finite.
     """
-    rows, loader.rows = loader.rows, None  # a whole batch, however many workers will share it
     with closing(loader.epoch()) as batches:
         x, _ = next(batches)
-    loader.rows = rows
     network.forward(x, remember=True)
     last = network.stages[-1][0][-1]  # of the first tower: all read the same
     (x,) = last._recall()
