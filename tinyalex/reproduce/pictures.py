@@ -56,7 +56,8 @@ def _intervals(found: list[Finding], path: Path) -> None:
 
 def _short(f: Finding) -> str:
     c = f.comparison
-    ours = c.outcome if c.other_outcome else f"{c.outcome}, {c.arm}"
+    usual = c.other_outcome and c.arm == "mini"  # compared with itself
+    ours = c.outcome if usual else f"{c.outcome}, {c.arm}"
     return f"{ours} − {c.other_outcome or c.other}"
 
 
