@@ -11,8 +11,8 @@ There are two ways to add up:
   and are done first. The order in which numbers are added is MPI's, which depends on how many
   workers there are, so the last bits do, too.
 - Exactly: a batch is cut into BLOCKS blocks, whatever the workers; each block's gradient is
-  computed by itself, and they are added up along a fixed tree. The result has the same bits with 1,
-  2, 4 or 8 workers.
+  computed by itself, and they are added up along a fixed tree. The result has the same bits with
+  any number of workers up to that.
 """
 
 import contextlib

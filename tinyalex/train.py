@@ -122,7 +122,7 @@ def _recipe_flags(add: Callable):
     add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update, those of all"
         " workers")
     add("--exact", action="store_const", const=True, help="add gradients up in an order that does "
-        "not depend on how many workers (mpiexec -n N) there are: the same bits for 1, 2, 4 or 8")
+        "not depend on how many workers (mpiexec -n N) there are: the same bits for one to eight")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
     add("--scale-lr", choices=["linear", "sqrt"], help="multiply the learning rate by how much the "
         "batches are larger than the preset's, or by the root of that")
