@@ -27,6 +27,8 @@ def begin_alike(trainer: Trainer) -> None:
     """Let all workers begin where worker 0 does: weights, velocities, rates, place in the data.
     UserError where one of them has another version of the program, or other pictures."""
     world = trainer.world
+    if world.size == 1:
+        return
     _expect_same(trainer)
     told = world.tell({
         "settings": trainer.recipe.settings(), "progress": asdict(trainer.progress),
