@@ -54,3 +54,11 @@ def test_help_is_no_failure_of_a_worker(capsys):
     with pytest.raises(SystemExit), Two().together():
         raise SystemExit(0)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("count", ["", "1", "many", "-2"])
+def test_a_process_whose_environment_names_no_others_is_alone(monkeypatch, count):
+    for name in world.LAUNCHED:
+        monkeypatch.setenv(name, count)
+    monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
+    assert world.find().size == 1

@@ -145,7 +145,8 @@ def timed_sum(world: World, size: int, repeats: int = 10) -> float:
 def find() -> World:
     """The world that this process is in. UserError where it was launched as one of several, but
     cannot find the others."""
-    launched = max((int(os.environ.get(name) or 1) for name in LAUNCHED), default=1)
+    said = [os.environ.get(name, "") for name in LAUNCHED]
+    launched = max([1, *(int(count) for count in said if count.isdecimal())])
     if launched == 1 and "mpi4py.MPI" not in sys.modules:
         return World()
     try:
