@@ -28,8 +28,7 @@ NUMBER = re.compile(r"\d\S*")
 @pytest.mark.parametrize("exercise", EXERCISES)
 @pytest.mark.parametrize("folder", ["exercises", "solutions"])
 def test_it_is_marked_as_its_notebook_is(exercise, folder, tmp_path):
-    notebook, path = ROOT / f"notebooks/{folder}/{exercise}.ipynb", tmp_path / f"{exercise}.py"
-    path.write_text(handout.script(notebook), "utf-8")
+    notebook, path = written(exercise, folder, tmp_path)
     marks, failed = mark(exercise, path, 120, 0, walls_stand())
     assert not failed
     assert marks == mark(exercise, notebook, 120, 0, walls_stand())[0]
@@ -41,12 +40,18 @@ def test_it_is_marked_as_its_notebook_is(exercise, folder, tmp_path):
 @pytest.mark.parametrize("folder", ["exercises", "solutions"])
 def test_it_says_what_its_notebook_shows(exercise, folder, tmp_path):
     """But for the numbers, which are of a machine."""
-    notebook, path = ROOT / f"notebooks/{folder}/{exercise}.ipynb", tmp_path / f"{exercise}.py"
-    path.write_text(handout.script(notebook), "utf-8")
+    notebook, path = written(exercise, folder, tmp_path)
     shown = [out for cell in reading.record(notebook)["cells"] for out in cell.get("outputs", ())]
     texts = ["".join(out.get("text") or out["data"]["text/plain"]) for out in shown]
     said = NUMBER.sub("", said_by(path)).split()
     assert said == NUMBER.sub("", "\n".join(texts)).split()
+
+
+def written(exercise, folder, tmp_path):
+    """The notebook, and the file that is made of it."""
+    notebook, path = ROOT / f"notebooks/{folder}/{exercise}.ipynb", tmp_path / f"{exercise}.py"
+    path.write_text(handout.script(notebook), "utf-8")
+    return notebook, path
 
 
 def said_by(path):

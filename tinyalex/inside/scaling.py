@@ -26,9 +26,9 @@ import numpy as np
 from tinyalex.layers import Linear
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
+from tinyalex.parallel import BUCKET
 from tinyalex.support.text import align
 
-BUCKET = 16 << 20  # bytes, as in parallel.py
 SCHEMES = ("data parallel", "hybrid, b", "hybrid, c")
 
 
