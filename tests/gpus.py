@@ -1,6 +1,7 @@
 """Where the tests for GPUs run: on simulated ones and, where there are any, on real ones."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import cuda_as_cpp
@@ -22,15 +23,16 @@ def machines(*placements: str) -> list:
 @contextlib.contextmanager
 def on(kind: str, placement: str) -> Iterator[None]:
     """A machine of this kind, with the GPUs that the placement names; or the test is skipped."""
+    wanted = 1 + max(int(gpu) for gpu in re.findall("cuda:([0-9]+)", placement))
     if kind == "simulated":
         if cuda_as_cpp.COMPILER is None:
             pytest.skip("no C++ compiler (c++, g++ or clang++) was found")
-        with simulated_cupy.installed(gpus=2):
+        with simulated_cupy.installed(gpus=max(2, wanted)):
             yield
         return
     machine = cuda.find()
     if machine.problem:
         pytest.skip(machine.problem)
-    if len(machine.gpus) < 2 and "cuda:1" in placement:
-        pytest.skip("there is only one GPU here")
+    if len(machine.gpus) < wanted:
+        pytest.skip(f"needs {wanted} GPUs, and there are {len(machine.gpus)} here")
     yield

@@ -9,6 +9,9 @@ keeps account of what a real GPU would be free to do in another order, and raise
 - the host changes pinned memory before the copy from it is known to be done, or reads what has not
   arrived: it then finds nothing but NaN.
 
+Workers can be threads, each with GPUs of its own: what is current is current in a thread. They meet
+in NCCL's sums (simulated_nccl.py), which wait for each other.
+
 Arrays of the host, or of two GPUs, that meet in one operation are a TypeError or a ValueError, as
 in CuPy; so is work on an array of a GPU that is not current. Fresh memory is full of NaN.
 
@@ -19,9 +22,13 @@ in CuPy; so is work on an array of a GPU that is not current. Fresh memory is fu
 import contextlib
 import itertools
 import sys
+import threading
 import time
 import types
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import wraps
+from weakref import WeakValueDictionary
 
 import numpy as np
 from cuda_as_cpp import launch
@@ -44,7 +51,7 @@ class Clock:
         return self.seen.get(stream, 0) >= number
 
     def learn(self, other: dict):
-        for stream, moment in other.items():
+        for stream, moment in [*other.items()]:  # threads write to it
             self.seen[stream] = max(self.seen.get(stream, 0), moment)
 
 
@@ -59,27 +66,51 @@ class Block:
     awaited: tuple | None = None  # bytes that a copy to the host will have brought
 
 
+class Current(threading.local):
+    """What is current in a thread: the GPU, and the streams of each besides its default one."""
+
+    def __init__(self):
+        self.device, self.streams = [0], defaultdict(list)
+
+
+def one_at_a_time(method):
+    """Other threads wait meanwhile."""
+    @wraps(method)
+    def locked(self, *args, **kwargs):
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
 class Simulator:
     """The state of the machine: its GPUs, what is current, and where memory lies."""
 
     def __init__(self, gpus: int, broken_peers: bool = False):
         self.gpus, self.broken_peers = gpus, broken_peers
-        self.host, self.numbers = Clock(), itertools.count(1)
-        self.device, self.streams, self.blocking = [0], {}, {}
-        self.free, self.blocks = {}, {}
+        self.host, self.numbers, self.lock = Clock(), itertools.count(1), threading.RLock()
+        self.current, self.defaults, self.blocking = Current(), {}, {}
+        self.free, self.blocks, self.by_ptr = {}, {}, WeakValueDictionary()
         self.copied_from_host = []  # (moment, memory, its bytes)
+        self.rings = {}  # of NCCL, by their names
+
+    @property
+    def device(self):
+        return self.current.device
 
     @property
     def stream(self):
-        return self.streams[self.device[-1]][-1]
+        gpu = self.device[-1]
+        return [self.defaults[gpu], *self.current.streams[gpu]][-1]
 
+    @one_at_a_time
     def work(self, reads=(), writes=(), stream=None):
         """An operation: check that all it touches is here, and that nobody else is at it."""
         stream = stream or self.stream
         clock = stream.clock
         clock.learn(self.host.seen)
         others = self.blocking.get(stream.device, [])
-        default = stream is self.streams[stream.device][0]
+        default = stream is self.defaults[stream.device]
         for other in others if default else []:
             clock.learn(other.clock.seen)
         for block in {*reads, *writes}:
@@ -97,6 +128,7 @@ class Simulator:
         for block in writes:
             block.written, block.read = (stream, stream.time), {}
 
+    @one_at_a_time
     def host_waits(self, seen: dict):
         self.host.learn(seen)
         for _, memory, was in [c for c in self.copied_from_host if self.host.knows(c[0])]:
@@ -114,6 +146,7 @@ class Simulator:
             block.memory[:size] = data
             block.awaited = None
 
+    @one_at_a_time
     def allocate(self, size: int, gpu, key) -> "Lease":
         """Memory: the last freed of this size and stream, as from CuPy's pool, or new."""
         waiting = self.free.setdefault((key, size), [])
@@ -271,15 +304,17 @@ class MemoryPointer:
         now.work(reads=[pinned], writes=[self.array.block], stream=stream)
         memory = pinned.memory[start : start + size]
         self._bytes(size)[:] = memory
-        now.copied_from_host.append(((stream, stream.time), memory, memory.tobytes()))
+        with now.lock:
+            now.copied_from_host.append(((stream, stream.time), memory, memory.tobytes()))
 
     def copy_to_host_async(self, ptr, size, stream):
         pinned, start = now.at(ptr)
         assert start == 0 and pinned.gpu is None
         now.work(reads=[self.array.block], writes=[pinned], stream=stream)
         # That copies from there are done is known now, and that it changes is no fault of the host.
-        now.copied_from_host = [c for c in now.copied_from_host
-                                if not np.may_share_memory(c[1], pinned.memory)]
+        with now.lock:
+            now.copied_from_host = [c for c in now.copied_from_host
+                                    if not np.may_share_memory(c[1], pinned.memory)]
         pinned.memory[:size] = 0xFF
         pinned.awaited = size, self._bytes(size).copy()
 
@@ -293,7 +328,7 @@ class MemoryPointer:
 
 class Device:
     def __init__(self, index):
-        self.id = index
+        self.id, self.pci_bus_id = index, f"0000:{index:02}:00.0"
 
     def __enter__(self):
         now.device.append(self.id)
@@ -306,16 +341,17 @@ class Stream:
     def __init__(self, non_blocking=False):
         if not non_blocking:  # waits for the default stream, which waits for it
             now.blocking.setdefault(now.device[-1], []).append(self)
-        self.number, self.clock, self.time = next(now.numbers), Clock(), 0
+        self.ptr, self.clock, self.time = next(now.numbers), Clock(), 0
         self.device = now.device[-1]
+        now.by_ptr[self.ptr] = self
 
     def __enter__(self):
         if self.device != now.device[-1]:
             raise RuntimeError("the stream is one of another GPU")
-        now.streams[self.device].append(self)
+        now.current.streams[self.device].append(self)
 
     def __exit__(self, *_):
-        now.streams[self.device].pop()
+        now.current.streams[self.device].pop()
 
     def record(self, event=None):
         event = event or Event()
@@ -334,6 +370,10 @@ class Stream:
 class Event:
     def __init__(self, block=False, disable_timing=False):
         self.seen, self.device, self.recorded = {}, now.device[-1], None
+
+    @property
+    def done(self):
+        return all(now.host.knows(moment) for moment in self.seen.items())
 
     def synchronize(self):
         now.host_waits(self.seen)
@@ -443,25 +483,27 @@ def installed(gpus: int = 1, broken_peers: bool = False):
     """`import cupy` gives this module, on a machine with so many GPUs. broken_peers: copies between
     them arrive damaged."""
     global now
+    import simulated_nccl
+
     from tinyalex.devices import cuda as ours
     from tinyalex.kernels import cupy as kernels
 
-    before, now = sys.modules.get("cupy"), Simulator(gpus, broken_peers)
-    sys.modules["cupy"] = sys.modules[__name__]
-    for one in range(gpus):
-        now.device.append(one)
-        now.streams[one] = []
-        now.streams[one].append(Stream(non_blocking=True))
-        now.device.pop()
+    cuda.nccl = simulated_nccl
+    now, here = Simulator(gpus, broken_peers), {"cupy": sys.modules[__name__], "cupy.cuda": cuda}
+    before = {name: sys.modules.get(name) for name in here}
+    sys.modules.update(here)
+    for gpu in range(gpus):
+        with Device(gpu):
+            now.defaults[gpu] = Stream(non_blocking=True)
     for cached in (ours.load, kernels._compiled):
         cached.cache_clear()
     try:
         yield now
-        now.host_waits({stream: stream.time for streams in now.streams.values()
-                        for stream in streams})
+        now.host_waits({stream: stream.time for stream in now.defaults.values()})
     finally:
         for cached in (ours.load, kernels._compiled):
             cached.cache_clear()
-        del sys.modules["cupy"]
-        if before:
-            sys.modules["cupy"] = before
+        for name, module in before.items():
+            del sys.modules[name]
+            if module:
+                sys.modules[name] = module

@@ -13,7 +13,8 @@ from tinyalex.devices import Batch, CpuDevice, Devices
 from tinyalex.layers import Dropout
 from tinyalex.metrics import Tally, score
 from tinyalex.optim import SGD
-from tinyalex.parallel import BLOCKS, Parallel, Sums, Tree
+from tinyalex.parallel import BLOCKS, Parallel, Tree
+from tinyalex.sums import HostSums
 from tinyalex.support.errors import UserError
 from tinyalex.training import train_step
 from tinyalex.world import World
@@ -108,7 +109,7 @@ def test_sums_begin_before_backward_ends_from_fc8_down():
         def done(self):
             return True
 
-    done, sums = [], Sums(net, Watching(), bucket=200_000)
+    done, sums = [], HostSums(net, Watching(), bucket=200_000)
     order = [p.layer.name for one in sums.buckets for p in one.parameters]
     assert order[:4] == ["fc8a", "fc8a", "fc8b", "fc8b"]
     assert order[-2:] == ["conv1b", "conv1b"]
@@ -206,9 +207,11 @@ def test_every_picture_is_counted_once_whoever_saw_it(size):
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_gradients_of_gpus_are_summed_on_the_host(gpus, exact):
+def test_gradients_of_gpus_are_summed_on_the_host_where_nccl_is_not_to_do_it(
+        gpus, exact, monkeypatch):
     """Copied out as soon as a layer has them, summed, and put back. The other worker's half is the
     same here, so the sum of both is the gradient of one worker's pictures alone."""
+    monkeypatch.setenv("TINYALEX_NCCL", "0")
     (x, labels), = batches(16)
 
     class Twice(World):

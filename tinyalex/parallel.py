@@ -6,35 +6,30 @@ else has to be exchanged. Pictures, crops, noise and dropout masks are those of 
 
 There are two ways to add up:
 
-- As soon as backward is done with a layer, its gradient is on its way (`Sums`), in buckets of some
-  megabytes, while the layers below compute theirs. fc6 to fc8 have 96 % of the paper's parameters
-  and are done first. The order in which numbers are added is MPI's, which depends on how many
-  workers there are, so the last bits do, too.
+- As soon as backward is done with a layer, its gradient is on its way, while the layers below
+  compute theirs: sums.py. The order in which numbers are added is MPI's or NCCL's, which depends on
+  how many workers there are, so the last bits do, too.
 - Exactly: a batch is cut into BLOCKS blocks, whatever the workers; each block's gradient is
   computed by itself, and they are added up along a fixed tree. The result has the same bits with
   any number of workers up to that.
 """
 
 import contextlib
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 import numpy as np
 
+from tinyalex import sums
 from tinyalex.devices import Batch
-from tinyalex.devices.base import Array, Result
-from tinyalex.layers import Layer
-from tinyalex.network import Network, Parameter
+from tinyalex.devices.base import Array
+from tinyalex.network import Network
 from tinyalex.optim import SGD
+from tinyalex.sums import BUCKET, Bucket, flat
 from tinyalex.support.errors import UserError
-from tinyalex.world import Sum, World
+from tinyalex.world import World
 
 BLOCKS = 8  # of a batch that is added up exactly; also how many workers there can be then
-BUCKET = 16 << 20  # bytes that are sent at a time
-PAUSE = 0.0005  # seconds between two looks at what is on its way
 
 Part = tuple[Array, Array, np.ndarray]  # the loss, the scores and the labels of some pictures
 
@@ -53,7 +48,7 @@ class Parallel:
             raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are {world.size}"
                             " workers", f"start {BLOCKS} at most, or do without.")
         self.exact, self.waited = exact, 0.0
-        self.sums = None if exact or world.size == 1 else Sums(network, world, bucket)
+        self.sums = None if exact or world.size == 1 else sums.choose(network, world, bucket)
         blocks = _cut(BLOCKS, world.size)[world.rank]
         self.blocks = range(blocks.start, blocks.stop)
 
@@ -101,11 +96,11 @@ class Parallel:
             rows = _cut(count, BLOCKS)[block]
             here = slice(rows.start - first, rows.stop - first)
             parts += self._gradients(x[here], labels[here], step, rows.start, count)
-            tree.add(block, np.concatenate([_flat(p) for p in self.network.learning]))
+            tree.add(block, np.concatenate([flat(p) for p in self.network.learning]))
         start = time.perf_counter()
         total = tree.total()
         self.waited += time.perf_counter() - start
-        _hand_out(total, self.network.learning)
+        Bucket(self.network.learning, total).hand_out()
         return parts
 
     def close(self):
@@ -118,18 +113,6 @@ def _cut(count: int, parts: int) -> list[slice]:
     """0..count in consecutive parts of nearly equal length."""
     ends = [count * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in pairwise(ends)]
-
-
-def _flat(p: Parameter) -> np.ndarray:
-    """A parameter's gradient in a row, on the host."""
-    return p.layer.device.get(p.grad).reshape(-1)
-
-
-def _hand_out(numbers: np.ndarray, parameters: list[Parameter]):
-    """Write what stands there one after the other over the gradients of these parameters."""
-    for p in parameters:
-        mine, numbers = numbers[: p.value.size], numbers[p.value.size :]
-        p.layer.device.put_into(p.grad, mine.reshape(p.value.shape))
 
 
 class Tree:
@@ -178,110 +161,3 @@ class Tree:
         result = self.sums.pop((0, BLOCKS)) if me == 0 else np.empty_like(self.like)
         self.world.broadcast(result)
         return result
-
-
-class Bucket:
-    """Some parameters, whose gradients are summed as one array."""
-
-    def __init__(self, parameters: list[Parameter]):
-        self.parameters = parameters
-        self.missing = len(parameters)  # gradients that are still to come
-        self.complete = threading.Event()
-        self.buffer = np.empty(sum(p.value.size for p in parameters), np.float32)
-
-    def fill(self, coming: dict[str, Result]):
-        """Copy the gradients into the buffer. coming: those that are on their way to the host."""
-        np.concatenate([coming.pop(p.name).result().reshape(-1) if p.name in coming else _flat(p)
-                        for p in self.parameters], out=self.buffer)
-
-
-class Sums:
-    """Sums all workers' gradients while backward goes on:
-
-        with sums:
-            ...                                    # forward
-            network.backward(dscores, watch=sums.add)
-
-    Behind the block the gradients of the network are the sums.
-
-    The buckets are those of backward's order, the towers' layers side by side. A thread of its own
-    begins their sums in that order, which has to be the same for all workers, whichever device was
-    faster, and asks MPI to go on with them: left alone, MPI would only do so when they are waited
-    for. Between two looks the thread sleeps, so that backward has the core. `waited`: the seconds
-    that the last block waited at its end.
-    """
-
-    def __init__(self, network: Network, world: World, bucket: int = BUCKET):
-        self.world, self.waited, self.failed = world, 0.0, False
-        self.buckets = [Bucket(group) for group in _grouped(_as_backward(network), bucket)]
-        self.of: dict[Layer, list[tuple[Parameter, Bucket]]] = {}
-        for one in self.buckets:
-            for p in one.parameters:
-                self.of.setdefault(p.layer, []).append((p, one))
-        self.coming: dict[str, Result] = {}
-        self.lock = threading.Lock()
-        self.thread = ThreadPoolExecutor(1, "sums")
-
-    def __enter__(self) -> "Sums":
-        for bucket in self.buckets:
-            bucket.missing = len(bucket.parameters)
-            bucket.complete.clear()
-        self.summing = self.thread.submit(self._sum)
-        return self
-
-    def add(self, layer: Layer):
-        """Backward is done with this layer. Called on the thread of its device."""
-        for p, bucket in self.of.get(layer, ()):
-            self.coming[p.name] = layer.device.fetch(p.grad)
-            with self.lock:  # of two towers' devices
-                bucket.missing -= 1
-            if not bucket.missing:
-                bucket.complete.set()
-
-    def __exit__(self, kind, *_):
-        self.failed = kind is not None
-        for bucket in self.buckets:  # also where this worker had no pictures
-            bucket.complete.set()
-        start = time.perf_counter()
-        self.summing.result()
-        self.waited = time.perf_counter() - start
-        for bucket in self.buckets if not self.failed else ():
-            _hand_out(bucket.buffer, bucket.parameters)
-
-    def _sum(self):
-        running: list[Sum] = []
-        for bucket in self.buckets:
-            while not bucket.complete.wait(PAUSE if running else None):
-                running = [one for one in running if not one.done()]
-            if self.failed:
-                return
-            bucket.fill(self.coming)
-            running.append(self.world.start_sum(bucket.buffer))
-        while running := [one for one in running if not one.done()]:
-            time.sleep(PAUSE)
-
-    def close(self):
-        self.thread.shutdown()
-
-
-def _as_backward(network: Network) -> Iterator[Parameter]:
-    """The parameters that learn, in the order in which backward is done with them."""
-    learning = {(p.layer, p.key): p for p in network.learning}
-    for stage in reversed(network.stages):
-        for layers in zip_longest(*map(reversed, stage)):
-            for layer in filter(None, layers):
-                for key in layer.params:
-                    if (layer, key) in learning:
-                        yield learning[layer, key]
-
-
-def _grouped(parameters: Iterator[Parameter], most: int) -> Iterator[list[Parameter]]:
-    """Neighbours, together until they have so many bytes."""
-    group: list[Parameter] = []
-    for p in parameters:
-        group.append(p)
-        if sum(one.value.nbytes for one in group) >= most:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -6,7 +6,7 @@ workers can do both at the same time. Forward and backward take a picture's shar
 layer, by its multiplications, backward twice as long as forward.
 
 data parallel    every worker has the whole network and a P-th of the pictures; a bucket of
-                 gradients is summed as soon as backward is done with its layers (parallel.py)
+                 gradients is summed as soon as backward is done with its layers (sums.py)
 hybrid, b and c  (A. Krizhevsky, One weird trick, 2014) convolutions as above; of the fully
                  connected layers each worker has a P-th of the units, for all pictures. So their
                  gradients stay where they are, and what crosses instead are the activities that
@@ -26,7 +26,7 @@ import numpy as np
 from tinyalex.layers import Linear
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
-from tinyalex.parallel import BUCKET
+from tinyalex.sums import BUCKET
 from tinyalex.support.text import align
 
 SCHEMES = ("data parallel", "hybrid, b", "hybrid, c")

@@ -69,9 +69,9 @@ def _workers(trainer: Trainer) -> str:
     world = trainer.world
     if world.size == 1:
         return ""
-    machines = len({*world.share(world.host)})
+    machines, sums = len({*world.share(world.host)}), trainer.parallel and trainer.parallel.sums
     return (f"{world.size} on {machines} machine{'s' * (machines > 1)}, each with a part of every "
-            "batch" + ", added up exactly" * trainer.recipe.exact)
+            "batch; gradients are added up " + (f"by {sums.about}" if sums else "exactly"))
 
 
 def _slowly(recipe: Recipe) -> str:
