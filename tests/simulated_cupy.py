@@ -155,6 +155,7 @@ class Simulator:
         block.memory[:] = 0xFF
         return Lease(self, block, (key, size))
 
+    @one_at_a_time
     def at(self, ptr: int) -> tuple[Block, int]:
         start = max(address for address in [*self.blocks] if address <= ptr)
         return self.blocks[start], ptr - start
@@ -390,14 +391,16 @@ class Pinned(np.ndarray):
 
 class Pool:
     def total_bytes(self):
-        return sum(b.memory.nbytes for b in now.blocks.values() if b.gpu == now.device[-1])
+        with now.lock:
+            return sum(b.memory.nbytes for b in now.blocks.values() if b.gpu == now.device[-1])
 
     def free_all_blocks(self, stream=None):
-        for (key, _), waiting in now.free.items():
-            if isinstance(key, Stream) and stream in (None, key):
-                for block in [b for b in waiting if b.gpu == now.device[-1]]:
-                    waiting.remove(block)
-                    del now.blocks[block.memory.ctypes.data]
+        with now.lock:
+            for (key, _), waiting in now.free.items():
+                if isinstance(key, Stream) and stream in (None, key):
+                    for block in [b for b in waiting if b.gpu == now.device[-1]]:
+                        waiting.remove(block)
+                        del now.blocks[block.memory.ctypes.data]
 
 
 class ElementwiseKernel:

@@ -10,6 +10,7 @@ import pytest
 from worlds import together
 
 from tinyalex import world
+from tinyalex.support import launched
 from tinyalex.support.errors import UserError
 
 
@@ -58,7 +59,7 @@ def test_help_is_no_failure_of_a_worker(capsys):
 
 @pytest.mark.parametrize("count", ["", "1", "many", "-2"])
 def test_a_process_whose_environment_names_no_others_is_alone(monkeypatch, count):
-    for name in world.LAUNCHED:
+    for name in launched.SIZES:
         monkeypatch.setenv(name, count)
     monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
     assert world.find().size == 1

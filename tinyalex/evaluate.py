@@ -1,51 +1,63 @@
 """python -m tinyalex.evaluate: measure a trained network; see --help."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
 from tinyalex import drawing
 from tinyalex.data import sources
 from tinyalex.data.augment import CENTRE
-from tinyalex.data.identity import expect_same_classes
-from tinyalex.metrics import Result, average, predictions, score
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.identity import expect_same_classes, fingerprint
+from tinyalex.metrics import Result, average, count, predictions
 from tinyalex.run import checkpoint, mistakes, opened
+from tinyalex.run.workers import expect_same
 from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 from tinyalex.support.text import say
+from tinyalex.world import World, find
 
 WORST = 30  # classes whose lines are printed, of many
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.evaluate`; argv without the program's name."""
-    args = _parse(argv)
+    world = find()
+    with world.together():
+        world.take_cores()
+        _main(_parse(argv), world)
+    return 0
+
+
+def _main(args: Namespace, world: World) -> None:
     paths = [opened.find(path) for path in args.checkpoints]
     known = [checkpoint.load(path).about["classes"] for path in paths]  # so they are all there
     classes = known[0]
     said = []
     for path in paths:  # one network after the other: only one of them is in memory
-        said.append(_predict(path, args, classes))
-        if not np.array_equal(said[0].labels, said[-1].labels):
+        said.append(_predict(path, args, classes, world))
+        if not np.array_equal(said[0].all_labels, said[-1].all_labels):
             raise UserError(f"{path}: was measured on different pictures from {paths[0]}",
                             "prepare the pictures for all the networks from the same folder.")
-    labels, data = said[-1].labels, said[-1].data
-    results = _results([predicted.logp for predicted in said], labels)
-    _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
+    data, pictures = said[-1].data, len(said[-1].all_labels)
+    results = _results(said, len(classes), world)
+    _table(results, " + ".join(map(str, paths)) + f" on {data} ({pictures:,} pictures)")
     how, result = [*results.items()][-1]
     say(*mistakes.by_class(result.confusion, classes, WORST), "")
     who = " + ".join(path.parent.name for path in paths)
-    add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
-        result.confusion, classes, path, f"{who} on {data}, {how}"))
-    return 0
+    if world.rank == 0:
+        add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
+            result.confusion, classes, path, f"{who} on {data}, {how}"))
 
 
 def _parse(argv):
     parser = ArgumentParser(
-        prog="python -m tinyalex.evaluate",
+        prog="python -m tinyalex.evaluate", shares=True,
         description="Measure a trained network: top-1 and top-5 error, and which classes it "
                     "confuses. The predictions of several networks are averaged.")
     add = parser.add_argument
@@ -66,50 +78,76 @@ def _parse(argv):
 
 
 class Predictions(NamedTuple):
-    """What one network says. logp: of the centre patch and, if asked for, of ten patches on
-    average, logarithms of probabilities (pictures, classes). labels: of the pictures. data: its
+    """What one network says of this worker's share of the pictures, batch by batch. logp: of the
+    centre patch and, if asked for, of ten patches on average, logarithms of probabilities
+    (pictures, classes). labels: of the same pictures; all_labels: of everybody's. data: its
     name."""
 
-    logp: dict[str, np.ndarray]
-    labels: np.ndarray
+    logp: dict[str, list[np.ndarray]]
+    labels: list[np.ndarray]
+    all_labels: np.ndarray
     data: str
 
 
-def _predict(path: Path, args, classes: list[str]) -> Predictions:
-    """Show the data to one network. UserError where the two do not fit together."""
-    with opened.open_network(path, args.devices) as net:
-        picture = net.recipe.picture
-        source = args.data or sources.from_file(net.recipe.data, path)
-        limit = args.limit or (None if args.data else net.recipe.limit)
-        val_set = sources.load(source, args.split, picture, limit)
-        for known in (net.classes, classes):
-            expect_same_classes(val_set.classes, val_set.name, known, "the network knows",
-                                "name data with the same classes with --data.")
-        if val_set.images.shape[1:] != net.mean.shape:
-            raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
-                            f"network was trained on {net.mean.shape}", "name other data.")
+def _predict(path: Path, args: Namespace, classes: list[str], world: World) -> Predictions:
+    """Show this worker's share of the data to one network. UserError where the two do not fit
+    together, or the workers have different ones."""
+    local = world.local_rank, world.local_size
+    with opened.open_network(path, args.devices, local) as net:
+        val_set = _data(net, path, args, classes, world)
         loader = net.loader(val_set, args.batch_size, args.ten_crop)
-        parts: dict[str, list[np.ndarray]] = {"centre patch": []}
-        batches = progress(loader.epoch(), f"evaluating {path}", len(loader), "batch")
-        for labels, logp in predictions(net.network, batches):
-            logp = logp.reshape(len(labels), -1, len(classes))
-            parts["centre patch"].append(logp[:, CENTRE] if args.ten_crop else logp[:, 0])
+        logp: dict[str, list[np.ndarray]] = {"centre patch": []}
+        if args.ten_crop:
+            logp["ten patches"] = []
+        labels = []
+        batches = progress(loader.epoch(first=world.rank, every=world.size), f"evaluating {path}",
+                           -(-len(loader) // world.size), "batch")
+        for true, of_crops in predictions(net.network, batches):
+            labels.append(true)
+            of_crops = of_crops.reshape(len(true), -1, len(classes))
+            logp["centre patch"].append(of_crops[:, CENTRE if args.ten_crop else 0])
             if args.ten_crop:
-                parts.setdefault("ten patches", []).append(average(logp, axis=1))
-    return Predictions({patches: np.concatenate(logp) for patches, logp in parts.items()},
-                       np.asarray(val_set.labels), val_set.name)
+                logp["ten patches"].append(average(of_crops, axis=1))
+    return Predictions(logp, labels, np.asarray(val_set.labels), val_set.name)
 
 
-def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[str, Result]:
+def _data(net: opened.OpenedNetwork, path: Path, args: Namespace, classes: list[str],
+          world: World) -> Dataset:
+    """The pictures to show to the network. UserError as above."""
+    source = args.data or sources.from_file(net.recipe.data, path)
+    limit = args.limit or (None if args.data else net.recipe.limit)
+    with world.in_turn():
+        val_set = sources.load(source, args.split, net.recipe.picture, limit)
+    for known in (net.classes, classes):
+        expect_same_classes(val_set.classes, val_set.name, known, "the network knows",
+                            "name data with the same classes with --data.")
+    if val_set.images.shape[1:] != net.mean.shape:
+        raise UserError(f"{val_set.name}: pictures of shape {val_set.images.shape[1:]}; the "
+                        f"network was trained on {net.mean.shape}", "name other data.")
+    if world.size > 1:
+        weights = map(np.ascontiguousarray, [*net.network.state().values(), net.mean])
+        expect_same(world, net.classes, {
+            "the pictures": fingerprint(val_set),
+            f"the weights of {path}": [crc32(array.data) for array in weights]})
+    return val_set
+
+
+def _results(networks: list[Predictions], classes: int, world: World) -> dict[str, Result]:
     """How right each network is, and all of them averaged, by what it was shown; the most reliable
     comes last."""
+    labels = networks[0].labels
+
+    def counted(logp: list[np.ndarray]) -> Result:
+        return count(zip(labels, logp, strict=True), classes, world)
+
     if len(networks) == 1:
-        return {patches: score(logp, labels) for patches, logp in networks[0].items()}
-    results = {f"network {i}, {patches}": score(logp, labels)
-               for i, network in enumerate(networks, 1) for patches, logp in network.items()}
-    for patches in networks[0]:
-        together = average(np.stack([network[patches] for network in networks]), axis=0)
-        results[f"{len(networks)} networks, {patches}"] = score(together, labels)
+        return {patches: counted(logp) for patches, logp in networks[0].logp.items()}
+    results = {f"network {i}, {patches}": counted(logp)
+               for i, network in enumerate(networks, 1) for patches, logp in network.logp.items()}
+    for patches in networks[0].logp:
+        batches = zip(*(network.logp[patches] for network in networks), strict=True)
+        results[f"{len(networks)} networks, {patches}"] = counted(
+            [average(np.stack(logp), axis=0) for logp in batches])
     return results
 
 

@@ -68,8 +68,15 @@ Batches = Iterable[tuple[np.ndarray | Batch, np.ndarray]]  # pictures and their 
 def measure(network: Network, batches: Batches, world: World | None = None) -> Result:
     """Run the network, not training, over batches of pictures and labels. world: of the workers
     who have every batch by turns; the result is that of all."""
-    tally = Tally(network.classes)
-    for labels, logp in predictions(network, batches):
+    return count(predictions(network, batches), network.classes, world)
+
+
+def count(answers: Iterable[tuple[np.ndarray, np.ndarray]], classes: int,
+          world: World | None = None) -> Result:
+    """The result of such labels (N,) and predictions (N, classes), batch by batch. world: as in
+    `measure`."""
+    tally = Tally(classes)
+    for labels, logp in answers:
         tally.add(logp, labels)
     if world:
         tally.share(world)
@@ -95,9 +102,7 @@ def predictions(network: Network, batches: Batches,
 
 def score(logp: np.ndarray, labels: np.ndarray) -> Result:
     """The result of these predictions: logp (N, K), labels (N,)."""
-    tally = Tally(logp.shape[1])
-    tally.add(logp, labels)
-    return tally.result()
+    return count([(labels, logp)], logp.shape[1])
 
 
 def log_probabilities(network: Network, x: np.ndarray) -> np.ndarray:

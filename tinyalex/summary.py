@@ -19,7 +19,7 @@ from tinyalex.world import World, find, timed_sum
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.summary`; argv without the program's name."""
-    parser = ArgumentParser(prog="python -m tinyalex.summary",
+    parser = ArgumentParser(prog="python -m tinyalex.summary", shares=True,
                             description="Print what a network is made of and what it takes.")
     add = parser.add_argument
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if (args.workers is None) != (args.images_per_s is None):
         parser.error("--workers and --images-per-s go together")
-    world = find() if args.network == "measured" else World()
+    world = find()
     preset = presets.get(args.preset)
     towers = args.towers or preset.towers
     with world.together(), Devices(args.devices, towers) as devices:

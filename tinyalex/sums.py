@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Device
 from tinyalex.devices.base import Array, Result
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.layers import Layer
@@ -178,7 +177,7 @@ class GpuSums(Sums):
         buckets.sort(key=lambda bucket: place[bucket.parameters[-1].name])
         super().__init__(buckets, "NCCL")
         self.waiting: deque[Bucket] = deque()  # those whose sums have not begun
-        self.summed: dict[Device, Any] = {}  # the event after which all of the device's are there
+        self.summed: dict[CudaDevice, Any] = {}  # the event after which all of its sums are there
         self.waits: deque[list[tuple]] = deque()  # of each step, from which event until which
 
     def __enter__(self) -> "Sums":

@@ -75,7 +75,7 @@ def parse(argv: list[str] | None) -> Namespace:
     """The command line. Flags that were not given are None: the preset, or the run that is resumed,
     decides."""
     parser = ArgumentParser(
-        prog="python -m tinyalex.train", argument_default=None,
+        prog="python -m tinyalex.train", argument_default=None, shares=True,
         description="Train a network. Without flags: a small two-tower AlexNet, on built-in "
                     "pictures, in a minute or two. Defaults come from the preset.",
         epilog="; ".join(f"{name}: {preset.about}" for name, preset in presets.PRESETS.items()))

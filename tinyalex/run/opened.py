@@ -69,15 +69,17 @@ def find(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def open_network(path: Path, placement: str = "auto") -> Iterator[OpenedNetwork]:
+def open_network(path: Path, placement: str = "auto", worker: tuple[int, int] = (0, 1),
+                 ) -> Iterator[OpenedNetwork]:
     """The network of this checkpoint, or of the run in this folder, while the block runs.
 
-    UserError where the file is missing, damaged, or something else.
+    placement, worker: see `Devices`. UserError where the file is missing, damaged, or something
+    else.
     """
     path = find(path)
     saved = checkpoint.load(path)
     recipe, classes = Recipe.of(saved.about["settings"], path), saved.about["classes"]
-    with Devices(placement, recipe.towers) as devices:
+    with Devices(placement, recipe.towers, worker=worker) as devices:
         network = recipe.network(len(classes), list(devices))
         network.load_state(saved.values, str(path))
         yield OpenedNetwork(path, recipe, classes, saved.mean, network)

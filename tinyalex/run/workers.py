@@ -1,6 +1,7 @@
 """What the workers of a run tell each other, besides gradients: where they begin, whether they have
 the same pictures, who is waiting for whom."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from zlib import crc32
 
@@ -29,7 +30,9 @@ def begin_alike(trainer: Trainer) -> None:
     world = trainer.world
     if world.size == 1:
         return
-    _expect_same(trainer)
+    expect_same(world, trainer.classes, {
+        "the pictures": trainer.data, "the mean picture": crc32(trainer.mean.tobytes()),
+        "the kind of devices": trainer.learner.devices[0].xp.__name__})
     told = world.tell({
         "settings": trainer.recipe.settings(), "progress": asdict(trainer.progress),
         "schedule": trainer.schedule.state(),
@@ -48,11 +51,11 @@ def begin_alike(trainer: Trainer) -> None:
     trainer.network.set_step(trainer.progress.step)
 
 
-def _expect_same(trainer: Trainer) -> None:
-    mine = {"the version": [tinyalex.__version__, np.__version__], "the pictures": trainer.data,
-            "the classes": list(trainer.classes), "the mean picture": crc32(trainer.mean.tobytes()),
-            "the kind of devices": trainer.learner.devices[0].xp.__name__}
-    first, *others = trainer.world.share([trainer.world.host, mine])
+def expect_same(world: World, classes: Sequence[str], mine: dict[str, object]) -> None:
+    """UserError where what this worker has (JSON can hold it), or its version of the program, is
+    not the same as worker 0's."""
+    mine = {"the version": [tinyalex.__version__, np.__version__], "the classes": [*classes]} | mine
+    first, *others = world.share([world.host, mine])
     for rank, (host, theirs) in enumerate(others, 1):
         for what, value in theirs.items():
             if value != first[1][what]:

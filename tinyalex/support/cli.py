@@ -11,7 +11,7 @@ from bdb import BdbQuit
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyalex.support import signals, streams
+from tinyalex.support import launched, signals, streams
 from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import expect_place
 from tinyalex.support.text import say, shown, warn
@@ -24,13 +24,17 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 class ArgumentParser(argparse.ArgumentParser):
     """argparse, whose complaints are UserErrors like all others, and whose help shows the defaults,
-    where there are any."""
+    where there are any. shares: whether processes that mpiexec starts share the command's work;
+    else it refuses to be several."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, shares: bool = False, **kwargs):
         kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
+        self.shares = shares
 
     def parse_known_args(self, args=None, namespace=None):
+        if not self.shares:
+            launched.expect_one(self.prog)
         words = sys.argv[1:] if args is None else list(args)
         for before, word in zip([self.prog, *words], words, strict=False):
             if not word or (word.startswith("--") and word.endswith("=")):

@@ -15,11 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinyalex.support import cli
+from tinyalex.support import cli, launched
 from tinyalex.support.errors import UserError
-
-LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # what launchers say
-GRACE = 1.0  # seconds that the others leave worker 0 to say what is wrong with all of them
 
 
 class Sum(Protocol):
@@ -120,7 +117,7 @@ class World:
 
     def _give_up(self, error: BaseException):
         if self.rank:
-            time.sleep(GRACE)
+            time.sleep(launched.GRACE)
 
         def again():
             raise error
@@ -145,20 +142,19 @@ def timed_sum(world: World, size: int, repeats: int = 10) -> float:
 def find() -> World:
     """The world that this process is in. UserError where it was launched as one of several, but
     cannot find the others."""
-    said = [os.environ.get(name, "") for name in LAUNCHED]
-    launched = max([1, *(int(count) for count in said if count.isdecimal())])
-    if launched == 1 and "mpi4py.MPI" not in sys.modules:
+    processes = launched.processes()
+    if processes == 1 and "mpi4py.MPI" not in sys.modules:
         return World()
     try:
         from tinyalex.world.mpi import MpiWorld  # MPI starts when it is imported
     except (ImportError, RuntimeError) as error:
-        raise UserError(f"launched as one of {launched} processes, which find each other through "
+        raise UserError(f"launched as one of {processes} processes, which find each other through "
                         f"mpi4py, and that does not work here ({str(error).splitlines()[0]})",
                         "pip install 'tinyalex[mpi]', or start a single process.") from None
     if MpiWorld.workers() > 1:
         return MpiWorld()
-    if launched > 1:
-        raise UserError(f"launched as one of {launched} processes, but mpi4py finds only this one: "
-                        "it belongs to another MPI than the launcher", "use the mpiexec of that "
-                        "MPI, or install mpi4py for this one.")
+    if processes > 1:
+        raise UserError(f"launched as one of {processes} processes, but mpi4py finds only this "
+                        "one: it belongs to another MPI than the launcher", "use the mpiexec of "
+                        "that MPI, or install mpi4py for this one.")
     return World()
