@@ -185,8 +185,9 @@ def test_whoever_does_not_wait_is_noticed(four_gpus, monkeypatch, broken):
 def about(world, placement):
     with Devices(placement) as devices:
         this = Parallel(network(devices), world)
+        said = this.sums.about
         this.close()
-        return this.sums.about
+        return said
 
 
 @pytest.mark.parametrize(("placements", "said"), [

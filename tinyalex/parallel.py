@@ -16,16 +16,16 @@ There are two ways to add up:
 
 import contextlib
 import time
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from tinyalex import sums
 from tinyalex.devices import Batch
 from tinyalex.devices.base import Array
 from tinyalex.network import Network
 from tinyalex.optim import SGD
-from tinyalex.sums import BUCKET, Bucket, flat
+from tinyalex.sums import BUCKET, Bucket, Sums, choose, flat
 from tinyalex.support.errors import UserError
 from tinyalex.world import World
 
@@ -47,10 +47,15 @@ class Parallel:
         if exact and world.size > BLOCKS:
             raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are {world.size}"
                             " workers", f"start {BLOCKS} at most, or do without.")
-        self.exact, self.waited = exact, 0.0
-        self.sums = None if exact or world.size == 1 else sums.choose(network, world, bucket)
+        self.exact, self.waited, self.bucket = exact, 0.0, bucket
         blocks = _cut(BLOCKS, world.size)[world.rank]
         self.blocks = range(blocks.start, blocks.stop)
+
+    @cached_property
+    def sums(self) -> Sums | None:
+        """What adds up meanwhile. The workers find it together, when all first ask for it."""
+        alone = self.exact or self.world.size == 1
+        return None if alone else choose(self.network, self.world, self.bucket)
 
     def rows(self, count: int) -> slice:
         """Which pictures of a batch of so many are this worker's."""
@@ -105,8 +110,8 @@ class Parallel:
 
     def close(self):
         """End the thread that sums."""
-        if self.sums:
-            self.sums.close()
+        if running := vars(self).get("sums"):
+            running.close()
 
 
 def _cut(count: int, parts: int) -> list[slice]:
