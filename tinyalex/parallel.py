@@ -16,7 +16,6 @@ There are two ways to add up:
 
 import contextlib
 import time
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -48,14 +47,17 @@ class Parallel:
             raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are {world.size}"
                             " workers", f"start {BLOCKS} at most, or do without.")
         self.exact, self.waited, self.bucket = exact, 0.0, bucket
+        self._sums: Sums | None = None
         blocks = _cut(BLOCKS, world.size)[world.rank]
         self.blocks = range(blocks.start, blocks.stop)
 
-    @cached_property
+    @property
     def sums(self) -> Sums | None:
-        """What adds up meanwhile. The workers find it together, when all first ask for it."""
-        alone = self.exact or self.world.size == 1
-        return None if alone else choose(self.network, self.world, self.bucket)
+        """What adds up meanwhile, if not exactly. The workers choose it together, where all first
+        ask for it."""
+        if self._sums is None and not self.exact and self.world.size > 1:
+            self._sums = choose(self.network, self.world, self.bucket)
+        return self._sums
 
     def rows(self, count: int) -> slice:
         """Which pictures of a batch of so many are this worker's."""
@@ -110,8 +112,8 @@ class Parallel:
 
     def close(self):
         """End the thread that sums."""
-        if running := vars(self).get("sums"):
-            running.close()
+        if self._sums:
+            self._sums.close()
 
 
 def _cut(count: int, parts: int) -> list[slice]:
