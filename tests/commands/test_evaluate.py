@@ -6,9 +6,12 @@ counts as right; ten patches of which some are the same; labels of another order
 network.
 """
 
+from dataclasses import astuple
+
 import blobs
 import numpy as np
 import pytest
+from worlds import together
 
 from tinyalex import evaluate, metrics
 from tinyalex.data import sources
@@ -16,6 +19,8 @@ from tinyalex.data.augment import CENTRE, ten_crops
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import HOST
 from tinyalex.run import checkpoint, mistakes, opened
+from tinyalex.support.errors import UserError
+from tinyalex.world import World
 
 DATA = ["--data", "blobs:load"]
 
@@ -150,3 +155,41 @@ def test_classes_without_pictures_are_not_the_worst(seen, lines, said):
     assert table[lines:] == said
     assert {line.split()[1] for line in table[:lines]} == {"5"}
     assert table[0].startswith("c00" if seen == lines else "c03"), "of many, the worst come first"
+
+
+@pytest.mark.parametrize("flags", [
+    ["run", "--batch-size", "7"], ["run", "--batch-size", "30", "--ten-crop", "--limit", "7"],
+    ["run", "run", "--batch-size", "1", "--limit", "2"]])
+def test_workers_measure_what_one_does(in_blobs, flags):
+    """Each its share of the batches, six or three or two: with four workers some have none."""
+    args = evaluate._parse([*flags, *DATA, "--devices", "cpu"])
+
+    def measured(world):
+        said = [evaluate._predict(opened.find(path), args, [*blobs.load("val").classes], world)
+                for path in args.checkpoints]
+        return evaluate._results(said, 3, world), sum(map(len, said[0].labels))
+
+    one, pictures = measured(World())
+    for size in (2, 4):
+        shares = together(size, measured)
+        assert sum(count for _, count in shares) == pictures
+        for results, count in shares:
+            assert count < pictures and results.keys() == one.keys()
+            for name, result in results.items():
+                for value, alone in zip(astuple(result), astuple(one[name]), strict=True):
+                    np.testing.assert_array_equal(value, alone, err_msg=name)
+
+
+def test_workers_with_other_weights_are_refused(in_blobs, tmp_path):
+    """Else each would measure another network, and the mean of both would be printed."""
+    other = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    other.values["fc8b.b"] = other.values["fc8b.b"] + 1
+    other.save(tmp_path / "checkpoint.npz")
+
+    def measured(world):
+        args = evaluate._parse(["run", *DATA, "--devices", "cpu"])
+        path = (in_blobs / "run/checkpoint.npz", tmp_path / "checkpoint.npz")[world.rank]
+        return evaluate._predict(path, args, [*blobs.load("val").classes], world)
+
+    with pytest.raises(UserError, match=r"worker 1 on .*: the weights .* are not those "):
+        together(2, measured)

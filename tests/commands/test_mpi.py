@@ -1,4 +1,5 @@
-"""`mpiexec -n N python -m mpi4py -m tinyalex.train`: real processes, on whatever MPI there is."""
+"""`mpiexec -n N python -m mpi4py -m tinyalex.train`, or `.evaluate`: real processes, on whatever MPI
+there is."""
 
 import json
 import os
@@ -36,23 +37,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(
     not mpi_is_here(), reason="needs MPI: pip install 'tinyalex[mpi]'")]
 
 
-def start(count, *flags, **more):
-    """Start a training with so many workers."""
-    own = [sys.executable, "-m", "mpi4py", "-m", "tinyalex.train", *map(str, flags)]
+def start(count, *flags, command="train", **more):
+    """Start a training, or another command, with so many workers."""
+    own = [sys.executable, "-m", "mpi4py", "-m", f"tinyalex.{command}", *map(str, flags)]
     return subprocess.Popen([MPIEXEC, "-n", str(count), *own], stdout=subprocess.PIPE, text=True,
                             stderr=subprocess.PIPE, env=os.environ | OPEN_MPI | more)
 
 
-def trained(count, *flags):
+def trained(count, *flags, command="train"):
     """The same, to its end; returns what it printed."""
-    with start(count, *flags) as run:
+    with start(count, *flags, command=command) as run:
         out, err = run.communicate(timeout=200)
     assert run.returncode == 0, err
     return out
 
 
 def complaint(count, *flags, **more):
-    """What a training prints that fails, less what the launcher says of it."""
+    """What a training prints that fails, or another command, less what the launcher says of it."""
     with start(count, *flags, **more) as run:
         _, err = run.communicate(timeout=60)
     assert run.returncode == 2, err
@@ -87,6 +88,22 @@ def test_without_exact_it_is_the_same_but_for_rounding(patches, tmp_path):
     assert len(re.findall(r"^ +1 +0\.01 ", out, re.MULTILINE)) == 1, "only worker 0 prints"
     assert re.search(r"workers waited for data \+ for others: \d+% \+ \d+%, \d+% \+ \d+%, \d+% \+ "
                      r"\d+%; slowest: \d on \S+", out)
+
+
+def test_evaluation_prints_and_draws_what_one_process_does(patches, tmp_path):
+    """Of 10 pictures in batches of 4, two for worker 0; and of 2, with a worker that has none."""
+    trained(1, *settings(patches, "--epochs", "1"), "--out", "run")
+    for flags in (["--batch-size", "40", "--ten-crop", "--limit", "10"],
+                  ["run", "--batch-size", "1", "--limit", "2"]):
+        said = [trained(count, "run", *flags, "--data", patches, "--out", f"{count}.png",
+                        command="evaluate").replace(f"{count}.png", "OUT") for count in (1, 3)]
+        assert said[0] == said[1] and "as a picture: OUT" in said[0]
+        assert (tmp_path / "1.png").read_bytes() == (tmp_path / "3.png").read_bytes()
+
+
+def test_a_command_that_works_alone_says_so_once(patches):
+    err = complaint(3, "run", "picture.jpg", command="predict")
+    assert err.count("started as 3 processes, and it works alone") == err.count("HINT:") == 1
 
 
 def test_frozen_layers_are_computed_once_and_the_rest_is_shared(patches, tmp_path, data_folder):
