@@ -1,4 +1,4 @@
-"""`mpiexec -n N python -m mpi4py -m tinyalex.train` and `.evaluate`: real processes, on whatever MPI
+"""`mpiexec -n N python -m mpi4py -m tinyalex.train`, and evaluate: real processes, on whatever MPI
 there is."""
 
 import json
