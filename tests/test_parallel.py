@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from worlds import together
+from tinyalex.world.threads import together
 
 from tinyalex import parallel
 from tinyalex.architectures import alexnet

@@ -7,7 +7,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from worlds import together
+from tinyalex.world.threads import together
 
 from tinyalex import world
 from tinyalex.support.errors import UserError

@@ -1,0 +1,389 @@
+"""One weird trick: convolutions data parallel, fully connected layers model parallel.
+
+(A. Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.) Of the
+paper's network, fc6 to fc8 have 96 % of the parameters and 8 % of the arithmetic; of the
+convolutions it is the other way round. So workers that share a batch (parallel.py) mostly send each
+other gradients of layers in which there is little to do. Here all have the convolutions, and of a
+fully connected layer each of P workers has the columns of W and b of its share of the units, in
+each tower, for the pictures of all:
+
+    y[:, u] = x @ W[:, u] + b[u]        dW[:, u] = x.T @ dy[:, u]
+
+No other worker has a part in dW[:, u]: nothing is summed, and no weights ever cross. What crosses
+are activities, as many as the batch has, instead of gradients, as many as there are weights:
+
+    features      that fc6 reads, from the worker who has the picture to all
+    activities    of fc6 and fc7, from the worker who has the unit to all, who read them next
+    scores        from the worker who has the unit of fc8 to the one who has the picture, and its
+                  label: there the loss is computed
+
+and the same way back the gradients of these. What all have read comes back as P parts, dy[:, u] @
+W[:, u].T, which are added up where it came from (layers/pieces.py). The gradients of the
+convolutions are summed as in parallel.py.
+
+Workers are to the units what towers are to the maps: `Across` is an `Exchange` between them.
+
+The pictures pass through the connected layers in portions, forward and at once backward:
+
+    a    all at once: every worker has the features of the whole batch
+    b    those of one worker after the other, who sends them to all
+    c    a P-th of everybody's, P times: as many bytes, but all send at the same time
+
+a needs P times the memory of the others, and is not here. The gradients of all portions are added,
+and there is one update for a whole batch, as SGD has it. (Krizhevsky can also update the connected
+layers after each portion: then their batches are smaller than those of the convolutions, which is
+another algorithm. And he sends the next portion while this one is computed; here nothing crosses
+meanwhile.)
+
+Exactly (see parallel.py): a portion is a block, and a worker's units are whole pieces, a branch of
+the tree along which they are added, so that no bit depends on who has them.
+"""
+
+import contextlib
+import copy
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+from tinyalex.devices import Batch
+from tinyalex.devices.base import Array
+from tinyalex.freezing import apart
+from tinyalex.layers import Layer, Linear
+from tinyalex.layers.pieces import InPieces, add_up, can_be_parted, part
+from tinyalex.network import Exchange, Network
+from tinyalex.optim import SGD
+from tinyalex.parallel import (
+    BLOCKS,
+    BUCKET,
+    Parallel,
+    Part,
+    Tree,
+    cut,
+    flat,
+    hand_out,
+    no_gradients,
+    share_of_loss,
+)
+from tinyalex.support.errors import UserError
+from tinyalex.world import World
+
+NONE = slice(0, 0)
+Rows = list[slice]  # by worker: of the pictures that it has, those in question, by number in a batch
+
+
+@dataclass(frozen=True)
+class Task:
+    """The arguments of a step, see `Parallel.step`. first: the number of this worker's first
+    picture in the batch."""
+
+    x: Batch
+    labels: np.ndarray
+    step: int
+    count: int
+    first: int
+
+    def here(self, rows: slice) -> slice:
+        """Where in x and labels these rows of the batch are."""
+        return slice(rows.start - self.first, rows.stop - self.first) if _size(rows) else NONE
+
+
+class Hybrid(Parallel):
+    """Steps as of `Parallel`, with the fully connected layers of `network` spread over the workers.
+
+    at_once: scheme c, else b. The rest as of `Parallel`. UserError unless the network's fully
+    connected layers are at its end.
+
+    `trunk` is what each worker has whole, `head` its part of the rest. The network itself keeps
+    whole layers, with the weights of the last `gather_weights`: to measure with, and for
+    checkpoints. `sent` counts the bytes that this worker has sent to others for the connected
+    layers, by direction and by the layer that they are for.
+    """
+
+    def __init__(self, network: Network, world: World, exact: bool = False, at_once: bool = False,
+                 bucket: int = BUCKET):
+        self.trunk, top = _apart(network)
+        super().__init__(self.trunk, world, exact, bucket)
+        self.at_once = at_once
+        self.sent: dict[str, Counter[str]] = {"forward": Counter(), "backward": Counter()}
+        self.pairs: list[tuple[Layer, Layer]] = []  # a whole layer, and this worker's part of it
+        self.head = self._part(top)
+        self.mine = copy.copy(network)
+        self.mine.stages = [*self.trunk.stages, *self.head.stages]
+
+    def _part(self, top: Network) -> Network:
+        """This worker's part of the fully connected layers, and what joins it to the others'."""
+        units = [[self._units(tower[0].W_shape[1]) for tower in stage] for stage in top.stages]
+        head, rank = copy.copy(top), self.world.rank
+        head.stages = [[[self._part_of(layer, each) for layer in tower]
+                        for tower, each in zip(*pair, strict=True)]
+                       for pair in zip(top.stages, units, strict=True)]
+        head.exchanges = [Across(exchange, self, each)
+                          for exchange, each in zip(top.exchanges, units[:-1], strict=True)]
+        head.output_shapes = [(_size(each[rank]),) for each in units[-1]]
+        self.columns = _columns(units[-1])  # of the scores, by worker
+        self.reads = top.stages[0][0][0].name.removesuffix(top.letter(0))
+        return head
+
+    def _units(self, count: int) -> list[slice]:
+        """Which of a layer's units each worker has."""
+        if not self.exact:
+            return cut(count, self.world.size)
+        pieces = cut(count, BLOCKS)
+        return [slice(pieces[branch][0].start, pieces[branch][-1].stop)
+                for branch in _branches(0, BLOCKS, self.world.size)]
+
+    def _part_of(self, layer: Layer, units: list[slice]) -> Layer:
+        rank, count = self.world.rank, units[-1].stop
+        mine = part(layer, count, units[rank])
+        if not isinstance(mine, Linear):
+            return mine
+        self.pairs.append((layer, mine))
+        if not self.exact:
+            return mine
+        pieces, start = cut(count, BLOCKS), units[rank].start
+        return InPieces(mine, [slice(piece.start - start, piece.stop - start) for piece in
+                               pieces[_branches(0, BLOCKS, self.world.size)[rank]]])
+
+    def begin(self, optimiser: SGD) -> SGD:
+        velocity, own = dict(optimiser.velocity), copy.copy(optimiser)
+        for whole, mine in self.pairs:
+            for key, value in mine.params.items():
+                mine.device.put_into(value, self._own(whole, whole.params[key]))
+                if (name := f"{mine.name}.{key}") in velocity:
+                    velocity[name] = mine.device.put(self._own(whole, velocity[name]))
+        own.network, own.velocity = self.mine, velocity
+        return own
+
+    def _own(self, whole: Layer, array: Array) -> np.ndarray:
+        """This worker's part of what the whole layer has, on the host."""
+        return whole.device.get(array)[..., self._units(array.shape[-1])[self.world.rank]].copy()
+
+    def gather_weights(self):
+        for whole, mine in self.pairs:
+            for key, value in mine.params.items() if not mine.frozen else ():
+                whole.device.put_into(whole.params[key], self._gather(mine.device.get(value)))
+
+    def gather_velocities(self, optimiser: SGD) -> dict[str, np.ndarray]:
+        divided = {p.name for p in self.head.learning}
+        return {name: self._gather(v) if name in divided else v
+                for name, v in optimiser.state().items()}
+
+    def _gather(self, array: np.ndarray) -> np.ndarray:
+        return np.concatenate(self.world.gather(array), axis=-1)
+
+    def step(self, optimiser: SGD, x: Batch, labels: np.ndarray, step: int, count: int,
+             ) -> list[Part]:
+        task = Task(x, labels, step, count, self.rows(count).start)
+        if self.exact:
+            parts = self._add_exactly_in_turns(task)
+        else:
+            with self.sums or contextlib.nullcontext():
+                parts = self._in_portions(task)
+            self.waited += self.sums.waited if self.sums else 0
+        optimiser.step()
+        return parts
+
+    def _in_portions(self, task: Task) -> list[Part]:
+        rows, parts, total = cut(task.count, self.world.size), [], {}
+        mine = rows[self.world.rank]
+        features = self._features(task, mine)
+        dfeatures = np.empty_like(features)
+        for portion in self._together(rows) if self.at_once else self._one_by_one(rows):
+            own = portion[self.world.rank]
+            inside = slice(own.start - mine.start, own.stop - mine.start) if _size(own) else NONE
+            parts += self._connected(task, portion, features[inside], dfeatures[inside])
+            for p in self.head.learning:
+                if p.name in total:
+                    p.layer.device.run(total[p.name].__iadd__, p.grad).result()
+                else:
+                    total[p.name] = p.grad
+        for p in self.head.learning:
+            p.layer.grads[p.key] = total[p.name]
+        self._below(mine, dfeatures)
+        return parts
+
+    def _one_by_one(self, rows: Rows) -> list[Rows]:
+        """Portions as of scheme b."""
+        return [[theirs if worker == sender else NONE for worker, theirs in enumerate(rows)]
+                for sender in range(len(rows))]
+
+    def _together(self, rows: Rows) -> list[Rows]:
+        """Portions as of scheme c."""
+        pieces = [[slice(theirs.start + piece.start, theirs.start + piece.stop)
+                   for piece in cut(_size(theirs), len(rows))] for theirs in rows]
+        return [list(portion) for portion in zip(*pieces, strict=True)]
+
+    def _add_exactly_in_turns(self, task: Task) -> list[Part]:
+        """In each turn every worker computes the convolutions of one of its blocks, and then all
+        compute the connected layers of one block after the other."""
+        blocks, shares, parts = cut(task.count, BLOCKS), cut(BLOCKS, self.world.size), []
+        below, top = Tree(self.world), Tree(World())
+        for turn in zip_longest(*(range(BLOCKS)[share] for share in shares)):
+            rows = [NONE if block is None else blocks[block] for block in turn]
+            mine, own = rows[self.world.rank], turn[self.world.rank]
+            features = self._features(task, mine)
+            dfeatures = np.empty_like(features)
+            for block, portion in zip(turn, self._one_by_one(rows), strict=True):
+                if block is None:
+                    continue
+                inside = slice(0, _size(portion[self.world.rank]))
+                parts += self._connected(task, portion, features[inside], dfeatures[inside])
+                top.add(block, _numbers(self.head))
+            if own is not None:
+                self._below(mine, dfeatures)
+                below.add(own, _numbers(self.trunk))
+        hand_out(top.total(), self.head.learning)
+        start = time.perf_counter()
+        hand_out(below.total(), self.trunk.learning)
+        self.waited += time.perf_counter() - start
+        return parts
+
+    def _features(self, task: Task, rows: slice) -> np.ndarray:
+        """What the connected layers read of these pictures, on the host."""
+        if not _size(rows):
+            W = self.pairs[0][1].params["W"]
+            return np.empty((0, W.shape[0]), W.dtype)
+        x = task.x[task.here(rows)]
+        if not self.trunk.stages:
+            return x.pixels
+        self.trunk.set_step(task.step, rows.start)
+        return self.head.devices[0].get(self.trunk.forward(x, remember=True, drop=True))
+
+    def _below(self, rows: slice, dfeatures: np.ndarray):
+        """Backward through what each worker has whole."""
+        if not _size(rows):
+            no_gradients(self.trunk)
+        elif self.trunk.learning:
+            self.trunk.backward(self.head.devices[0].put(dfeatures),
+                                self.sums.add if self.sums else None)
+
+    def _connected(self, task: Task, rows: Rows, features: np.ndarray, dfeatures: np.ndarray,
+                   ) -> list[Part]:
+        """Forward and backward through the connected layers, of a portion. features: of this
+        worker's pictures in it. dfeatures: where their gradient is written."""
+        sizes, device = [_size(theirs) for theirs in rows], self.head.devices[0]
+        if not any(sizes):
+            no_gradients(self.head)
+            return []
+        ends = np.cumsum([0, *sizes])
+        places = [slice(*ends[worker : worker + 2]) for worker in range(len(rows))]
+        own, dtype, size = places[self.world.rank], features.dtype, self.world.size
+        parts = []
+
+        take = [np.empty((count, features.shape[1]), dtype) for count in sizes]
+        self.swap("forward", self.reads, [features] * size, take)
+        self.head.set_step(task.step, tuple((theirs.start, _size(theirs)) for theirs in rows))
+        y = device.get(self.head.forward(np.concatenate(take), remember=True, drop=True))
+
+        take = [np.empty((_size(own), len(columns)), dtype) for columns in self.columns]
+        self.swap("forward", "scores", [y[place] for place in places], take)
+        dscores = np.empty((_size(own), sum(map(len, self.columns))), dtype)
+        if _size(own):
+            scores = np.empty_like(dscores)
+            for columns, theirs in zip(self.columns, take, strict=True):
+                scores[:, columns] = theirs
+            scores, labels = device.put(scores), task.labels[task.here(rows[self.world.rank])]
+            loss, gradient = share_of_loss(self.head, scores, labels, task.count)
+            parts, dscores = [(loss, scores, labels)], device.get(gradient)
+
+        take = [np.empty((count, y.shape[1]), dtype) for count in sizes]
+        self.swap("backward", "scores", [dscores[:, columns] for columns in self.columns], take)
+        dys = self.head.backward(device.put(np.concatenate(take)))
+        if self.trunk.learning:
+            dfeatures[...] = self.collect(self.reads, dys, [(place,) for place in places])
+        return parts
+
+    def collect(self, name: str, dys: list, whose: list[tuple]) -> np.ndarray:
+        """The gradient of what this worker gave to all, from what all hand back: dys, by tower, on
+        its device, of everything that was read. whose[r]: the index of what came from worker r."""
+        mine = [device.get(dy) for dy, device in zip(dys, self.head.devices, strict=True)]
+        if not self.exact:  # the towers' sum is as good, and less to send
+            mine = [sum(mine)]
+        give = [np.stack([dy[index] for dy in mine]) for index in whose]
+        take = [np.empty_like(give[self.world.rank]) for _ in whose]
+        self.swap("backward", name, give, take)
+        towers = [add_up(parts) for parts in zip(*take, strict=True)]
+        return sum(towers) if len(towers) > 1 else towers[0]  # as Exchange does, from 0 on
+
+    def swap(self, way: str, name: str, give: list[np.ndarray], take: list[np.ndarray]):
+        """`World.swap`, counted."""
+        give = [np.ascontiguousarray(array) for array in give]
+        self.sent[way][name] += sum(array.nbytes for array in give)
+        self.sent[way][name] -= give[self.world.rank].nbytes
+        start = time.perf_counter()
+        self.world.swap(give, take)
+        self.waited += time.perf_counter() - start
+
+
+class Across(Exchange):
+    """Hands every tower of every worker the units of all of them; the units of a tower stand side
+    by side, whichever worker has them. units: by tower and worker."""
+
+    def __init__(self, exchange: Exchange, workers: Hybrid, units: list[list[slice]]):
+        super().__init__(exchange.name, exchange.devices)
+        self.workers, self.columns = workers, _columns(units)
+
+    def forward(self, xs):
+        self.channels = tuple(x.shape[-1] for x in xs)
+        mine = np.concatenate([device.get(x) for x, device in zip(xs, self.devices, strict=True)],
+                              axis=1)
+        take = [np.empty((len(mine), len(columns)), mine.dtype) for columns in self.columns]
+        self.workers.swap("forward", self.name, [mine] * len(take), take)
+        y = np.empty((len(mine), sum(map(len, self.columns))), mine.dtype)
+        for columns, theirs in zip(self.columns, take, strict=True):
+            y[:, columns] = theirs
+        there = {device: device.put(y) for device in dict.fromkeys(self.devices)}
+        return [there[device] for device in self.devices]
+
+    def backward(self, dys):
+        dx = self.workers.collect(self.name, dys, [(slice(None), c) for c in self.columns])
+        parts = np.split(dx, np.cumsum(self.channels)[:-1], axis=1)
+        return [device.put(np.ascontiguousarray(part))
+                for part, device in zip(parts, self.devices, strict=True)]
+
+
+def _size(rows: slice) -> int:
+    return rows.stop - rows.start
+
+
+def _columns(units: list[list[slice]]) -> list[np.ndarray]:
+    """By worker, where its units stand among those of all towers."""
+    starts = np.cumsum([0, *(tower[-1].stop for tower in units)])
+    return [np.concatenate([np.arange(start + each.start, start + each.stop)
+                            for start, each in zip(starts, worker, strict=False)])
+            for worker in zip(*units, strict=True)]
+
+
+def _branches(first: int, size: int, workers: int) -> list[slice]:
+    """A tree's leaves in as many branches as there are workers, cut where `add_up` cuts."""
+    if workers == 1:
+        return [slice(first, first + size)]
+    left, half = (workers + 1) // 2, size // 2
+    return [*_branches(first, half, left), *_branches(first + half, half, workers - left)]
+
+
+def _numbers(network: Network) -> np.ndarray:
+    """All gradients in a row."""
+    return np.concatenate([np.empty(0, np.float32), *map(flat, network.learning)])
+
+
+def _apart(network: Network) -> tuple[Network, Network]:
+    """What is below the first fully connected layer, and the rest. UserError unless that is fully
+    connected layers, and what is done to each of their units by itself."""
+    stage = next((s for s, stage in enumerate(network.stages)
+                  if isinstance(stage[0][0], Linear)), 0)
+    below, top = ([layer for each in stages for tower in each for layer in tower]
+                  for stages in (network.stages[:stage], network.stages[stage:]))
+    whole = [layer.name for layer in top if not can_be_parted(layer)]
+    whole += [layer.name for layer in below if isinstance(layer, Linear)]
+    if whole:
+        raise UserError(f"--parallel hybrid: {whole[0]} is where only fully connected layers can "
+                        "be", "use --parallel data.")
+    if stage:
+        return apart(network, stage)
+    nothing = copy.copy(network)
+    nothing.stages = nothing.exchanges = []
+    return nothing, network
