@@ -12,11 +12,8 @@ from tinyalex import freezing
 from tinyalex.architectures import alexnet, others
 from tinyalex.devices import Batch, CpuDevice
 from tinyalex.hybrid import Hybrid
-from tinyalex.layers import Linear
-from tinyalex.layers.pieces import InPieces, add_up
 from tinyalex.optim import SGD
-from tinyalex.parallel import BLOCKS, Parallel, cut
-from tinyalex.support.errors import UserError
+from tinyalex.parallel import Parallel
 from tinyalex.training import train_step
 from tinyalex.world import World
 from tinyalex.world.threads import together

@@ -7,10 +7,10 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from tinyalex.world.threads import together
 
 from tinyalex import world
 from tinyalex.support.errors import UserError
+from tinyalex.world.threads import together
 
 
 @pytest.mark.parametrize(("hosts", "shares"), [

@@ -45,6 +45,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ from tinyalex.support.errors import UserError
 from tinyalex.world import World
 
 NONE = slice(0, 0)
-Rows = list[slice]  # by worker: of the pictures that it has, those in question, by number in a batch
+Rows = list[slice]  # by worker: those in question of its pictures, by their numbers in the batch
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,15 @@ class Hybrid(Parallel):
         super().__init__(self.trunk, world, exact, bucket)
         self.at_once = at_once
         self.sent: dict[str, Counter[str]] = {"forward": Counter(), "backward": Counter()}
-        self.pairs: list[tuple[Layer, Layer]] = []  # a whole layer, and this worker's part of it
+        self.pairs: list[tuple[Linear, Linear]] = []  # a whole layer, and this worker's part of it
         self.head = self._part(top)
         self.mine = copy.copy(network)
         self.mine.stages = [*self.trunk.stages, *self.head.stages]
 
     def _part(self, top: Network) -> Network:
         """This worker's part of the fully connected layers, and what joins it to the others'."""
-        units = [[self._units(tower[0].W_shape[1]) for tower in stage] for stage in top.stages]
+        units = [[self._units(top.shapes[tower[0]][1][0]) for tower in stage]
+                 for stage in top.stages]
         head, rank = copy.copy(top), self.world.rank
         head.stages = [[[self._part_of(layer, each) for layer in tower]
                         for tower, each in zip(*pair, strict=True)]
@@ -138,7 +140,7 @@ class Hybrid(Parallel):
     def _part_of(self, layer: Layer, units: list[slice]) -> Layer:
         rank, count = self.world.rank, units[-1].stop
         mine = part(layer, count, units[rank])
-        if not isinstance(mine, Linear):
+        if not isinstance(layer, Linear) or not isinstance(mine, Linear):
             return mine
         self.pairs.append((layer, mine))
         if not self.exact:
@@ -187,7 +189,8 @@ class Hybrid(Parallel):
         return parts
 
     def _in_portions(self, task: Task) -> list[Part]:
-        rows, parts, total = cut(task.count, self.world.size), [], {}
+        rows, parts = cut(task.count, self.world.size), []
+        total: dict[str, Array] = {}
         mine = rows[self.world.rank]
         features = self._features(task, mine)
         dfeatures = np.empty_like(features)
@@ -275,7 +278,8 @@ class Hybrid(Parallel):
 
         take = [np.empty((count, features.shape[1]), dtype) for count in sizes]
         self.swap("forward", self.reads, [features] * size, take)
-        self.head.set_step(task.step, tuple((theirs.start, _size(theirs)) for theirs in rows))
+        drawn: Any = tuple((theirs.start, _size(theirs)) for theirs in rows)  # see DropoutPart
+        self.head.set_step(task.step, drawn)
         y = device.get(self.head.forward(np.concatenate(take), remember=True, drop=True))
 
         take = [np.empty((_size(own), len(columns)), dtype) for columns in self.columns]
@@ -301,9 +305,9 @@ class Hybrid(Parallel):
         its device, of everything that was read. whose[r]: the index of what came from worker r."""
         mine = [device.get(dy) for dy, device in zip(dys, self.head.devices, strict=True)]
         if not self.exact:  # the towers' sum is as good, and less to send
-            mine = [sum(mine)]
+            mine = [np.sum(mine, axis=0)]
         give = [np.stack([dy[index] for dy in mine]) for index in whose]
-        take = [np.empty_like(give[self.world.rank]) for _ in whose]
+        take = [np.empty(give[self.world.rank].shape, mine[0].dtype) for _ in whose]
         self.swap("backward", name, give, take)
         towers = [add_up(parts) for parts in zip(*take, strict=True)]
         return sum(towers) if len(towers) > 1 else towers[0]  # as Exchange does, from 0 on
@@ -385,5 +389,5 @@ def _apart(network: Network) -> tuple[Network, Network]:
     if stage:
         return apart(network, stage)
     nothing = copy.copy(network)
-    nothing.stages = nothing.exchanges = []
+    nothing.stages, nothing.exchanges = [], []
     return nothing, network

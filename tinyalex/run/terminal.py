@@ -70,8 +70,10 @@ def _workers(trainer: Trainer) -> str:
     if world.size == 1:
         return ""
     machines = len({*world.share(world.host)})
+    how = {"data": "", "hybrid-b": " and of the units of each fully connected layer (b)",
+           "hybrid-c": " and of the units of each fully connected layer (c)"}
     return (f"{world.size} on {machines} machine{'s' * (machines > 1)}, each with a part of every "
-            "batch" + ", added up exactly" * trainer.recipe.exact)
+            f"batch{how[trainer.recipe.parallel]}" + ", added up exactly" * trainer.recipe.exact)
 
 
 def _slowly(recipe: Recipe) -> str:

@@ -47,6 +47,7 @@ class ThreadWorld(World):
         array[...] = self.shared.mail[sender, self.rank].get(timeout=60)
 
     def swap(self, give, take):
+        assert all(array.flags.c_contiguous for array in (*give, *take)), "as MPI wants them"
         for rank, array in enumerate(give):
             self.send(array, rank)
         for rank, array in enumerate(take):
@@ -89,7 +90,7 @@ def together(size: int, work) -> list:
 
     with ThreadPoolExecutor(size) as pool:
         running = [pool.submit(one, rank) for rank in range(size)]
-    errors = [each.exception() for each in running if each.exception()]
+    errors = [error for each in running if (error := each.exception())]
     for error in sorted(errors, key=lambda e: isinstance(e, threading.BrokenBarrierError)):
         raise error
     return [each.result() for each in running]
