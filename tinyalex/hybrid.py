@@ -135,7 +135,7 @@ class Hybrid(Parallel):
             return cut(count, self.world.size)
         pieces = cut(count, BLOCKS)
         return [slice(pieces[branch][0].start, pieces[branch][-1].stop)
-                for branch in _branches(0, BLOCKS, self.world.size)]
+                for branch in branches(BLOCKS, self.world.size)]
 
     def _part_of(self, layer: Layer, units: list[slice]) -> Layer:
         rank, count = self.world.rank, units[-1].stop
@@ -147,7 +147,7 @@ class Hybrid(Parallel):
             return mine
         pieces, start = cut(count, BLOCKS), units[rank].start
         return InPieces(mine, [slice(piece.start - start, piece.stop - start) for piece in
-                               pieces[_branches(0, BLOCKS, self.world.size)[rank]]])
+                               pieces[branches(BLOCKS, self.world.size)[rank]]])
 
     def begin(self, optimiser: SGD) -> SGD:
         velocity, own = dict(optimiser.velocity), copy.copy(optimiser)
@@ -361,12 +361,12 @@ def _columns(units: list[list[slice]]) -> list[np.ndarray]:
             for worker in zip(*units, strict=True)]
 
 
-def _branches(first: int, size: int, workers: int) -> list[slice]:
+def branches(size: int, workers: int, first: int = 0) -> list[slice]:
     """A tree's leaves in as many branches as there are workers, cut where `add_up` cuts."""
     if workers == 1:
         return [slice(first, first + size)]
     left, half = (workers + 1) // 2, size // 2
-    return [*_branches(first, half, left), *_branches(first + half, half, workers - left)]
+    return branches(half, left, first) + branches(half, workers - left, first + half)
 
 
 def _numbers(network: Network) -> np.ndarray:
