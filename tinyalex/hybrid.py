@@ -43,13 +43,14 @@ import contextlib
 import copy
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Batch
+from tinyalex.devices import Batch, Device
 from tinyalex.devices.base import Array
 from tinyalex.freezing import apart
 from tinyalex.layers import Layer, Linear
@@ -260,8 +261,9 @@ class Hybrid(Parallel):
         if not _size(rows):
             no_gradients(self.trunk)
         elif self.trunk.learning:
-            self.trunk.backward(self.head.devices[0].put(dfeatures),
-                                self.sums.add if self.sums else None)
+            widths = [shape[-1] for shape in self.trunk.output_shapes]
+            self.trunk.backward_towers(_to_towers(dfeatures, widths, self.trunk.devices),
+                                       self.sums.add if self.sums else None)
 
     def _connected(self, task: Task, rows: Rows, features: np.ndarray, dfeatures: np.ndarray,
                    ) -> list[Part]:
@@ -344,13 +346,18 @@ class Across(Exchange):
 
     def backward(self, dys):
         dx = self.workers.collect(self.name, dys, [(slice(None), c) for c in self.columns])
-        parts = np.split(dx, np.cumsum(self.channels)[:-1], axis=1)
-        return [device.put(np.ascontiguousarray(part))
-                for part, device in zip(parts, self.devices, strict=True)]
+        return _to_towers(dx, self.channels, self.devices)
 
 
 def _size(rows: slice) -> int:
     return rows.stop - rows.start
+
+
+def _to_towers(joined: np.ndarray, widths: Sequence[int], devices: Sequence[Device]) -> list[Array]:
+    """Each tower's columns on its device."""
+    parts = np.split(joined, np.cumsum(widths)[:-1], axis=1)
+    return [device.put(np.ascontiguousarray(part))
+            for part, device in zip(parts, devices, strict=True)]
 
 
 def _columns(units: list[list[slice]]) -> list[np.ndarray]:
