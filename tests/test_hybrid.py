@@ -151,7 +151,7 @@ def test_the_bytes_that_cross_are_those_of_the_formula(size, at_once):
         rows = this.rows(24)
         this.step(this.begin(SGD(net)), Batch(x[rows]), labels[rows], 0, 24)
         this.close()
-        return this.sent
+        return this.messages.sent
 
     expected = scaling.crossing(scaling.parts(net), size, 24)
     assert expected["fc7"] == 24 * 128 * 4 * (size - 1)  # two towers of 64 units

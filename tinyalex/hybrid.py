@@ -42,20 +42,19 @@ the tree along which they are added, so that no bit depends on who has them.
 import contextlib
 import copy
 import time
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Batch, Device
+from tinyalex.across import Across, Messages, columns, to_towers
+from tinyalex.devices import Batch
 from tinyalex.devices.base import Array
 from tinyalex.freezing import apart
 from tinyalex.layers import Layer, Linear
-from tinyalex.layers.pieces import InPieces, add_up, can_be_parted, part
-from tinyalex.network import Exchange, Network
+from tinyalex.layers.pieces import InPieces, can_be_parted, part
+from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.parallel import (
     BLOCKS,
@@ -78,18 +77,13 @@ Rows = list[slice]  # by worker: those in question of its pictures, by their num
 
 @dataclass(frozen=True)
 class Task:
-    """The arguments of a step, see `Parallel.step`. first: the number of this worker's first
-    picture in the batch."""
+    """The arguments of `Parallel.step`. first: the number of x's first picture in the batch."""
 
     x: Batch
     labels: np.ndarray
     step: int
     count: int
     first: int
-
-    def here(self, rows: slice) -> slice:
-        """Where in x and labels these rows of the batch are."""
-        return slice(rows.start - self.first, rows.stop - self.first) if _size(rows) else NONE
 
 
 class Hybrid(Parallel):
@@ -100,8 +94,7 @@ class Hybrid(Parallel):
 
     `trunk` is what each worker has whole, `head` its part of the rest. The network itself keeps
     whole layers, with the weights of the last `gather_weights`: to measure with, and for
-    checkpoints. `sent` counts the bytes that this worker has sent to others for the connected
-    layers, by direction and by the layer that they are for.
+    checkpoints. `messages` counts what crosses between them.
     """
 
     def __init__(self, network: Network, world: World, exact: bool = False, at_once: bool = False,
@@ -109,7 +102,7 @@ class Hybrid(Parallel):
         self.trunk, top = _apart(network)
         super().__init__(self.trunk, world, exact, bucket)
         self.at_once = at_once
-        self.sent: dict[str, Counter[str]] = {"forward": Counter(), "backward": Counter()}
+        self.messages = Messages(world, exact)
         self.pairs: list[tuple[Linear, Linear]] = []  # a whole layer, and this worker's part of it
         self.head = self._part(top)
         self.mine = copy.copy(network)
@@ -123,10 +116,10 @@ class Hybrid(Parallel):
         head.stages = [[[self._part_of(layer, each) for layer in tower]
                         for tower, each in zip(*pair, strict=True)]
                        for pair in zip(top.stages, units, strict=True)]
-        head.exchanges = [Across(exchange, self, each)
+        head.exchanges = [Across(exchange, self.messages, each)
                           for exchange, each in zip(top.exchanges, units[:-1], strict=True)]
         head.output_shapes = [(_size(each[rank]),) for each in units[-1]]
-        self.columns = _columns(units[-1])  # of the scores, by worker
+        self.columns = columns(units[-1])  # of the scores, by worker
         self.reads = top.stages[0][0][0].name.removesuffix(top.letter(0))
         return head
 
@@ -180,12 +173,14 @@ class Hybrid(Parallel):
     def step(self, optimiser: SGD, x: Batch, labels: np.ndarray, step: int, count: int,
              ) -> list[Part]:
         task = Task(x, labels, step, count, self.rows(count).start)
+        self.messages.waited = 0.0
         if self.exact:
             parts = self._add_exactly_in_turns(task)
         else:
             with self.sums or contextlib.nullcontext():
                 parts = self._in_portions(task)
             self.waited += self.sums.waited if self.sums else 0
+        self.waited += self.messages.waited
         optimiser.step()
         return parts
 
@@ -195,9 +190,8 @@ class Hybrid(Parallel):
         mine = rows[self.world.rank]
         features = self._features(task, mine)
         dfeatures = np.empty_like(features)
-        for portion in self._together(rows) if self.at_once else self._one_by_one(rows):
-            own = portion[self.world.rank]
-            inside = slice(own.start - mine.start, own.stop - mine.start) if _size(own) else NONE
+        for portion in together(rows) if self.at_once else one_by_one(rows):
+            inside = _within(portion[self.world.rank], mine.start)
             parts += self._connected(task, portion, features[inside], dfeatures[inside])
             for p in self.head.learning:
                 if p.name in total:
@@ -209,17 +203,6 @@ class Hybrid(Parallel):
         self._below(mine, dfeatures)
         return parts
 
-    def _one_by_one(self, rows: Rows) -> list[Rows]:
-        """Portions as of scheme b."""
-        return [[theirs if worker == sender else NONE for worker, theirs in enumerate(rows)]
-                for sender in range(len(rows))]
-
-    def _together(self, rows: Rows) -> list[Rows]:
-        """Portions as of scheme c."""
-        pieces = [[slice(theirs.start + piece.start, theirs.start + piece.stop)
-                   for piece in cut(_size(theirs), len(rows))] for theirs in rows]
-        return [list(portion) for portion in zip(*pieces, strict=True)]
-
     def _add_exactly_in_turns(self, task: Task) -> list[Part]:
         """In each turn every worker computes the convolutions of one of its blocks, and then all
         compute the connected layers of one block after the other."""
@@ -230,10 +213,10 @@ class Hybrid(Parallel):
             mine, own = rows[self.world.rank], turn[self.world.rank]
             features = self._features(task, mine)
             dfeatures = np.empty_like(features)
-            for block, portion in zip(turn, self._one_by_one(rows), strict=True):
+            for block, portion in zip(turn, one_by_one(rows), strict=True):
                 if block is None:
                     continue
-                inside = slice(0, _size(portion[self.world.rank]))
+                inside = _within(portion[self.world.rank], mine.start)
                 parts += self._connected(task, portion, features[inside], dfeatures[inside])
                 top.add(block, _numbers(self.head))
             if own is not None:
@@ -250,7 +233,7 @@ class Hybrid(Parallel):
         if not _size(rows):
             W = self.pairs[0][1].params["W"]
             return np.empty((0, W.shape[0]), W.dtype)
-        x = task.x[task.here(rows)]
+        x = task.x[_within(rows, task.first)]
         if not self.trunk.stages:
             return x.pixels
         self.trunk.set_step(task.step, rows.start)
@@ -262,7 +245,7 @@ class Hybrid(Parallel):
             no_gradients(self.trunk)
         elif self.trunk.learning:
             widths = [shape[-1] for shape in self.trunk.output_shapes]
-            self.trunk.backward_towers(_to_towers(dfeatures, widths, self.trunk.devices),
+            self.trunk.backward_towers(to_towers(dfeatures, widths, self.trunk.devices),
                                        self.sums.add if self.sums else None)
 
     def _connected(self, task: Task, rows: Rows, features: np.ndarray, dfeatures: np.ndarray,
@@ -273,99 +256,48 @@ class Hybrid(Parallel):
         if not any(sizes):
             no_gradients(self.head)
             return []
-        ends = np.cumsum([0, *sizes])
-        places = [slice(*ends[worker : worker + 2]) for worker in range(len(rows))]
-        own, dtype, size = places[self.world.rank], features.dtype, self.world.size
-        parts = []
+        ends, own, parts = np.cumsum([0, *sizes]), rows[self.world.rank], []
+        places = [(slice(first, last),) for first, last in pairwise(ends)]
+        hand, classes = self.messages.hand, sum(len(mine) for _, mine in self.columns)
 
-        take = [np.empty((count, features.shape[1]), dtype) for count in sizes]
-        self.swap("forward", self.reads, [features] * size, take)
+        x = hand("forward", self.reads, [features] * len(rows), places,
+                 (sum(sizes), features.shape[1]))
         drawn: Any = tuple((theirs.start, _size(theirs)) for theirs in rows)  # see DropoutPart
         self.head.set_step(task.step, drawn)
-        y = device.get(self.head.forward(np.concatenate(take), remember=True, drop=True))
-
-        take = [np.empty((_size(own), len(columns)), dtype) for columns in self.columns]
-        self.swap("forward", "scores", [y[place] for place in places], take)
-        dscores = np.empty((_size(own), sum(map(len, self.columns))), dtype)
+        y = device.get(self.head.forward(x, remember=True, drop=True))
+        dscores = scores = hand("forward", "scores", [y[place] for place in places], self.columns,
+                                (_size(own), classes))
         if _size(own):
-            scores = np.empty_like(dscores)
-            for columns, theirs in zip(self.columns, take, strict=True):
-                scores[:, columns] = theirs
-            scores, labels = device.put(scores), task.labels[task.here(rows[self.world.rank])]
-            loss, gradient = share_of_loss(self.head, scores, labels, task.count)
-            parts, dscores = [(loss, scores, labels)], device.get(gradient)
-
-        take = [np.empty((count, y.shape[1]), dtype) for count in sizes]
-        self.swap("backward", "scores", [dscores[:, columns] for columns in self.columns], take)
-        dys = self.head.backward(device.put(np.concatenate(take)))
+            there, labels = device.put(scores), task.labels[_within(own, task.first)]
+            loss, gradient = share_of_loss(self.head, there, labels, task.count)
+            dscores, parts = device.get(gradient), [(loss, there, labels)]
+        dy = hand("backward", "scores", [dscores[mine] for mine in self.columns], places, y.shape)
+        dxs = self.head.backward(device.put(dy))
         if self.trunk.learning:
-            dfeatures[...] = self.collect(self.reads, dys, [(place,) for place in places])
+            dfeatures[...] = self.messages.collect(self.reads, dxs, self.head.devices, places)
         return parts
-
-    def collect(self, name: str, dys: list, whose: list[tuple]) -> np.ndarray:
-        """The gradient of what this worker gave to all, from what all hand back: dys, by tower, on
-        its device, of everything that was read. whose[r]: the index of what came from worker r."""
-        mine = [device.get(dy) for dy, device in zip(dys, self.head.devices, strict=True)]
-        if not self.exact:  # the towers' sum is as good, and less to send
-            mine = [np.sum(mine, axis=0)]
-        give = [np.stack([dy[index] for dy in mine]) for index in whose]
-        take = [np.empty(give[self.world.rank].shape, mine[0].dtype) for _ in whose]
-        self.swap("backward", name, give, take)
-        towers = [add_up(parts) for parts in zip(*take, strict=True)]
-        return sum(towers) if len(towers) > 1 else towers[0]  # as Exchange does, from 0 on
-
-    def swap(self, way: str, name: str, give: list[np.ndarray], take: list[np.ndarray]):
-        """`World.swap`, counted."""
-        give = [np.ascontiguousarray(array) for array in give]
-        self.sent[way][name] += sum(array.nbytes for array in give)
-        self.sent[way][name] -= give[self.world.rank].nbytes
-        start = time.perf_counter()
-        self.world.swap(give, take)
-        self.waited += time.perf_counter() - start
-
-
-class Across(Exchange):
-    """Hands every tower of every worker the units of all of them; the units of a tower stand side
-    by side, whichever worker has them. units: by tower and worker."""
-
-    def __init__(self, exchange: Exchange, workers: Hybrid, units: list[list[slice]]):
-        super().__init__(exchange.name, exchange.devices)
-        self.workers, self.columns = workers, _columns(units)
-
-    def forward(self, xs):
-        self.channels = tuple(x.shape[-1] for x in xs)
-        mine = np.concatenate([device.get(x) for x, device in zip(xs, self.devices, strict=True)],
-                              axis=1)
-        take = [np.empty((len(mine), len(columns)), mine.dtype) for columns in self.columns]
-        self.workers.swap("forward", self.name, [mine] * len(take), take)
-        y = np.empty((len(mine), sum(map(len, self.columns))), mine.dtype)
-        for columns, theirs in zip(self.columns, take, strict=True):
-            y[:, columns] = theirs
-        there = {device: device.put(y) for device in dict.fromkeys(self.devices)}
-        return [there[device] for device in self.devices]
-
-    def backward(self, dys):
-        dx = self.workers.collect(self.name, dys, [(slice(None), c) for c in self.columns])
-        return _to_towers(dx, self.channels, self.devices)
 
 
 def _size(rows: slice) -> int:
     return rows.stop - rows.start
 
 
-def _to_towers(joined: np.ndarray, widths: Sequence[int], devices: Sequence[Device]) -> list[Array]:
-    """Each tower's columns on its device."""
-    parts = np.split(joined, np.cumsum(widths)[:-1], axis=1)
-    return [device.put(np.ascontiguousarray(part))
-            for part, device in zip(parts, devices, strict=True)]
+def _within(rows: slice, first: int) -> slice:
+    """Where these rows of a batch are among those from number `first` on."""
+    return slice(rows.start - first, rows.stop - first) if _size(rows) else NONE
 
 
-def _columns(units: list[list[slice]]) -> list[np.ndarray]:
-    """By worker, where its units stand among those of all towers."""
-    starts = np.cumsum([0, *(tower[-1].stop for tower in units)])
-    return [np.concatenate([np.arange(start + each.start, start + each.stop)
-                            for start, each in zip(starts, worker, strict=False)])
-            for worker in zip(*units, strict=True)]
+def one_by_one(rows: Rows) -> list[Rows]:
+    """Portions as of scheme b."""
+    return [[theirs if worker == sender else NONE for worker, theirs in enumerate(rows)]
+            for sender in range(len(rows))]
+
+
+def together(rows: Rows) -> list[Rows]:
+    """Portions as of scheme c."""
+    pieces = [[slice(theirs.start + piece.start, theirs.start + piece.stop)
+               for piece in cut(_size(theirs), len(rows))] for theirs in rows]
+    return [list(portion) for portion in zip(*pieces, strict=True)]
 
 
 def branches(size: int, workers: int, first: int = 0) -> list[slice]:
