@@ -16,7 +16,7 @@ from tinyalex.architectures import alexnet, others
 from tinyalex.devices import Batch, CpuDevice, Devices
 from tinyalex.hybrid import Hybrid
 from tinyalex.inside import scaling
-from tinyalex.layers import Flatten, Linear, MaxPool2D
+from tinyalex.layers import Flatten, Linear, MaxPool2D, ReLU
 from tinyalex.layers.pieces import add_up
 from tinyalex.optim import SGD
 from tinyalex.parallel import BLOCKS, Parallel
@@ -168,12 +168,14 @@ def test_whoever_has_a_branch_the_tree_is_the_same(size):
     np.testing.assert_array_equal(add_up(branches), ((a + b) + (c + d)) + ((e + f) + (g + h)))
 
 
-@pytest.mark.parametrize("layers", ["dense below", "pooling above"])
-def test_what_has_no_fully_connected_end_is_refused(layers):
-    fc = [Linear(12, 6, name="fc")] if layers == "dense below" else []
-    end = [] if fc else [MaxPool2D(2, 2, name="pool")]
-    with pytest.raises(UserError, match=r"(fc|pool) is where only"):
-        hybrid._apart(SimpleNamespace(stages=[[[Flatten(), *fc]], [[Linear(12, 6), *end]]]))
+@pytest.mark.parametrize("stages", [
+    [[Flatten(), Linear(12, 6, name="odd")], [Linear(6, 6)]],
+    [[Flatten()], [Linear(12, 6), MaxPool2D(2, 2, name="odd")]],
+    [[Flatten()], [Linear(12, 6), ReLU(), Linear(6, 6, name="odd")]],
+    [[Flatten()], [Linear(12, 6)], [ReLU("odd")]], [[Flatten("odd")]]])
+def test_a_network_of_another_build_is_refused(stages):
+    with pytest.raises(UserError, match="and odd does not fit in"):
+        hybrid._apart(SimpleNamespace(stages=[[tower] for tower in stages]))
 
 
 @pytest.mark.parametrize("exact", [False, True])

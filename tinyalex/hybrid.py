@@ -314,17 +314,17 @@ def _numbers(network: Network) -> np.ndarray:
 
 
 def _apart(network: Network) -> tuple[Network, Network]:
-    """What is below the first fully connected layer, and the rest. UserError unless that is fully
-    connected layers, and what is done to each of their units by itself."""
+    """What is below the first fully connected layer, and the rest. UserError unless each stage of
+    that begins with one, and does the rest to each unit by itself."""
     stage = next((s for s, stage in enumerate(network.stages)
                   if isinstance(stage[0][0], Linear)), 0)
-    below, top = ([layer for each in stages for tower in each for layer in tower]
-                  for stages in (network.stages[:stage], network.stages[stage:]))
-    whole = [layer.name for layer in top if not can_be_parted(layer)]
-    whole += [layer.name for layer in below if isinstance(layer, Linear)]
-    if whole:
-        raise UserError(f"--parallel hybrid: {whole[0]} is where only fully connected layers can "
-                        "be", "use --parallel data.")
+    for s, towers in enumerate(network.stages):
+        for layer in (layer for tower in towers for layer in tower):
+            begins = s >= stage and any(layer is tower[0] for tower in towers)
+            if begins != isinstance(layer, Linear) or (s >= stage and not can_be_parted(layer)):
+                raise UserError("--parallel hybrid shares out fully connected layers at the end of "
+                                f"a network, a stage for each, and {layer.name} does not fit in",
+                                "use --parallel data.")
     if stage:
         return apart(network, stage)
     nothing = copy.copy(network)

@@ -304,7 +304,8 @@ class Trainer:
             self.write(velocities)
 
     def write(self, velocities: dict[str, np.ndarray]):
-        """Write the checkpoint of what is counted; UserError as in `save`."""
+        """Write the checkpoint of what is counted; UserError as in `save`. velocities: of all
+        parameters that learn, by name."""
         values = self.network.state()
         for name, value in values.items():
             if not np.isfinite(value).all():
