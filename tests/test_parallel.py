@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from worlds import together
 
 from tinyalex import parallel
 from tinyalex.architectures import alexnet
@@ -18,6 +17,7 @@ from tinyalex.sums import HostSums
 from tinyalex.support.errors import UserError
 from tinyalex.training import train_step
 from tinyalex.world import World
+from tinyalex.world.threads import together
 
 
 def network(towers=2, cores=1):

@@ -7,11 +7,11 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from worlds import together
 
 from tinyalex import world
 from tinyalex.support import launched
 from tinyalex.support.errors import UserError
+from tinyalex.world.threads import together
 
 
 @pytest.mark.parametrize(("hosts", "shares"), [

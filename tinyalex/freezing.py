@@ -86,8 +86,11 @@ def parts(network: Network) -> tuple[Network, Network] | None:
     """
     stage = next(s for s, stage in enumerate(network.stages) if not stage[0][-1].still)
     cut = sum(layer.still for layer in network.stages[stage][0]) if network.towers == 1 else 0
-    if stage == cut == 0:
-        return None
+    return None if stage == cut == 0 else apart(network, stage, cut)
+
+
+def apart(network: Network, stage: int, cut: int = 0) -> tuple[Network, Network]:
+    """The layers below a stage, with so many of that stage's, and the rest, as in `parts`."""
     stem, head = copy.copy(network), copy.copy(network)
     stem.stages = network.stages[:stage] + [[network.stages[stage][0][:cut]]] * (cut > 0)
     stem.exchanges = network.exchanges[: len(stem.stages) - 1]

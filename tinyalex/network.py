@@ -215,6 +215,10 @@ class Network:
         first, dys = self.devices[0], []
         for device, part in zip(self.devices, self._score_columns(), strict=True):
             dys.append(device.run(copy, dscores[:, part], first, device).result()[0])
+        return self.backward_towers(dys, watch)
+
+    def backward_towers(self, dys: list, watch: Callable[[Layer], None] | None = None) -> list:
+        """`backward` from the gradients of what each tower gives, each on its device."""
         for s in reversed(range(len(self.stages))):
             dys = self._side_by_side(_run_backward, self.stages[s], dys, watch)
             if all(dy is None for dy in dys):  # nothing below learns

@@ -10,11 +10,13 @@ There are two ways to add up:
   compute theirs: sums.py. The order in which numbers are added is MPI's or NCCL's, which depends on
   how many workers there are, so the last bits do, too.
 - Exactly: a batch is cut into BLOCKS blocks, whatever the workers; each block's gradient is
-  computed by itself, and they are added up along a fixed tree. The result has the same bits with
-  any number of workers up to that.
+  computed by itself, and they are added up along a fixed tree. Fully connected layers compute
+  BLOCKS pieces of their units each by itself, since hybrid.py spreads them over the workers. The
+  result has the same bits with any number of workers up to that, and however they share the work.
 """
 
 import contextlib
+import copy
 import time
 from itertools import pairwise
 
@@ -22,6 +24,8 @@ import numpy as np
 
 from tinyalex.devices import Batch
 from tinyalex.devices.base import Array
+from tinyalex.layers import Linear
+from tinyalex.layers.pieces import InPieces
 from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.sums import BUCKET, Bucket, Sums, choose, flat
@@ -42,13 +46,13 @@ class Parallel:
     """
 
     def __init__(self, network: Network, world: World, exact: bool = False, bucket: int = BUCKET):
-        self.network, self.world = network, world
+        self.network, self.world = in_pieces(network) if exact else network, world
         if exact and world.size > BLOCKS:
             raise UserError(f"--exact cuts batches into {BLOCKS} blocks, and there are {world.size}"
                             " workers", f"start {BLOCKS} at most, or do without.")
         self.exact, self.waited, self.bucket = exact, 0.0, bucket
         self._sums: Sums | None = None
-        blocks = _cut(BLOCKS, world.size)[world.rank]
+        blocks = cut(BLOCKS, world.size)[world.rank]
         self.blocks = range(blocks.start, blocks.stop)
 
     @property
@@ -62,9 +66,21 @@ class Parallel:
     def rows(self, count: int) -> slice:
         """Which pictures of a batch of so many are this worker's."""
         if not self.exact:
-            return _cut(count, self.world.size)[self.world.rank]
-        blocks = _cut(count, BLOCKS)
+            return cut(count, self.world.size)[self.world.rank]
+        blocks = cut(count, BLOCKS)
         return slice(blocks[self.blocks[0]].start, blocks[self.blocks[-1]].stop)
+
+    def begin(self, optimiser: SGD) -> SGD:
+        """What this worker updates with, from an optimiser of the whole network: to be called when
+        all workers have the weights and velocities with which training begins."""
+        return optimiser
+
+    def gather_weights(self):
+        """Put all weights into the network, whoever has them."""
+
+    def gather_velocities(self, optimiser: SGD) -> dict[str, np.ndarray]:
+        """The velocities, whoever has them, as `SGD.state` gives them."""
+        return optimiser.state()
 
     def step(self, optimiser: SGD, x: Batch, labels: np.ndarray, step: int, count: int,
              ) -> list[Part]:
@@ -86,21 +102,18 @@ class Parallel:
         """The share that these pictures, from number `first` of the batch on, have in the gradient
         of the mean over all."""
         if not len(labels):
-            for p in self.network.learning:
-                p.layer.grads[p.key] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
+            no_gradients(self.network)
             return []
         self.network.set_step(step, first)
         scores = self.network.forward(x, remember=True, drop=True)
-        loss, dscores = self.network.loss_and_gradient(scores, labels)
-        if len(labels) < count:
-            self.network.devices[0].run(dscores.__imul__, len(labels) / count).result()
+        loss, dscores = share_of_loss(self.network, scores, labels, count)
         self.network.backward(dscores, watch=self.sums.add if self.sums else None)
         return [(loss, scores, labels)]
 
     def _add_exactly(self, x, labels, step, count) -> list[Part]:
         first, tree, parts = self.rows(count).start, Tree(self.world), []
         for block in self.blocks:
-            rows = _cut(count, BLOCKS)[block]
+            rows = cut(count, BLOCKS)[block]
             here = slice(rows.start - first, rows.stop - first)
             parts += self._gradients(x[here], labels[here], step, rows.start, count)
             tree.add(block, np.concatenate([flat(p) for p in self.network.learning]))
@@ -116,10 +129,36 @@ class Parallel:
             self._sums.close()
 
 
-def _cut(count: int, parts: int) -> list[slice]:
+def cut(count: int, parts: int) -> list[slice]:
     """0..count in consecutive parts of nearly equal length."""
     ends = [count * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in pairwise(ends)]
+
+
+def in_pieces(network: Network) -> Network:
+    """The same network, whose fully connected layers compute BLOCKS pieces of their units each by
+    itself."""
+    same = copy.copy(network)
+    same.stages = [[[InPieces(layer, cut(layer.W_shape[1], BLOCKS)) if isinstance(layer, Linear)
+                     else layer for layer in tower] for tower in stage]
+                   for stage in network.stages]
+    return same
+
+
+def share_of_loss(network: Network, scores: Array, labels: np.ndarray, count: int,
+                  ) -> tuple[Array, Array]:
+    """The loss of these pictures, and the share that they have in the gradient of the mean over
+    `count`, with respect to their scores."""
+    loss, dscores = network.loss_and_gradient(scores, labels)
+    if len(labels) < count:
+        network.devices[0].run(dscores.__imul__, len(labels) / count).result()
+    return loss, dscores
+
+
+def no_gradients(network: Network):
+    """Gradients as of no picture: zeros."""
+    for p in network.learning:
+        p.layer.grads[p.key] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
 
 
 class Tree:
@@ -133,18 +172,18 @@ class Tree:
 
     def __init__(self, world: World):
         self.world = world
-        owners = enumerate(_cut(BLOCKS, world.size))
+        owners = enumerate(cut(BLOCKS, world.size))
         self.owner = [rank for rank, blocks in owners for _ in range(blocks.start, blocks.stop)]
         self.sums: dict[tuple[int, int], np.ndarray] = {}  # by the first block and their number
         self.like = np.empty(0, np.float32)  # an array as they are
 
     def add(self, block: int, numbers: np.ndarray):
-        """The numbers of a block of this worker's; it adds its blocks in order."""
+        """The numbers of a block of this worker's. In which order they come makes no difference:
+        a + b has the bits of b + a."""
         self.like, first, size = numbers, block, 1
-        while first % (2 * size) and (first - size, size) in self.sums:
-            left = self.sums.pop((first - size, size))
-            left += numbers
-            first, size, numbers = first - size, 2 * size, left
+        while (first ^ size, size) in self.sums:  # the other half of a branch
+            numbers += self.sums.pop((first ^ size, size))
+            first, size = first & ~size, 2 * size
         self.sums[first, size] = numbers
 
     def total(self) -> np.ndarray:

@@ -100,7 +100,8 @@ class HostSums(Sums):
 
     def __init__(self, network: Network, world: World, bucket: int = BUCKET, why: str = ""):
         groups = grouped(as_backward(network), bucket)
-        super().__init__([Bucket(group, np.empty(_size(group), np.float32)) for group in groups],
+        super().__init__([Bucket(group, np.empty(_size(group), group[0].value.dtype))
+                          for group in groups],
                          "MPI" + f" ({why})" * (network.devices[0].xp is not np))
         self.world, self.failed = world, False
         self.complete = {bucket: threading.Event() for bucket in self.buckets}

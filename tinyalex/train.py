@@ -121,6 +121,9 @@ def _recipe_flags(add: Callable):
         help="how often to go through the training pictures")
     add("--batch-size", type=_within(int, "batch_size"), help="pictures in one update, those of all"
         " workers")
+    add("--parallel", choices=CHOICES["parallel"], help="how the workers of mpiexec -n N share the "
+        "work: each its part of every batch (data), or of the fully connected layers its part of "
+        "the units (hybrid: Krizhevsky's one weird trick, scheme b or c)")
     add("--exact", action="store_const", const=True, help="add gradients up in an order that does "
         "not depend on how many workers (mpiexec -n N) there are: the same bits for one to eight")
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
@@ -255,7 +258,8 @@ def _start_or_resume(this: Run, trainer: Trainer, resume: bool, tuning: bool):
     else:
         this.start()
         if tuning:
-            trainer.write()  # from here on nobody needs the file that it began with
+            # from here on nobody needs the file that it began with
+            trainer.write(trainer.optimiser.state())
     this.expect_room(2 * sum(p.value.nbytes for p in trainer.network.parameters))
 
 

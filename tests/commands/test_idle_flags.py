@@ -13,7 +13,7 @@ from tinyalex.support.errors import UserError
 
 # For every flag of a recipe, values of which one at least is not the preset's.
 VALUES = {name: CHOICES[name] for name in (
-    "activation", "lrn", "pool", "init", "velocity", "colour", "keep", "optimiser")} | {
+    "activation", "lrn", "pool", "init", "velocity", "colour", "keep", "optimiser", "parallel")} | {
     "without": MIDDLE, "dropout": ("0.1", "0.6"), "towers": ("1", "2"), "lr": ("0.3",),
     "momentum": ("0.5",), "weight-decay": ("0.3",), "schedule": ("constant", "2"),
     "epochs": ("3", "4"), "batch-size": ("7",), "seed": ("7",), "limit": ("7",), "workers": ("7",),

@@ -104,6 +104,27 @@ def test_evaluation_prints_and_draws_what_one_process_does(patches, tmp_path):
 def test_a_command_that_works_alone_says_so_once(patches):
     err = complaint(3, "run", "picture.jpg", command="predict")
     assert err.count("started as 3 processes, and it works alone") == err.count("HINT:") == 1
+def test_workers_that_share_the_units_leave_the_files_of_one(patches, tmp_path):
+    """Exactly, and across resumes with another number of workers that share in another way; and
+    without --exact, but for rounding."""
+    flags = settings(patches, "--limit", "88", "--keep", "best")
+    trained(1, *flags, "--exact", "--out", "one")
+    trained(3, *flags, "--exact", "--parallel", "hybrid-b", "--epochs", "1", "--out", "by-turns")
+    for count, parallel, epochs in ((2, "data", 2), (4, "hybrid-c", 3)):
+        out = trained(count, "--resume", "by-turns", "--epochs", epochs, "--data", patches,
+                      "--parallel", parallel)
+    assert "units of each fully connected layer (c); gradients are added up exactly" in out
+    assert_same_bits(weights(tmp_path / "by-turns"), weights(tmp_path / "one"))
+    assert_same_bits(weights(tmp_path / "by-turns", "best"), weights(tmp_path / "one", "best"))
+    for theirs, ours in zip(*(log_rows(tmp_path / run) for run in ("by-turns", "one")),
+                            strict=True):
+        for name in ("step", "lr", "train_loss", "train_error", "val_loss", "val_top5_error"):
+            assert theirs[name] == ours[name], name
+    trained(3, *flags, "--epochs", "1", "--parallel", "hybrid-c", "--out", "three")
+    trained(1, *flags, "--epochs", "1", "--out", "alone")
+    three = weights(tmp_path / "three")
+    for name, value in weights(tmp_path / "alone").items():
+        np.testing.assert_allclose(three[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_frozen_layers_are_computed_once_and_the_rest_is_shared(patches, tmp_path, data_folder):
@@ -249,6 +270,7 @@ def test_only_worker_0_needs_the_folder_of_the_run(patches, tmp_path):
     (["--epochs", "none"], "argument --epochs: 'none' is not a whole number"),
     (["--data", "nowhere"], "error: --data nowhere: no such"),
     (["--batch-size", "3"], "error: --batch-size 3: less than a picture for each of 4 workers"),
+    (["--parallel", "hybrid-b", "--optimiser", "lars"], "error: --parallel hybrid-b: with "),
 ])
 def test_what_is_wrong_for_all_is_said_once(patches, tmp_path, flags, said):
     err = complaint(4, *settings(patches), *flags)

@@ -88,13 +88,14 @@ def test_a_run_of_today_needs_no_preset_either(patches, tmp_path, monkeypatch):
 
 def test_the_table_says_all_that_format_1_left_unsaid():
     said = json.loads((OLD / "config.json").read_text())["settings"].keys()
-    since = formats.SINCE_3.keys() | formats.SINCE_4.keys()
+    since = formats.SINCE_3.keys() | formats.SINCE_4.keys() | formats.SINCE_5.keys()
     for unsaid in formats.UNSAID.values():
         assert unsaid.keys() | since == {f.name for f in fields(Recipe)} - said
 
 
 @pytest.mark.parametrize(("number", "new"), [
-    (2, formats.SINCE_3 | formats.SINCE_4), (3, formats.SINCE_4)])
+    (2, formats.SINCE_3 | formats.SINCE_4 | formats.SINCE_5),
+    (3, formats.SINCE_4 | formats.SINCE_5), (4, formats.SINCE_5)])
 def test_an_older_run_goes_on_without_what_is_new(patches, tmp_path, number, new):
     """Written today without the fields of later formats; 0.2.0 wrote format 2."""
     flags = settings(patches, "--limit", "16", "--epochs", "1", "--without", "conv3,conv4,conv5")
@@ -115,11 +116,11 @@ def test_an_older_run_goes_on_without_what_is_new(patches, tmp_path, number, new
 
 def test_formats_that_are_not_known_are_named(old, refused):
     with np.load(old / "checkpoint.npz") as file:
-        np.savez(old / "checkpoint.npz", **({**file} | {"tinyalex": np.array(5)}))
-    config = json.loads((old / "config.json").read_text()) | {"format": 5}
+        np.savez(old / "checkpoint.npz", **({**file} | {"tinyalex": np.array(6)}))
+    config = json.loads((old / "config.json").read_text()) | {"format": 6}
     (old / "config.json").write_text(json.dumps(config))
     for read in (lambda argv: evaluated(old), train.main):
-        assert "of format 5; this version reads 1 to 4" in refused(read, ["--resume", str(old)])
+        assert "of format 6; this version reads 1 to 5" in refused(read, ["--resume", str(old)])
 
 
 @pytest.mark.parametrize("text", [

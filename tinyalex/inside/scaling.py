@@ -10,12 +10,14 @@ data parallel    every worker has the whole network and a P-th of the pictures; 
 hybrid, b and c  (A. Krizhevsky, One weird trick, 2014) convolutions as above; of the fully
                  connected layers each worker has a P-th of the units, for all pictures. So their
                  gradients stay where they are, and what crosses instead are the activities that
-                 they read, and the gradients of these. In b one worker after the other sends its
-                 pictures to all others; in c all send a P-th of theirs, P times, so that all links
-                 are busy. What comes next crosses while the layers compute.
+                 they read, the scores, and the gradients of these (hybrid.py). In b one worker
+                 after the other sends its pictures to all others; in c all send a P-th of theirs, P
+                 times, so that all links are busy. What comes next crosses while the layers
+                 compute.
 
 What the model leaves out: that workers are not equally fast, that CPUs which sum cannot compute
-meanwhile, that links are shared.
+meanwhile, that links are shared; and that hybrid.py, unlike Krizhevsky, lets nothing cross while
+the connected layers compute.
 """
 
 from dataclasses import dataclass
@@ -57,13 +59,14 @@ NETWORKS = {"1g": Link(60e-6, 0.117e9), "10g": Link(30e-6, 1.1e9), "100g": Link(
 @dataclass(frozen=True)
 class Part:
     """Layers of one name, of all towers. share: of the network's multiplications. bytes: of its
-    parameters. reads: bytes of what it reads of a picture."""
+    parameters. reads, gives: bytes of what it reads of a picture, and of what it makes of it."""
 
     name: str
     connected: bool
     share: float
     bytes: int
     reads: int
+    gives: int
 
 
 def parts(network: Network) -> list[Part]:
@@ -79,8 +82,21 @@ def parts(network: Network) -> list[Part]:
     return [Part(name, isinstance(layers[0], Linear),
                  sum(work[layer] for layer in layers) / sum(work.values()),
                  4 * sum(prod(layer.W_shape) + prod(layer.b_shape) for layer in layers),
-                 4 * prod(network.shapes[layers[0]][0]))
+                 4 * prod(network.shapes[layers[0]][0]),
+                 4 * sum(prod(network.shapes[layer][1]) for layer in layers))
             for name, layers in found.items()]
+
+
+def crossing(layers: list[Part], workers: int, batch: int) -> dict[str, float]:
+    """The bytes that all workers together send forward in a step of either hybrid scheme, and once
+    more backward: for each fully connected layer what it reads, and the scores.
+
+    What was computed in one place is needed in all: P - 1 copies cross. Only a score has one reader
+    alone, who has the picture; of P scores, one is there already.
+    """
+    top = [part for part in layers if part.connected]
+    return {part.name: batch * part.reads * (workers - 1) for part in top} | {
+        "scores": batch * top[-1].gives * (workers - 1) / workers}
 
 
 def step(scheme: str, layers: list[Part], seconds: float, link: Link, workers: int,
@@ -92,8 +108,7 @@ def step(scheme: str, layers: list[Part], seconds: float, link: Link, workers: i
         return _sum_while_backward(layers, each / 3, each, link, workers)
     convolutions = [part for part in layers if not part.connected]
     forward = each / 3 * sum(part.share for part in convolutions)
-    top = _connected([part for part in layers if part.connected], each, link, workers,
-                     batch / workers, at_once=scheme == "hybrid, c")
+    top = _connected(layers, each, link, workers, batch, at_once=scheme == "hybrid, c")
     return _sum_while_backward(convolutions, forward + top, each, link, workers)
 
 
@@ -110,22 +125,20 @@ def _sum_while_backward(layers: list[Part], now: float, each: float, link: Link,
     return max(now, arrived)
 
 
-def _connected(layers: list[Part], each: float, link: Link, workers: int, pictures: float,
+def _connected(layers: list[Part], each: float, link: Link, workers: int, batch: int,
                at_once: bool) -> float:
     """Seconds for the fully connected layers, forward and backward, in as many rounds as there are
-    workers, of `pictures` each. at_once: all workers send a part of a round's pictures."""
-    compute = each * sum(part.share for part in layers) / workers
+    workers. at_once: all workers send a part of a round's pictures."""
+    compute = each * sum(part.share for part in layers if part.connected) / workers
     if workers == 1:
         return compute
-    senders = workers if at_once else 1
-
-    def to_all(size):
-        return (workers - 1) * (link.latency + size / link.bandwidth)
-
-    # Each layer's activities reach all, and the gradients of these come back. Between fully
-    # connected layers every worker has a P-th of the units for all pictures of the round.
-    cross = 2 * to_all(pictures * layers[0].reads / senders) + sum(
-        2 * to_all(pictures * part.reads / workers) for part in layers[1:])
+    ends = next(part.name for part in layers if part.connected), "scores"
+    cross = 0.0
+    for name, size in crossing(layers, workers, batch).items():
+        # Between fully connected layers every worker has a P-th of the units for all pictures of
+        # the round; below and above them, in b, it is one who has the pictures.
+        busy = workers if at_once or name not in ends else 1
+        cross += 2 * ((workers - 1) * link.latency + size / workers / busy / link.bandwidth)
     return cross + (workers - 1) * max(cross, compute) + compute
 
 

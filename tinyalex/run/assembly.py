@@ -10,10 +10,13 @@ from tinyalex.data.augment import NOISES
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
 from tinyalex.devices import HOST, Device
+from tinyalex.hybrid import Hybrid
 from tinyalex.large_batches import LARS
 from tinyalex.network import Network
+from tinyalex.parallel import Parallel
 from tinyalex.run.recipe import Recipe, loader_threads
 from tinyalex.support.errors import UserError
+from tinyalex.world import World
 
 
 def optimiser(recipe: Recipe, network: Network) -> optim.SGD:
@@ -33,6 +36,15 @@ def schedule(recipe: Recipe, network: Network) -> optim.Schedule:
             raise UserError(f"--{flag}: the network has no layer {layer!r} that learns",
                             "python -m tinyalex.summary lists the layers of a preset.")
     return plan
+
+
+def parallel(recipe: Recipe, network: Network, world: World) -> Parallel | None:
+    """How the workers make a step; None where one is alone, and nothing has to be exact. network:
+    what learns. UserError where it cannot be shared as the recipe says."""
+    if world.size == 1 or recipe.parallel == "data":
+        shared = world.size > 1 or recipe.exact
+        return Parallel(network, world, recipe.exact) if shared else None
+    return Hybrid(network, world, recipe.exact, at_once=recipe.parallel == "hybrid-c")
 
 
 def train_loader(recipe: Recipe, train_set: Dataset, mean: np.ndarray, side: int,

@@ -2,14 +2,15 @@
 
     1    the settings that flags could change; the rest was looked up in the preset
     2    the whole recipe
-    3, 4 the same, which has more fields by now
+    3–5  the same, which has more fields by now
 """
 
 from pathlib import Path
+from typing import Any
 
 from tinyalex.support.errors import UserError
 
-FORMAT = 4
+FORMAT = 5
 
 # What the presets said when format 1 was written. It never changes: a file of that time means what
 # it meant then, whatever the presets say today.
@@ -31,6 +32,7 @@ UNSAID = {
 SINCE_3 = {"source": "", "freeze": "", "lr_of": "", "views": 0, "balance": False, "keep": "last",
            "patience": 0}
 SINCE_4 = {"warmup": 0, "optimiser": "sgd", "trust": 0.001, "exact": False}
+SINCE_5 = {"parallel": "data"}
 
 
 def expect_known(number: object, path: Path):
@@ -40,9 +42,10 @@ def expect_known(number: object, path: Path):
                         "use the version that wrote it.")
 
 
-def whole(settings: dict, number: object) -> dict:
+def whole(settings: dict[str, Any], number: object) -> dict[str, Any]:
     """The settings of a file of this format, with what it left unsaid."""
     if str(number) == "1":
         settings = UNSAID.get(str(settings.get("preset")), {}) | settings
-    unsaid = {"3": SINCE_4, str(FORMAT): {}}.get(str(number), SINCE_3 | SINCE_4)
-    return unsaid | settings
+    since: dict[str, dict[str, Any]] = {
+        str(FORMAT): {}, "4": SINCE_5, "3": SINCE_4 | SINCE_5}
+    return since.get(str(number), SINCE_3 | SINCE_4 | SINCE_5) | settings

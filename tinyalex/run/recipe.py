@@ -28,12 +28,13 @@ CHOICES = {
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
     "activation": ["relu", "tanh"], "lrn": ["none", "before", "after", "across"],
     "pool": ["3/2", "2/2"], "keep": ["last", "best"], "optimiser": ["sgd", "lars"],
+    "parallel": ["data", "hybrid-b", "hybrid-c"],
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}
 READS = {"picture", "scale", "mean_crop"}  # what it makes of a picture before it reads it
 # What may change when a run is resumed, and besides in one that has a source.
-RESUMABLE = ("epochs", "devices", "data", "workers", "patience")
+RESUMABLE = ("epochs", "devices", "data", "workers", "parallel", "patience")
 FINE_TUNING = ("freeze", "lr_of", "lr", "schedule", "views")
 LARGEST = 1e38  # JSON can hold numbers that no float can
 
@@ -102,6 +103,7 @@ class Recipe:
     # Where it runs, and the seed of all that is random.
     devices: str = "auto"
     workers: int = field(default_factory=loader_threads)  # that prepare batches
+    parallel: str = "data"  # how the workers of an mpiexec share the work, see hybrid.py
     seed: int = 0
 
     def __post_init__(self):

@@ -70,8 +70,11 @@ def _workers(trainer: Trainer) -> str:
     if world.size == 1:
         return ""
     machines, sums = len({*world.share(world.host)}), trainer.parallel and trainer.parallel.sums
+    how = {"data": "", "hybrid-b": " and of the units of each fully connected layer (b)",
+           "hybrid-c": " and of the units of each fully connected layer (c)"}
     return (f"{world.size} on {machines} machine{'s' * (machines > 1)}, each with a part of every "
-            "batch; gradients are added up " + (f"by {sums.about}" if sums else "exactly"))
+            f"batch{how[trainer.recipe.parallel]}; gradients are added up "
+            + (f"by {sums.about}" if sums else "exactly"))
 
 
 def _slowly(recipe: Recipe) -> str:

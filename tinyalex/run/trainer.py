@@ -16,7 +16,7 @@ from tinyalex.devices import Batch, Devices
 from tinyalex.inside.colour import log_columns
 from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
-from tinyalex.parallel import Parallel, Part
+from tinyalex.parallel import Part
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
 from tinyalex.run.folder import Run
 from tinyalex.run.kept import Batches, Kept
@@ -68,8 +68,7 @@ class Trainer:
         stem, self.learner = None, self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts
-        alone = self.world.size == 1 and not recipe.exact
-        self.parallel = None if alone else Parallel(self.learner, self.world, recipe.exact)
+        self.parallel = assembly.parallel(recipe, self.learner, self.world)
         rows = self.parallel.rows if self.parallel else None
         if stem:
             self.train_loader: Batches = Kept(recipe, stem, train_set, self.mean, recipe.views,
@@ -110,6 +109,8 @@ class Trainer:
         step. UserError where the loss stops being a number; the checkpoint then is the last good
         one.
         """
+        if self.parallel:
+            self.optimiser = self.parallel.begin(self.optimiser)
         with stop_on_signal() as stopping:
             try:
                 while self.progress.epoch <= self.recipe.epochs and not self._is_over():
@@ -230,6 +231,8 @@ class Trainer:
 
     def _validate(self, stopping: Stopping) -> Result:
         rank, size = self.world.rank, self.world.size
+        if self.parallel:
+            self.parallel.gather_weights()
 
         def batches() -> Iterator[tuple]:
             for batch in progress(self.val_loader.epoch(first=rank, every=size), "validating",
@@ -288,14 +291,21 @@ class Trainer:
 
     def save(self):
         """Write the checkpoint; UserError, and the last one stays, if a weight is not finite. All
-        workers count the pictures that they have seen, and worker 0 writes."""
+        workers count the pictures that they have seen and give the weights that only they have, and
+        worker 0 writes."""
         self._count(wait=True)
         self.saved = time.perf_counter()
+        if self.parallel:
+            self.parallel.gather_weights()
+            velocities = self.parallel.gather_velocities(self.optimiser)
+        else:
+            velocities = self.optimiser.state()
         if self.world.rank == 0:
-            self.write()
+            self.write(velocities)
 
-    def write(self):
-        """Write the checkpoint of what is counted; UserError as in `save`."""
+    def write(self, velocities: dict[str, np.ndarray]):
+        """Write the checkpoint of what is counted; UserError as in `save`. velocities: of all
+        parameters that learn, by name."""
         values = self.network.state()
         for name, value in values.items():
             if not np.isfinite(value).all():
@@ -303,7 +313,7 @@ class Trainer:
         about = {"preset": self.recipe.preset, "classes": list(self.classes),
                  "settings": self.recipe.settings(), "schedule": self.schedule.state(),
                  "progress": asdict(self.progress), "data": self.data}
-        checkpoint.Checkpoint(about, self.mean, values, self.optimiser.state()).save(
+        checkpoint.Checkpoint(about, self.mean, values, velocities).save(
             self.run.checkpoint)
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:

@@ -17,11 +17,16 @@ from tinyalex.world import World
 
 
 def expect_enough(recipe: Recipe, world: World) -> None:
-    """UserError where there are more workers than pictures in a batch."""
+    """UserError where there are more workers than pictures in a batch, or more than one for an
+    optimiser that has to see whole layers."""
     if recipe.batch_size < world.size:
         raise UserError(f"--batch-size {recipe.batch_size}: less than a picture for each of "
                         f"{world.size} workers", "it is the size of the batch that they share: "
                         "take a larger one, or fewer workers.")
+    if world.size > 1 and recipe.parallel != "data" and recipe.optimiser == "lars":
+        raise UserError(f"--parallel {recipe.parallel}: with --optimiser lars the step of a layer "
+                        "depends on all of its weights, and a worker has only some",
+                        "use --parallel data, or --optimiser sgd.")
 
 
 def begin_alike(trainer: Trainer) -> None:

@@ -53,6 +53,14 @@ class MpiWorld(World):
     def receive(self, array: np.ndarray, sender: int) -> None:
         self._rest.Recv(array, sender)
 
+    def swap(self, give: list[np.ndarray], take: list[np.ndarray]) -> None:
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        running = [self._rest.Irecv(take[r], r) for r in others if take[r].size]
+        running += [self._rest.Isend(give[r], r) for r in others if give[r].size]
+        take[self.rank][...] = give[self.rank]
+        for request in running:
+            _wait(request)
+
     def start_sum(self, array: np.ndarray) -> Sum:
         return Running(self._sums.Iallreduce(MPI.IN_PLACE, array))
 

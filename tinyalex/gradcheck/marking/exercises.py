@@ -55,6 +55,8 @@ EXERCISES: dict[str, tuple[Part, ...]] = {
         Part("MyNesterov", "NesterovSGD", 2)),
     "12_your_own_pictures": (
         Part("backward", "FrozenBackward", 3), Part("MyFrozenSGD", "FrozenUpdate", 1)),
+    "13_one_weird_trick": (
+        Part("parted_dx", "parted_dx", 2), Part("crossing_bytes", "crossing_bytes", 2)),
 }
 
 # What the pages import from the package, but for the checks: modules by name, and their text.
@@ -107,5 +109,7 @@ def _arguments(like: str, rng: Rng) -> tuple[str, tuple]:
         "net_gradient": (*net, rng.integers(0, C + 1, N)),
         "exchange_bytes": (int(rng.integers(2, 200)), maps, 2**K),
         "ten_crops": (draw((H, W, 3)), min(H, W) - 1), "views_back": (draw((10, K, K, 3)), H, W),
-        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),)}
+        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),),
+        "parted_dx": (draw((N, H, F)), draw((N, W, F))),
+        "crossing_bytes": (12 * H, N, (C * W, F * W), 3 * C)}
     return "arguments that are not on the page", arguments[like]

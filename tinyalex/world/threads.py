@@ -3,7 +3,7 @@
 import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
+from queue import Empty, Queue
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Shared:
 
 
 class ThreadWorld(World):
+    """One of them, by rank."""
+
     def __init__(self, shared: Shared, rank: int):
         self.shared, self.rank, self.size = shared, rank, shared.size
         self.local_rank, self.local_size = rank, shared.size
@@ -33,7 +35,7 @@ class ThreadWorld(World):
     def gather(self, array):
         self.shared.seen[self.rank] = array.copy()
         self.barrier()
-        everything = [one.copy() for one in self.shared.seen]
+        everything = [array.copy() for array in self.shared.seen]
         self.barrier()
         return everything
 
@@ -45,6 +47,13 @@ class ThreadWorld(World):
 
     def receive(self, array, sender):
         array[...] = self.shared.mail[sender, self.rank].get(timeout=60)
+
+    def swap(self, give, take):
+        assert all(array.flags.c_contiguous for array in (*give, *take)), "as MPI wants them"
+        for rank, array in enumerate(give):
+            self.send(array, rank)
+        for rank, array in enumerate(take):
+            self.receive(array, rank)
 
     def start_sum(self, array):
         order = self.shared.order[self.rank]
@@ -74,7 +83,7 @@ def together(size: int, work) -> list:
     fails, its error."""
     shared = Shared(size)
 
-    def one(rank):
+    def start(rank):
         try:
             return work(ThreadWorld(shared, rank))
         except BaseException:
@@ -82,8 +91,9 @@ def together(size: int, work) -> list:
             raise
 
     with ThreadPoolExecutor(size) as pool:
-        running = [pool.submit(one, rank) for rank in range(size)]
-    errors = [each.exception() for each in running if each.exception()]
-    for error in sorted(errors, key=lambda e: isinstance(e, threading.BrokenBarrierError)):
+        running = [pool.submit(start, rank) for rank in range(size)]
+    errors = [error for each in running if (error := each.exception())]
+    left_alone = threading.BrokenBarrierError, Empty
+    for error in sorted(errors, key=lambda error: isinstance(error, left_alone)):
         raise error
     return [each.result() for each in running]
