@@ -161,7 +161,7 @@ def test_the_rows_of_a_real_step_add_up_and_none_is_missing(quick, devices, towe
     floor = result.floors["floor"]
     assert len(floor) == 2 * 8 + 2  # of each layer with weights, and of the passes
     least = result.floors["bytes"]["lrn1", FORWARD].median * result.limits[COPY]
-    assert least == pytest.approx(3 * 4 * 2 * 28 * 28 * 16)  # x, y, s of two pictures
+    assert least == pytest.approx(3 * 4 * 2 * 28 * 28 * 16 * towers)  # x, y, s of two pictures
     assert all(len(rounds) == 2 for rounds in result.seconds.values())
     assert result.contenders == [OURS, FLOOR]
     for thing in (*workload.network.shapes, *workload.devices):  # they are their own again
