@@ -12,9 +12,8 @@ from tinyalex.inside.costs import table, training_bytes
 from tinyalex.run import presets
 from tinyalex.run.recipe import LIMITS
 from tinyalex.support.cli import ArgumentParser, number, output, run
-from tinyalex.support.errors import UserError
 from tinyalex.support.text import megabytes
-from tinyalex.world import World, find, timed_sum
+from tinyalex.world import World, find
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     preset = presets.get(args.preset)
     towers = args.towers or preset.towers
     with world.together(), Devices(args.devices, towers) as devices:
-        link = _measured(world) if args.network == "measured" else scaling.NETWORKS[args.network]
+        link = (scaling.measured(world) if args.network == "measured"
+                else scaling.NETWORKS[args.network])
         network = preset.network(args.classes, list(devices), towers=towers,
                                  draw=not args.workers)
         print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
@@ -75,15 +75,6 @@ def _print_workers(args: Namespace, layers: list[scaling.Part], link: scaling.Li
         drawing.speed_ups(counts, {scheme: scaling.speed_ups(scheme, *asked)
                                    for scheme in scaling.SCHEMES}, args.plot)
         print(f"as a picture: {args.plot}")
-
-
-def _measured(world: World) -> scaling.Link:
-    """What sums between the workers that MPI has started take here. UserError where it is alone."""
-    if world.size == 1:
-        raise UserError("--network measured: there is no other worker to measure with",
-                        "mpiexec -n 2 python -m mpi4py -m tinyalex.summary …")
-    sizes = [1 << bits for bits in (10, 13, 16, 19, 22, 25)]
-    return scaling.fit(sizes, [timed_sum(world, size) for size in sizes], world.size)
 
 
 if __name__ == "__main__":

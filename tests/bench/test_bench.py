@@ -18,8 +18,10 @@ import pytest
 from PIL import Image
 
 import tinyalex.bench.__main__ as bench
+from tinyalex.bench import floor as floor_module
 from tinyalex.bench import memory, picture, report, spans, speed, sweeps, timing, work
-from tinyalex.bench.floor import Floor
+from tinyalex.bench.floor import Floor, copy_speed
+from tinyalex.bench.gpu import COPY
 from tinyalex.bench.spans import Span, Watch
 from tinyalex.bench.speed import FLOOR, OURS
 from tinyalex.bench.timing import Spread, always, in_turn
@@ -158,6 +160,8 @@ def test_the_rows_of_a_real_step_add_up_and_none_is_missing(quick, devices, towe
             assert parts[name, FORWARD] > 0 and parts[name, BACKWARD] > 0
     floor = result.floors["floor"]
     assert len(floor) == 2 * 8 + 2  # of each layer with weights, and of the passes
+    least = result.floors["bytes"]["lrn1", FORWARD].median * result.limits[COPY]
+    assert least == pytest.approx(3 * 4 * 2 * 28 * 28 * 16 * towers)  # x, y, s of two pictures
     assert all(len(rounds) == 2 for rounds in result.seconds.values())
     assert result.contenders == [OURS, FLOOR]
     for thing in (*workload.network.shapes, *workload.devices):  # they are their own again
@@ -185,6 +189,32 @@ class Recorder:
     def products(self, *modules) -> Counter:
         return sum((self.seen.get(f"tinyalex.{module}", Counter()) for module in modules),
                    Counter())
+
+
+def test_the_speed_of_copies_counts_bytes_read_and_written(monkeypatch):
+    """By a clock that goes on by a second for each look; all of both arrays, by all cores."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(timing, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(floor_module, "LARGE", 1000)
+    monkeypatch.setattr(floor_module, "_copy", lambda source, target, numbers:
+                        copied.append(numbers.stop - numbers.start))
+    for devices in (two_devices(), [CpuDevice("cpu0", cores=2)]):
+        copied = []
+        assert copy_speed(devices) == 8000
+        assert sum(copied) == 5 * 1000
+
+
+def test_normalisation_pooling_and_update_are_compared_with_their_bytes():
+    network = Workload("tiny", [HOST], 2).network
+    rows = {(row, part): Spread.of([1.0]) for row in work.rows(network) for part in PASSES}
+    bytes_of = {part: Spread.of([0.25]) for part in rows}
+    for part in PASSES:  # nobody asks for these
+        bytes_of["conv1", part] = bytes_of[STEP, part] = Spread.of([100.0])
+    result = SimpleNamespace(workload=SimpleNamespace(network=network), parts=rows,
+                             floors={"bytes": bytes_of})
+    assert report.above_bytes(result) == 4.0
+    bytes_of["lrn1", FORWARD] = Spread.of([12.25])  # of 12 parts: two norms, three pools, an update
+    assert report.above_bytes(result) == 12 / (11 * 0.25 + 12.25)
 
 
 @pytest.mark.parametrize("devices", [two_devices, lambda: [CpuDevice("cpu0", cores=2)]])

@@ -120,6 +120,27 @@ def test_everything_notes_what_the_commands_say_and_what_fails(tmp_path, monkeyp
     assert "against_torch: not measured (FileNotFoundError" in noted["goals"]
 
 
+def test_everything_can_be_done_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(cuda, "find", lambda: cuda.Found([cuda.Gpu(0, "a GPU", 1, (9, 0))]))
+    monkeypatch.setattr(everything, "_note", lambda path, command: path.write_text(command[2]))
+    out = tmp_path / "report"
+    everything.main(["--out", str(out), "--only", "info,train"])
+    assert {path.stem for path in out.iterdir()} == {"info", "train", "goals"}
+    everything.main(["--out", str(out), "--only", "cifar-gpu"])
+    assert {"info", "cifar-gpu"} < {path.stem for path in out.iterdir()}
+    with pytest.raises(UserError, match="--only train: "):
+        everything.main(["--out", str(out), "--only", "one-gpu,train"])
+    assert not (out / "one-gpu.txt").exists()
+    with pytest.raises(UserError, match="already exists"):
+        everything.main(["--out", str(out)])
+    with pytest.raises(UserError, match="there is no such part"):
+        everything.main(["--out", str(out), "--only", "speed"])
+
+
+def test_parts_are_all_that_there_is(tmp_path):
+    assert list(everything.commands(tmp_path, 1)) == list(everything.PARTS)
+
+
 @pytest.mark.parametrize(("gpus", "devices"), [(1, "cuda:0,cuda:0"), (2, "cuda:0,cuda:1")])
 def test_everything_measures_two_devices_on_as_many_gpus_as_there_are(tmp_path, gpus, devices):
     assert devices in everything.commands(tmp_path, gpus)["two-devices"]

@@ -285,3 +285,13 @@ def test_without_mpi4py_the_hint_says_what_to_install(patches, tmp_path):
         env=os.environ | OPEN_MPI | {"PYTHONPATH": f"{tmp_path}:{os.environ['PYTHONPATH']}"})
     assert "launched as one of 2 processes" in done.stderr
     assert "HINT: pip install 'tinyalex[mpi]'" in done.stderr and done.returncode == 2
+
+
+def test_the_bench_prints_a_step_in_every_way_once(tmp_path):
+    own = [sys.executable, "-m", "mpi4py", "-m", "tinyalex.bench.workers"]
+    done = subprocess.run([MPIEXEC, "-n", "2", *own, "--preset", "mini", "--batch-size", "16",
+                           "--rounds", "1", "--out", str(tmp_path / "step.png")], check=True,
+                          capture_output=True, text=True, timeout=200, env=os.environ | OPEN_MPI)
+    for row in ("sums during backward", "sums after backward", "--exact", "no sums"):
+        assert done.stdout.count(row) == 1
+    assert (tmp_path / "step.png").stat().st_size > 10_000

@@ -1,10 +1,20 @@
 """The model of many workers: its formulas at their ends, and what is known of real ones."""
 
-import numpy as np
 import pytest
 
 from tinyalex import summary
-from tinyalex.inside.scaling import NETWORKS, SCHEMES, Link, best, fit, parts, speed_ups, step
+from tinyalex.inside.scaling import (
+    LARGE,
+    NETWORKS,
+    SCHEMES,
+    SMALL,
+    Link,
+    best,
+    fit,
+    parts,
+    speed_ups,
+    step,
+)
 from tinyalex.run import presets
 
 FREE = Link(0, 1e30)
@@ -73,12 +83,10 @@ def test_the_speed_ups_that_were_published(layers):
 
 
 def test_a_fit_finds_the_link_again():
-    link, sizes = Link(25e-6, 3e9), [1 << bits for bits in (10, 16, 22, 26)]
-    seconds = [2 * 3 * (link.latency + size / 4 / link.bandwidth) for size in sizes]
-    noise = np.random.default_rng(0).normal(1, 0.02, len(sizes))
-    found = fit(sizes, list(np.array(seconds) * noise), 4)
-    assert found.latency == pytest.approx(link.latency, rel=0.1)
-    assert found.bandwidth == pytest.approx(link.bandwidth, rel=0.1)
+    link = Link(25e-6, 3e9)
+    found = fit(link.sum(SMALL, 4), link.sum(LARGE, 4), 4)
+    assert found.latency == pytest.approx(link.latency)
+    assert found.bandwidth == pytest.approx(link.bandwidth)
 
 
 def test_the_command_prints_and_draws(undrawn_weights, tmp_path, capsys):

@@ -81,7 +81,7 @@ def _measure_gpu(args: argparse.Namespace, devices: Devices):
                            for path in (args.csv, args.out))
         write_csv(table, csv_rows(result))
         if timeline:
-            picture.save(picture.of_step(result.steps, result.workload), timeline)
+            picture.save(picture.of_typical(result.steps, result.workload), timeline)
         del result  # the next one needs its memory
 
 

@@ -1,4 +1,6 @@
-"""The floor: the matrix products of a step and nothing else.
+"""The floors of a step on CPUs: its matrix products, and its bytes.
+
+The products, and nothing else.
 
 A network that computes its layers by matrix products takes at least as long as the products alone,
 with the same BLAS on the same cores. How far a step is above this floor is what everything else
@@ -9,16 +11,22 @@ The products are those that the layers make, of the same sizes, divided in the s
 tower on its device, a chunk of pictures at a time in a convolution, a share of the columns or rows
 of W for each core in a full connection. What they read is ready beforehand; what they write is not
 used.
+
+The bytes: every array that a layer reads or writes goes through memory once, as fast as in a large
+copy. It is what counts for layers without products. Only what is computed piece by piece, while it
+is in the cache, can be faster, and networks whose arrays all fit into the cache.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
 
 import numpy as np
 
+from tinyalex.bench.timing import Spread, seconds
+from tinyalex.bench.work import Part, least_bytes
 from tinyalex.devices import Device
 from tinyalex.layers import Conv2D, Layer, Linear
 from tinyalex.network import Network
@@ -147,3 +155,29 @@ class Floor:
                    for device, layers in zip(self.network.devices, stage, strict=True)]
         for tower in running:
             tower.result()
+
+
+LARGE = 32 << 20  # numbers; more than caches hold
+
+
+def copy_speed(devices: Sequence[Device]) -> float:
+    """Bytes a second that are read and written, together, while all cores copy a large array."""
+    shares = [(device, np.ones(LARGE // len(devices), np.float32),
+               np.ones(LARGE // len(devices), np.float32)) for device in devices]
+
+    def copy():
+        running = [device.run(device.over, source.size, partial(_copy, source, target))
+                   for device, source, target in shares]
+        for one in running:
+            one.result()
+
+    return 2 * 4 * LARGE / min(seconds(copy, 1, lambda: None) for _ in range(5))
+
+
+def _copy(source: np.ndarray, target: np.ndarray, numbers: slice):
+    target[numbers] = source[numbers]
+
+
+def bytes_floor(network: Network, N: int, speed: float) -> dict[Part, Spread]:
+    """The least seconds of each row and pass, where so many bytes go through memory in one."""
+    return {part: Spread.of([count / speed]) for part, count in least_bytes(network, N).items()}

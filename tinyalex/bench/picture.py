@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Literal
 
 from tinyalex.bench import spans, work
-from tinyalex.bench.spans import COPIES, Span
+from tinyalex.bench.spans import COPIES, SUMS, Span
 from tinyalex.bench.speed import OURS, VARIANTS, Result
 from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
@@ -24,7 +24,10 @@ FULL = {FORWARD: "#0072B2", BACKWARD: "#D55E00"}
 PALE = {FORWARD: "#9CC9E3", BACKWARD: "#F3BE99"}
 THEIRS = "#A0A0A0"
 LINE = {"ecolor": "black", "elinewidth": 1, "capsize": 2}  # at the end of a bar
-COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#000000"}
+COLOURS = {LOSS: "#009E73", UPDATE: "#CC79A7", EXCHANGES: "#E69F00", COPIES: "#000000",
+           SUMS: "#56B4E9"}
+
+BELOW = (COPIES, SUMS)  # the lanes of the devices
 
 
 def save(figure: Figure, path: Path):
@@ -130,29 +133,34 @@ def of_sweep(seconds: Seconds, title: str) -> Figure:
 
 
 @page.our_style()
-def of_step(steps: list[list[Span]], workload: Workload) -> Figure:
-    """The timeline of a typical step, a lane a device: forward, backward, update in their colours,
-    and exchanges; below them the copies that the device received. 1600 pixels wide."""
+def of_step(step: list[Span], title: str, lanes: list[str]) -> Figure:
+    """The timeline of a step, a lane a device: forward, backward, update in their colours, and
+    exchanges; below them the copies that the device received, and sums. 1600 pixels wide."""
     from matplotlib.patches import Patch
 
-    step, lanes = spans.typical(steps), len(workload.places)
-    figure = _page(1600, 190 + 130 * lanes, f"a training step of {workload.preset}, "
-                   f"{workload.batch_size} pictures, {workload.precision}")
+    figure = _page(1600, 190 + 130 * len(lanes), title)
     axes = figure.subplots()
     for span in step:
         _span(axes, span, spans.length(step))
-    _lines(axes, workload.places)
+    _lines(axes, lanes)
     axes.set_xlim(0, 1000 * spans.length(step))
     axes.set_xlabel("milliseconds")
-    legend = FULL | COLOURS
+    names = {span.name for span in step}
+    legend = FULL | {name: colour for name, colour in COLOURS.items() if name in names}
     axes.legend([Patch(color=colour) for colour in legend.values()], legend, frameon=False,
                 ncols=len(legend), loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
     return figure
 
 
+def of_typical(steps: list[list[Span]], workload: Workload) -> Figure:
+    """The timeline of a typical one of these steps."""
+    return of_step(spans.typical(steps), f"a training step of {workload.preset}, "
+                   f"{workload.batch_size} pictures, {workload.precision}", workload.places)
+
+
 def _span(axes: Axes, span: Span, whole: float):
     special = span.name in COLOURS
-    top, height = (0.36, 0.1) if span.name == COPIES else (-0.35, 0.66)
+    top, height = (0.36, 0.1) if span.name in BELOW else (-0.35, 0.66)
     width = max(span.end - span.start, 0.002 * whole)  # anything shorter would not be seen
     axes.broken_barh([(1000 * span.start, 1000 * width)], (span.device + top, height),
                      facecolor=COLOURS[span.name] if special else FULL[span.part],

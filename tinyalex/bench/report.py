@@ -12,10 +12,11 @@ from tinyalex.bench import work
 from tinyalex.bench.spans import COPIES
 from tinyalex.bench.speed import FLOOR, OURS, VARIANTS, Result
 from tinyalex.bench.timing import MODES, Seconds, Spread
-from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP
+from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP, UPDATE
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import available_cores
 from tinyalex.inside import costs
+from tinyalex.layers import AveragePool2D, LocalResponseNorm, MaxPool2D
 from tinyalex.support.files import replacing
 from tinyalex.support.text import align, megabytes, say
 
@@ -97,6 +98,18 @@ def layer_table(result: Result) -> str:
     return align(table)
 
 
+def above_bytes(result: Result) -> float:
+    """How many times as long normalisation, pooling and the update take in training as what they
+    must read and write."""
+    network = result.workload.network
+    names = {work.row(network, layer.name) for layer in network.shapes
+             if isinstance(layer, (LocalResponseNorm, MaxPool2D, AveragePool2D))} | {UPDATE}
+    parts = [part for part in result.floors["bytes"] if part[0] in names]
+    taken, least = (sum(times[part].median for part in parts)
+                    for times in (result.parts, result.floors["bytes"]))
+    return taken / least
+
+
 def _totals(result: Result) -> list[str]:
     """Work, traffic and memory of a step, and what the machine can do at best."""
     workload, lines = result.workload, []
@@ -107,6 +120,9 @@ def _totals(result: Result) -> list[str]:
     lines.append(f"work     {forward:,.1f} GFLOP forward, {backward:,.1f} backward; the step as a "
                  f"whole does {step:,.1f} GFLOP/s")
     lines += [f"limit    {speed:,.4g} {name}" for name, speed in result.limits.items()]
+    if "bytes" in result.floors:
+        lines.append(f"bytes    normalisation, pooling and the update take "
+                     f"{above_bytes(result):.2f} times what their bytes need")
     crossed = sum(costs.traffic(workload.network, workload.batch_size).values())
     if crossed:
         took = Spread.of(sum(span.end - span.start for span in step if span.name == COPIES)

@@ -29,8 +29,10 @@ from tinyalex.devices import Device
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 from tinyalex.support.progress import progress
+from tinyalex.world import Sum, World
 
 COPIES = "copies"  # they happen inside exchanges: no row
+SUMS = "sums of workers"  # they go on beside the layers: no row
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,17 @@ class Watch:
             for part in PASSES:
                 self.add(layer, part, layer.name, part, [layer.device])
 
+    def add_sums(self, world: World):
+        """The sums that workers make, from their start until they are found to be there."""
+        start_sum = world.start_sum
+
+        def noted(array):
+            start, running = perf_counter(), start_sum(array)
+            return _Noted(running, lambda: self._notes.append(
+                (self.devices[0], SUMS, "", start, perf_counter())))
+
+        self._wrapped.enter_context(patch.object(world, "start_sum", noted))
+
     def step(self) -> list[Span]:
         """Call it once. Returns its spans."""
         for device in self.devices:
@@ -87,6 +100,19 @@ class Watch:
         return [Span(self.devices.index(device), name, part,
                      _between(device, zero[device], start), _between(device, zero[device], end))
                 for device, name, part, start, end in self._notes]
+
+
+class _Noted:
+    """A sum that calls `note` when it is found to be there."""
+
+    def __init__(self, running: Sum, note: Callable[[], object]):
+        self._running, self._note = running, note
+
+    def done(self) -> bool:
+        done = self._running.done()
+        if done:
+            self._note()
+        return done
 
 
 def _mark(device: Device):

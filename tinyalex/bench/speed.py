@@ -8,7 +8,7 @@ from functools import cached_property
 from types import ModuleType
 
 from tinyalex.bench import gpu, spans
-from tinyalex.bench.floor import Floor
+from tinyalex.bench.floor import Floor, bytes_floor, copy_speed
 from tinyalex.bench.spans import Span
 from tinyalex.bench.timing import Runner, Seconds, Spread, always, in_turn
 from tinyalex.bench.work import Part
@@ -33,7 +33,8 @@ class Result:
 
     seconds: see `timing.in_turn`; who: `OURS`, `FLOOR`, or of `VARIANTS`.
     steps: the spans of training steps. floors: the least seconds of each row and pass, by the name
-    of what limits them. limits: of a GPU, see `gpu.limits`. absent: peers that could not run, and
+    of what limits them. limits: what the devices can
+    do at best, see `gpu.limits` and `floor.copy_speed`. absent: peers that could not run, and
     why. memory: bytes, by who and what.
     """
 
@@ -66,7 +67,8 @@ def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Re
     question."""
     runners: dict[str, Runner] = {OURS: workload}
     watches = {OURS: spans.watch_step(workload)}
-    limits, floors = {}, {}
+    limits: dict[str, float]
+    floors: dict[str, dict[Part, Spread]]
     if workload.gpus:
         limits = gpu.limits(workload.gpus[0])
         floors = gpu.floors(workload, limits)
@@ -76,6 +78,8 @@ def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Re
     else:
         runners[FLOOR] = floor = Floor(workload.network, workload.batch_size)
         watches[FLOOR] = spans.watch_floor(floor)
+        limits = {gpu.COPY: copy_speed(workload.devices)}
+        floors = {"bytes": bytes_floor(workload.network, workload.batch_size, limits[gpu.COPY])}
     absent = {}
     for variant in progress(variants, "building", unit="network"):
         try:
@@ -85,8 +89,8 @@ def measure(workload: Workload, rounds: int, variants: Iterable[str] = ()) -> Re
     steps = spans.watched_steps(watches, rounds)
     seconds = in_turn({who: always(runner) for who, runner in runners.items()}, rounds)
     if FLOOR in steps:
-        floors["floor"] = _spreads(
-            [spans.seconds_by_row(workload.network, step) for step in steps[FLOOR]])
+        floors = {"floor": _spreads([spans.seconds_by_row(workload.network, step)
+                                     for step in steps[FLOOR]])} | floors
     return Result(workload, seconds, steps[OURS], floors, limits, absent)
 
 

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     with Devices(args.devices, presets.get(args.preset).towers) as devices:
         workload = Workload(args.preset, devices, args.batch_size)
         steps = watched_steps({"step": watch_step(workload)}, rounds=5)["step"]
-        picture.save(picture.of_step(steps, workload), args.out)
+        picture.save(picture.of_typical(steps, workload), args.out)
     return 0
 
 

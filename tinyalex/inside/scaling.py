@@ -23,13 +23,13 @@ the connected layers compute.
 from dataclasses import dataclass
 from math import ceil, log2, prod
 
-import numpy as np
-
 from tinyalex.layers import Linear
 from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
 from tinyalex.sums import BUCKET
+from tinyalex.support.errors import UserError
 from tinyalex.support.text import align
+from tinyalex.world import World, timed_sum
 
 SCHEMES = ("data parallel", "hybrid, b", "hybrid, c")
 
@@ -167,11 +167,25 @@ def best(scheme: str, layers: list[Part], seconds: float, link: Link, counts: li
     return min(counts, key=lambda workers: step(scheme, layers, seconds, link, workers, batch))
 
 
-def fit(sizes: list[int], seconds: list[float], workers: int) -> Link:
-    """The link with which sums of arrays of so many bytes take so many seconds, around a ring: by
-    least squares of the relative errors."""
-    passes = 2 * (workers - 1)
-    terms = np.array([[passes, passes * size / workers] for size in sizes], float)
-    weight = 1 / np.array(seconds)
-    (latency, inverse), *_ = np.linalg.lstsq(terms * weight[:, None], np.ones(len(sizes)))
-    return Link(max(float(latency), 0.0), 1 / max(float(inverse), 1e-15))
+SMALL, LARGE = 4, 1 << 25  # bytes of the sums that are measured
+
+
+def measured(world: World) -> Link:
+    """What joins the workers that MPI has started. UserError where this one is alone."""
+    if world.size == 1:
+        raise UserError("there is no other worker to measure with",
+                        "start at least two: mpiexec -n 2 python -m mpi4py -m tinyalex.…")
+    return fit(timed_sum(world, SMALL), timed_sum(world, LARGE), world.size)
+
+
+def fit(small: float, large: float, workers: int) -> Link:
+    """The link with which sums of SMALL bytes take so many seconds along a tree, and of LARGE ones
+    around a ring.
+
+    Only these two: what lies between often goes faster than such a line, since network cards and
+    kernels store some hundred kilobytes, and it would pull the bandwidth of long sums with it.
+    """
+    small /= 2 * ceil(log2(workers))  # a message
+    large /= 2 * (workers - 1)
+    inverse = max((large - small) / (LARGE / workers - SMALL), 1e-15)
+    return Link(max(small - SMALL * inverse, 0.0), 1 / inverse)

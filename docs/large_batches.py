@@ -1,0 +1,118 @@
+"""python docs/large_batches.py CIFAR10: the figures and the picture of docs/workers.md on batches.
+
+Each line of docs/large_batches.csv is one training by `python -m tinyalex.train`; what is in the
+file is not trained again, so the command can be stopped at any time, and called again.
+"""
+
+import argparse
+import csv
+import shutil
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from statistics import mean
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+BATCHES = (128, 1024, 8192)
+SEEDS = (0, 1)
+USUAL = ["--preset", "mini", "--epochs", "4", "--schedule", "3"]  # mini's batches have 64 pictures
+WARM = ["--scale-lr", "linear", "--warmup", "1"]
+WAYS = {
+    "the rate of small batches": [],
+    "times the root": ["--scale-lr", "sqrt"],
+    "in proportion": ["--scale-lr", "linear"],
+    "in proportion, warm-up": WARM,
+    "LARS, in proportion, warm-up": [*WARM, "--optimiser", "lars", "--trust", "0.01"],
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("cifar10", type=Path, help="the folder or archive of CIFAR-10")
+    parser.add_argument("--work", type=Path, default=Path("large-batches-work"))
+    args = parser.parse_args()
+    rows = read()
+    for key in product(SEEDS, reversed(BATCHES), WAYS):
+        if key not in rows:
+            rows[key] = trained(args, *key)
+            write(rows)
+            seed, batch, way = key
+            print(f"{way}, batches of {batch}, seed {seed}: {rows[key]:.2%}", flush=True)
+    draw(rows)
+    print(table(rows))
+
+
+def read() -> dict[tuple[int, int, str], float]:
+    """The validation error of each training that is done."""
+    path = HERE / "large_batches.csv"
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        return {(int(row["seed"]), int(row["batch"]), row["way"]): float(row["error"])
+                for row in csv.DictReader(file)}
+
+
+def write(rows):
+    with open(HERE / "large_batches.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["seed", "batch", "way", "error"])
+        writer.writerows([*key, f"{rows[key]:.4f}"] for key in sorted(rows))
+
+
+def trained(args, seed, batch, way) -> float:
+    """The validation error after the last epoch; that of guessing where weights went to infinity.
+    """
+    out = args.work / f"run-{seed}-{batch}-{list(WAYS).index(way)}"
+    shutil.rmtree(out, ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyalex.train", *USUAL, *WAYS[way], "--data", args.cifar10,
+         "--batch-size", str(batch), "--seed", str(seed), "--out", out],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 2 and "training stops here" in done.stderr:
+        return 0.9
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    with open(out / "log.csv", encoding="utf-8") as file:
+        *_, last = csv.DictReader(file)
+    (out / "checkpoint.npz").unlink()
+    return float(last["val_error"])
+
+
+def errors(rows, way, batch) -> list[float]:
+    return [rows[seed, batch, way] for seed in SEEDS if (seed, batch, way) in rows]
+
+
+def table(rows) -> str:
+    lines = ["| | " + " | ".join(f"batches of {batch:,}" for batch in BATCHES) + " |",
+             "| --- |" + " --- |" * len(BATCHES)]
+    for way in WAYS:
+        cells = [" and ".join(f"{100 * error:.1f} %" for error in errors(rows, way, batch))
+                 for batch in BATCHES]
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(rows):
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for way in WAYS:
+        batches = [batch for batch in BATCHES if errors(rows, way, batch)]
+        found = [[100 * error for error in errors(rows, way, batch)] for batch in batches]
+        (line,) = axes.plot(batches, [*map(mean, found)], marker="o", label=way)
+        axes.vlines(batches, [*map(min, found)], [*map(max, found)], color=line.get_color())
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(BATCHES, [f"{batch:,}" for batch in BATCHES])
+    axes.set_xlabel("pictures of a batch")
+    axes.set_ylabel("validation error after 4 epochs (%)")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(HERE / "large_batches.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()
