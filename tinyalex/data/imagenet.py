@@ -21,7 +21,16 @@ from typing import BinaryIO
 from tinyalex.data import archives, labels
 from tinyalex.data.archives import Member, refused
 from tinyalex.data.download import PublishedFile, checksum
-from tinyalex.data.folder import KAGGLE, OTHERS, LeftOut, Listing, Picture, in_turn, labelled
+from tinyalex.data.folder import (
+    KAGGLE,
+    OTHERS,
+    OUTSIDE,
+    LeftOut,
+    Listing,
+    Picture,
+    in_turn,
+    labelled,
+)
 from tinyalex.data.pictures import ENDINGS, BrokenPicture
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged
@@ -115,7 +124,8 @@ def from_kaggle(path: Path) -> Packed:
         elif member.name in (labels.NAMES[0], labels.MAPPING):
             packed[path / member.name] = _text(path, member)
         else:
-            left_out[f"files in {split or top.partition('/')[0]}/"].append(member.name)
+            kind = f"pictures in {split}/" if split else OUTSIDE
+            left_out[kind if _is_picture(member) else OTHERS].append(member.name)
     listed = path / labels.NAMES[0]
     if listed not in packed:
         raise UserError(f"{path}: no {listed.name} in it", "this is Kaggle's list of the classes "
@@ -168,10 +178,10 @@ def _pictures(folder: str, where: Path, members: Iterable[Member],
     pictures: dict[str, Picture] = {}
     for member in members:
         file = member.name.rpartition("/")[2]
-        name, ending = f"{folder}/{file}", os.path.splitext(file)[1].lower()
-        if ending in PACKED:
+        name = f"{folder}/{file}"
+        if file.endswith(PACKED):
             raise refused(where / member.name, "an archive, where a picture is expected")
-        if file.startswith(".") or ending not in ENDINGS:
+        if file.startswith(".") or not _is_picture(member):
             left_out["hidden" if file.startswith(".") else OTHERS].append(name)
             continue
         if member.size > MOST_PICTURE:
@@ -181,6 +191,10 @@ def _pictures(folder: str, where: Path, members: Iterable[Member],
             raise refused(where, f"{file} is there twice")
         pictures[name] = Picture(name, 0, member.size, member.mark, member.at)
     return [pictures[name] for name in sorted(pictures)]
+
+
+def _is_picture(member: Member) -> bool:
+    return os.path.splitext(member.name)[1].lower() in ENDINGS
 
 
 def _devkit(path: Path) -> tuple[Path, dict[Path, bytes]]:
