@@ -46,8 +46,10 @@ def pack(source: Path, out: Path) -> dict[str, Path]:
     out.mkdir(parents=True, exist_ok=True)
     paths = {split: out / published.what for split, published in PUBLISHED.items()}
     paths["zip"] = out / "imagenet-object-localization-challenge.zip"
-    paths["train"].write_bytes(tar({f"{wnid}.tar": tar(files) for wnid, files in classes.items()}))
-    paths["val"].write_bytes(tar(val))
+    # Backwards, so that nobody relies on an order of the files.
+    paths["train"].write_bytes(tar({f"{wnid}.tar": tar(dict(reversed(files.items())))
+                                    for wnid, files in reversed(classes.items())}))
+    paths["val"].write_bytes(tar(dict(reversed(val.items()))))
     paths["devkit"].write_bytes(tar({f"{DEVKIT}/meta.mat": meta(words),
                                      f"{DEVKIT}/{GROUND_TRUTH}": truth.encode()}, "w:gz"))
     with zipfile.ZipFile(paths["zip"], "w", zipfile.ZIP_DEFLATED) as archive:

@@ -105,10 +105,7 @@ def _number(field: bytes) -> int:
     """Octal digits between blanks; where they would not suffice, a byte 128 and base 256."""
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0")
-    if digits and not digits.isdigit():  # int would take a sign as well
-        raise ValueError(field)
-    return int(digits or b"0", 8)
+    return int(field.strip(b" \0") or b"0", 8)
 
 
 def _name(header: bytes) -> str:
