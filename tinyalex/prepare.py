@@ -74,9 +74,9 @@ def _listing(args: argparse.Namespace) -> folder.Listing:
         imagenet.verify(archives)
     if archives:
         return imagenet.from_tars(**archives)
-    if args.source.suffix.lower() == ".zip":
-        return imagenet.from_kaggle(args.source)
     if args.source.is_file():
+        if args.source.suffix.lower() == imagenet.ZIP:
+            return imagenet.from_kaggle(args.source)
         raise UserError(f"{args.source}: neither a folder nor Kaggle's .zip",
                         "name ImageNet's tars with --train, --val and --devkit.")
     return folder.listing(args.source, args.val_labels, args.val_share, args.seed)

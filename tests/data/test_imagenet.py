@@ -23,7 +23,7 @@ from PIL import Image
 
 from tinyalex.data import devkit, folder, imagenet, preparation
 from tinyalex.data.download import PublishedFile
-from tinyalex.data.pictures import read_picture
+from tinyalex.data.pictures import BrokenPicture, read_picture
 from tinyalex.prepare import main
 from tinyalex.support.errors import UserError
 
@@ -411,6 +411,13 @@ def test_a_picture_that_was_damaged_in_a_zip_is_skipped_and_named(packed, tmp_pa
         bad = [picture.name for picture in listing.splits["val"] if preparation._read(
             listing, 10**6, picture, np.empty((8, 8, 3), np.uint8))]
         assert bad == [info.filename.removeprefix("ILSVRC/Data/CLS-LOC/")]
+    zipped(tmp_path / "bad.zip", "ILSVRC/Data/CLS-LOC/val/a.JPEG", b"pixels",
+           compress_type=zipfile.ZIP_STORED)
+    content = (tmp_path / "bad.zip").read_bytes()
+    (tmp_path / "bad.zip").write_bytes(content.replace(b"pixels", b"Pixels"))
+    listing = imagenet.from_kaggle(tmp_path / "bad.zip")
+    with pytest.raises(BrokenPicture, match="it is not what the archive says that it is"):
+        listing.source(listing.splits["val"][0])
 
 
 def test_a_zip_that_is_cut_short_or_none_is_named(packed, tmp_path):

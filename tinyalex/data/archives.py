@@ -169,6 +169,8 @@ def zipped(path: Path) -> Iterator[Member]:
             continue
         if kind not in (0, stat.S_IFREG):
             raise refused(path / info.filename, "a link" if stat.S_ISLNK(kind) else "not a file")
+        if info.header_offset < 0:
+            raise refused(path, "damaged: its parts lie outside it")
         if info.flag_bits & 1 or info.compress_type not in _ZIPPED:
             raise refused(path / info.filename, "encrypted, or packed in a way that is not read")
         yield Member(info.filename, info.file_size, info.header_offset, info.CRC)

@@ -49,20 +49,21 @@ PUBLISHED = {"train": PublishedFile("ILSVRC2012_img_train.tar",
 COUNTS = {"train": 1_281_167, "val": 50_000}
 MOST_PICTURE = 64_000_000  # bytes, packed; its largest has 16 million
 MOST_DEVKIT = 64_000_000  # bytes, unpacked
-PACKED = (".tar", ".gz", ".tgz", ".zip")
+ZIP = ".zip"
+PACKED = (".tar", ".gz", ".tgz", ZIP)
 ByClass = dict[str, list[Picture]]
 
 
 @dataclass(frozen=True)
 class Packed(Listing):
-    """Pictures in archives. archives: the file of each split. zipped: whether it is a .zip."""
+    """Pictures in archives. paths: of the archive of each split. zipped: whether it is a .zip."""
 
-    archives: dict[str, Path] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
     zipped: bool = False
 
     def source(self, picture: Picture) -> BinaryIO:
         """The picture's file, in memory. BrokenPicture where it was damaged since it was packed."""
-        path = self.archives[picture.name.partition("/")[0]]
+        path = self.paths[picture.name.partition("/")[0]]
         try:
             return io.BytesIO(
                 archives.unzipped(path, picture.at, picture.size, picture.changed) if self.zipped
@@ -104,11 +105,9 @@ def from_tars(val: Path, devkit: Path, train: Path | None = None) -> Packed:
     with _opened(val) as file:
         pictures = _pictures("val", val, archives.tar(file, val), left_out)
     listed, packed = _devkit(devkit)
-    return _listing(Packed(
-        val if train is None else train, (), {}, None, left_out,
-        "ImageNet's archives" + ", those to validate with" * (train is None),
-        labels.words(listed, packed), {"val": val} | ({"train": train} if train else {})),
-        by_class, pictures, listed, packed)
+    layout = "ImageNet's archives" if train else "ImageNet's archives, without that to train on"
+    return _listing({"val": val} | ({"train": train} if train else {}), layout, by_class, pictures,
+                    left_out, listed, packed)
 
 
 def from_kaggle(path: Path) -> Packed:
@@ -133,25 +132,27 @@ def from_kaggle(path: Path) -> Packed:
     by_class = {name: _pictures(f"train/{name}", path, members, left_out)
                 for name, members in splits["train"].items()}
     pictures = _pictures("val", path, splits["val"][""], left_out)
-    return _listing(Packed(path, (), {}, None, left_out, "Kaggle's ImageNet, zipped",
-                           labels.words(listed, packed), dict.fromkeys(splits, path), True),
-                    by_class, pictures, listed, packed)
+    return replace(_listing(dict.fromkeys(splits, path), "Kaggle's ImageNet, zipped", by_class,
+                            pictures, left_out, listed, packed), zipped=True)
 
 
-def _listing(packed: Packed, by_class: ByClass, to_validate: list[Picture], listed: Path,
-             contents: Mapping[Path, bytes]) -> Packed:
-    """`packed` with its pictures and their classes, those to validate with by the list `listed`."""
+def _listing(paths: dict[str, Path], layout: str, by_class: ByClass, to_validate: list[Picture],
+             left_out: LeftOut, listed: Path, packed: Mapping[Path, bytes]) -> Packed:
+    """The pictures with their classes: those to validate with by the list `listed`, which may be
+    one of the `packed` files."""
     if not to_validate:
-        raise UserError(f"{packed.archives['val']}: no pictures to validate with in it",
+        raise UserError(f"{paths['val']}: no pictures to validate with in it",
                         "name the archives as they were published.")
+    words = labels.words(listed, packed)
     classes = tuple(sorted(name for name, pictures in by_class.items() if pictures))
-    classes = classes or tuple(sorted(packed.words))
+    classes = classes or tuple(sorted(words))
     known = labels.read(listed, [picture.name.rpartition("/")[2] for picture in to_validate],
-                        classes, contents)
+                        classes, packed)
     to_train = in_turn([picture._replace(label=label) for picture in by_class.get(name, [])]
                        for label, name in enumerate(classes))
-    return replace(packed, classes=classes,
-                   splits={"train": to_train, "val": labelled(to_validate, known)})
+    splits = {"train": to_train, "val": labelled(to_validate, known)}
+    return Packed(paths.get("train", paths["val"]), classes, splits, None, left_out, layout, words,
+                  paths)
 
 
 def _train(path: Path, left_out: LeftOut) -> ByClass:
