@@ -8,9 +8,9 @@ A tar is one file after the other, each after a header of 512 bytes, and filled 
     148  the sum of the header's bytes     345  what stands before the name
 
 Blocks of zeros are the end. So a file in a tar that is in a tar is a stretch of the outer one, and
-the headers alone, an 0.5 % of ImageNet, say where all the stretches are. Python's own tarfile takes
-a header that it cannot read for the end: the rest of a damaged archive would be missing silently.
-Here it is an error, and so is a name that leads out of a folder, and all that is not a plain file.
+the headers alone, less than half a per cent of ImageNet, say where all the stretches are. Python's
+own tarfile takes a header that it cannot read for the end: the rest of a damaged archive would be
+missing silently. Here it is an error, as are names that lead out of a folder, links and devices.
 """
 
 import errno
@@ -30,7 +30,8 @@ from tinyalex.support.text import megabytes
 BLOCK = 512
 MOST_NAME = 1 << 16  # bytes of a name, and what else pax may say about a file
 MOST_FILLING = 1 << 20  # zeros at the end: tar writes whole records, of 10 KB if not told otherwise
-FILES, FOLDER, LONG_NAME, LONG_LINK, PAX, PAX_FOR_ALL = b"0\0" + b"7", b"5", b"L", b"K", b"x", b"g"
+FILES, FOLDER = (b"0", b"\0", b"7"), b"5"
+LONG_NAME, LONG_LINK, PAX, PAX_FOR_ALL = b"L", b"K", b"x", b"g"  # notes on what follows
 KINDS = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe",
          b"S": "a file with holes"}
 _NAME = slice(0, 100)

@@ -273,7 +273,7 @@ def _turns(folder: Path, split: str, names: dict[str, list[str]],
                         f"{folder / 'train'}",
                         "every split needs the class folders of train/, with the same names.")
     return in_turn([_pictures(folder, names.get(name, []), label)
-                     for label, name in enumerate(classes)])
+                    for label, name in enumerate(classes)])
 
 
 def in_turn(by_class: Iterable[list[Picture]]) -> list[Picture]:

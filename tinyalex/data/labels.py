@@ -222,9 +222,8 @@ def words(listed: Path, packed: Mapping[Path, bytes] = NONE_PACKED) -> dict[str,
     Kaggle's LOC_synset_mapping.txt, or the devkit's meta.mat. packed: as for `read`."""
     mapping, meta = listed.with_name(MAPPING), listed.with_name(META)
     if mapping in packed or mapping.is_file():
-        lines = _text(mapping, packed).splitlines()
-        return {name: text for name, _, text in (line.strip().partition(" ") for line in lines)
-                if text}
+        lines = [line.strip() for line in _ENDS.split(_text(mapping, packed))]
+        return {name: text for name, _, text in (line.partition(" ") for line in lines) if text}
     return _synsets(meta, packed) if meta in packed or meta.is_file() else {}
 
 
