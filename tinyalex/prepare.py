@@ -1,4 +1,5 @@
-"""python -m tinyalex.prepare: turn a folder of photographs into a dataset; see --help."""
+"""python -m tinyalex.prepare: turn photographs, in folders or archives, into a dataset; see
+--help."""
 
 import argparse
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tinyalex import drawing
-from tinyalex.data import folder, labels, shards
+from tinyalex.data import folder, imagenet, labels, shards
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.pictures import MAX_PIXELS
 from tinyalex.data.preparation import MAX_BROKEN, SKIPPED, bytes_needed, prepare
@@ -19,16 +20,24 @@ from tinyalex.run.presets import PRESETS
 from tinyalex.support import reading
 from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import command, say
+from tinyalex.support.files import replacing
+from tinyalex.support.text import command, say, shown
 
+NAMES = "synset_words.txt"  # what ImageNet's classes are called; --names of predict reads it
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     args = _parse(argv)
-    listing = folder.listing(args.source, args.val_labels, args.val_share, args.seed)
-    say(f"source   {args.source}: {_counts(listing.splits)} in {len(listing.classes):,} classes")
+    listing = _listing(args)
+    say(f"source   {listing.folder}: {_counts(listing.splits)} in {len(listing.classes):,} classes",
+        f"layout   {listing.layout}")
+    if isinstance(listing, imagenet.Packed) and any(
+            len(pictures) not in (0, imagenet.COUNTS[split])
+            for split, pictures in listing.splits.items()):
+        say("         all of ImageNet has {train:,} to train on, {val:,} to validate with".format(
+            **imagenet.COUNTS))
     if listing.left_out:
         say(folder.left_out(listing.left_out))
     say(f"out      {args.out}: {bytes_needed(len(listing), args.side) / 1e6:,.0f} MB of "
@@ -38,20 +47,65 @@ def main(argv: list[str] | None = None) -> int:
     seconds = time.perf_counter() - start
     print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
           else "read     nothing: everything was already done")
+    if listing.words:
+        lines = [shown(f"{name} {listing.words[name]}") for name in listing.classes
+                 if name in listing.words]
+        with replacing(args.out / NAMES) as part:
+            part.write_text("\n".join(lines) + "\n", "utf-8")
     return _farewell(args.out)
+
+
+def _listing(args: argparse.Namespace) -> folder.Listing:
+    """The pictures that the command line names."""
+    archives = {split: path for split in imagenet.PUBLISHED if (path := getattr(args, split))}
+    if not archives and args.source.is_dir():
+        archives = imagenet.beside(args.source)
+    if args.verify and not archives:
+        raise UserError(f"--verify: {args.source} has none of the archives whose checksums are "
+                        "published", "leave it out.")
+    if args.val_labels and (archives or args.source.is_file()):
+        raise UserError(f"--val-labels {args.val_labels}: ImageNet's archives have a list of their "
+                        "own", "leave it out.")
+    if archives and not archives.keys() >= {"val", "devkit"}:
+        raise UserError(f"without {imagenet.PUBLISHED['val'].what} and "
+                        f"{imagenet.PUBLISHED['devkit'].what}, nothing can be validated",
+                        "name all archives, with --train, --val and --devkit.")
+    if args.verify:
+        imagenet.verify(archives)
+    if archives:
+        return imagenet.from_tars(**archives)
+    if args.source.is_file():
+        if args.source.suffix.lower() == imagenet.ZIP:
+            return imagenet.from_kaggle(args.source)
+        raise UserError(f"{args.source}: neither a folder nor Kaggle's .zip",
+                        "name ImageNet's tars with --train, --val and --devkit.")
+    return folder.listing(args.source, args.val_labels, args.val_share, args.seed)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.prepare",
-        description="Turn a folder of photographs into a dataset that opens at once: each "
+        usage="%(prog)s [options] SOURCE OUT\n       %(prog)s [options] [--train TAR] --val TAR "
+              "--devkit TAR.GZ OUT",
+        description="Turn photographs into a dataset that opens at once: each "
                     "scaled and cut to a square (paper, section 2), as raw pixels in files that "
                     "are mapped into memory. Run it again to continue after a stop or a kill.",
-        epilog="docs/data.md shows the layouts, the files, and the disk and time that it takes.")
+        epilog="docs/data.md shows the layouts, the files, and the disk and time that it takes; "
+               "docs/imagenet.md, the way from ImageNet's archives to the paper's table.")
     add = parser.add_argument
-    add("source", type=Path, metavar="SOURCE", help="a folder with train/<class>/ and "
-        "val/<class>/, with train/<class>/ and a val/ without classes, or with <class>/ alone")
+    words = {word.partition("=")[0] for word in (sys.argv[1:] if argv is None else argv)}
+    if words & {f"--{split}" for split in imagenet.PUBLISHED}:
+        parser.set_defaults(source=None)
+    else:
+        add("source", type=Path, metavar="SOURCE", help="a folder with train/<class>/ and "
+            "val/<class>/, with train/<class>/ and a val/ without classes, or with <class>/ alone; "
+            "a folder with ImageNet's three archives; Kaggle's ImageNet as a .zip, or unpacked")
     add("out", type=Path, metavar="OUT", help="the folder to write")
+    for split, published in imagenet.PUBLISHED.items():
+        add(f"--{split}", type=Path, metavar="FILE", help=f"ImageNet's {published.what}, which is "
+            "read without unpacking it")
+    add("--verify", action="store_true", help="compare these archives with their published MD5 "
+        "sums first")
     add("--side", type=number(int, 1, 4096), default=256, help="pixels of a prepared picture")
     add("--val-labels", type=Path, metavar="FILE", help="the classes of a val/ without class "
         f"folders; {', '.join(labels.NAMES)} are found without it")

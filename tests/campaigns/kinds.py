@@ -20,13 +20,15 @@ from tinyalex import drawing, evaluate, plot, predict, prepare, similar, train
 from tinyalex.architectures import others
 from tinyalex.convert import __main__ as convert
 from tinyalex.convert import published, safetensors, statedict
-from tinyalex.data import cifar10, labels, pictures, shards
+from tinyalex.data import cifar10, imagenet, labels, pictures, shards
 from tinyalex.drawing import page
 from tinyalex.gradcheck.marking import submissions
 from tinyalex.run import checkpoint
 
 sys.path.append(str(Path(__file__).parents[1] / "convert"))
+sys.path.append(str(Path(__file__).parents[1]))
 import caffe_writer
+import imagenets
 
 RNG = np.random.default_rng(0)
 
@@ -128,15 +130,26 @@ def val_list() -> Kind:
 
 
 def devkit() -> Kind:
-    import zlib
     wnids = [f"n{i:08}" for i in range(1000)]
-    element = zlib.compress("".join(wnids).encode())
     path, listed = Path("meta.mat"), Path(labels.GROUND_TRUTH)
-    path.write_bytes(b"\0" * 126 + b"IM" + (15).to_bytes(4, "little")
-                     + len(element).to_bytes(4, "little") + element)
+    path.write_bytes(imagenets.meta(dict.fromkeys(wnids, "a class"), packed=False))
     listed.write_text("3\n999\n5\n")
     return Kind("meta.mat", lambda: labels.read(listed, ["a", "b", "c"], tuple(wnids)) and None,
                 [path, listed])
+
+
+def packed(name: str, *paths: str) -> Kind:
+    """Archives with the photographs in them."""
+    folder = Path(name)
+    imagenets.pack(Path("photos"), folder)
+
+    def read():
+        listing = (imagenet.from_kaggle(folder / paths[0]) if ".zip" in paths[0] else
+                   imagenet.from_tars(**imagenet.beside(folder)))
+        for photo in [*listing.splits["train"], *listing.splits["val"]]:
+            pictures.read_picture(listing.source(photo), 8)
+
+    return Kind(name, read, [folder / path for path in paths])
 
 
 def rows(seed: int) -> tuple[np.ndarray, list[int]]:
@@ -297,6 +310,8 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "names": names,
     "list": val_list,
     "devkit": devkit,
+    "tars": lambda: packed("tars", *(file.what for file in imagenet.PUBLISHED.values())),
+    "kaggle": lambda: packed("kaggle", "imagenet-object-localization-challenge.zip"),
     "cifar bin": lambda: cifar("bin", batch_bin(), "test_batch.bin"),
     "cifar pickle": lambda: cifar("pickle", batch_pickle(), "test_batch", batch_pickle(1)),
     "cifar gz": lambda: cifar("gz", gzip.compress(archive()), "cifar.tar.gz"),

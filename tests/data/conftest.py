@@ -1,8 +1,9 @@
-"""A server on this machine, for what is fetched from the web."""
+"""A server on this machine, for what is fetched from the web; and archives like ImageNet's."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import imagenets
 import pytest
 
 
@@ -59,3 +60,15 @@ def server(monkeypatch):
         server.closing.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """The pictures of `imagenets.draw`, in folders."""
+    return imagenets.draw(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def packed(photos, tmp_path_factory):
+    """The archives with them."""
+    return imagenets.pack(photos, tmp_path_factory.mktemp("archives"))

@@ -2,20 +2,20 @@
 
 A list that is read wrongly gives every picture a class, only not its own, and the validation error
 stays near 100 % without a word. The worst trap: the devkit's numbers from 1 to 1000 are not the
-places of the sorted WNIDs. The table that tells their order is a MATLAB file, written here byte by
-byte: the format is fixed (MAT-File Format, version 5).
+places of the sorted WNIDs. The table that tells their order is a MATLAB file.
 """
 
 import struct
 import tracemalloc
 import zlib
 
+import imagenets
 import pytest
 
-from tinyalex.data import folder, labels
+from tinyalex.data import devkit, folder, labels
 from tinyalex.support.errors import UserError
 
-WNIDS = tuple(f"n{10_000_000 + i}" for i in range(labels.ILSVRC_CLASSES))
+WNIDS = tuple(f"n{10_000_000 + i}" for i in range(devkit.CLASSES))
 NAMES = [f"ILSVRC2012_val_{i:08}.JPEG" for i in range(1, 5)]
 GIVEN = [7, 999, 0, 7]  # the places of the four pictures' classes
 
@@ -95,30 +95,14 @@ def test_a_line_without_an_end_is_no_endless_work(tmp_path):
     assert labels.read(path, ["a.jpg"], PETS) == [0]
 
 
-def element(kind, content):
-    return struct.pack("<II", kind, len(content)) + content + b"\0" * (-len(content) % 8)
+def write_meta(folder, order, *how):
+    (folder / "meta.mat").write_bytes(imagenets.meta({wnid: f"the {wnid}" for wnid in order}, *how))
 
 
-def write_meta(path, order, wide, packed):
-    """The devkit's table: a struct array with the fields ILSVRC2012_ID, WNID and words."""
-    cells = b""
-    for number, wnid in enumerate(order, 1):
-        head = element(6, struct.pack("<II", 4, 0)) + element(5, struct.pack("<ii", 1, 9))
-        text = element(4, wnid.encode("utf-16-le")) if wide else element(16, wnid.encode())
-        cells += element(14, element(6, struct.pack("<II", 6, 0)) + element(9, struct.pack(
-            "<d", number)))
-        cells += element(14, head + element(1, b"") + text)
-    matrix = element(14, element(6, struct.pack("<II", 2, 0)) + element(1, b"synsets") + cells)
-    content = struct.pack("<II", 15, len(zlib.compress(matrix))) + zlib.compress(matrix)
-    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
-    path.write_bytes(header + (content if packed else matrix))
-
-
-@pytest.mark.parametrize("wide", [False, True], ids=["one byte a letter", "two bytes a letter"])
+@pytest.mark.parametrize("letters", ["utf-8", "utf-16-le"])
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
-def test_the_devkits_numbers_go_by_the_devkits_order(wide, packed, tmp_path):
-    order = [*WNIDS[::-1], "n00000001", "n00000002"]  # the last two are groups of classes
-    write_meta(tmp_path / "meta.mat", order, wide, packed)
+def test_the_devkits_numbers_go_by_the_devkits_order(letters, packed, tmp_path):
+    write_meta(tmp_path, WNIDS[::-1], letters, packed)
     path = written(tmp_path, "993\n1\n1000\n993\n", labels.GROUND_TRUTH)
     assert labels.read(path, NAMES, WNIDS) == GIVEN
     (tmp_path / "meta.mat").unlink()
@@ -128,13 +112,13 @@ def test_the_devkits_numbers_go_by_the_devkits_order(wide, packed, tmp_path):
 
 def test_a_damaged_table_is_named(tmp_path):
     path = written(tmp_path, "1\n" * 4, labels.GROUND_TRUTH)
-    write_meta(tmp_path / "meta.mat", WNIDS, False, True)
+    write_meta(tmp_path, WNIDS)
     whole = (tmp_path / "meta.mat").read_bytes()
     for content in (whole[:-100], b"", whole[:400] + b"\0" * 100 + whole[500:]):
         (tmp_path / "meta.mat").write_bytes(content)
         with pytest.raises(UserError, match=r"meta\.mat: "):
             labels.read(path, NAMES, WNIDS)
-    write_meta(tmp_path / "meta.mat", WNIDS[:999], False, True)
+    write_meta(tmp_path, WNIDS[:999], "utf-8", True, 0)
     with pytest.raises(UserError, match="999 classes found in it, 1000 expected"):
         labels.read(path, NAMES, WNIDS)
 
@@ -145,9 +129,9 @@ def test_a_table_that_unpacks_to_far_more_than_it_can_need_is_not_unpacked(tmp_p
     (tmp_path / "meta.mat").write_bytes(
         bytes(126) + b"IM" + struct.pack("<II", 15, len(bomb)) + bomb)
     tracemalloc.start()
-    with pytest.raises(UserError, match="0 classes found in it"):
+    with pytest.raises(UserError, match=r"meta\.mat: cut short"):
         labels.read(path, NAMES, WNIDS)
-    assert tracemalloc.get_traced_memory()[1] < 4 * labels.MOST_META
+    assert tracemalloc.get_traced_memory()[1] < 4 * devkit.MOST
     tracemalloc.stop()
 
 

@@ -75,9 +75,11 @@ def checksum(path: Path, published: PublishedFile) -> str:
     """The file's checksum, of the kind that is published."""
     kind = _SUMS[len(next(iter(published.checksums)))]
     digest = hashlib.new(kind.replace("-", ""), usedforsecurity=False)
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, progress(None, f"checking {path.name}", path.stat().st_size,
+                                            "B", unit_scale=True) as bar:
         while block := file.read(1 << 20):
             digest.update(block)
+            bar.update(len(block))
     return digest.hexdigest()
 
 

@@ -11,9 +11,10 @@ in <class>/images/, as in Tiny ImageNet; and FOLDER may be the top of Kaggle's I
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from tinyalex.support.text import composed, shown
 
 VAL_SHARE = 0.1
 VAL_NAMES = ("val", "valid", "validation", "dev")
-TOPS = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # the latter are Kaggle's
+KAGGLE = PurePosixPath("ILSVRC/Data/CLS-LOC")
+TOPS = ("", "Data/CLS-LOC", str(KAGGLE))  # where train/ may be
+TORCHVISION = "meta.bin"  # written by torchvision, and never read here
 LAYOUTS = ("pictures are expected in FOLDER/train/<class>/ and FOLDER/val/<class>/, or in "
            "FOLDER/<class>/")
 MOST_LINKS = 3  # on a path: where all folders are linked to all, paths never end
@@ -111,12 +114,13 @@ def left_out(kinds: LeftOut, before: str = "") -> str:
 
 class Picture(NamedTuple):
     """name: the path inside the folder. label: an index into the classes. size: bytes of the file.
-    changed: when, in nanoseconds since 1970."""
+    changed: when, in nanoseconds since 1970. at: where it begins in the archive that it is in."""
 
     name: str
     label: int
     size: int
     changed: int
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class Listing:
 
     A split has one picture of each class in turn, so that any first part of it has all classes.
     split: how pictures were set aside for validation, where that was done here. left_out: the other
-    files in the folder.
+    files in the folder. layout: in words. words: what the classes are called, where that is said.
     """
 
     folder: Path
@@ -133,6 +137,8 @@ class Listing:
     splits: dict[str, list[Picture]]
     split: dict[str, float] | None = None
     left_out: LeftOut = field(default_factory=dict)
+    layout: str = ""
+    words: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(map(len, self.splits.values()))
@@ -146,9 +152,13 @@ class Listing:
         sha = hashlib.sha256(os.fsencode("/".join(self.classes)))
         for split, pictures in self.splits.items():
             sha.update(f"\n{split} {len(pictures)}\n".encode())
-            for name, *numbers in pictures:
+            for name, *numbers, _ in pictures:
                 sha.update(os.fsencode(name) + f"/{numbers}\n".encode())
         return sha.hexdigest()
+
+    def source(self, picture: Picture) -> Path | BinaryIO:
+        """What the picture is read from."""
+        return self.folder / picture.name
 
 
 def listing(folder: str | Path, val_labels: Path | None = None, val_share: float = VAL_SHARE,
@@ -179,12 +189,23 @@ def listing(folder: str | Path, val_labels: Path | None = None, val_share: float
         raise UserError(f"{folder / (train or val)}: no class folders with pictures in it"
                         + left_out(others, "; "),
                         f"{LAYOUTS}, as {', '.join(sorted(ENDINGS))}.")
-    if val:
-        to_validate = (_flat(folder, val, flat[val], classes, val_labels) if listed
-                       else _turns(folder, val, groups[val], classes))
-        to_train = _turns(folder, train, groups[train], classes) if train else []
-        return Listing(folder, classes, {"train": to_train, "val": to_validate}, None, others)
-    return _split(folder, groups[train], classes, val_share, seed, others)
+    if not val:
+        return _split(folder, groups[train], classes, val_share, seed, others)
+    to_train = _turns(folder, train, groups[train], classes) if train else []
+    if not listed:
+        kind = " (torchvision's ImageNet)" if (folder / TORCHVISION).is_file() else ""
+        splits = {"train": to_train, "val": _turns(folder, val, groups[val], classes)}
+        return Listing(folder, classes, splits, None, others, f"a folder for each class{kind}")
+    if not flat[val]:
+        raise UserError(f"{folder / val}: no pictures in it", "put some there, or remove the "
+                        "folder: then some of train/ is set aside for validation.")
+    path = val_labels or labels.find(folder, val)
+    known = labels.read(path, [Path(name).name for name in flat[val]], classes)
+    to_validate = labelled(_pictures(folder, flat[val], 0), known)
+    kind = " (Kaggle's ImageNet)" if folder.name == KAGGLE.name else ""
+    return Listing(folder, classes, {"train": to_train, "val": to_validate}, None, others,
+                   f"a folder for each class in {train}/, a list for {val}/: {path}{kind}",
+                   labels.words(path))
 
 
 def has_pictures(folder: Path) -> bool:
@@ -232,21 +253,17 @@ def _split(folder: Path, names: dict[str, list[str]], classes: tuple[str, ...], 
         for split in splits:
             splits[split].append([picture for i, picture in enumerate(pictures)
                                   if (i in chosen) == (split == "val")])
-    return Listing(folder, classes, {split: _in_turn(parts) for split, parts in splits.items()},
-                   {"val_share": share, "seed": seed}, others)
+    return Listing(folder, classes, {split: in_turn(parts) for split, parts in splits.items()},
+                   {"val_share": share, "seed": seed}, others,
+                   f"a folder for each class, {share:.0%} of it set aside to validate with")
 
 
-def _flat(folder: Path, val: str, names: list[str], classes: tuple[str, ...],
-          listed: Path | None) -> list[Picture]:
-    if not names:
-        raise UserError(f"{folder / val}: no pictures in it", "put some there, or remove the "
-                        "folder: then some of train/ is set aside for validation.")
-    by_class: list[list[Picture]] = [[] for _ in classes]
-    known = labels.read(listed or labels.find(folder, val), [Path(name).name for name in names],
-                        classes)
-    for picture, label in zip(_pictures(folder, names, 0), known, strict=True):
+def labelled(pictures: list[Picture], known: list[int]) -> list[Picture]:
+    """The pictures with these labels, a picture of each class in turn."""
+    by_class: dict[int, list[Picture]] = defaultdict(list)
+    for picture, label in zip(pictures, known, strict=True):
         by_class[label].append(picture._replace(label=label))
-    return _in_turn(by_class)
+    return in_turn(by_class.values())
 
 
 def _turns(folder: Path, split: str, names: dict[str, list[str]],
@@ -255,11 +272,12 @@ def _turns(folder: Path, split: str, names: dict[str, list[str]],
         raise UserError(f"{folder / split / min(unknown)}: there is no such class in "
                         f"{folder / 'train'}",
                         "every split needs the class folders of train/, with the same names.")
-    return _in_turn([_pictures(folder, names.get(name, []), label)
-                     for label, name in enumerate(classes)])
+    return in_turn([_pictures(folder, names.get(name, []), label)
+                    for label, name in enumerate(classes)])
 
 
-def _in_turn(by_class: list[list[Picture]]) -> list[Picture]:
+def in_turn(by_class: Iterable[list[Picture]]) -> list[Picture]:
+    """The first picture of each class, then the second of each, and so on."""
     turns = sorted((place, picture.label, picture) for pictures in by_class
                    for place, picture in enumerate(pictures))
     return [picture for _, _, picture in turns]

@@ -12,28 +12,30 @@ ImageNet's 50,000 validation pictures come in one folder, and their classes in m
 A list is of one of these kinds from the first line to the last. Names of pictures and of classes
 may have spaces: a line is cut where a picture comes before the cut and a class after it.
 
-The devkit's numbers, from 1, are not the places of the sorted classes: its meta.mat has the order.
+The devkit's numbers, from 1, are not the places of the sorted classes: its meta.mat has the order
+(devkit.py).
 """
 
 import re
-import struct
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+from tinyalex.data import devkit
 from tinyalex.data.pictures import ENDINGS
 from tinyalex.support import reading
+from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import composed
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", "val_annotations.txt", GROUND_TRUTH)
 PLACES = (".", "ILSVRC2012_devkit_t12/data", "data")
-ILSVRC_CLASSES = 1000
-MOST_META = 16_000_000  # bytes of meta.mat, packed or not; the devkit's has some two million
+META, MAPPING = "meta.mat", "LOC_synset_mapping.txt"
+NONE_PACKED: Mapping[Path, bytes] = MappingProxyType({})
 _ENDS = re.compile("\r\n?|\n")  # not all that Unicode knows: names may have the others
 _CUT = re.compile(r"\s*,\s*|\s+")
 _BOXES = re.compile(r"(\S+)(?:\s+\d+){4}(?:\s+\S+(?:\s+\d+){4})*")  # a class, and where it is seen
@@ -62,25 +64,21 @@ def find(folder: Path, val: str = "val") -> Path:
                     "others with --val-labels.")
 
 
-def read(path: Path, names: list[str], classes: tuple[str, ...]) -> list[int]:
+def read(path: Path, names: list[str], classes: tuple[str, ...],
+         packed: Mapping[Path, bytes] = NONE_PACKED) -> list[int]:
     """The label of each of the pictures `names`, as an index into the sorted `classes`.
 
-    names: file names, sorted. UserError where the list does not fit the pictures or the classes, or
-    can be read in two ways.
+    names: file names, sorted. packed: contents of files that are in an archive, by path. UserError
+    where the list does not fit the pictures or the classes, or can be read in two ways.
     """
-    try:
-        text = composed(reading.text(path))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a list of classes ({error})",
-                        "the classes of val/ belong in a text file, a line for each "
-                        "picture.") from None
     known = _Classes(classes)
-    lines = [(number, line.strip()) for number, line in enumerate(_ENDS.split(text), 1)]
+    lines = [(number, line.strip()) for number, line
+             in enumerate(_ENDS.split(_text(path, packed)), 1)]
     lines = [(number, line) for number, line in lines if line]
     in_order = all(line in known.index or _is_number(line) for _, line in lines)
     rows = {} if in_order else _named(path, lines, names, known)
     if not rows:
-        return _by_order(path, [Row(*line) for line in lines], len(names), known)
+        return _by_order(path, [Row(*line) for line in lines], len(names), known, packed)
     numbers = known.are_numbers(path, list(rows.values()))
     counted = [*_counted(rows, lines)] if numbers else []
     for number, text in counted:
@@ -186,13 +184,14 @@ def _stem(name: str) -> str:
     return stem if dot + ending.lower() in ENDINGS else name
 
 
-def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes) -> list[int]:
+def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes,
+              packed: Mapping[Path, bytes]) -> list[int]:
     if len(rows) != count:
         raise UserError(f"{path}: {len(rows)} lines for {count} pictures",
                         "a list without file names must have a line for every picture.")
     if not classes.are_numbers(path, rows):
         return [classes.index[row.text] for row in rows]
-    order = _devkit_order(path.with_name("meta.mat"), path)
+    order = _devkit_order(path.with_name(META), path, packed)
     for number, text in rows:
         if not 1 <= int(text) <= len(order):
             raise UserError(f"{path}, line {number}: {text} is not a number from 1 to "
@@ -202,30 +201,36 @@ def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes) -> lis
     return [classes.index[row.text] for row in wnids]
 
 
-def _devkit_order(meta: Path, listed: Path) -> list[str]:
-    """The WNIDs of the classes 1 to 1000, from the devkit's meta.mat.
-
-    A MATLAB 5 file: 128 bytes of header, then elements (type, length, content), those of type 15
-    packed by zlib. In the table of classes inside, the WNIDs come in the order of the numbers, with
-    one or two bytes a letter; the first 1000 are the classes, then come groups.
-    """
-    if not meta.is_file():
+def _devkit_order(meta: Path, listed: Path, packed: Mapping[Path, bytes]) -> list[str]:
+    """The WNIDs of the classes 1 to 1000, from the devkit's meta.mat."""
+    if meta not in packed and not meta.is_file():
         raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",
                         "put the devkit's meta.mat beside it: it has the order of the classes.")
-    content, at, table = reading.content(meta, MOST_META), 128, bytearray()
-    order = ">II" if content[126:128] == b"MI" else "<II"
+    return list(_synsets(meta, packed))
+
+
+def _synsets(meta: Path, packed: Mapping[Path, bytes]) -> dict[str, str]:
     try:
-        while at + 8 <= len(content) and len(table) < MOST_META:
-            kind, length = struct.unpack_from(order, content, at)
-            element = content[at + 8 : at + 8 + length]
-            table += (zlib.decompressobj().decompress(element, MOST_META) if kind == 15
-                      else element)
-            at += 8 + length
-    except zlib.error as error:
-        raise UserError(f"{meta}: damaged ({error})", "unpack the devkit again.") from None
-    found = islice(re.finditer(rb"n(?:\0?[0-9]){8}", table), ILSVRC_CLASSES)
-    wnids = [match[0].replace(b"\0", b"").decode() for match in found]
-    if len(set(wnids)) < ILSVRC_CLASSES:
-        raise UserError(f"{meta}: {len(set(wnids))} classes found in it, {ILSVRC_CLASSES} expected",
-                        "unpack the devkit again.")
-    return wnids
+        return devkit.synsets(packed[meta] if meta in packed
+                              else reading.content(meta, devkit.MOST))
+    except Damaged as error:
+        raise UserError(f"{meta}: {error}", "unpack the devkit again.") from None
+
+
+def words(listed: Path, packed: Mapping[Path, bytes] = NONE_PACKED) -> dict[str, str]:
+    """What the classes are called in words, where that is said beside the list `listed`: in
+    Kaggle's LOC_synset_mapping.txt, or the devkit's meta.mat. packed: as for `read`."""
+    mapping, meta = listed.with_name(MAPPING), listed.with_name(META)
+    if mapping in packed or mapping.is_file():
+        lines = [line.strip() for line in _ENDS.split(_text(mapping, packed))]
+        return {name: text for name, _, text in (line.partition(" ") for line in lines) if text}
+    return _synsets(meta, packed) if meta in packed or meta.is_file() else {}
+
+
+def _text(path: Path, packed: Mapping[Path, bytes]) -> str:
+    try:
+        return composed(packed[path].decode("utf-8-sig") if path in packed else reading.text(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a list of classes ({error})",
+                        "the classes of val/ belong in a text file, a line for each "
+                        "picture.") from None

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -23,13 +24,15 @@ MAX_PIXELS = 64_000_000  # 200 MB once unpacked; a file of some kilobytes can cl
 class BrokenPicture(UserError):
     """A file that is not a picture, or half of one, or far too large. reason: which."""
 
-    def __init__(self, path: str | Path, reason: str):
+    def __init__(self, path: object, reason: str):
         super().__init__(f"{path}: {reason}", "remove it, or repair it.")
         self.reason = reason
 
 
-def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """A picture as (side, side, 3) uint8 RGB: shorter side scaled to `side`, centre taken.
+def read_picture(path: str | Path | BinaryIO, side: int,
+                 max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A picture, from a path or an opened file, as (side, side, 3) uint8 RGB: shorter side scaled
+    to `side`, centre taken.
 
     It is turned the way the camera was held, transparent parts are shown on white, and grey of
     more than 8 bits is scaled by its values, see `_eight_bits`.
@@ -38,7 +41,8 @@ def read_picture(path: str | Path, side: int, max_pixels: int = MAX_PIXELS) -> n
     unpacked; OSError where the disk is.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        # A pipe would be waited for.
+        if isinstance(path, str | Path) and Path(path).exists() and not Path(path).is_file():
             raise BrokenPicture(path, "not a regular file")
         with Image.open(path, formats=_formats()) as picture:
             wide, high = picture.size

@@ -112,7 +112,7 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
             with bar, _shared_out(workers or available_cores()) as each:
                 _check_broken(out, skipped, max_broken, total)
                 for shard in todo:
-                    _make(shard, side, partial(_read, listing.folder, max_pixels), each)
+                    _make(shard, side, partial(_read, listing, max_pixels), each)
                     bar.update(len(shard.pictures))
                     skipped += shard.skipped(side)
                     _check_broken(out, skipped, max_broken, total)
@@ -229,10 +229,10 @@ def _make(shard: Shard, side: int, read: Callable[[Picture, np.ndarray], str],
              pixels=sums.pixels, products=sums.products)
 
 
-def _read(folder: Path, max_pixels: int, picture: Picture, image: np.ndarray) -> str:
+def _read(listing: Listing, max_pixels: int, picture: Picture, image: np.ndarray) -> str:
     """Read a picture into `image`; returns what is wrong with it ("": nothing)."""
     try:
-        image[:] = read_picture(folder / picture.name, len(image), max_pixels)
+        image[:] = read_picture(listing.source(picture), len(image), max_pixels)
         return ""
     except BrokenPicture as error:
         return error.reason
