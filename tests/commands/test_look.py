@@ -193,6 +193,7 @@ def test_the_html_needs_nothing_but_itself_and_has_every_picture(tmp_path):
                            ("", (16, 8), 80)]
     assert all(link.startswith("data:") for link in page.links)
     assert not re.search(r"<script|https?:|@import|url\(", text)
+    assert "default-src 'none'" in text and "script-src 'none'" in text
     assert "First & <second>" in page.texts and "rock & <roll>" in page.texts
     assert "width: 50.00%" in text and "width: 25.00%" in text
 
