@@ -86,9 +86,7 @@ def _section(section: Section) -> str:
 
 def _half(half: Half, section: Section) -> str:
     title = f"<h3>{escape(half.title)}</h3>" if half.title else ""
-    columns = [[tile] for row in half.rows for tile in row] if section.layered else \
-        zip_longest(*half.rows)
-    tiles = [_column(column, section.tile) for column in columns]
+    tiles = [_column(column, section.tile) for column in zip_longest(*half.rows)]
     row = (f'<div class="row{" small" * (section.tile < 100)}" style="--tiles: {len(tiles)}; '
            f'--tile: {section.tile}px">{"".join(tiles)}</div>') if tiles else ""
     return f'<div class="half">{title}{row}{"".join(map(_bar, half.bars))}{_folded(half)}</div>'

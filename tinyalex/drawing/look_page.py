@@ -17,7 +17,6 @@ SHOWN = 8  # maps in a row of a sheet, and of each tower where there are two
 SMALL, MIDDLE, LARGE, WHOLE = 66, 182, 274, 570  # pixels of a tile
 FRAME = (255, 60, 60)
 UNITS = 64  # of a full layer, in a row
-ABREAST = 4  # large tiles
 
 
 def look_page(seen: Inspection, guesses: list[Guess], name: str) -> list[Section]:
@@ -47,8 +46,7 @@ def _pixels(seen: Inspection, name: str) -> Section:
                    f"Occlusion: how probable “{name}” stays when a grey square of {seen.square}×"
                    f"{seen.square} pixels covers a place. Gradient: how much its score moves with "
                    "each pixel, the largest of the three colours.",
-                   [Half(rows=[tiles[i : i + ABREAST] for i in range(0, len(tiles), ABREAST)])],
-                   LARGE, layered=True)
+                   [Half(rows=[tiles])], LARGE, layered=True)
 
 
 def _signed(x: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ class Half(NamedTuple):
 
 class Section(NamedTuple):
     """title, note: lines above. halves: one, as wide as the page, or two and more side by side.
-    tile: how wide a tile is drawn, in pixels. layered: its tiles are the picture and others of the
-    same size, which the HTML can lay over it."""
+    tile: how wide a tile is drawn, in pixels. layered: the HTML can lay its tiles over the picture,
+    which is the first tile of the first such section."""
 
     title: str
     note: str
