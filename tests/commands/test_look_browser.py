@@ -154,7 +154,7 @@ def test_the_frame_is_the_receptive_field_of_the_unit_under_the_mouse(visit, see
             r"rows (\S+) to (\S+), columns (\S+) to (\S+)\.", visit.readout)
         assert said[2] == name and [int(said[i]) for i in (1, 3, 4, 6, 7, 8, 9, 10)] == [
             f, *place, field.height, field.top, field.bottom - 1, field.left, field.right - 1]
-        assert float(said[5]) == pytest.approx(y[(*place, f)], abs=0.002 * y.max(), rel=0.06)
+        assert float(said[5]) == pytest.approx(y[(*place, f)], abs=float(y.max()) / 400, rel=0.06)
 
 
 def test_at_first_the_frame_is_that_of_the_chosen_unit(visit, seen):
@@ -167,7 +167,7 @@ def test_full_layers_name_their_units_and_see_everything(visit, seen):
     visit.point(map_buttons(visit.page, "fc6b"), (1, 3), (2, 64))
     assert visit.readout.startswith("fc6b, unit 67: ") and "whole picture" in visit.readout
     assert float(visit.readout.split(": ")[1].split(". ")[0]) == pytest.approx(
-        y[67], rel=0.06, abs=0.01 * y.max())
+        y[67], rel=0.06, abs=float(y.max()) / 100)
     assert visit.frame == pytest.approx([0, 0, *seen.crop.shape[:2]], abs=0.05)
     visit.page.mouse.down()
     visit.page.mouse.up()
@@ -328,9 +328,8 @@ def test_a_phone_never_scrolls_sideways(chromium, path, scripts):
 
 def test_without_scripts_the_page_is_complete(chromium, path, seen):
     plain = Visit(chromium, path, java_script_enabled=False)
-    images = plain.page.locator("img")
-    assert images.count() == 4 + 3 + 5 * 2 * (2 * 8 + 1) + 4
-    assert all(len(image.get_attribute("alt")) > 5 for image in images.all())
+    texts = plain.page.locator("img").evaluate_all("(images) => images.map((it) => it.alt)")
+    assert len(texts) == 4 + 3 + 5 * 2 * (2 * 8 + 1) + 4 and min(map(len, texts)) > 9
     assert plain.page.locator("button, input, dialog, aside").count() == 0
     plain.close()
 

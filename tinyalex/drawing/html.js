@@ -145,8 +145,11 @@ const setOpacity = () => { over.style.opacity = opacity.value / 100; };
 opacity.addEventListener("input", setOpacity);
 setOpacity();
 
+let shown;
+
 /** Frame what a unit sees, and say what it gives. */
 function show(unit) {
+  shown = unit;
   const { naturalWidth: width, naturalHeight: height } = picture;
   const { top, left, bottom, right } = unit.layer.field(unit);
   const outside = { top: top < 0, right: right > width, bottom: bottom > height, left: left < 0 };
@@ -260,10 +263,10 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-/** The unit that is meant: in a map the one under the pointer. */
-function meant(spot, event) {
+/** The unit that is pointed at: of a map the one under the pointer. */
+function pointedAt(spot, event) {
   const unit = new Unit(spot.dataset.unit);
-  if (!spot.classList.contains("map") || !event.detail && event.type === "click") return unit;
+  if (!spot.classList.contains("map")) return unit;
   const { left, top, width, height } = spot.getBoundingClientRect();
   return unit.at(Math.floor((event.clientY - top) / height * unit.layer.height),
                  Math.floor((event.clientX - left) / width * unit.layer.width));
@@ -276,9 +279,15 @@ function onUnits(type, act) {
   });
 }
 
-onUnits("pointermove", (spot, event) => show(meant(spot, event)));
-onUnits("focusin", (spot) => show(new Unit(spot.dataset.unit)));
-onUnits("click", (spot, event) => open(meant(spot, event)));
+for (const type of ["pointermove", "pointerdown"]) {
+  onUnits(type, (spot, event) => show(pointedAt(spot, event)));
+}
+onUnits("focusin", (spot) => {
+  if (spot.matches(":focus-visible")) show(new Unit(spot.dataset.unit)); // not by the mouse
+});
+// A click by the keyboard has no detail; one by the mouse has its place in whole pixels only, which
+// may be another unit's.
+onUnits("click", (spot, event) => open(event.detail ? shown : new Unit(spot.dataset.unit)));
 
 function mapButton(unit, image) {
   const button = unitButton(unit, image);
