@@ -130,7 +130,7 @@ const panel = make(
        make("label", {}, "opacity", opacity)),
   readout,
   make("p", { className: "help" }, "Point at a map, or reach it by Tab and the arrow keys: the frame " +
-       "is what its unit sees. A click, or Enter, shows it large."));
+       "is what its unit sees. A click, or Enter, shows it large; there the arrow keys move on."));
 
 function choice({ name, image }, number) {
   const radio = make("input", { type: "radio", name: "method", checked: number === 0 });

@@ -110,10 +110,10 @@ def _folded(half: Half) -> str:
 
 
 def _image(tile: Tile, width: int = 0) -> str:
-    """width: of the place for it on the page, if known; no more than twice as many pixels are
-    written, unless each of them counts."""
-    shrunk = 0 < 2 * width < tile.image.shape[1] and not tile.crisp
-    image = fitted(tile.image, 2 * width) if shrunk else tile.image
+    """width: of the place for it on the page, if known; no more pixels are written, unless each of
+    them counts."""
+    shrunk = 0 < width < tile.image.shape[1] and not tile.crisp
+    image = fitted(tile.image, width) if shrunk else tile.image
     unit = f' data-unit="{escape(tile.unit)}"' if tile.unit else ""
     kind = ("crisp" if tile.crisp else "smooth") + " map" * bool(tile.crisp and tile.unit)
     return (f'<img class="{kind}"{unit} alt="{escape(tile.alt or tile.caption)}" '
