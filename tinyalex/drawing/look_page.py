@@ -149,8 +149,8 @@ def _each(layers: list[Layer]) -> str:
 
 def _scale(seen: Inspection, layers: list[Layer]) -> dict:
     """How `heat` is to colour all that these layers give, so that towers can be compared."""
-    low = min(seen.activities[layer].min() for layer in layers)
-    high = max(seen.activities[layer].max() for layer in layers)
+    given = [np.nan_to_num(seen.activities[layer], posinf=0, neginf=0) for layer in layers]
+    low, high = min(y.min() for y in given), max(y.max() for y in given)
     return {"peak": max(-low, high), "signed": low < 0}
 
 
