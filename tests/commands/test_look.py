@@ -19,7 +19,8 @@ from PIL import Image
 from tinyalex import drawing, look
 from tinyalex.architectures import ablations, alexnet
 from tinyalex.data import gallery
-from tinyalex.drawing import Half, Section, Tile, look_page, page, sections, sheets
+from tinyalex.drawing import Half, Section, Tile, look_page, page, sheets
+from tinyalex.drawing.sections import Maps
 from tinyalex.inside.activities import blocks, named_blocks
 from tinyalex.inside.fields import Field, Lattice, peaks, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
@@ -201,8 +202,9 @@ def test_the_html_needs_nothing_but_itself_and_has_every_picture(tmp_path):
 
 
 def script_data(path):
-    text = path.read_text("utf-8")
-    return json.loads(re.search('<script type="application/json" id="maps">(.*?)</script>', text)[1])
+    data = re.search('<script type="application/json" id="maps">(.*?)</script>',
+                     path.read_text("utf-8"))
+    return json.loads(data[1])
 
 
 def decoded(text, shape=-1):
@@ -229,7 +231,7 @@ def test_levels_are_worth_what_was_given_and_have_its_colour(tmp_path):
     """Also below 0; and what is not finite is shown as 0, as in every picture."""
     y = np.array([[-2.0, -0.7, 0], [1, 1.4, np.nan]])[..., None]
     scale = {"peak": 2.0, "signed": True}
-    maps = sections.Maps("tanh1", y, scale, Lattice(0, 1, 1))
+    maps = Maps("tanh1", y, scale, Lattice(0, 1, 1))
     drawing.write_html("x", [Section("", "", [Half(maps=maps)], 50)], tmp_path / "p.html")
     data = script_data(tmp_path / "p.html")
     facts = data["layers"]["tanh1"]
