@@ -180,9 +180,9 @@ def _half_of_maps(seen: Inspection, block: str, layers: list[Layer], tower: int,
 def _kernels(network: Network, block: str, tower: int) -> np.ndarray | None:
     """Of the first layer, (F, K, K, 3) uint8; as in figure 3, faint ones stay faint."""
     kernels = [*first_kernels(network).values()]
-    if block != next(iter(blocks(network))) or kernels[0].shape[2:3] != (3,):
+    if block != next(iter(blocks(network))) or kernels[0].ndim != 4 or kernels[0].shape[2] != 3:
         return None
-    loudest = max(np.abs(array).max() for array in kernels)
+    loudest = max(np.abs(array[np.isfinite(array)]).max(initial=0) for array in kernels)
     return np.rint(255 * kernel_pictures(kernels[tower], loudest)).astype(np.uint8)
 
 
