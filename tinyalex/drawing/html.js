@@ -99,7 +99,7 @@ class Unit {
 }
 
 const { palettes, layers: facts } = JSON.parse(document.getElementById("maps").textContent);
-const layers = new Map(Object.entries(facts).map(([name, facts]) => [name, new Layer(name, facts)]));
+const layers = new Map(Object.keys(facts).map((name) => [name, new Layer(name, facts[name])]));
 for (const layer of layers.values()) layer.palette = bytes(palettes[Number(layer.zero > 0)]);
 
 function painted(width, height, colour) {
