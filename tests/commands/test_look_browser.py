@@ -79,6 +79,7 @@ class Visit:
 
     def __init__(self, chromium, path, width=1200, height=800, **kwargs):
         self.context = chromium.new_context(viewport={"width": width, "height": height}, **kwargs)
+        self.context.set_default_timeout(300_000)  # milliseconds; machines are busy at times
         self.page = self.context.new_page()
         self.asked, self.complaints = [], []
         self.page.route(re.compile("^(?!file:|data:)"), self._refuse)
