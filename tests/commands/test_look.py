@@ -6,7 +6,9 @@ them; and the HTML must not need anything but itself.
 
 import base64
 import io
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -18,8 +20,9 @@ from tinyalex import drawing, look
 from tinyalex.architectures import ablations, alexnet
 from tinyalex.data import gallery
 from tinyalex.drawing import Half, Section, Tile, look_page, page, sheets
+from tinyalex.drawing.sections import Maps
 from tinyalex.inside.activities import blocks, named_blocks
-from tinyalex.inside.fields import Field, receptive_field, strongest
+from tinyalex.inside.fields import Field, Lattice, peaks, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import choose_unit, inspect
 from tinyalex.run import opened
@@ -193,8 +196,57 @@ def test_the_html_needs_nothing_but_itself_and_has_every_picture(tmp_path):
                            ("", (16, 8), 80)]
     assert all(link.startswith("data:") for link in page.links)
     assert not re.search(r"<script|https?:|@import|url\(", text)
+    assert "default-src 'none'" in text and "script-src 'none'" in text
     assert "First & <second>" in page.texts and "rock & <roll>" in page.texts
     assert "width: 50.00%" in text and "width: 25.00%" in text
+
+
+def script_data(path):
+    data = re.search('<script type="application/json" id="maps">(.*?)</script>',
+                     path.read_text("utf-8"))
+    return json.loads(data[1])
+
+
+def decoded(text, shape=-1):
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape).astype(int)
+
+
+def test_what_the_script_reads_is_what_the_layers_gave(inspected, tmp_path):
+    sections = look_page.look_page(inspected, [], "rose")
+    drawing.write_html("x", sections, tmp_path / "p.html")
+    layers = script_data(tmp_path / "p.html")["layers"]
+    assert {*layers} == {*named_blocks(inspected.network)}
+    y = inspected.activities[named_blocks(inspected.network)["conv2b"]]
+    facts = layers["conv2b"]
+    assert np.abs(decoded(facts["values"], y.shape) * facts["scale"] - y).max() <= facts["scale"]
+    assert facts["places"][7] == [[*place] for place in peaks(y[..., 7], 8)]
+    y = inspected.activities[named_blocks(inspected.network)["fc6a"]]
+    facts = layers["fc6a"]
+    assert facts["shape"] == [2, 64, 1] and facts["full"] == len(y) == 128
+    assert facts["places"][0][0] == [*divmod(int(y.argmax()), 64)]
+    assert [name for name, facts in layers.items() if facts["kernel_side"]] == ["conv1a", "conv1b"]
+
+
+def test_levels_are_worth_what_was_given_and_have_its_colour(tmp_path):
+    """Also below 0; and what is not finite is shown as 0, as in every picture."""
+    y = np.array([[-2.0, -0.7, 0], [1, 1.4, np.nan]])[..., None]
+    scale = {"peak": 2.0, "signed": True}
+    maps = Maps("tanh1", y, scale, Lattice(0, 1, 1))
+    drawing.write_html("x", [Section("", "", [Half(maps=maps)], 50)], tmp_path / "p.html")
+    data = script_data(tmp_path / "p.html")
+    facts = data["layers"]["tanh1"]
+    levels = decoded(facts["values"], (2, 3))
+    values = (levels - facts["zero"]) * facts["scale"]
+    assert np.abs(values - np.nan_to_num(y[..., 0])).max() <= facts["scale"] / 2
+    colours = decoded(data["palettes"][1], (256, 3))[levels]
+    assert np.abs(colours - drawing.heat(y[..., 0], **scale)).max() <= 4
+
+
+def test_a_network_that_diverged_has_a_page_too(inspected, tmp_path):
+    broken = {layer: np.where(y > y.mean(), np.nan, y) for layer, y in inspected.activities.items()}
+    sections = look_page.look_page(replace(inspected, activities=broken), [], "rose")
+    drawing.write_html("x", sections, tmp_path / "p.html")
+    assert script_data(tmp_path / "p.html")["layers"]["conv1a"]["scale"] > 0
 
 
 def test_networks_of_other_than_square_pictures_are_refused(in_blobs):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tinyalex.inside.activities import activities, crossings
-from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
+from tinyalex.inside.fields import Field, Unit, lattice, peaks, receptive_field, strongest
 from tinyalex.inside.saliency import occlusion, pixel_gradient
 from tinyalex.layers import (
     Conv2D,
@@ -130,6 +130,25 @@ def test_the_strongest_unit_is_where_the_largest_number_is(net):
     y[2, 4, 1], y[3, 0, 2] = 7, 5
     assert strongest(None, y)[1:] == (1, 2, 4)
     assert strongest(None, y, map=2)[1:] == (2, 3, 0)
+
+
+@pytest.mark.parametrize("name", ["conv1a", "pool1b", "conv2a", "conv3b", "fc4a"])
+def test_fields_lie_on_a_lattice(net, name):
+    probed = layer(net, name)
+    first, step, size = lattice(net, probed)
+    for row, column in ((0, 0), (1, 3), (4, 2)):
+        field = receptive_field(net, Unit(probed, 0, row, column))
+        top = first + row * step
+        assert (field.top, field.left) == (top, first + column * step)
+        assert (field.height, field.width) == (size, size)
+
+
+def test_peaks_are_the_places_that_no_neighbour_exceeds_the_strongest_first():
+    y = np.array([[0.0, 3, 1, 0, -1], [2, 1, 0, 0, 0], [0, 0, 0, 4, 4], [5, 0, 0, 0, 4]])
+    assert peaks(y, 9) == [(3, 0), (2, 3), (2, 4), (3, 4), (0, 1)]
+    assert peaks(y, 2) == [(3, 0), (2, 3)]
+    assert peaks(-1 - y, 9) == [(0, 4)], "where nothing is above 0, the strongest"
+    assert peaks(np.zeros((2, 2)), 3) == [(0, 0)]
 
 
 # Gradient

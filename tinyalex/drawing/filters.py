@@ -19,8 +19,14 @@ def filter_grid(kernels: np.ndarray, columns: int = ACROSS,
                 loudest: float | None = None) -> np.ndarray:
     """Lay kernels out as one picture, `columns` a row, white lines one pixel wide around them.
 
-    kernels: (KH, KW, 3, F). Returns (rows·(KH + 1) + 1, columns·(KW + 1) + 1, 3) float64 in 0..1,
-    with rows = F / columns rounded up; places left over are white.
+    kernels, loudest: see `kernel_pictures`. Returns (rows·(KH + 1) + 1, columns·(KW + 1) + 1, 3)
+    float64 in 0..1, with rows = F / columns rounded up; places left over are white.
+    """
+    return page.tiled(kernel_pictures(kernels, loudest), columns, white=1)
+
+
+def kernel_pictures(kernels: np.ndarray, loudest: float | None = None) -> np.ndarray:
+    """Kernels (KH, KW, 3, F) as pictures (F, KH, KW, 3), float64 in 0..1.
 
     Zero is mid-grey. Each kernel is scaled by its own peak max|W|, the same for its three colours,
     so that the structure of weak kernels shows as well as that of strong ones. But a kernel whose
@@ -31,8 +37,7 @@ def filter_grid(kernels: np.ndarray, columns: int = ACROSS,
     kernels = np.where(np.isfinite(kernels), kernels, 0).astype(np.float64)
     peaks = np.abs(kernels).max(axis=(0, 1, 2))
     scale = np.maximum(peaks, FAINT * (peaks.max() if loudest is None else loudest))
-    pictures = 0.5 + 0.5 * kernels / np.where(scale > 0, scale, 1)
-    return page.tiled(np.moveaxis(pictures, -1, 0), columns, white=1)
+    return np.moveaxis(0.5 + 0.5 * kernels / np.where(scale > 0, scale, 1), -1, 0)
 
 
 @page.our_style()

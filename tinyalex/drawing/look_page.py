@@ -2,13 +2,16 @@
 
 import numpy as np
 
+from tinyalex.drawing.filters import kernel_pictures
 from tinyalex.drawing.page import heat, magnified, tiled
-from tinyalex.drawing.sections import Half, Section, Tile
+from tinyalex.drawing.sections import Half, Maps, Section, Tile
 from tinyalex.inside.activities import Crossing, blocks, named_blocks
-from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
+from tinyalex.inside.colour import first_kernels
+from tinyalex.inside.fields import Field, Unit, lattice, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection
 from tinyalex.layers import Layer
+from tinyalex.network import Network
 
 SHOWN = 8  # maps in a row of a sheet, and of each tower where there are two
 SMALL, MIDDLE, LARGE, WHOLE = 66, 182, 274, 570  # pixels of a tile
@@ -34,14 +37,16 @@ def _pixels(seen: Inspection, name: str) -> Section:
     tiles = [
         Tile(seen.crop, f"the centre of the picture, {size}"),
         Tile(_signed(seen.x), "minus the mean picture; 0 is grey"),
-        Tile(_over(seen.crop, seen.covered), f"covered there: {low:.1%} (dark) to {high:.1%}",
-             False),
-        Tile(heat(_loudness(seen.gradient)), "how much each pixel moves the score"),
+        Tile(_over(seen.crop, seen.covered), f"occlusion: {low:.1%} (dark) to {high:.1%}", False,
+             f"how probable “{name}” stays with a place covered: {low:.1%} to {high:.1%}"),
+        Tile(heat(_loudness(seen.gradient)), "gradient",
+             alt=f"how much each pixel moves the score of “{name}”: the lighter, the more"),
     ]
     return Section("What the network reads, and which pixels matter",
-                   f"Third: how probable “{name}” stays when a grey square of {seen.square}×"
-                   f"{seen.square} pixels covers a place. Fourth: the gradient of its score, the "
-                   "largest of the three colours.", [Half(rows=[tiles])], LARGE)
+                   f"Occlusion: how probable “{name}” stays when a grey square of {seen.square}×"
+                   f"{seen.square} pixels covers a place. Gradient: how much its score moves with "
+                   "each pixel, the largest of the three colours.",
+                   [Half(rows=[tiles])], LARGE, layered=True)
 
 
 def _signed(x: np.ndarray) -> np.ndarray:
@@ -66,18 +71,27 @@ def _loudness(gradient: np.ndarray) -> np.ndarray:
 
 def _unit(seen: Inspection, guesses: list[Guess]) -> Section:
     unit, field, y = seen.unit, seen.field, seen.activities[seen.unit.layer]
-    tiles = [
-        Tile(_framed(seen.crop, field), f"it sees {field.height}×{field.width} pixels", False),
-        Tile(patch(seen.crop, field), "these; grey is outside", False),
-        Tile(heat(y[..., unit.map], signed=bool((y < 0).any())), f"all of map {unit.map}"),
-    ]
     name = next(name for name, layer in named_blocks(seen.network).items() if layer is unit.layer)
+    known = _named(name, unit)
+    tiles = [
+        Tile(_framed(seen.crop, field), f"it sees {field.height}×{field.width} pixels", False,
+             f"the picture with a frame around the pixels that {known} sees", known),
+        Tile(patch(seen.crop, field), "these; grey is outside", False,
+             f"the pixels that {known} sees", known),
+        Tile(heat(y[..., unit.map], signed=bool((y < 0).any())), f"all of map {unit.map}",
+             alt=f"map {unit.map} of {name}: the lighter, the stronger", unit=known),
+    ]
     return Section(
         "What it says, and what one unit sees",
         f"The unit at row {unit.row}, column {unit.column} of map {unit.map} of {name} gives "
         f"{y[unit.row, unit.column, unit.map]:.3g} and sees rows {field.top} to "
         f"{field.bottom - 1}, columns {field.left} to {field.right - 1} of the picture.",
         [Half("the best guesses", bars=guesses), Half("the unit", [tiles])], MIDDLE)
+
+
+def _named(layer: str, unit: Unit) -> str:
+    """As --unit takes it."""
+    return f"{layer}:{unit.map}:{unit.row}:{unit.column}"
 
 
 def _framed(crop: np.ndarray, field: Field) -> np.ndarray:
@@ -125,7 +139,8 @@ def _maps(seen: Inspection, name: str, layers: list[Layer]) -> Section:
     return Section(f"{name}: {F} maps of {H}×{W}{_each(layers)}",
                    "The strongest maps, and below each what its strongest unit sees: "
                    f"{field.height}×{field.width} pixels.",
-                   [_half_of_maps(seen, layer, t, scale) for t, layer in enumerate(layers)], SMALL)
+                   [_half_of_maps(seen, name, layers, t, scale) for t in range(len(layers))],
+                   SMALL)
 
 
 def _each(layers: list[Layer]) -> str:
@@ -134,21 +149,41 @@ def _each(layers: list[Layer]) -> str:
 
 def _scale(seen: Inspection, layers: list[Layer]) -> dict:
     """How `heat` is to colour all that these layers give, so that towers can be compared."""
-    low = min(seen.activities[layer].min() for layer in layers)
-    high = max(seen.activities[layer].max() for layer in layers)
+    given = [np.nan_to_num(seen.activities[layer], posinf=0, neginf=0) for layer in layers]
+    low, high = min(y.min() for y in given), max(y.max() for y in given)
     return {"peak": max(-low, high), "signed": low < 0}
 
 
-def _half_of_maps(seen: Inspection, layer: Layer, tower: int, scale: dict) -> Half:
-    y, network = seen.activities[layer], seen.network
+def _half_of_maps(seen: Inspection, block: str, layers: list[Layer], tower: int,
+                  scale: dict) -> Half:
+    network, layer = seen.network, layers[tower]
+    y, name = seen.activities[layer], block + network.letter(tower)
     strength = y.max(axis=(0, 1))
     count = 2 * SHOWN // network.towers
     best = np.argsort(-strength, kind="stable")[:count].tolist()
-    maps = [Tile(heat(y[..., f], **scale), f"{f}: {strength[f]:.2g}") for f in best]
-    fields = [receptive_field(network, strongest(layer, y, f)) for f in best]
-    patches = [Tile(patch(seen.crop, field), "", False) for field in fields]
+    maps, patches = [], []
+    for f in best:
+        unit = strongest(layer, y, f)
+        known = _named(name, unit)
+        maps.append(Tile(
+            heat(y[..., f], **scale), f"{f}: {strength[f]:.2g}", unit=known,
+            alt=f"map {f} of {name}, {strength[f]:.2g} at row {unit.row}, column {unit.column}"))
+        patches.append(Tile(patch(seen.crop, receptive_field(network, unit)), "", False,
+                            f"the pixels that {known} sees", known))
     return Half(_half_title(seen, tower, y, "maps"), [maps, patches],
-                all=Tile(sheet(y, scale), f"all {y.shape[-1]} maps"))
+                all=Tile(sheet(y, scale), f"all {y.shape[-1]} maps",
+                         alt=f"all {y.shape[-1]} maps of {name}, {SHOWN} to a row"),
+                maps=Maps(name, y, scale, lattice(network, layer),
+                          kernels=_kernels(network, block, tower)))
+
+
+def _kernels(network: Network, block: str, tower: int) -> np.ndarray | None:
+    """Of the first layer, (F, K, K, 3) uint8; as in figure 3, faint ones stay faint."""
+    kernels = [*first_kernels(network).values()]
+    if block != next(iter(blocks(network))) or kernels[0].ndim != 4 or kernels[0].shape[2] != 3:
+        return None
+    loudest = max(np.abs(array[np.isfinite(array)]).max(initial=0) for array in kernels)
+    return np.rint(255 * kernel_pictures(kernels[tower], loudest)).astype(np.uint8)
 
 
 def _half_title(seen: Inspection, tower: int, y: np.ndarray, kind: str) -> str:
@@ -170,9 +205,12 @@ def _units(seen: Inspection, name: str, layers: list[Layer]) -> Section:
         y = seen.activities[layer]
         rows = np.zeros((-(-len(y) // UNITS), min(UNITS, len(y))))
         rows.reshape(-1)[: len(y)] = y
-        strong = int(y.argmax())
+        strong, full = int(y.argmax()), name + seen.network.letter(t)
         halves.append(Half(_half_title(seen, t, y, "units"), [[Tile(
-            heat(rows, **scale), f"strongest: unit {strong}, {y[strong]:.2g}")]]))
+            heat(rows, **scale), f"strongest: unit {strong}, {y[strong]:.2g}",
+            alt=f"the {len(y)} units of {full}, {UNITS} to a row; the strongest is {strong}",
+            unit=_named(full, Unit(layer, 0, *divmod(strong, rows.shape[1]))))]],
+            maps=Maps(full, rows[..., None], scale, lattice(seen.network, layer), len(y))))
     units = len(seen.activities[layers[0]])
     return Section(f"{name}: {units} units{_each(layers)}", "", halves,
                    WHOLE if len(layers) <= 2 else LARGE)

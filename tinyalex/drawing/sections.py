@@ -12,6 +12,7 @@ from PIL import Image
 from tinyalex.drawing import page
 from tinyalex.drawing.page import LINE, MARGIN, QUIET
 from tinyalex.drawing.sheets import BAR, bar
+from tinyalex.inside.fields import Lattice
 from tinyalex.inside.guesses import Guess
 
 if TYPE_CHECKING:
@@ -24,32 +25,53 @@ SMALL = 13  # from one line of a tile's caption to the next
 
 class Tile(NamedTuple):
     """A picture (H, W, 3) uint8, of any size, and a line below it. crisp: its pixels become squares
-    where it is enlarged."""
+    where it is enlarged. For the HTML, alt: what there is to see, if the caption does not say it;
+    unit: LAYER:MAP:ROW:COLUMN, where that is a map (its strongest unit), or what a unit sees."""
 
     image: np.ndarray
     caption: str = ""
     crisp: bool = True
+    alt: str = ""
+    unit: str = ""
+
+
+class Maps(NamedTuple):
+    """What a layer of one tower gives, with which the HTML answers whoever points at it. name: of
+    the layer, as in the units of its tiles. y: (H, W, F). scale: how `heat` is to colour it.
+    lattice: where in the picture its units look. full: how many units a full layer has, whose rows
+    are the one map of y; else 0. kernels: (F, K, K, 3) uint8, if they can be seen."""
+
+    name: str
+    y: np.ndarray
+    scale: dict
+    lattice: Lattice
+    full: int = 0
+    kernels: np.ndarray | None = None
 
 
 class Half(NamedTuple):
     """One part of a section, a half where there are two: a tower's, mostly. rows: of tiles, all
-    drawn equally wide. bars: shares of 1, below the tiles. all: one more picture, which only the
-    HTML shows, folded away."""
+    drawn equally wide, those of one column about the same. bars: shares of 1, below the tiles.
+    all: one more picture, which only the HTML shows, folded away. maps: what its tiles show a part
+    of."""
 
     title: str = ""
     rows: Sequence[Sequence[Tile]] = ()
     bars: Sequence[Guess] = ()
     all: Tile | None = None
+    maps: Maps | None = None
 
 
 class Section(NamedTuple):
     """title, note: lines above. halves: one, as wide as the page, or two and more side by side.
-    tile: how wide a tile is drawn, in pixels."""
+    tile: how wide a tile is drawn, in pixels. layered: the HTML can lay its tiles over the picture,
+    which is the first tile of the first such section."""
 
     title: str
     note: str
     halves: Sequence[Half]
     tile: int
+    layered: bool = False
 
 
 @page.our_style()

@@ -36,6 +36,15 @@ class Field(NamedTuple):
         return self.right - self.left
 
 
+class Lattice(NamedTuple):
+    """Where the fields of a layer's units lie: the unit at row r sees `size` rows of the picture
+    from first + r·step on, and columns likewise."""
+
+    first: int
+    step: int
+    size: int
+
+
 def receptive_field(network: Network, unit: Unit) -> Field:
     """The pixels that can change this unit.
 
@@ -53,6 +62,12 @@ def receptive_field(network: Network, unit: Unit) -> Field:
     return Field(rows[0], columns[0], rows[1] + 1, columns[1] + 1)
 
 
+def lattice(network: Network, layer: Layer) -> Lattice:
+    """Of a layer of maps; where every unit sees all of the picture, step is 0."""
+    zeroth, following = (receptive_field(network, Unit(layer, 0, i, i)) for i in (0, 1))
+    return Lattice(zeroth.top, following.top - zeroth.top, zeroth.height)
+
+
 def _way_to(network: Network, layer: Layer) -> list[Layer]:
     """All layers of its tower, from the picture to this one."""
     for t in range(network.towers):
@@ -67,3 +82,18 @@ def strongest(layer: Layer, y: np.ndarray, map: int | None = None) -> Unit:
     maps = y if map is None else y[..., map : map + 1]
     row, column, f = (int(i) for i in np.unravel_index(maps.argmax(), maps.shape))
     return Unit(layer, f if map is None else map, row, column)
+
+
+def peaks(y: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """The rows and columns of one map y (H, W) where it is above 0 and no neighbour, of eight, is
+    larger: the strongest first, at most `count`. The strongest place at any rate, first of all.
+
+    Units side by side see nearly the same, so that the strongest ones alone would show one place
+    over and over again.
+    """
+    framed = np.pad(y, 1, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(framed, (3, 3)).max(axis=(2, 3))
+    value = np.where((y > 0) & (y == around), y, -np.inf).ravel()
+    value[y.argmax()] = np.inf
+    best = np.argsort(-value, kind="stable")[: min(count, np.count_nonzero(value > 0))]
+    return [divmod(i, y.shape[1]) for i in best.tolist()]
