@@ -19,7 +19,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copy, copytree, ignore_patterns, which
+from shutil import copy, copytree, ignore_patterns, rmtree, which
 from tempfile import TemporaryDirectory
 
 from tinyalex.support.cli import ArgumentParser, run
@@ -114,6 +114,7 @@ def build(site: Path):
         contents = copytree(source(work / "source"), work / "contents")
         for notebook in contents.glob("notebooks/**/*.ipynb"):
             install_first(notebook)
+        rmtree(work / "source/notebooks")  # the site has them, and what it installs is fetched
         python = [sys.executable, "-m"]
         subprocess.run([*python, "pip", "wheel", "-q", "--no-deps", "-w", work, work / "source"],
                        check=True)

@@ -20,6 +20,7 @@ COMMANDS = {
     "prepare": "turn a folder of photographs into a dataset that opens at once",
     "gradcheck": "check every gradient numerically; --show-mutants: see mistakes caught",
     "convert": "read weights from Caffe and torchvision, write them for PyTorch and ONNX",
+    "notebooks": "put the lessons and their exercises into a folder of yours",
     "info": "what there is to compute with, whether it works, what to install",
     "reproduce": "measure the paper's claims again, and write docs/reproduction.md",
     "bench": "measure the speed: layer by layer, against its floor, against PyTorch",
