@@ -12,10 +12,10 @@ from tinyalex.data.augment import CENTRE
 from tinyalex.data.identity import expect_same_classes
 from tinyalex.metrics import Result, average, predictions, score
 from tinyalex.run import checkpoint, mistakes, opened
-from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
+from tinyalex.support.cli import ArgumentParser, add_json, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import say
+from tinyalex.support.text import print_json, say, stdout_free
 
 WORST = 30  # classes whose lines are printed, of many
 
@@ -28,18 +28,23 @@ def main(argv: list[str] | None = None) -> int:
     classes = known[0]
     said = []
     for path in paths:  # one network after the other: only one of them is in memory
-        said.append(_predict(path, args, classes))
+        with stdout_free(args.json):
+            said.append(_predict(path, args, classes))
         if not np.array_equal(said[0].labels, said[-1].labels):
             raise UserError(f"{path}: was measured on different pictures from {paths[0]}",
                             "prepare the pictures for all the networks from the same folder.")
     labels, data = said[-1].labels, said[-1].data
     results = _results([predicted.logp for predicted in said], labels)
-    _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
     how, result = [*results.items()][-1]
-    say(*mistakes.by_class(result.confusion, classes, WORST), "")
+    if args.json:
+        print_json(_record(paths, said[-1], results, classes))
+    else:
+        _table(results, " + ".join(map(str, paths)) + f" on {data} ({len(labels):,} pictures)")
+        say(*mistakes.by_class(result.confusion, classes, WORST), "")
     who = " + ".join(path.parent.name for path in paths)
-    add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
-        result.confusion, classes, path, f"{who} on {data}, {how}"))
+    with stdout_free(args.json):
+        add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
+            result.confusion, classes, path, f"{who} on {data}, {how}"))
     return 0
 
 
@@ -62,6 +67,7 @@ def _parse(argv):
         "as many as in training, or all of --data")
     add("--out", type=output(".png"), metavar="PNG", help="where to draw which classes are "
         "confused; confusion.png beside the first checkpoint if not given")
+    add_json(parser)
     return parser.parse_args(argv)
 
 
@@ -111,6 +117,17 @@ def _results(networks: list[dict[str, np.ndarray]], labels: np.ndarray) -> dict[
         together = average(np.stack([network[patches] for network in networks]), axis=0)
         results[f"{len(networks)} networks, {patches}"] = score(together, labels)
     return results
+
+
+def _record(paths: list[Path], shown: Predictions, results: dict[str, Result],
+            classes: list[str]) -> dict:
+    """The results as numbers; errors are shares. confusion: of the last, [true class, first guess].
+    """
+    errors = {patches: {"top1_error": result.error, "top5_error": result.top5_error,
+                        "loss": result.loss} for patches, result in results.items()}
+    confusion = [*results.values()][-1].confusion.tolist()
+    return {"networks": [*map(str, paths)], "data": shown.data, "pictures": len(shown.labels),
+            "results": errors, "classes": classes, "confusion": confusion}
 
 
 def _table(results: dict[str, Result], title: str) -> None:
