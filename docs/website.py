@@ -44,8 +44,6 @@ PARTS = {  # of the table of contents; a page of docs/ that is in none of them c
     "The program": ["docs/architecture", "api/index", "docs/performance", "docs/reliability",
                     "CONTRIBUTING", "CHANGELOG"],
 }
-# A function of the package has the module's name, so that only one of them can be linked to.
-SHADOWED = {"tinyalex.drawing.filters": "   :no-index:\n"}
 OPTIONS = {
     "project": "tinyalex", "author": "the tinyalex authors", "root_doc": "index",
     "extensions": ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax",
@@ -55,7 +53,9 @@ OPTIONS = {
     "myst_enable_extensions": ["dollarmath", "amsmath"], "myst_heading_anchors": 4,
     "myst_fence_as_directive": ["math"], "nb_execution_mode": "off",
     "autodoc_mock_imports": ["mpi4py", "torch"], "autodoc_typehints": "signature",
-    "autodoc_default_options": {"members": True, "undoc-members": True, "member-order": "bysource"},
+    # What a package takes from its modules is shown with them.
+    "autodoc_default_options": {"members": True, "undoc-members": True, "member-order": "bysource",
+                                "ignore-module-all": True},
     "suppress_warnings": ["ref.python"],  # an annotation, Result, that several modules define
 }
 
@@ -189,17 +189,16 @@ def module_of(path: Path) -> str:
 
 def modules(folder: Path) -> None:
     """Write a page for each package, with all of its modules, and one for the modules on top."""
-    packages: dict[str, list[str]] = {}
-    for module in map(module_of, sources()):
+    packages: dict[str, str] = {}
+    for path in sources():
+        module = module_of(path)
         top = (*module.split("."), "")[1]
         page = top if top and (ROOT / "tinyalex" / top).is_dir() else "tinyalex"
-        packages.setdefault(page, []).append(module)
+        packages[page] = packages.get(page, f"{page}\n{'=' * len(page)}\n\n") + (
+            f"{module}\n{'-' * len(module)}\n\n.. automodule:: {module}\n\n")
     folder.mkdir()
-    for package, names in packages.items():
-        page = f"{package}\n{'=' * len(package)}\n\n" + "".join(
-            f"{name}\n{'-' * len(name)}\n\n.. automodule:: {name}\n{SHADOWED.get(name, '')}\n"
-            for name in names)
-        (folder / f"{package}.rst").write_text(page, "utf-8")
+    for package, text in packages.items():
+        (folder / f"{package}.rst").write_text(text, "utf-8")
     (folder / "index.rst").write_text(
         "The docstrings\n==============\n\nWhat each module says of itself, package by package. "
         "Those of the layers derive their backward passes.\n\n.. toctree::\n\n   "

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     new, kept = copy_new(source(), folder)
     for path in kept:
         say(f"kept as it is: {path} (differs from the one that comes with this version)")
-    say(f"{folder}: {len(new)} new files", "next:", '    pip install "tinyalex[notebooks]"',
+    say(f"{folder}: {len(new)} new files", "next:", "    pip install jupyter ipywidgets",
         f"    jupyter lab {folder / FIRST}",
         f"    {command('gradcheck', '--exercises', folder / 'exercises')}    # marks them")
     return 0
