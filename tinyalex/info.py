@@ -84,8 +84,8 @@ def _version(number: int) -> str:
 def _try(gpu: cuda.Gpu, numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """A product, then a whole training step; whatever goes wrong is said in a line. `numbers` gets
     how far they are from the CPU's, and whether both are right."""
-    differs = numbers["differs"] = {}
-    numbers["works"] = False
+    differs: dict[str, float] = {}
+    numbers |= {"works": False, "differs": differs}
     for name, check in (("product", product), ("self-test", self_test)):
         try:
             with warnings.catch_warnings():
@@ -98,7 +98,7 @@ def _try(gpu: cuda.Gpu, numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
         differs[name] = difference
         verdict = "right" if difference < TOLERANCE else "WRONG"
         yield name, f"{verdict}: differs from the CPU by {difference:.1e}"
-    numbers["works"] = max(differs.values()) < TOLERANCE
+    numbers["works"] = all(difference < TOLERANCE for difference in differs.values())
 
 
 def product(index: int) -> float:
