@@ -19,7 +19,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copy, copytree, ignore_patterns, which
+from shutil import copy, copytree, ignore_patterns, rmtree, which
 from tempfile import TemporaryDirectory
 
 from tinyalex.support.cli import ArgumentParser, run
@@ -46,7 +46,7 @@ td {{ padding-right: 1.5em }}
 <h1>tinyalex: the notebooks</h1>
 <p>A title opens its notebook here: Python runs in your browser, nothing is installed, and what you
 write stays on your computer. The first cell that you run fetches Python, which takes a while.</p>
-{colab}{tables}
+{home}{colab}{tables}
 </html>
 """
 COLAB = """<p>Binder takes some minutes to start. On Colab, run these two lines first, in a cell of
@@ -68,8 +68,9 @@ def repository() -> str:
     return known[1] if known else ""
 
 
-def front_page(repository: str) -> str:
-    """A page that lists the lessons and the exercises, each with the ways to open it."""
+def front_page(repository: str, home: str = "") -> str:
+    """A page that lists the lessons and the exercises, each with the ways to open it. home: where
+    the front page of the documentation is, if it is part of the same site."""
     tables = ""
     for heading, pattern in (("Lessons", "*.ipynb"), ("Exercises", "exercises/*.ipynb")):
         rows = ""
@@ -82,7 +83,8 @@ def front_page(repository: str) -> str:
                      for name, way in ways.items()]
             rows += f"<tr>{''.join(links)}\n"
         tables += f"<h2>{heading}</h2>\n<table>\n{rows}</table>\n"
-    return FRONT.format(colab=COLAB.format(repository=repository) if repository else "",
+    return FRONT.format(home=f'<p><a href="{home}">All pages</a></p>\n' if home else "",
+                        colab=COLAB.format(repository=repository) if repository else "",
                         tables=tables)
 
 
@@ -107,13 +109,14 @@ def install_first(notebook: Path):
     notebook.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
 
 
-def build(site: Path):
-    """Writes the site into this folder."""
+def build(site: Path, home: str = ""):
+    """Writes the site into this folder. home: as in `front_page`."""
     with TemporaryDirectory() as name:
         work = Path(name)
         contents = copytree(source(work / "source"), work / "contents")
         for notebook in contents.glob("notebooks/**/*.ipynb"):
             install_first(notebook)
+        rmtree(work / "source/notebooks")  # the site has them, and what it installs is fetched
         python = [sys.executable, "-m"]
         subprocess.run([*python, "pip", "wheel", "-q", "--no-deps", "-w", work, work / "source"],
                        check=True)
@@ -121,7 +124,7 @@ def build(site: Path):
                         "--contents", contents, "--piplite-wheels", next(work.glob("*.whl")),
                         "--no-sourcemaps", "--no-unused-shared-packages", "--output-dir", site],
                        check=True, cwd=work)
-    (site / "index.html").write_text(front_page(repository()), encoding="utf-8")
+    (site / "index.html").write_text(front_page(repository(), home), encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -82,10 +82,10 @@ def test_a_debugger_arrives_in_every_layer_on_one_device(one_core):
         assert_every_layer_is_entered(alexnet.tiny(devices=list(devices)))
 
 
-def test_pdb_says_what_the_readme_shows(monkeypatch):
-    """The second block under "Step through it" is what the first one leads to."""
-    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
-    section = readme.partition("## Step through it")[2]
+def test_pdb_says_what_its_page_shows(monkeypatch):
+    """The second block under "In a terminal" is what the first one leads to."""
+    page = Path(__file__).parents[1].joinpath("docs/stepping.md").read_text(encoding="utf-8")
+    section = page.partition("## In a terminal")[2]
     code, session = re.findall(r"^```(?:python)?\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[:2]
     commands = re.findall(r"^\(Pdb\) (.*)", session, re.MULTILINE)
     said, names = StringIO(), {}

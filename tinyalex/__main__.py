@@ -7,23 +7,35 @@ import tinyalex
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
-COMMANDS = {
-    "train": "train a network",
-    "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
-    "predict": "show pictures to a trained network: its five best guesses",
-    "similar": "find the pictures that a trained network finds similar",
-    "filters": "draw the kernels of the first layer, and say how much they care about colour",
-    "look": "follow a picture through a trained network, on a page",
-    "plot": "compare runs: their curves in one picture",
-    "summary": "print a network: layers, parameters, work, memory, traffic",
-    "data": "list, fetch and show datasets",
-    "prepare": "turn a folder of photographs into a dataset that opens at once",
-    "gradcheck": "check every gradient numerically; --show-mutants: see mistakes caught",
-    "convert": "read weights from Caffe and torchvision, write them for PyTorch and ONNX",
-    "info": "what there is to compute with, whether it works, what to install",
-    "reproduce": "measure the paper's claims again, and write docs/reproduction.md",
-    "bench": "measure the speed: layer by layer, against its floor, against PyTorch",
+PURPOSES = {
+    "learn": {
+        "notebooks": "put the lessons and their exercises into a folder of yours",
+        "gradcheck": "check every gradient, or exercises; --show-mutants: see mistakes caught",
+        "summary": "print a network: layers, parameters, work, memory, traffic",
+    },
+    "train": {
+        "train": "train a network",
+        "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
+        "plot": "compare runs: their curves in one picture",
+    },
+    "your own pictures": {
+        "data": "list, fetch and show datasets, and weights to start from",
+        "prepare": "turn a folder of photographs into a dataset that opens at once",
+        "predict": "show pictures to a trained network: its five best guesses",
+        "similar": "find the pictures that a trained network finds similar",
+        "convert": "read weights from Caffe and torchvision, write them for PyTorch and ONNX",
+    },
+    "look inside": {
+        "look": "follow a picture through a trained network, on a page",
+        "filters": "draw the kernels of the first layer, and say how much they care about colour",
+    },
+    "check and measure": {
+        "info": "what there is to compute with, whether it works, what to install",
+        "bench": "measure the speed: layer by layer, against its floor, against PyTorch",
+        "reproduce": "measure the paper's claims again, and write docs/reproduction.md",
+    },
 }
+COMMANDS = [name for commands in PURPOSES.values() for name in commands]
 
 
 def main() -> int:
@@ -43,10 +55,12 @@ def _dispatch() -> int:
         return 0
     if name not in ("--help", "-h"):
         raise UserError(f"there is no command {name!r}", f"choose one of {', '.join(COMMANDS)}.")
-    print(f"{tinyalex.__doc__}\n\nusage: tinyalex COMMAND …, or python -m tinyalex.COMMAND …\n")
-    for command, about in COMMANDS.items():
-        print(f"    {command:<10} {about}")
-    print("\nEach has its own --help.")
+    print(f"{tinyalex.__doc__}\n\nusage: tinyalex COMMAND …, or python -m tinyalex.COMMAND …")
+    for purpose, commands in PURPOSES.items():
+        print(f"\n{purpose}")
+        for command, about in commands.items():
+            print(f"    {command:<10} {about}")
+    print("\nEach has its own --help. To begin: tinyalex train")
     return 0
 
 

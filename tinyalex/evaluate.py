@@ -16,10 +16,10 @@ from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.metrics import Result, average, count, predictions
 from tinyalex.run import checkpoint, mistakes, opened
 from tinyalex.run.workers import expect_same
-from tinyalex.support.cli import ArgumentParser, add_picture, number, output, run
+from tinyalex.support.cli import ArgumentParser, add_json, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import say
+from tinyalex.support.text import print_json, say, stdout_free
 from tinyalex.world import World, find
 
 WORST = 30  # classes whose lines are printed, of many
@@ -40,19 +40,24 @@ def _main(args: Namespace, world: World) -> None:
     classes = known[0]
     said = []
     for path in paths:  # one network after the other: only one of them is in memory
-        said.append(_predict(path, args, classes, world))
+        with stdout_free(args.json):
+            said.append(_predict(path, args, classes, world))
         if not np.array_equal(said[0].all_labels, said[-1].all_labels):
             raise UserError(f"{path}: was measured on different pictures from {paths[0]}",
                             "prepare the pictures for all the networks from the same folder.")
     data, pictures = said[-1].data, len(said[-1].all_labels)
     results = _results(said, len(classes), world)
-    _table(results, " + ".join(map(str, paths)) + f" on {data} ({pictures:,} pictures)")
     how, result = [*results.items()][-1]
-    say(*mistakes.by_class(result.confusion, classes, WORST), "")
+    if args.json:
+        print_json(_record(paths, said[-1], results, classes))
+    else:
+        _table(results, " + ".join(map(str, paths)) + f" on {data} ({pictures:,} pictures)")
+        say(*mistakes.by_class(result.confusion, classes, WORST), "")
     who = " + ".join(path.parent.name for path in paths)
     if world.rank == 0:
-        add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
-            result.confusion, classes, path, f"{who} on {data}, {how}"))
+        with stdout_free(args.json):
+            add_picture(args.out, paths[0].parent / "confusion.png", lambda path: drawing.confusion(
+                result.confusion, classes, path, f"{who} on {data}, {how}"))
 
 
 def _parse(argv):
@@ -74,6 +79,7 @@ def _parse(argv):
         "as many as in training, or all of --data")
     add("--out", type=output(".png"), metavar="PNG", help="where to draw which classes are "
         "confused; confusion.png beside the first checkpoint if not given")
+    add_json(parser)
     return parser.parse_args(argv)
 
 
@@ -149,6 +155,17 @@ def _results(networks: list[Predictions], classes: int, world: World) -> dict[st
         results[f"{len(networks)} networks, {patches}"] = counted(
             [average(np.stack(logp), axis=0) for logp in batches])
     return results
+
+
+def _record(paths: list[Path], shown: Predictions, results: dict[str, Result],
+            classes: list[str]) -> dict:
+    """The results as numbers; errors are shares. confusion: of the last, [true class, first guess].
+    """
+    errors = {patches: {"top1_error": result.error, "top5_error": result.top5_error,
+                        "loss": result.loss} for patches, result in results.items()}
+    confusion = [*results.values()][-1].confusion.tolist()
+    return {"networks": [*map(str, paths)], "data": shown.data, "pictures": len(shown.all_labels),
+            "results": errors, "classes": classes, "confusion": confusion}
 
 
 def _table(results: dict[str, Result], title: str) -> None:

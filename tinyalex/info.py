@@ -4,7 +4,9 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -13,48 +15,63 @@ import tinyalex
 from tinyalex.architectures import alexnet
 from tinyalex.devices import CpuDevice, available_cores, cuda, parse_placement
 from tinyalex.devices.cuda import CudaDevice
-from tinyalex.support.cli import ArgumentParser, run
+from tinyalex.support.cli import ArgumentParser, add_json, run
+from tinyalex.support.text import print_json
 
 TOLERANCE = 1e-3  # of the self-test: float32, added up in another order
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.info`; argv without the program's name."""
-    ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m tinyalex.info",
         description="Say what there is to compute with, try whether it works, and say what to "
-                    "install if something is missing.").parse_args(argv)
-    for name, text in report():
-        print(f"{name:<9} {text}", flush=True)
+                    "install if something is missing.")
+    add_json(parser)
+    args = parser.parse_args(argv)
+    numbers: dict[str, Any] = {}
+    for name, text in report(numbers):
+        if not args.json:
+            print(f"{name:<9} {text}", flush=True)
+    if args.json:
+        print_json(numbers)
     return 0
 
 
-def report() -> Iterator[tuple[str, str]]:
-    """Lines of the report, (name, text) each, as they are found out."""
-    yield "tinyalex", (f"{tinyalex.__version__}, Python {platform.python_version()}, "
-                       f"{platform.system()}")
-    blas = ", ".join(f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info()
-                     if pool["user_api"] == "blas")
-    yield "cpu", f"{available_cores()} cores, numpy {np.__version__}, BLAS: {blas or 'not known'}"
+def report(numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Lines of the report, (name, text) each, as they are found out. `numbers` gets what they say,
+    for other programs."""
+    system, python = platform.system(), platform.python_version()
+    numbers |= {"tinyalex": tinyalex.__version__, "python": python, "system": system}
+    yield "tinyalex", f"{tinyalex.__version__}, Python {python}, {system}"
+    pools = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info()
+             if pool["user_api"] == "blas"]
+    numbers |= {"cores": available_cores(), "numpy": np.__version__, "blas": pools}
+    yield "cpu", (f"{available_cores()} cores, numpy {np.__version__}, BLAS: "
+                  f"{', '.join(pools) or 'not known'}")
     cuda_report = cuda.find()
+    numbers |= {"cupy": cuda_report.cupy, "problem": cuda_report.problem or None, "gpus": []}
     yield "cupy", cuda_report.cupy
     if cuda_report.problem:
         yield "gpu", f"none: {cuda_report.problem}"
         yield "HINT:", cuda_report.hint
     else:
-        yield from _gpus(cuda_report.gpus)
-    yield "auto", f"--devices auto is {','.join(parse_placement('auto'))}"
+        yield from _gpus(cuda_report.gpus, numbers)
+    numbers["auto"] = parse_placement("auto")
+    yield "auto", f"--devices auto is {','.join(numbers['auto'])}"
 
 
-def _gpus(gpus: list[cuda.Gpu]) -> Iterator[tuple[str, str]]:
+def _gpus(gpus: list[cuda.Gpu], numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     runtime = cuda.load().cuda.runtime
-    yield "cuda", (f"driver {_version(runtime.driverGetVersion())}, "
-                   f"runtime {_version(runtime.runtimeGetVersion())}")
+    numbers |= {"driver": _version(runtime.driverGetVersion()),
+                "runtime": _version(runtime.runtimeGetVersion())}
+    yield "cuda", f"driver {numbers['driver']}, runtime {numbers['runtime']}"
     for gpu in gpus:
         major, minor = gpu.capability
         yield f"cuda:{gpu.index}", (f"{gpu.name}, {gpu.memory / 1e9:.1f} GB, compute capability "
                                     f"{major}.{minor}")
-        yield from _try(gpu)
+        numbers["gpus"].append(asdict(gpu))
+        yield from _try(gpu, numbers["gpus"][-1])
     for source, target in combinations(gpus, 2):
         yield "copies", _copies(source.index, target.index)
 
@@ -64,8 +81,11 @@ def _version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _try(gpu: cuda.Gpu) -> Iterator[tuple[str, str]]:
-    """A product, then a whole training step; whatever goes wrong is said in a line."""
+def _try(gpu: cuda.Gpu, numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """A product, then a whole training step; whatever goes wrong is said in a line. `numbers` gets
+    how far they are from the CPU's, and whether both are right."""
+    differs: dict[str, float] = {}
+    numbers |= {"works": False, "differs": differs}
     for name, check in (("product", product), ("self-test", self_test)):
         try:
             with warnings.catch_warnings():
@@ -75,8 +95,10 @@ def _try(gpu: cuda.Gpu) -> Iterator[tuple[str, str]]:
             yield name, f"does not work: {type(error).__name__}: {cuda.first_line(error)}"
             yield "HINT:", f"install CuPy with the toolkit's libraries: {cuda.INSTALL}."
             return
-        good = difference < TOLERANCE
-        yield name, f"{'right' if good else 'WRONG'}: differs from the CPU by {difference:.1e}"
+        differs[name] = difference
+        verdict = "right" if difference < TOLERANCE else "WRONG"
+        yield name, f"{verdict}: differs from the CPU by {difference:.1e}"
+    numbers["works"] = all(difference < TOLERANCE for difference in differs.values())
 
 
 def product(index: int) -> float:

@@ -1,7 +1,6 @@
 """python -m tinyalex.predict: what a trained network says about pictures; see --help."""
 
 import csv
-import json
 import sys
 from itertools import chain
 from pathlib import Path
@@ -13,9 +12,9 @@ from tinyalex.data import gallery
 from tinyalex.inside.guesses import TOP, Answer, answer
 from tinyalex.metrics import average, log_probabilities, wrong
 from tinyalex.run import flags, opened
-from tinyalex.support.cli import add_picture, number, output, run
+from tinyalex.support.cli import add_json, add_picture, number, output, run
 from tinyalex.support.files import replacing
-from tinyalex.support.text import say
+from tinyalex.support.text import print_json, say, stdout_free
 
 DRAWN = 24
 
@@ -24,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.predict`; argv without the program's name."""
     args = _parse(argv)
     names = flags.spoken_names(args.names)
-    with opened.open_network(args.checkpoint, args.devices) as net:
+    with stdout_free(args.json), opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
     good = shown.good()
@@ -33,19 +32,21 @@ def main(argv: list[str] | None = None) -> int:
     classes = [names.get(name, name) for name in net.classes]
     answers = [answer(name, p, label, classes)
                for name, p, label in zip(shown.names, logp, labels, strict=True)]
-    for said in answers:
-        say(*said.lines(), "")
-    _count(logp, labels)
+    if args.json:
+        print_json([*map(_record, answers)])
+    else:
+        for said in answers:
+            say(*said.lines(), "")
+        _count(logp, labels)
     if args.csv:
         _save_csv(args.csv, answers)
-    if args.json:
-        with replacing(args.json) as part:
-            part.write_text(json.dumps([*map(_record, answers)], indent=1) + "\n", "utf-8")
     drawn, patches = answers[:DRAWN], "ten patches" if args.ten_crop else "centre patch"
     first = f" (the first {DRAWN} of them)" if len(shown) > DRAWN else ""
-    add_picture(args.out, net.path.parent / "predict.png", lambda path: drawing.predictions(
-        [shown[i] for i in range(len(drawn))], [said.caption for said in drawn],
-        [said.guesses for said in drawn], path, f"{net.name}, {patches}"), f"as a picture{first}: ")
+    with stdout_free(args.json):
+        add_picture(args.out, net.path.parent / "predict.png", lambda path: drawing.predictions(
+            [shown[i] for i in range(len(drawn))], [said.caption for said in drawn],
+            [said.guesses for said in drawn], path, f"{net.name}, {patches}"),
+            f"as a picture{first}: ")
     return int(some_broken)
 
 
@@ -60,7 +61,7 @@ def _parse(argv):
         "picture: four corners and centre, and their mirror images (section 4.1)")
     add("--csv", type=output(".csv"), metavar="FILE", help="write the guesses to this table too, "
         "one row per picture")
-    add("--json", type=output(".json"), metavar="FILE", help="write them to this file too")
+    add_json(parser)
     add("--limit", type=number(int, 1), help="only the first LIMIT pictures")
     return parser.parse_args(argv)
 

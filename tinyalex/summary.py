@@ -8,11 +8,11 @@ from tinyalex import drawing
 from tinyalex.data.dataset import MOST_CLASSES
 from tinyalex.devices import Devices
 from tinyalex.inside import scaling
-from tinyalex.inside.costs import table, training_bytes
+from tinyalex.inside.costs import record, table, training_bytes
 from tinyalex.run import presets
 from tinyalex.run.recipe import LIMITS
-from tinyalex.support.cli import ArgumentParser, number, output, run
-from tinyalex.support.text import megabytes
+from tinyalex.support.cli import ArgumentParser, add_json, number, output, run
+from tinyalex.support.text import megabytes, print_json
 from tinyalex.world import World, find
 
 
@@ -29,11 +29,14 @@ def main(argv: list[str] | None = None) -> int:
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--towers", type=number(int, *LIMITS["towers"]), metavar="N", help="as many as the preset "
         "has, if not given")
+    add_json(parser)
     _worker_flags(parser.add_argument_group("many workers: how long a step takes, by a model")
                   .add_argument)
     args = parser.parse_args(argv)
     if (args.workers is None) != (args.images_per_s is None):
         parser.error("--workers and --images-per-s go together")
+    if args.json and args.plot:
+        parser.error("--json prints numbers only; leave out --plot")
     world = find()
     preset = presets.get(args.preset)
     towers = args.towers or preset.towers
@@ -42,12 +45,21 @@ def main(argv: list[str] | None = None) -> int:
                 else scaling.NETWORKS[args.network])
         network = preset.network(args.classes, list(devices), towers=towers,
                                  draw=not args.workers)
+        if args.workers:
+            numbers = _model(args, scaling.parts(network), link)
+        else:
+            numbers = record(network, args.batch_size) | {
+                "training_bytes": training_bytes(network, args.batch_size)}
+        if args.json:
+            print_json({"preset": args.preset, "classes": network.classes,
+                        "batch_size": args.batch_size, **numbers})
+            return 0
         print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
         if args.workers:
             _print_workers(args, scaling.parts(network), link, world)
             return 0
         print(table(network, args.batch_size))
-        print(f"\ntraining takes about {megabytes(training_bytes(network, args.batch_size))}")
+        print(f"\ntraining takes about {megabytes(numbers['training_bytes'])}")
         print("kept: between forward and backward; an array that two layers share, as a ReLU in "
               "place\nand what reads it, counts once in the total")
     return 0
@@ -63,9 +75,21 @@ def _worker_flags(add: Callable):
     add("--plot", type=output(".png"), metavar="PNG", help="draw it")
 
 
+def _counts(args: Namespace) -> list[int]:
+    return [2**i for i in range(args.workers.bit_length()) if 2**i <= args.batch_size]
+
+
+def _model(args: Namespace, layers: list[scaling.Part], link: scaling.Link) -> dict:
+    """The model in numbers: seconds of a step by each scheme, one for each number of workers."""
+    counts, each = _counts(args), 1 / args.images_per_s
+    return {"latency_s": link.latency, "bytes_per_s": link.bandwidth, "workers": counts,
+            "step_s": {scheme: [scaling.step(scheme, layers, each, link, workers, args.batch_size)
+                                for workers in counts] for scheme in scaling.SCHEMES}}
+
+
 def _print_workers(args: Namespace, layers: list[scaling.Part], link: scaling.Link, world: World):
     """The model's table, and its picture."""
-    counts = [2**i for i in range(args.workers.bit_length()) if 2**i <= args.batch_size]
+    counts = _counts(args)
     asked = layers, 1 / args.images_per_s, link, counts, args.batch_size
     print(f"between workers: {link.latency * 1e6:.3g} µs and {link.bandwidth / 1e6:,.0f} MB/s\n")
     print(scaling.table(*asked))

@@ -44,6 +44,7 @@ COMMANDS = {
     "gradcheck": ["gradcheck", "--layer", "ReLU"],
     "convert": ["convert", f"{RUN}/checkpoint.npz", "OUT.safetensors"],
     "info": ["info"],
+    "notebooks": ["notebooks", "OUT"],
     "bench": ["bench", "--help"],
 }
 ENVIRONMENTS = {  # what a shell does before it starts the command

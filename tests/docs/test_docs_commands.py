@@ -27,6 +27,7 @@ COSTLY = {
     "tinyalex.look": "draws another page of the same kind", "tinyalex.prepare": "needs photographs",
     "tinyalex.train": "trains",
 }
+AS_THEY_ARE = ("tinyalex", "tinyalex.info", "tinyalex.notebooks")
 TRAINED = ("evaluate", "filters", "look", "plot", "predict", "similar")
 # What stands in the folder of `in_blobs` for what the pages name.
 STANDS_FOR = {
@@ -39,7 +40,7 @@ MODULES = sorted({module for _, module, _ in FOUND})
 
 def made_cheap(module, arguments):
     """The arguments with which a test can run the command in the folder of `in_blobs`, or None."""
-    if arguments[-1:] == ["--help"] or module in ("tinyalex", "tinyalex.info"):
+    if arguments[-1:] == ["--help"] or module in AS_THEY_ARE:
         return arguments
     if module == "tinyalex.summary":
         return [*arguments, "--preset", "tiny", "--batch-size", "2", "--devices", "cpu,cpu"]

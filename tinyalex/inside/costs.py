@@ -17,23 +17,30 @@ def table(network: Network, batch_size: int) -> str:
     "kept" is what stays in memory between forward and backward. What two layers keep, one as its
     output, the other as its input, is listed at both and counts once in the total.
     """
-    crossing = traffic(network, batch_size)
     rows = [("layer", "device", "output", "parameters", "multiply-adds", "kept", "crosses")]
-    for stage in network.stages:
-        for t, tower in enumerate(stage):
-            for layer in tower:
-                shape, out = network.shapes[layer]
-                kept = sum(size for _, size in _kept([layer], network)) * batch_size
-                name = layer.name.removesuffix(network.letter(t))
-                crosses = crossing.get(name) if t == 0 and network.towers > 1 else None
-                rows.append((
-                    layer.name, network.devices[t].name, "×".join(map(str, out)),
-                    _count(parameters(layer)), _count(layer.multiply_adds(shape)),
-                    megabytes(kept) if kept else "", "" if crosses is None else megabytes(crosses)))
-    total = totals(network)
-    rows.append(("total", "", "", _count(total["parameters"]), _count(total["multiply_adds"]),
-                 megabytes(kept_bytes(network, batch_size)), megabytes(sum(crossing.values()))))
+    numbers = record(network, batch_size)
+    for row in (*numbers["layers"], {"name": "total", "device": "", "output": (), **numbers}):
+        kept, crosses = row["kept_bytes"], row["crossing_bytes"]
+        rows.append((
+            row["name"], row["device"], "×".join(map(str, row["output"])),
+            _count(row["parameters"]), _count(row["multiply_adds"]),
+            megabytes(kept) if kept else "", "" if crosses is None else megabytes(crosses)))
     return align(rows, left=3)
+
+
+def record(network: Network, batch_size: int) -> dict:
+    """What the table says, in numbers: the totals, and under "layers" a dictionary for each layer,
+    with the shape of its output for one picture. Where nothing can cross, that is None."""
+    crossing = traffic(network, batch_size)
+    layers = [{"name": layer.name, "device": network.devices[t].name,
+               "output": network.shapes[layer][1], "parameters": parameters(layer),
+               "multiply_adds": layer.multiply_adds(network.shapes[layer][0]),
+               "kept_bytes": sum(size for _, size in _kept([layer], network)) * batch_size,
+               "crossing_bytes": None if t or network.towers == 1 else
+               crossing.get(layer.name.removesuffix(network.letter(t)))}
+              for stage in network.stages for t, tower in enumerate(stage) for layer in tower]
+    return {**totals(network), "kept_bytes": kept_bytes(network, batch_size),
+            "crossing_bytes": sum(crossing.values()), "layers": layers}
 
 
 def parameters(layer: Layer) -> int:

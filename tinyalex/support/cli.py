@@ -86,6 +86,12 @@ def output(*endings: str) -> Callable[[str], Path]:
     return parse
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The flag --json of commands whose result other programs read."""
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document "
+                        "and nothing else; what else there is to say goes to stderr")
+
+
 def add_picture(asked: Path | None, usual: Path, draw: Callable[[Path], object],
                 about: str = "as a picture: ") -> None:
     """Draw the picture that comes on top of a printed result, and say where it is.

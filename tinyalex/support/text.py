@@ -1,9 +1,13 @@
 """Numbers and tables as text."""
 
+import contextlib
+import json
+import math
 import shlex
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 
 def megabytes(size: float) -> str:
@@ -35,6 +39,27 @@ def note(line: str) -> None:
 def warn(line: str) -> None:
     """Say on stderr, in a line, what failed without costing the result."""
     note(f"warning: {line}")
+
+
+@contextlib.contextmanager
+def stdout_free(wanted: bool) -> Iterator[None]:
+    """What this block prints goes to stderr, if stdout is `wanted` for JSON alone."""
+    with contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext():
+        yield
+
+
+def print_json(document: Any) -> None:
+    """Print a document for other programs, on one line. A number that is none, or infinite, is
+    null; letters beyond ASCII are escaped, so every stream takes them."""
+    print(json.dumps(_with_null(document)), flush=True)
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_null(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [*map(_with_null, value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def command(module: str, *arguments: object) -> str:
