@@ -81,12 +81,13 @@ def launch(kernel, count: int, args: list):
     (T,) = {a.dtype for a, (kind, _, raw) in zip(args, known, strict=True) if raw and kind == "T"}
     t = [np.float32, np.float64, np.complex128].index(T.type)
     function = getattr(library(), f"{name}_{t}_{INDEX.index(kernel.index)}")
-    given, written = [ctypes.c_ssize_t(count)], []
+    given, written, alive = [ctypes.c_ssize_t(count)], [], []
     for i, (value, (kind, _, raw)) in enumerate(zip(args, known, strict=True)):
         if raw:
             if kind != "T":
                 assert value.dtype == kind, f"{name} wants {kind}, not {value.dtype}"
             whole = np.ascontiguousarray(value)
+            alive.append(whole)  # or other threads get the memory of a copy before it is read
             if i >= len(parameters(kernel.reads)) and whole is not value:
                 written.append((value, whole))
             given.append(ctypes.c_void_p(whole.ctypes.data))

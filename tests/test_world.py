@@ -2,13 +2,17 @@
 ever, or go on as if it were alone."""
 
 import os
+import signal
 import sys
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tinyalex import world
+from tinyalex.run.stopping import Stopped, Stopping
+from tinyalex.run.trainer import Trainer
 from tinyalex.support import launched
 from tinyalex.support.errors import UserError
 from tinyalex.world.threads import together
@@ -46,6 +50,24 @@ def test_an_mpi_that_does_not_know_its_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     with pytest.raises(UserError, match="one of 4 processes, but mpi4py finds only this one"):
         world.find()
+
+
+def test_a_signal_that_comes_while_the_workers_ask_each_other_is_not_lost():
+    """They spend much of their time so. All stop after the next step, not this one alone."""
+    stopping = Stopping()
+
+    class Asking(world.World):
+        size = 2
+
+        def gather(self, array):
+            said = array.copy()
+            stopping.signal = signal.SIGTERM
+            return [said, np.zeros_like(said)]
+
+    trainer = SimpleNamespace(world=Asking())
+    Trainer._check(trainer, stopping)
+    with pytest.raises(Stopped):
+        Trainer._check(trainer, stopping)
 
 
 def test_help_is_no_failure_of_a_worker(capsys):

@@ -40,7 +40,7 @@ def _main(args: Namespace, world: World) -> None:
     classes = known[0]
     said = []
     for path in paths:  # one network after the other: only one of them is in memory
-        with stdout_free(args.json):
+        with stdout_free(args.json and world.rank == 0):
             said.append(_predict(path, args, classes, world))
         if not np.array_equal(said[0].all_labels, said[-1].all_labels):
             raise UserError(f"{path}: was measured on different pictures from {paths[0]}",

@@ -159,10 +159,13 @@ class Trainer:
         return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
 
     def _check(self, stopping: Stopping):
-        """Stopped if this worker is to stop, or another: all do so after the same step."""
+        """Stopped if this worker is to stop, or another: all do so after the same step, so a signal
+        that comes while they ask each other waits for the next."""
         if self.world.size > 1:
             signals = self.world.gather(np.array([stopping.signal or 0]))
-            stopping.signal = int(max(signals)[0]) or None
+            if not (signal := int(max(signals)[0])):
+                return
+            stopping.signal = signal
         stopping.check()
 
     def _bar(self) -> "tqdm[None]":
