@@ -314,7 +314,7 @@ def _apart(network: Network) -> tuple[Network, Network]:
             if begins != isinstance(layer, Linear) or (s >= stage and not can_be_parted(layer)):
                 raise UserError("--parallel hybrid shares out fully connected layers at the end of "
                                 f"a network, a stage for each, and {layer.name} does not fit in",
-                                "use --parallel data.")
+                                "train it data parallel.")
     if stage:
         return apart(network, stage)
     nothing = copy.copy(network)
