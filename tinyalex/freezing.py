@@ -88,11 +88,21 @@ def parts(network: Network) -> tuple[Network, Network] | None:
     cut = sum(layer.still for layer in network.stages[stage][0]) if network.towers == 1 else 0
     if stage == cut == 0:
         return None
-    stem, head = copy.copy(network), copy.copy(network)
-    stem.stages = network.stages[:stage] + [[network.stages[stage][0][:cut]]] * (cut > 0)
-    stem.exchanges = network.exchanges[: len(stem.stages) - 1]
-    stem.output_shapes = [network.shapes[tower[-1]][1] for tower in stem.stages[-1]]
+    last = network.stages[stage][0][cut - 1] if cut else network.stages[stage - 1][0][-1]
+    stem, head = up_to(network, last), copy.copy(network)
     head.stages = [[tower[cut:] for tower in network.stages[stage]], *network.stages[stage + 1 :]]
     head.exchanges = network.exchanges[stage:]
     head.input_shape = (*stem.output_shapes[0][:-1], stem.classes)
     return stem, head
+
+
+def up_to(network: Network, layer: Layer) -> Network:
+    """The network as far as this layer, of whichever tower: what it gives are the layer's outputs,
+    those of all towers joined along the channels. It is made of the same layers."""
+    s, i = next((s, tower.index(layer)) for s, stage in enumerate(network.stages)
+                for tower in stage if layer in tower)
+    part = copy.copy(network)
+    part.stages = [*network.stages[:s], [tower[: i + 1] for tower in network.stages[s]]]
+    part.exchanges = network.exchanges[:s]
+    part.output_shapes = [network.shapes[tower[i]][1] for tower in network.stages[s]]
+    return part
