@@ -14,6 +14,7 @@ COMMANDS = {
     "similar": "find the pictures that a trained network finds similar",
     "filters": "draw the kernels of the first layer, and say how much they care about colour",
     "look": "follow a picture through a trained network, on a page",
+    "dream": "make pictures that excite units, and find those that do",
     "plot": "compare runs: their curves in one picture",
     "summary": "print a network: layers, parameters, work, memory, traffic",
     "data": "list, fetch and show datasets",

@@ -96,11 +96,11 @@ def parts(network: Network) -> tuple[Network, Network] | None:
     return stem, head
 
 
-def up_to(network: Network, layer: Layer) -> Network:
-    """The network as far as this layer, of whichever tower: what it gives are the layer's outputs,
-    those of all towers joined along the channels. It is made of the same layers."""
-    s, i = next((s, tower.index(layer)) for s, stage in enumerate(network.stages)
-                for tower in stage if layer in tower)
+def up_to(network: Network, *layers: Layer) -> Network:
+    """The network as far as the highest of these layers, of whichever towers: it gives what that
+    layer gives, in all towers, joined along the channels. It is made of the same layers."""
+    s, i = max((s, tower.index(layer)) for s, stage in enumerate(network.stages)
+               for tower in stage for layer in layers if layer in tower)
     part = copy.copy(network)
     part.stages = [*network.stages[:s], [tower[: i + 1] for tower in network.stages[s]]]
     part.exchanges = network.exchanges[:s]

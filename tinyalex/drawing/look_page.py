@@ -5,7 +5,7 @@ import numpy as np
 from tinyalex.drawing.page import heat, magnified, tiled
 from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.inside.activities import Crossing, blocks, named_blocks
-from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
+from tinyalex.inside.fields import Field, Unit, cut, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection
 from tinyalex.layers import Layer
@@ -95,13 +95,7 @@ def _framed(crop: np.ndarray, field: Field) -> np.ndarray:
 
 def patch(crop: np.ndarray, field: Field) -> np.ndarray:
     """The pixels of a field; what hangs over the edge of the picture is grey."""
-    H, W = crop.shape[:2]
-    cut = np.full((field.height, field.width, 3), 128, np.uint8)
-    top, left, bottom, right = (max(0, field.top), max(0, field.left), min(H, field.bottom),
-                                min(W, field.right))
-    cut[top - field.top : bottom - field.top, left - field.left : right - field.left] = \
-        crop[top:bottom, left:right]
-    return cut
+    return cut(crop, field, 128)
 
 
 def _crossed(seen: Inspection, crossing: Crossing) -> Section:

@@ -67,3 +67,21 @@ def strongest(layer: Layer, y: np.ndarray, map: int | None = None) -> Unit:
     maps = y if map is None else y[..., map : map + 1]
     row, column, f = (int(i) for i in np.unravel_index(maps.argmax(), maps.shape))
     return Unit(layer, f if map is None else map, row, column)
+
+
+def shown_field(network: Network, unit: Unit) -> Field:
+    """What to show of what a unit sees: its receptive field, but the picture alone where the field
+    is as large."""
+    field, (H, W) = receptive_field(network, unit), network.input_shape[:2]
+    return field if field.height < H and field.width < W else Field(0, 0, H, W)
+
+
+def cut(picture: np.ndarray, field: Field, outside: float) -> np.ndarray:
+    """The pixels of a field of a picture (H, W, C); what hangs over its edge is `outside`."""
+    H, W = picture.shape[:2]
+    part = np.full((field.height, field.width, picture.shape[2]), outside, picture.dtype)
+    top, left, bottom, right = (max(0, field.top), max(0, field.left), min(H, field.bottom),
+                                min(W, field.right))
+    part[top - field.top : bottom - field.top, left - field.left : right - field.left] = \
+        picture[top:bottom, left:right]
+    return part
