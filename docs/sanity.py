@@ -108,7 +108,7 @@ def table(stages: list[str], agreement: dict[str, list[float]]) -> str:
 def draw(crop, stages, agreement) -> None:
     """The first picture: a row for each method, a column for each stage; below, the numbers."""
     methods = [*next(iter(stages.values()))]
-    figure = plt.figure(figsize=(9.4, 8.6), layout="constrained")
+    figure = plt.figure(figsize=(9.4, 7.0), layout="constrained")
     grid = figure.add_gridspec(len(methods) + 1, len(stages) + 1,
                                height_ratios=[1] * len(methods) + [2])
     bare(figure.add_subplot(grid[0, 0]), "the picture").imshow(crop)

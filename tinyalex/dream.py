@@ -58,7 +58,7 @@ def _parse(argv):
     add("--limit", type=number(int, 1), help="only the first LIMIT of these pictures")
     add("--rule", choices=[*RULES], default="deconvnet", help="how ReLUs answer on the way back "
         "from a unit to the pixels that count")
-    add("--steps", type=number(int, 1, 100_000), default=200, help="of the ascent")
+    add("--steps", type=number(int, 1, 100_000), default=120, help="of the ascent")
     add("--step", type=number(float, 0, 255), default=4.0,
         help="how far an average pixel moves in one, of 255")
     add("--decay", type=number(float, 0, 1), default=0.01, help="the share of the contrast that "

@@ -27,7 +27,7 @@ COSTLY = {
     "tinyalex.look": "draws another page of the same kind", "tinyalex.prepare": "needs photographs",
     "tinyalex.train": "trains",
 }
-TRAINED = ("evaluate", "filters", "look", "plot", "predict", "similar")
+TRAINED = ("dream", "evaluate", "filters", "look", "plot", "predict", "similar")
 # What stands in the folder of `in_blobs` for what the pages name.
 STANDS_FOR = {
     r"RUN|runs/\S+": "run",
@@ -49,7 +49,10 @@ def made_cheap(module, arguments):
         return arguments if arguments[0] == "list" else None
     if module.removeprefix("tinyalex.") not in TRAINED or {"--data", "--unit"} & {*arguments}:
         return None
-    own = ["--data", "blobs:load"] * (module == "tinyalex.evaluate")
+    if any(":" in one for one in arguments):  # a unit of another network
+        return None
+    own = {"tinyalex.evaluate": ["--data", "blobs:load"],
+           "tinyalex.dream": ["--steps", "2"]}.get(module, [])
     return [next((there for named, there in STANDS_FOR.items() if re.fullmatch(named, one)), one)
             for one in arguments] + own
 

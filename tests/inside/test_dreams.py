@@ -18,7 +18,7 @@ from tinyalex.support.errors import UserError
 
 RNG = np.random.default_rng
 CLASSES = ("ant", "bee: the first", "cat", "dog", "elk", "fox")
-LOW, HIGH = np.full((27, 27, 3), -2.0), np.full((27, 27, 3), 1.5)
+LOW, HIGH = np.full((27, 27, 3), -0.5), np.full((27, 27, 3), 0.4)
 ASCENT = {"steps": 4, "step": 0.3, "decay": 0.02, "blur": 0.11, "jitter": 3, "seed": 5}
 
 
@@ -64,7 +64,7 @@ def test_a_dream_does_not_depend_on_the_others_and_repeats(net):
     together = dream(net, units, LOW, HIGH, **ASCENT)
     np.testing.assert_allclose(together[2], dream(net, units[2:3], LOW, HIGH, **ASCENT)[0],
                                atol=1e-9)
-    assert np.abs(together[2] - together[1]).max() > 0.5
+    assert np.abs(together[2] - together[1]).max() > 0.2
     other = dream(net, units[2:3], LOW, HIGH, **(ASCENT | {"seed": 6}))[0]
     assert np.abs(together[2] - other).max() > 0.1
 
@@ -92,7 +92,7 @@ def test_a_unit_without_a_slope_leaves_a_grey_picture(net):
     for parameter in net.parameters:
         parameter.value[...] = 0
     x = dream(net, [class_unit(net, 1)], LOW, HIGH, **ASCENT)
-    assert np.isfinite(x).all() and np.abs(x).max() < 1.5
+    assert np.isfinite(x).all() and x.std() < 0.2
 
 
 def test_the_strongest_blur_smooths_and_does_not_sharpen():
@@ -188,8 +188,8 @@ def test_a_reconstruction_is_of_the_place_and_of_nothing_outside_its_field(net, 
 def test_a_field_as_large_as_the_picture_is_the_picture(net):
     small = Unit(layer(net, f"conv1{net.letter(0)}"), 0, 6, 6)
     assert shown_field(net, small) == receptive_field(net, small)
-    wide = Unit(layer(net, f"conv3{net.letter(0)}"), 0, 2, 2)
-    assert receptive_field(net, wide).height >= 27 and shown_field(net, wide)[2:] == (27, 27)
+    wide = Unit(layer(net, f"pool3{net.letter(0)}"), 0, 1, 1)
+    assert receptive_field(net, wide).height > 27 and shown_field(net, wide) == (0, 0, 27, 27)
 
 
 def test_what_counts_is_one_unit_of_one_tower():

@@ -10,8 +10,8 @@ from tinyalex.drawing.page import tiled
 from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.inside.fields import Field, cut
 
-TILE = 274  # pixels of a tile, four of which stand in a row
-ACROSS = 4
+TILE, ACROSS = 274, 4  # pixels of a tile, and how many stand in a row
+WIDE = 382  # the same, of three in a row
 CRISP = 64  # pictures with fewer pixels a side are enlarged as squares
 
 
@@ -65,4 +65,4 @@ def _searched(dreamt: Dreamt, rule: str) -> Section:
             _dream(dreamt)._replace(caption=f"made for it, which gives {dreamt.value:.3g}"),
             Tile(tiled(patches, 3)[1:-1, 1:-1], f"the most exciting: {strongest:.3g} to "
                  f"{weakest:.3g}", crisp),
-            Tile(grid, f"what counts in them: {rule}", crisp)]])], TILE)
+            Tile(grid, f"what counts in them: {rule}", crisp)]])], WIDE)

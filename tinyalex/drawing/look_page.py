@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyalex.drawing.page import heat, magnified, tiled
+from tinyalex.drawing.page import enlarged, heat, magnified, tiled
 from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.inside.activities import Crossing, blocks, named_blocks
 from tinyalex.inside.fields import Field, Unit, cut, receptive_field, strongest
@@ -18,7 +18,7 @@ UNITS = 64  # of a full layer, in a row
 
 def look_page(seen: Inspection, guesses: list[Guess], name: str) -> list[Section]:
     """The page. guesses: the best ones. name: what to call the class `seen.label`."""
-    sections = [_pixels(seen, name), _unit(seen, guesses)]
+    sections = [_pixels(seen, name), _rules(seen, name), _unit(seen, guesses)]
     crossings = {crossing.layer: crossing for crossing in seen.crossings}
     for block, layers in blocks(seen.network).items():
         if block in crossings:
@@ -42,6 +42,22 @@ def _pixels(seen: Inspection, name: str) -> Section:
                    f"Third: how probable “{name}” stays when a grey square of {seen.square}×"
                    f"{seen.square} pixels covers a place. Fourth: the gradient of its score, the "
                    "largest of the three colours.", [Half(rows=[tiles])], LARGE)
+
+
+def _rules(seen: Inspection, name: str) -> Section:
+    tiles = [Tile(_signed(_tamed(pixels)), rule) for rule, pixels in seen.reconstructed.items()]
+    cam = enlarged(seen.cam, *seen.crop.shape[:2])
+    tiles.append(Tile(_over(seen.crop, cam), "Grad-CAM", False))
+    return Section("The same question by three rules of one backward, and by Grad-CAM",
+                   f"What speaks for “{name}”. The three differ in what a ReLU hands back; 0 is "
+                   "grey. Grad-CAM weighs the last maps by their mean slopes.",
+                   [Half(rows=[tiles])], LARGE)
+
+
+def _tamed(x: np.ndarray) -> np.ndarray:
+    """A few extreme pixels must not leave all the others grey."""
+    most = np.quantile(np.abs(x), 0.999)
+    return x.clip(-most, most)
 
 
 def _signed(x: np.ndarray) -> np.ndarray:

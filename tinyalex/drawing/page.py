@@ -61,6 +61,12 @@ def magnified(image: np.ndarray, width: int) -> np.ndarray:
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
+def enlarged(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map (H, W) of numbers as large as a picture, what is between its places interpolated."""
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
 def tiled(pictures: Sequence[np.ndarray] | np.ndarray, columns: int,
           white: float = 255) -> np.ndarray:
     """Pictures (H, W, 3) of one size as one, row by row, with white lines of one pixel between and

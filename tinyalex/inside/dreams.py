@@ -42,7 +42,7 @@ MOST_BLUR = 1 / 8
 
 
 def dream(network: Network, units: Sequence[Unit], low: np.ndarray, high: np.ndarray, *,
-          steps: int = 200, step: float = 4.0, decay: float = 0.01, blur: float = 0.1,
+          steps: int = 120, step: float = 4.0, decay: float = 0.01, blur: float = 0.1,
           jitter: int = 4, seed: int = 0) -> np.ndarray:
     """Pictures (N, H, W, C) that excite these units of one layer, a picture each, as the network
     reads them.
