@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pictures import pixels
 
-from tinyalex import dream, drawing
+from tinyalex import drawing, dream
 from tinyalex.data import gallery
 from tinyalex.drawing.dream_page import Dreamt, dream_page
 from tinyalex.inside.fields import Field, receptive_field

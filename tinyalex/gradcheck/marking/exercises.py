@@ -55,6 +55,9 @@ EXERCISES: dict[str, tuple[Part, ...]] = {
         Part("MyNesterov", "NesterovSGD", 2)),
     "12_your_own_pictures": (
         Part("backward", "FrozenBackward", 3), Part("MyFrozenSGD", "FrozenUpdate", 1)),
+    "14_what_does_it_look_at": (
+        Part("relu_backward", "relu_backward", 2), Part("grad_cam", "grad_cam", 2),
+        Part("ascent", "ascent", 2)),
 }
 
 # What the pages import from the package, but for the checks: modules by name, and their text.
@@ -107,5 +110,9 @@ def _arguments(like: str, rng: Rng) -> tuple[str, tuple]:
         "net_gradient": (*net, rng.integers(0, C + 1, N)),
         "exchange_bytes": (int(rng.integers(2, 200)), maps, 2**K),
         "ten_crops": (draw((H, W, 3)), min(H, W) - 1), "views_back": (draw((10, K, K, 3)), H, W),
-        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),)}
+        "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),),
+        "relu_backward": (draw((N, H, C)), np.maximum(draw((N, H, C)), 0),
+                          str(rng.choice(("gradient", "deconvnet", "guided")))),
+        "grad_cam": (abs(draw((H, W, F))), draw((H, W, F))),
+        "ascent": (draw((H, W, 3)), draw((H, W, 3)), *rng.uniform(0.01, 0.12, 3))}
     return "arguments that are not on the page", arguments[like]
