@@ -1,7 +1,7 @@
 """docs/sanity.py: a comparison with a network that has forgotten what it knew.
 
-If the shuffle left a layer alone, or started at the wrong end, or the correlation took equal numbers
-for ordered ones (a Grad-CAM is half zeros), the figure would look as good, and say something else.
+If the shuffle left a layer alone, or started at the wrong end, or the correlation took equal
+numbers for ordered ones (a Grad-CAM is half zeros), the figure would look as good, and be wrong.
 """
 
 import importlib.util
@@ -38,8 +38,8 @@ def test_layers_are_shuffled_from_the_scores_down_and_stay_so():
     for name in sanity.randomised(net, np.random.default_rng(0)):
         names.append(name)
         for key, value in net.state().items():
-            assert (value.std() > 0) and np.array_equal(np.sort(value, axis=None),
-                                                        np.sort(before[key], axis=None))
+            np.testing.assert_array_equal(np.sort(value, axis=None),
+                                          np.sort(before[key], axis=None))
             if key.endswith("W"):
                 assert np.array_equal(value, before[key]) == (key[:-3] not in names), key
     assert names == ["fc5", "fc4", "conv3", "conv2", "conv1"]
@@ -59,6 +59,5 @@ def test_a_network_agrees_with_itself_and_less_with_one_that_is_shuffled():
 def test_an_edge_detector_sees_edges():
     crop = np.zeros((8, 8, 3), np.uint8)
     crop[:, 4:] = 90
-    assert (sanity.edges(crop).argmax(axis=1) // 2 == 1).all() or \
-        set(sanity.edges(crop).argmax(axis=1)) <= {3, 4}
+    assert set(sanity.edges(crop).argmax(axis=1)) <= {3, 4}
     assert sanity.edges(crop)[:, 6:].max() == 0
