@@ -23,6 +23,7 @@ from tinyalex.support.text import say
 
 MOST = 100  # units on a page
 CLASSES = 8  # that are shown if no unit is named
+RULE = "deconvnet"  # as in Zeiler and Fergus's figures
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,8 +57,8 @@ def _parse(argv):
     add("--among", nargs="+", metavar="PICTURES", help="where to look for what excites them: "
         f"{gallery.KINDS}")
     add("--limit", type=number(int, 1), help="only the first LIMIT of these pictures")
-    add("--rule", choices=[*RULES], default="deconvnet", help="how ReLUs answer on the way back "
-        "from a unit to the pixels that count")
+    add("--rule", choices=[*RULES], help="how ReLUs answer on the way back from a unit to the "
+        f"pixels that count in those pictures; {RULE} if not given")
     add("--steps", type=number(int, 1, 100_000), default=120, help="of the ascent")
     add("--step", type=number(float, 0, 255), default=4.0,
         help="how far an average pixel moves in one, of 255")
@@ -69,7 +70,13 @@ def _parse(argv):
         "picture is moved before a step, and back")
     add("--seed", type=number(int, 0), default=0, help="of what the pictures begin as, and of the "
         "jitter")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for flag in ("rule", "limit"):
+        if getattr(args, flag) is not None and not args.among:
+            raise UserError(f"--{flag} is for the pictures of --among, and there are none",
+                            "name them: --among PICTURES.")
+    args.rule = args.rule or RULE
+    return args
 
 
 def _units(net: OpenedNetwork, wanted: list[str], classes: list[str]) -> dict[str, Unit]:

@@ -85,6 +85,8 @@ LOOK = "look run val/rose/02.png --unit"
     ("dream run conv1a:16", "conv1a has the maps, or units, 0 to 15"),
     ("dream run class:yak", "class:yak: the network knows no such class"),
     ("dream run fc6a:0-100", "101 units"),
+    ("dream run --rule guided", "--rule is for the pictures of --among"),
+    ("dream run --limit 3", "--limit is for the pictures of --among"),
     ("dream run --blur 0.13", "at most 0.125"), ("dream run --steps 0", "--steps"),
     ("dream run --among MESS/empty", "empty: no pictures in this folder"),
     ("dream run --among MESS/text.jpg --steps 1", "text.jpg: not a picture that can be read"),
