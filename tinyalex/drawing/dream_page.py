@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyalex.drawing.filters import filter_grid
-from tinyalex.drawing.page import tiled
+from tinyalex.drawing.page import tamed, tiled
 from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.inside.fields import Field, cut
 
@@ -55,7 +55,7 @@ def _dream(dreamt: Dreamt) -> Tile:
 def _searched(dreamt: Dreamt, rule: str) -> Section:
     patches = [cut(crop, field, 128) for crop, field in
                zip(dreamt.crops, dreamt.fields, strict=True)]
-    counts = [cut(pixels, field, 0) for pixels, field in
+    counts = [cut(tamed(pixels), field, 0) for pixels, field in
               zip(dreamt.counts, dreamt.fields, strict=True)]
     crisp = len(patches[0]) < CRISP
     weakest, strongest = min(dreamt.values), max(dreamt.values)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyalex.drawing.page import enlarged, heat, magnified, tiled
+from tinyalex.drawing.page import enlarged, heat, magnified, tamed, tiled
 from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.inside.activities import Crossing, blocks, named_blocks
 from tinyalex.inside.fields import Field, Unit, cut, receptive_field, strongest
@@ -45,19 +45,13 @@ def _pixels(seen: Inspection, name: str) -> Section:
 
 
 def _rules(seen: Inspection, name: str) -> Section:
-    tiles = [Tile(_signed(_tamed(pixels)), rule) for rule, pixels in seen.reconstructed.items()]
+    tiles = [Tile(_signed(tamed(pixels)), rule) for rule, pixels in seen.reconstructed.items()]
     cam = enlarged(seen.cam, *seen.crop.shape[:2])
     tiles.append(Tile(_over(seen.crop, cam), "Grad-CAM", False))
     return Section("The same question by three rules of one backward, and by Grad-CAM",
                    f"What speaks for “{name}”. The three differ in what a ReLU hands back; 0 is "
                    "grey. Grad-CAM weighs the last maps by their mean slopes.",
                    [Half(rows=[tiles])], LARGE)
-
-
-def _tamed(x: np.ndarray) -> np.ndarray:
-    """A few extreme pixels must not leave all the others grey."""
-    most = np.quantile(np.abs(x), 0.999)
-    return x.clip(-most, most)
 
 
 def _signed(x: np.ndarray) -> np.ndarray:
