@@ -104,10 +104,10 @@ def test_three_rules_and_grad_cam_stand_side_by_side(inspected):
     sections = look_page.look_page(inspected, [Guess("rose", 0.5, True)], "rose")
     tiles = sections[1].halves[0].rows[0]
     assert [tile.caption for tile in tiles] == ["gradient", "deconvnet", "guided", "Grad-CAM"]
-    for tile, pixels in zip(tiles, inspected.reconstructed.values(), strict=False):
-        strong = np.abs(pixels) > np.quantile(np.abs(pixels), 0.9)
+    for tile, counts in zip(tiles, inspected.reconstructed.values(), strict=False):
+        strong = np.abs(counts) > np.quantile(np.abs(counts), 0.9)
         shown = tile.image.astype(int) - 128
-        assert (np.sign(shown[strong]) == np.sign(pixels[strong])).all()
+        assert (np.sign(shown[strong]) == np.sign(counts[strong])).all()
         assert shown.min() == -128 and shown.max() == 127, "the extremes alone are not all colours"
     bright = (tiles[3].image.astype(int) - tiles[3].image.min()).sum(axis=2)
     cam = page.enlarged(inspected.cam, *bright.shape)
