@@ -62,8 +62,9 @@ GRAD_CAM = Task(
       lambda A, dA: _cam(A, dA) * A[..., 0].size)))
 
 
-def _ascent(x, g, step, decay, blur, sign=1, edge="edge", scaled=True, sharpen=1, fades=-1):
-    x = x + sign * step * g / (np.sqrt((g * g).mean()) if scaled else 1)
+def _ascent(x, g, step, decay, blur, up=1, seen=lambda g: g[g != 0], edge="edge", sharpen=1,
+            fades=-1):
+    x = x + up * step * g / np.sqrt((seen(g) ** 2).mean())
     around = np.pad(x, ((1, 1), (1, 1), (0, 0)), edge)  # at the edge, no difference to oneself
     neighbours = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
     return x + sharpen * blur * (neighbours - 4 * x) + fades * decay * x
@@ -72,10 +73,14 @@ def _ascent(x, g, step, decay, blur, sign=1, edge="edge", scaled=True, sharpen=1
 SMOOTH_ASCENT = Task(
     "ascent(x, g, step, decay, blur) takes x and g (H, W, C) and gives the next x", _ascent,
     (("a square picture", (normal(6, 6, 3), normal(6, 6, 3, seed=1), 0.5, 0.02, 0.1)),
-     ("another", (normal(4, 7, 3, seed=2), normal(4, 7, 3, seed=3), 0.3, 0.1, 0.05))),
-    (("up, not down: add the step.", partial(_ascent, sign=-1)),
+     ("another", (normal(4, 7, 3, seed=2), normal(4, 7, 3, seed=3), 0.3, 0.1, 0.05)),
+     ("a unit that sees the left part only", (
+         normal(5, 6, 3, seed=4), normal(5, 6, 3, seed=5) * (np.arange(6) < 4)[:, None], 0.4, 0.05,
+         0.12))),
+    (("up, not down: add the step.", partial(_ascent, up=-1)),
      ("divide g by its root mean square, or one step will not suit all units.",
-      partial(_ascent, scaled=False)),
+      partial(_ascent, seen=np.ones_like)),
+     ("the mean is over the numbers of g that are not 0.", partial(_ascent, seen=lambda g: g)),
      ("beyond the edge there is no neighbour; here there is one that is 0.",
       partial(_ascent, edge="constant")),
      ("beyond the edge there is no neighbour; here the opposite edge is one.",
