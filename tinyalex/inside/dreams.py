@@ -8,11 +8,11 @@ off; or the score of a class. With g = ds/dx of the picture x, each step is
     x ← x + blur · Δx - decay · x          Δx[p] = the sum over p's neighbours q of x[q] - x[p]
     x ← x, cut to what pixels can be
 
-rms(g) is taken over the pixels that the unit sees, so that one step suits all units and layers.
+rms(g) is taken over the pixels that count, g ≠ 0, so that one step suits all units and layers.
 
 The first line alone finds what looks like noise: high frequencies to which the network is sensitive
 and which no photograph has. The second line is the gradient of two penalties, which ask for as
-little contrast, and as few differences between neighbours, as will do:
+little contrast, and as small differences between neighbours, as will do:
 
     -decay/2 · Σ x[p]²                     the slope at x[p]: -decay · x[p]
     -blur/2 · Σ (x[p] - x[q])²             over pairs of neighbours, up to four of which have p in

@@ -48,8 +48,8 @@ def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = Non
     places the layer expects a map to be on, whether or not it is on there in this picture.
 
     name: of the layer, without its tower's letter, see `activities.blocks`; the last layer of maps
-    if not given. Returns (OH, OW), on the scale of the score. KeyError where no
-    layer of maps has this name.
+    if not given. Returns (OH, OW), on the scale of the score. KeyError where no layer of maps has
+    this name.
     """
     candidates = {block: layers for block, layers in blocks(network).items()
                   if len(network.shapes[layers[0]][1]) == 3}
