@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from peer import Peer, assert_equal, layer, network
 
+from tinyalex.inside import dreams
 from tinyalex.inside.dreams import dream, roughness
 from tinyalex.inside.fields import Unit, receptive_field, shown_field
 from tinyalex.inside.patches import most_exciting, reconstructions
@@ -87,12 +88,25 @@ def test_a_dream_is_of_the_type_of_its_limits(net):
     assert_equal(ours, dream(net, [unit], LOW, HIGH, **ASCENT))
 
 
-def test_a_unit_without_a_slope_leaves_a_grey_picture(net):
-    """No division by the nothing that counts; what is left is noise that fades."""
+def test_a_unit_that_is_never_on_gets_noise(net):
+    """No division by the nothing that counts."""
     for parameter in net.parameters:
         parameter.value[...] = 0
     x = dream(net, [class_unit(net, 1)], LOW, HIGH, **ASCENT)
-    assert np.isfinite(x).all() and x.std() < 0.2
+    assert np.isfinite(x).all() and x.std() > 0.1
+
+
+def test_where_all_is_off_a_kick_finds_the_way(net, monkeypatch):
+    """Of faint noise nothing gets through conv1; of strong noise a little does."""
+    a = net.letter(0)
+    layer(net, f"conv1{a}").params["b"] -= 1.5
+    layer(net, f"conv2{a}").params["b"][...] = 0.2
+    units = [*units_called(net, CLASSES, f"conv2{a}:0-1").values()]
+    for kick, better in ((dreams.KICK, True), (0, False)):
+        monkeypatch.setattr(dreams, "KICK", kick)
+        x = dream(net, units, LOW - 5, HIGH + 5, **(ASCENT | {"steps": 25, "step": 0.1}))
+        given = np.array(values(net, units, x))
+        assert (given > 0.5).all() if better else (given == 0.2).all(), "only the bias is left"
 
 
 def test_the_strongest_blur_smooths_and_does_not_sharpen():

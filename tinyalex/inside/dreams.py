@@ -23,6 +23,10 @@ blurred: with blur = 1/8, half of each pixel stays and an eighth comes from each
 regularisers that are usually listed side by side, the blur of Yosinski et al. (2015) and this one,
 are the same. blur is at most 1/8, from where on the finest checkerboard would change its sign.
 
+Climbing also turns off what speaks against the unit, and may so turn off all that it depends on:
+then g is 0 everywhere, and no way leads up. Where that happens, a step is taken at random, KICK
+times as large.
+
 Jitter (Mordvintsev et al., 2015): before each step the picture is moved by some pixels, and then
 back. conv1 looks at every fourth pixel only, and without jitter its grid shows in the picture.
 """
@@ -39,6 +43,7 @@ from tinyalex.network import Network
 from tinyalex.support.progress import progress
 
 MOST_BLUR = 1 / 8
+KICK = 10
 
 
 def dream(network: Network, units: Sequence[Unit], low: np.ndarray, high: np.ndarray, *,
@@ -56,10 +61,13 @@ def dream(network: Network, units: Sequence[Unit], low: np.ndarray, high: np.nda
     rng = np.random.default_rng(seed)
     noise = step * rng.standard_normal(low.shape)
     x = np.repeat(noise[None].astype(low.dtype), len(units), axis=0)
-    for _ in progress(range(steps), f"dreaming of {units[0].layer.name}", unit="step"):
+    for n in progress(range(steps), f"dreaming of {units[0].layer.name}", unit="step"):
         shift = tuple(rng.integers(-jitter, jitter + 1, 2).tolist())
         g = back_to_pixels(part, np.roll(x, shift, (1, 2)), dy)
         g = np.roll(g, (-shift[0], -shift[1]), (1, 2))
+        if not (there := g.any(axis=(1, 2, 3), keepdims=True)).all():
+            kick = np.random.default_rng([seed, n]).standard_normal(low.shape)
+            x += np.where(there, 0, KICK * step * kick).astype(x.dtype)
         x += x.dtype.type(step) * g / _rms(g)
         x += x.dtype.type(blur) * roughness(x) - x.dtype.type(decay) * x
         np.clip(x, low, high, out=x)
