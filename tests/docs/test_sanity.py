@@ -52,8 +52,10 @@ def test_a_network_agrees_with_itself_and_less_with_one_that_is_shuffled():
         stages[name] = sanity.saliencies(net, x, [0, 2])
     agreement = sanity.agreements(stages)
     assert [*agreement] == ["gradient", "deconvnet", "guided", "Grad-CAM"]
-    for values in agreement.values():
-        assert values[0] == pytest.approx(1) and abs(values[-1]) < 0.8
+    for method, values in agreement.items():
+        # Of a Grad-CAM that is 0 everywhere there is no order.
+        share = np.mean([saliency.any() for saliency in stages["trained"][method]])
+        assert values[0] == pytest.approx(share) and abs(values[-1]) < 0.8
 
 
 def test_an_edge_detector_sees_edges():
