@@ -103,13 +103,14 @@ def _dreams(net: OpenedNetwork, units: dict[str, Unit], args) -> list[Dreamt]:
             labels, mine = zip(*here[start : start + args.batch_size], strict=True)
             x = dream(net.network, mine, low, high, steps=args.steps, step=args.step * scale,
                       decay=args.decay, blur=args.blur, jitter=args.jitter, seed=args.seed)
-            if not np.isfinite(x).all():
+            responses = values(net.network, mine, x)
+            if not np.isfinite(responses).all():
                 raise UserError(f"{net.path}: {layer.name} gives numbers that are not finite",
                                 "its weights are too large: use another checkpoint.")
             pixels = np.rint(x / scale + mean).clip(0, 255).astype(np.uint8)
             dreams += [Dreamt(label, layer.name, picture, value, shown_field(net.network, unit))
                        for label, unit, picture, value in zip(
-                           labels, mine, pixels, values(net.network, mine, x), strict=True)]
+                           labels, mine, pixels, responses, strict=True)]
     return dreams
 
 
