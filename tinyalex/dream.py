@@ -52,8 +52,8 @@ def _parse(argv):
         "Make pictures that excite units of a trained network, by gradient ascent on the pixels; "
         "and find the pictures of a dataset that excite them most, with the pixels that count."))
     add = parser.add_argument
-    add("units", nargs="*", metavar="UNIT", help=f"{FORMS}, such as conv3a:17; the first "
-        f"{CLASSES} classes if none is named")
+    add("--unit", nargs="+", dest="units", default=[], metavar="UNIT", help=f"{FORMS}, such as "
+        f"conv3a:17; the first {CLASSES} classes if none is named")
     add("--among", nargs="+", metavar="PICTURES", help="where to look for what excites them: "
         f"{gallery.KINDS}")
     add("--limit", type=number(int, 1), help="only the first LIMIT of these pictures")

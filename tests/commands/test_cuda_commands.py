@@ -37,7 +37,7 @@ def assert_same_but_for_rounding(ours: str, theirs: str):
     "evaluate run --data blobs:load --limit 4", "predict run val --ten-crop --limit 2",
     "similar run val/rose/02.png blobs:load/val/1 --among val --save OUT/features.npz",
     "summary --preset tiny --classes 7",
-    "dream run conv2b:3 class:rose --among val --limit 12 --steps 3 --batch-size 5",
+    "dream run --unit conv2b:3 class:rose --among val --limit 12 --steps 3 --batch-size 5",
     pytest.param("look run val/rose/02.png", marks=pytest.mark.slow)])
 def test_a_command_says_on_gpus_what_it_says_on_the_cpu(in_blobs, tmp_path, monkeypatch, capsys,
                                                         gpu, command):

@@ -30,7 +30,7 @@ def pages(monkeypatch) -> list:
 
 
 def test_each_unit_has_its_own_picture_and_its_own_patches(in_blobs, tmp_path, capsys, pages):
-    argv = ["run", "class:rose", "conv2b:1-3", "conv1a:5", "--among", "val", "--steps", "6",
+    argv = ["run", "--unit", "class:rose", "conv2b:1-3", "conv1a:5", "--among", "val", "--steps", "6",
             "--batch-size", "2", "--out", str(tmp_path / "d.png")]
     assert dream.main(argv) == 0
     said = [LINE.fullmatch(line) for line in capsys.readouterr().out.splitlines()[:-1]]
@@ -77,7 +77,7 @@ def test_a_broken_picture_is_left_out_and_named(in_blobs, tmp_path, capsys, page
         (tmp_path / f"x/{i}.png").write_bytes((in_blobs / f"val/grass/{3 * i + 1:02}.png"
                                                ).read_bytes())
     (tmp_path / "x/1.png").write_bytes(b"no picture")
-    assert dream.main(["run", "conv1a:0", "--among", str(tmp_path / "x"), "--steps", "1", "--out",
+    assert dream.main(["run", "--unit", "conv1a:0", "--among", str(tmp_path / "x"), "--steps", "1", "--out",
                        str(tmp_path / "d.png")]) == 1
     assert "1.png: " in capsys.readouterr().err
     assert len(pages[0][0].crops) == 2
@@ -90,7 +90,7 @@ def test_a_network_that_overflows_is_refused(in_blobs, tmp_path, refused):
     for value in saved.values.values():
         value *= 1e30
     saved.save(tmp_path / "large.npz")
-    error = refused(dream.main, [str(tmp_path / "large.npz"), "conv5a:0", "--steps", "2"])
+    error = refused(dream.main, [str(tmp_path / "large.npz"), "--unit", "conv5a:0", "--steps", "2"])
     assert "large.npz: conv5a gives numbers that are not finite" in error
     assert [*tmp_path.iterdir()] == [tmp_path / "large.npz"]
 

@@ -49,8 +49,6 @@ def made_cheap(module, arguments):
         return arguments if arguments[0] == "list" else None
     if module.removeprefix("tinyalex.") not in TRAINED or {"--data", "--unit"} & {*arguments}:
         return None
-    if any(":" in one for one in arguments):  # a unit of another network
-        return None
     own = {"tinyalex.evaluate": ["--data", "blobs:load"],
            "tinyalex.dream": ["--steps", "2"]}.get(module, [])
     return [next((there for named, there in STANDS_FOR.items() if re.fullmatch(named, one)), one)
