@@ -30,8 +30,8 @@ def pages(monkeypatch) -> list:
 
 
 def test_each_unit_has_its_own_picture_and_its_own_patches(in_blobs, tmp_path, capsys, pages):
-    argv = ["run", "--unit", "class:rose", "conv2b:1-3", "conv1a:5", "--among", "val", "--steps", "6",
-            "--batch-size", "2", "--out", str(tmp_path / "d.png")]
+    argv = ["run", "--unit", "class:rose", "conv2b:1-3", "conv1a:5", "--among", "val", "--steps",
+            "6", "--batch-size", "2", "--out", str(tmp_path / "d.png")]
     assert dream.main(argv) == 0
     said = [LINE.fullmatch(line) for line in capsys.readouterr().out.splitlines()[:-1]]
     names = ["conv1a:5", "conv2b:1", "conv2b:2", "conv2b:3", "class:rose"]
@@ -77,8 +77,8 @@ def test_a_broken_picture_is_left_out_and_named(in_blobs, tmp_path, capsys, page
         (tmp_path / f"x/{i}.png").write_bytes((in_blobs / f"val/grass/{3 * i + 1:02}.png"
                                                ).read_bytes())
     (tmp_path / "x/1.png").write_bytes(b"no picture")
-    assert dream.main(["run", "--unit", "conv1a:0", "--among", str(tmp_path / "x"), "--steps", "1", "--out",
-                       str(tmp_path / "d.png")]) == 1
+    assert dream.main(["run", "--unit", "conv1a:0", "--among", str(tmp_path / "x"), "--steps", "1",
+                       "--out", str(tmp_path / "d.png")]) == 1
     assert "1.png: " in capsys.readouterr().err
     assert len(pages[0][0].crops) == 2
 
