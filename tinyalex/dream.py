@@ -130,8 +130,8 @@ def _with_patches(net: OpenedNetwork, unit: Unit, dreamt: Dreamt, shown: Gallery
     nine = shown.only([place.picture for place in best])
     (x,) = net.batches(nine, "", len(nine))
     return dreamt._replace(
-        crops=np.stack([net.centre(nine[i]) for i in range(len(nine))]),
-        counts=reconstructions(net.network, unit, best, x, rule),
+        crops=[net.centre(nine[i]) for i in range(len(nine))],
+        counts=[*reconstructions(net.network, unit, best, x, rule)],
         fields=[shown_field(net.network, unit._replace(row=place.row, column=place.column))
                 for place in best],
         values=[place.value for place in best])

@@ -87,8 +87,7 @@ def test_a_broken_picture_is_left_out_and_named(in_blobs, tmp_path, capsys, page
 def test_a_network_that_overflows_is_refused(in_blobs, tmp_path, refused):
     """Its weights are finite, so the checkpoint opens; a picture of NaN would be noise."""
     saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
-    for value in saved.values.values():
-        value *= 1e30
+    saved.values.update({name: value * 1e30 for name, value in saved.values.items()})
     saved.save(tmp_path / "large.npz")
     error = refused(dream.main, [str(tmp_path / "large.npz"), "--unit", "conv5a:0", "--steps", "2"])
     assert "large.npz: conv5a gives numbers that are not finite" in error

@@ -18,16 +18,16 @@ CRISP = 64  # pictures with fewer pixels a side are enlarged as squares
 class Dreamt(NamedTuple):
     """name: of the unit. layer: its layer's. picture: (H, W, 3) uint8, made for it; value: what it
     gives for that. field: what to show of it. And, if pictures were searched, those that excite it
-    most: crops (n, H, W, 3) uint8, of each what counts there (n, H, W, 3), the place to show, and
-    the value."""
+    most: crops (H, W, 3) uint8, of each what counts there (H, W, 3), the place to show, and the
+    value."""
 
     name: str
     layer: str
     picture: np.ndarray
     value: float
     field: Field
-    crops: np.ndarray | None = None
-    counts: np.ndarray | None = None
+    crops: Sequence[np.ndarray] = ()
+    counts: Sequence[np.ndarray] = ()
     fields: Sequence[Field] = ()
     values: Sequence[float] = ()
 
@@ -35,7 +35,7 @@ class Dreamt(NamedTuple):
 def dream_page(dreams: Sequence[Dreamt], rule: str) -> list[Section]:
     """The page: a section for each unit, where pictures were searched, else for each layer. rule:
     by which the pixels were made to count."""
-    if all(dreamt.crops is not None for dreamt in dreams):
+    if all(len(dreamt.crops) for dreamt in dreams):
         return [_searched(dreamt, rule) for dreamt in dreams]
     layers = dict.fromkeys((dreamt.layer, dreamt.field.height) for dreamt in dreams)
     return [Section(f"{layer}: {height}×{height} pixels", "", [Half(rows=_rows(

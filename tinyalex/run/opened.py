@@ -49,8 +49,8 @@ class OpenedNetwork:
 
     def centre(self, picture: np.ndarray) -> np.ndarray:
         """What the network reads of a picture (side, side, C) at test time."""
-        side = self.network.input_shape[0]
-        top, left, _ = ten_crops(*picture.shape[:2], side)[CENTRE]
+        (height, width), side = picture.shape[:2], self.network.input_shape[0]
+        top, left, _ = ten_crops(height, width, side)[CENTRE]
         return picture[top : top + side, left : left + side]
 
     def loader(self, dataset: Dataset, batch_size: int | None = None,
