@@ -27,6 +27,7 @@ PURPOSES = {
     },
     "look inside": {
         "look": "follow a picture through a trained network, on a page",
+        "dream": "make pictures that excite units, and find those that do",
         "filters": "draw the kernels of the first layer, and say how much they care about colour",
     },
     "check and measure": {

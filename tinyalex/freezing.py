@@ -91,11 +91,21 @@ def parts(network: Network) -> tuple[Network, Network] | None:
 
 def apart(network: Network, stage: int, cut: int = 0) -> tuple[Network, Network]:
     """The layers below a stage, with so many of that stage's, and the rest, as in `parts`."""
-    stem, head = copy.copy(network), copy.copy(network)
-    stem.stages = network.stages[:stage] + [[network.stages[stage][0][:cut]]] * (cut > 0)
-    stem.exchanges = network.exchanges[: len(stem.stages) - 1]
-    stem.output_shapes = [network.shapes[tower[-1]][1] for tower in stem.stages[-1]]
+    last = network.stages[stage][0][cut - 1] if cut else network.stages[stage - 1][0][-1]
+    stem, head = up_to(network, last), copy.copy(network)
     head.stages = [[tower[cut:] for tower in network.stages[stage]], *network.stages[stage + 1 :]]
     head.exchanges = network.exchanges[stage:]
     head.input_shape = (*stem.output_shapes[0][:-1], stem.classes)
     return stem, head
+
+
+def up_to(network: Network, *layers: Layer) -> Network:
+    """The network as far as the highest of these layers, of whichever towers: it gives what that
+    layer gives, in all towers, joined along the channels. It is made of the same layers."""
+    s, i = max((s, tower.index(layer)) for s, stage in enumerate(network.stages)
+               for tower in stage for layer in layers if layer in tower)
+    part = copy.copy(network)
+    part.stages = [*network.stages[:s], [tower[: i + 1] for tower in network.stages[s]]]
+    part.exchanges = network.exchanges[:s]
+    part.output_shapes = [network.shapes[tower[i]][1] for tower in network.stages[s]]
+    return part

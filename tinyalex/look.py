@@ -4,7 +4,6 @@ import sys
 
 from tinyalex import drawing
 from tinyalex.data import gallery
-from tinyalex.data.augment import CENTRE, ten_crops
 from tinyalex.drawing.look_page import look_page
 from tinyalex.inside.guesses import answer
 from tinyalex.inside.inspection import inspect
@@ -33,10 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         shown.good()  # or an error
         logp = log_probabilities(net.network, x)[0]
         said = answer(shown.names[0], logp, true, classes)
-        picture, side = shown[0], net.network.input_shape[0]
-        top, left, _ = ten_crops(net.side, net.side, side)[CENTRE]
-        seen = inspect(net.network, picture[top : top + side, left : left + side], x,
-                       int(logp.argmax()), args.unit, args.batch_size)
+        seen = inspect(net.network, net.centre(shown[0]), x, int(logp.argmax()), args.unit,
+                       args.batch_size)
         page = look_page(seen, said.guesses, classes[seen.label])
         title = f"{said.caption}, on its way through {net.name}"
     say(*said.lines(), "")

@@ -209,12 +209,12 @@ class Network:
         Returns what the lowest layers that it reaches hand back, tower by tower: None where nobody
         wants it.
         """
-        if dscores.shape[1:] != (self.classes,):
+        if dscores.shape[1:] != (*self.output_shapes[0][:-1], self.classes):
             raise UserError(f"the network gives {self.classes} scores a picture, but dscores has "
                             f"the shape {dscores.shape}", "dscores is the gradient of the scores.")
         first, dys = self.devices[0], []
         for device, part in zip(self.devices, self._score_columns(), strict=True):
-            dys.append(device.run(copy, dscores[:, part], first, device).result()[0])
+            dys.append(device.run(copy, dscores[..., part], first, device).result()[0])
         return self.backward_towers(dys, watch)
 
     def backward_towers(self, dys: list, watch: Callable[[Layer], None] | None = None) -> list:

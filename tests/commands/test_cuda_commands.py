@@ -22,6 +22,7 @@ from tinyalex.inside import inspection
 from tinyalex.run import checkpoint, opened
 from tinyalex.support.cli import run
 
+DRAW = ("predict", "similar", "look", "dream")
 NUMBER = re.compile(r"\d+\.(\d+)")
 
 
@@ -36,6 +37,7 @@ def assert_same_but_for_rounding(ours: str, theirs: str):
     "evaluate run --data blobs:load --limit 4", "predict run val --ten-crop --limit 2",
     "similar run val/rose/02.png blobs:load/val/1 --among val --save OUT/features.npz",
     "summary --preset tiny --classes 7",
+    "dream run --unit conv2b:3 class:rose --among val --limit 12 --steps 3 --batch-size 5",
     pytest.param("look run val/rose/02.png", marks=pytest.mark.slow)])
 def test_a_command_says_on_gpus_what_it_says_on_the_cpu(in_blobs, tmp_path, monkeypatch, capsys,
                                                         gpu, command):
@@ -45,7 +47,7 @@ def test_a_command_says_on_gpus_what_it_says_on_the_cpu(in_blobs, tmp_path, monk
         out.mkdir()
         monkeypatch.setenv("TINYALEX_DATA", str(out))  # or the CPU's features would be found there
         name, *argv = command.replace("OUT", str(out)).split()
-        draw = ["--out", str(out / "o.png")] if name in ("predict", "similar", "look") else []
+        draw = ["--out", str(out / "o.png")] if name in DRAW else []
         module = importlib.import_module(f"tinyalex.{name}")
         assert module.main([*argv, "--devices", devices, *draw]) == 0
         said.append(capsys.readouterr().out.replace(str(out), "OUT"))

@@ -34,6 +34,7 @@ COMMANDS = {
     "predict": ["predict", RUN, PICTURE],
     "similar": ["similar", RUN, PICTURE, "--among", f"{PICTURES}/val/0-9", "--save", "OUT.npz"],
     "look": ["look", RUN, PICTURE],
+    "dream": ["dream", RUN, "--steps", "2", "--among", PICTURE],
     "filters": ["filters", RUN],
     "plot": ["plot", RUN],
     "summary": ["summary", "--preset", "tiny"],

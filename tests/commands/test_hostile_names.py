@@ -45,6 +45,7 @@ def place(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [
     "evaluate RUN", "predict RUN PICTURE --names NAMES", "look RUN PICTURE",
+    "dream RUN --among VAL --steps 2", "dream RUN --unit class:yak",
     "similar RUN PICTURE --among VAL --save FOLDER/f.npz --names NAMES", "plot RUN RUN",
     "filters RUN", "data show DATA --out FOLDER/s.png", "data list",
     "data augment --data DATA --out FOLDER/a.png", "prepare DATA FOLDER/prepared --side 8",

@@ -38,7 +38,9 @@ def test_the_command_writes_both_pages_and_says_what_the_network_says(in_blobs, 
     html = (tmp_path / "l.html").read_text()
     heads = re.findall(r"<h2>(.*?)</h2>", html)
     assert heads == [
-        "What the network reads, and which pixels matter", "What it says, and what one unit sees",
+        "What the network reads, and which pixels matter",
+        "The same question by three rules of one backward, and by Grad-CAM",
+        "What it says, and what one unit sees",
         "conv1: 16 maps of 28×28 in each tower", "conv2: 32 maps of 13×13 in each tower",
         "Between the towers, before conv3", "conv3: 48 maps of 6×6 in each tower",
         "conv4: 48 maps of 6×6 in each tower", "conv5: 48 maps of 6×6 in each tower",
@@ -99,6 +101,19 @@ def test_the_page_shows_the_strongest_maps_and_what_their_units_see(inspected):
     assert half.bars == [Guess("from tower a", shares[0], True), Guess("from tower b", shares[1])]
     np.testing.assert_array_equal(
         shown["What the network reads, and which pixels matter"].halves[0].rows[0][0].image, crop)
+
+
+def test_three_rules_and_grad_cam_stand_side_by_side(inspected):
+    sections = look_page.look_page(inspected, [Guess("rose", 0.5, True)], "rose")
+    tiles = sections[1].halves[0].rows[0]
+    assert [tile.caption for tile in tiles] == ["gradient", "deconvnet", "guided", "Grad-CAM"]
+    for tile, counts in zip(tiles, inspected.reconstructed.values(), strict=False):
+        strong = np.abs(counts) > np.quantile(np.abs(counts), 0.9)
+        shown = tile.image.astype(int) - 128
+        assert (np.sign(shown[strong]) == np.sign(counts[strong])).all()
+        assert 128 in (-shown.min(), shown.max() + 1), "the extremes alone are not all colours"
+    np.testing.assert_array_equal(tiles[3].image, look_page._over(
+        inspected.crop, page.enlarged(inspected.cam, 28, 28)))
 
 
 def test_a_patch_is_what_a_field_covers_and_grey_outside():

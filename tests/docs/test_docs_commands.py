@@ -28,7 +28,7 @@ COSTLY = {
     "tinyalex.train": "trains",
 }
 AS_THEY_ARE = ("tinyalex", "tinyalex.info", "tinyalex.notebooks")
-TRAINED = ("evaluate", "filters", "look", "plot", "predict", "similar")
+TRAINED = ("dream", "evaluate", "filters", "look", "plot", "predict", "similar")
 # What stands in the folder of `in_blobs` for what the pages name.
 STANDS_FOR = {
     r"RUN|runs/\S+": "run",
@@ -50,7 +50,8 @@ def made_cheap(module, arguments):
         return arguments if arguments[0] == "list" else None
     if module.removeprefix("tinyalex.") not in TRAINED or {"--data", "--unit"} & {*arguments}:
         return None
-    own = ["--data", "blobs:load"] * (module == "tinyalex.evaluate")
+    own = {"tinyalex.evaluate": ["--data", "blobs:load"],
+           "tinyalex.dream": ["--steps", "2"]}.get(module, [])
     return [next((there for named, there in STANDS_FOR.items() if re.fullmatch(named, one)), one)
             for one in arguments] + own
 

@@ -177,6 +177,6 @@ def test_what_is_marked_is_what_the_page_checks(path):
         (part.name, part.like) for part in ASKED[path.stem]]
 
 
-def test_there_is_an_exercise_for_each_of_the_notebooks_1_to_9_and_for_12_and_13():
+def test_there_is_an_exercise_for_each_of_the_notebooks_1_to_9_and_12_to_14():
     assert [path.name for path in EXERCISES] == [
         path.name for path in LESSONS if path.name[:2] not in ("00", "10", "11")]

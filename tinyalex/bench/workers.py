@@ -59,7 +59,7 @@ class Shared(Workload):
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench.workers`; argv without the program's name."""
     parser = ArgumentParser(
-        prog="mpiexec -n 2 python -m mpi4py -m tinyalex.bench.workers",
+        prog="mpiexec -n 2 python -m mpi4py -m tinyalex.bench.workers", shares=True,
         description="Measure a training step that workers share, with gradients summed during "
                     "backward, after it, and exactly, beside what the model of tinyalex.summary "
                     "expects.")

@@ -3,11 +3,11 @@
 import numpy as np
 
 from tinyalex.drawing.filters import kernel_pictures
-from tinyalex.drawing.page import heat, magnified, tiled
+from tinyalex.drawing.page import enlarged, heat, magnified, tamed, tiled
 from tinyalex.drawing.sections import Half, Maps, Section, Tile
 from tinyalex.inside.activities import Crossing, blocks, named_blocks
 from tinyalex.inside.colour import first_kernels
-from tinyalex.inside.fields import Field, Unit, lattice, receptive_field, strongest
+from tinyalex.inside.fields import Field, Unit, cut, lattice, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection
 from tinyalex.layers import Layer
@@ -21,7 +21,7 @@ UNITS = 64  # of a full layer, in a row
 
 def look_page(seen: Inspection, guesses: list[Guess], name: str) -> list[Section]:
     """The page. guesses: the best ones. name: what to call the class `seen.label`."""
-    sections = [_pixels(seen, name), _unit(seen, guesses)]
+    sections = [_pixels(seen, name), _rules(seen, name), _unit(seen, guesses)]
     crossings = {crossing.layer: crossing for crossing in seen.crossings}
     for block, layers in blocks(seen.network).items():
         if block in crossings:
@@ -47,6 +47,16 @@ def _pixels(seen: Inspection, name: str) -> Section:
                    f"{seen.square} pixels covers a place. Gradient: how much its score moves with "
                    "each pixel, the largest of the three colours.",
                    [Half(rows=[tiles])], LARGE, layered=True)
+
+
+def _rules(seen: Inspection, name: str) -> Section:
+    tiles = [Tile(_signed(tamed(pixels)), rule) for rule, pixels in seen.reconstructed.items()]
+    cam = enlarged(seen.cam, *seen.crop.shape[:2])
+    tiles.append(Tile(_over(seen.crop, cam), "Grad-CAM", False))
+    return Section("The same question by three rules of one backward, and by Grad-CAM",
+                   f"What speaks for “{name}”. The three differ in what a ReLU hands back; 0 is "
+                   "grey. Grad-CAM weighs the last maps by their mean slopes.",
+                   [Half(rows=[tiles])], LARGE)
 
 
 def _signed(x: np.ndarray) -> np.ndarray:
@@ -109,13 +119,7 @@ def _framed(crop: np.ndarray, field: Field) -> np.ndarray:
 
 def patch(crop: np.ndarray, field: Field) -> np.ndarray:
     """The pixels of a field; what hangs over the edge of the picture is grey."""
-    H, W = crop.shape[:2]
-    cut = np.full((field.height, field.width, 3), 128, np.uint8)
-    top, left, bottom, right = (max(0, field.top), max(0, field.left), min(H, field.bottom),
-                                min(W, field.right))
-    cut[top - field.top : bottom - field.top, left - field.left : right - field.left] = \
-        crop[top:bottom, left:right]
-    return cut
+    return cut(crop, field, 128)
 
 
 def _crossed(seen: Inspection, crossing: Crossing) -> Section:

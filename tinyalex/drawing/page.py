@@ -61,6 +61,19 @@ def magnified(image: np.ndarray, width: int) -> np.ndarray:
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
+def enlarged(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map (H, W) of numbers as large as a picture, what is between its places interpolated."""
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def tamed(values: np.ndarray) -> np.ndarray:
+    """Signed numbers without their extremes: a few pixels must not leave all others grey. Those
+    that are 0, as outside of a receptive field, do not count."""
+    most = np.quantile(np.abs(values[values != 0]), 0.995) if values.any() else 0.0
+    return values.clip(-most, most)
+
+
 def tiled(pictures: Sequence[np.ndarray] | np.ndarray, columns: int,
           white: float = 255) -> np.ndarray:
     """Pictures (H, W, 3) of one size as one, row by row, with white lines of one pixel between and

@@ -9,7 +9,6 @@ arguments; where the result is exactly what a classic mistake gives, its hint is
 import contextlib
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,22 +17,11 @@ import numpy as np
 from tinyalex.data import augment
 from tinyalex.data.statistics import Statistics
 from tinyalex.gradcheck.diagnosis import agrees
+from tinyalex.gradcheck.looking import GRAD_CAM, RELU_BACKWARD, SMOOTH_ASCENT
 from tinyalex.gradcheck.mistakes import overwritten
 from tinyalex.gradcheck.report import Finding, Report, no_output, wrong_output
+from tinyalex.gradcheck.task import Function, Task, normal
 from tinyalex.kernels import loops, output_size
-
-Function = Callable[..., np.ndarray]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One function to write. call: how, and what comes out. right: what it should give. cases: a
-    title and arguments, each. mistakes: hints, each with a function that makes the mistake."""
-
-    call: str
-    right: Function
-    cases: tuple[tuple[str, tuple], ...]
-    mistakes: tuple[tuple[str, Function], ...]
 
 
 def check_function(function: Callable, like: str,
@@ -68,10 +56,6 @@ def _problem(result: Any, right: np.ndarray, task: Task, args: tuple) -> str:
     return wrong_output("result", y, right, hint, problem)
 
 
-def _normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
 def _im2col(x, K, S, P, step=None, padding=None):
     """step, padding: those that are used, where the shape is that of S and P."""
     N, H, W, C = x.shape
@@ -83,9 +67,9 @@ def _im2col(x, K, S, P, step=None, padding=None):
 
 IM2COL = Task(
     "im2col(x, K, S, P) takes x (N, H, W, C) and gives (N, OH, OW, K, K, C)", _im2col,
-    (("3×3 with padding", (_normal(2, 4, 5, 2), 3, 1, 1)),
-     ("stride 2", (_normal(2, 7, 9, 3), 3, 2, 0)),
-     ("stride 3, pixels left over", (_normal(1, 8, 6, 2), 2, 3, 1))),
+    (("3×3 with padding", (normal(2, 4, 5, 2), 3, 1, 1)),
+     ("stride 2", (normal(2, 7, 9, 3), 3, 2, 0)),
+     ("stride 3, pixels left over", (normal(1, 8, 6, 2), 2, 3, 1))),
     (("windows move by S: window oh begins at row oh·S.", partial(_im2col, step=1)),
      ("the padding is missing before the first pixel.", partial(_im2col, padding=0)),
      ("the window is flipped; layers correlate, whatever they are called.",
@@ -104,9 +88,9 @@ def _col2im(cols, S, P, H, W, crop=True, step=None):
 
 COL2IM = Task(
     "col2im(cols, S, P, H, W) takes cols (N, OH, OW, K, K, C) and gives (N, H, W, C)", _col2im,
-    (("3×3 with padding", (_normal(2, 4, 5, 3, 3, 2), 1, 1, 4, 5)),
-     ("stride 2", (_normal(2, 3, 4, 3, 3, 2), 2, 0, 7, 9)),
-     ("stride 3, pixels left over", (_normal(1, 3, 3, 2, 2, 2), 3, 1, 8, 7))),
+    (("3×3 with padding", (normal(2, 4, 5, 3, 3, 2), 1, 1, 4, 5)),
+     ("stride 2", (normal(2, 3, 4, 3, 3, 2), 2, 0, 7, 9)),
+     ("stride 3, pixels left over", (normal(1, 3, 3, 2, 2, 2), 3, 1, 8, 7))),
     (*(("a pixel in several windows adds up what each sends: +=, not =.",
         lambda cols, S, P, H, W, last=last: overwritten(
             cols, S, (P, P), (len(cols), H, W, cols.shape[-1]), last))
@@ -138,7 +122,7 @@ def _slope(f, x, h, below=1, divide=2, restore=True):
 
 NUMERIC_GRADIENT = Task(
     "numeric_gradient(f, x, h) gives an array like x", _slope,
-    (("two rows", (_cube, _normal(2, 3), 1e-4)), ("one row", (_cube, _normal(1, 4), 1e-3))),
+    (("two rows", (_cube, normal(2, 3), 1e-4)), ("one row", (_cube, normal(1, 4), 1e-3))),
     (("that is one-sided: (f(x + h) − f(x)) / h. Move both ways.",
       partial(_slope, below=0, divide=1)),
      ("from x − h to x + h it is 2h: divide by that.", partial(_slope, divide=1)),
@@ -157,8 +141,8 @@ def _net(x, W1, b1, W2, b2, labels, mask=True, onehot=1, mean=True):
 
 NET_GRADIENT = Task(
     "net_gradient(x, W1, b1, W2, b2, labels) gives dW1, like W1", _net,
-    (("six pictures", (_normal(6, 5), _normal(5, 8, seed=1), _normal(8, seed=2),
-                       _normal(8, 3, seed=3), _normal(3, seed=4), np.array([0, 2, 1, 1, 0, 2]))),),
+    (("six pictures", (normal(6, 5), normal(5, 8, seed=1), normal(8, seed=2),
+                       normal(8, 3, seed=3), normal(3, seed=4), np.array([0, 2, 1, 1, 0, 2]))),),
     (("where the ReLU was off, nothing flows back.", partial(_net, mask=False)),
      ("the gradient of the scores is (p − onehot) / N: the one-hot is missing.",
       partial(_net, onehot=0)),
@@ -204,7 +188,7 @@ def _and(second_five: Function) -> Function:
 TEN_CROPS = Task(
     "ten_crops(picture, side) takes (H, W, 3) and gives (10, side, side, 3)",
     _and(lambda five, picture, side: five[:, :, ::-1]),
-    (("a square picture", (_normal(8, 8, 3), 6)), ("another", (_normal(7, 10, 3), 4))),
+    (("a square picture", (normal(8, 8, 3), 6)), ("another", (normal(7, 10, 3), 4))),
     (("the last five are not mirrored.", _and(lambda five, picture, side: five)),
      ("the last five are upside down: mirror left and right, along the width.",
       _and(lambda five, picture, side: five[:, ::-1])),
@@ -223,8 +207,8 @@ def _views_back(dviews, H, W, add=True, mirror=True, share=1.0):
 
 VIEWS_BACK = Task(
     "views_back(dviews, H, W) takes (10, side, side, 3) and gives (H, W, 3)", _views_back,
-    (("a square picture", (_normal(10, 6, 6, 3), 8, 8)), ("another", (_normal(10, 4, 4, 3), 7, 10)),
-     ("views that miss the middle rows", (_normal(10, 2, 2, 3), 9, 4))),
+    (("a square picture", (normal(10, 6, 6, 3), 8, 8)), ("another", (normal(10, 4, 4, 3), 7, 10)),
+     ("views that miss the middle rows", (normal(10, 2, 2, 3), 9, 4))),
     (("a pixel in several views adds up what each of them says.",
       partial(_views_back, add=False)),
      ("a mirrored view's pixels go back to where they came from.",
@@ -244,7 +228,7 @@ def _any_sign(covariance, alpha):
 
 
 def _covariance(seed: int) -> np.ndarray:
-    mix = _normal(3, 3, seed=seed) + 2
+    mix = normal(3, 3, seed=seed) + 2
     return 900 * mix @ mix.T
 
 
@@ -282,8 +266,8 @@ def _parted_dx(dys, Ws, workers=None, share=1.0, shift=0):
 
 PARTED_DX = Task(
     "parted_dx(dys, Ws) takes (P, N, U) and (P, D, U) and gives (N, D)", _parted_dx,
-    (("two workers", (_normal(2, 3, 4), _normal(2, 5, 4, seed=1))),
-     ("three workers", (_normal(3, 2, 2), _normal(3, 4, 2, seed=1)))),
+    (("two workers", (normal(2, 3, 4), normal(2, 5, 4, seed=1))),
+     ("three workers", (normal(3, 2, 2), normal(3, 4, 2, seed=1)))),
     (("all workers have read x: each has a part of its gradient.", partial(_parted_dx, workers=1)),
      ("a sum, not a mean: x acts on the units of all workers.",
       lambda dys, Ws: _parted_dx(dys, Ws, share=1 / len(dys))),
@@ -316,4 +300,5 @@ FUNCTIONS: dict[str, Task] = {
     "im2col": IM2COL, "col2im": COL2IM, "numeric_gradient": NUMERIC_GRADIENT,
     "net_gradient": NET_GRADIENT, "exchange_bytes": EXCHANGE_BYTES, "ten_crops": TEN_CROPS,
     "views_back": VIEWS_BACK, "colour_shift": COLOUR_SHIFT, "initial_std": INITIAL_STD,
-    "parted_dx": PARTED_DX, "crossing_bytes": CROSSING_BYTES}
+    "parted_dx": PARTED_DX, "crossing_bytes": CROSSING_BYTES,
+    "relu_backward": RELU_BACKWARD, "grad_cam": GRAD_CAM, "ascent": SMOOTH_ASCENT}

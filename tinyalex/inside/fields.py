@@ -97,3 +97,21 @@ def peaks(y: np.ndarray, count: int) -> list[tuple[int, int]]:
     value[y.argmax()] = np.inf
     best = np.argsort(-value, kind="stable")[: min(count, np.count_nonzero(value > 0))]
     return [divmod(i, y.shape[1]) for i in best.tolist()]
+
+
+def shown_field(network: Network, unit: Unit) -> Field:
+    """What to show of what a unit sees: its receptive field, but the picture alone where the field
+    is as large."""
+    field, (H, W) = receptive_field(network, unit), network.input_shape[:2]
+    return field if field.height < H and field.width < W else Field(0, 0, H, W)
+
+
+def cut(picture: np.ndarray, field: Field, outside: float) -> np.ndarray:
+    """The pixels of a field of a picture (H, W, C); what hangs over its edge is `outside`."""
+    H, W = picture.shape[:2]
+    part = np.full((field.height, field.width, picture.shape[2]), outside, picture.dtype)
+    top, left, bottom, right = (max(0, field.top), max(0, field.left), min(H, field.bottom),
+                                min(W, field.right))
+    part[top - field.top : bottom - field.top, left - field.left : right - field.left] = \
+        picture[top:bottom, left:right]
+    return part

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyalex.inside.activities import Crossing, activities, crossings, named_blocks
+from tinyalex.inside.backwards import RULES
 from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
-from tinyalex.inside.saliency import occlusion, pixel_gradient
+from tinyalex.inside.saliency import grad_cam, occlusion, pixel_gradient
 from tinyalex.layers import Layer
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
@@ -17,7 +18,7 @@ class Inspection:
     """crop: (H, W, 3) uint8, what the network reads of the picture; x: the same as it reads it.
     label: the best guess. activities, crossings: see the functions of these names. unit, field: a
     unit and what it sees. covered, gradient: see `occlusion` (with squares of `square` pixels) and
-    `pixel_gradient`."""
+    `pixel_gradient`, which gives `reconstructed` too, by each of the RULES. cam: see `grad_cam`."""
 
     network: Network
     crop: np.ndarray
@@ -29,7 +30,12 @@ class Inspection:
     field: Field
     covered: np.ndarray
     square: int
-    gradient: np.ndarray
+    reconstructed: dict[str, np.ndarray]
+    cam: np.ndarray
+
+    @property
+    def gradient(self) -> np.ndarray:
+        return self.reconstructed["gradient"]
 
 
 def inspect(network: Network, crop: np.ndarray, x: np.ndarray, label: int,
@@ -42,7 +48,8 @@ def inspect(network: Network, crop: np.ndarray, x: np.ndarray, label: int,
     covered = occlusion(network, x, label, square, max(1, square // 4), batch_size)
     return Inspection(network, crop, x[0], label, seen, crossings(network, seen), unit,
                       receptive_field(network, unit), covered, square,
-                      pixel_gradient(network, x, label))
+                      {rule: pixel_gradient(network, x, label, rule) for rule in RULES},
+                      grad_cam(network, x, label))
 
 
 def choose_unit(network: Network, seen: dict[Layer, np.ndarray], name: str | None) -> Unit:

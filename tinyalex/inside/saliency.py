@@ -1,42 +1,79 @@
-"""Which pixels matter for what the network says: by the gradient, and by covering them."""
+"""Which pixels matter for what the network says: by what backward hands them, by the maps of a
+layer, and by covering them."""
 
-import contextlib
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 
+from tinyalex.inside.activities import blocks
+from tinyalex.inside.backwards import back_to_pixels, only_the_picture_learns, other_backward
+from tinyalex.layers import Layer
 from tinyalex.metrics import log_probabilities
 from tinyalex.network import Network
 from tinyalex.support.progress import progress
 
 
-def pixel_gradient(network: Network, x: np.ndarray, label: int) -> np.ndarray:
+def pixel_gradient(network: Network, x: np.ndarray, label: int,
+                   rule: str = "gradient") -> np.ndarray:
     """How the score of a class changes with each pixel: dscore/dx, of the shape (H, W, C), for one
-    picture x (1, H, W, C) (Simonyan et al., 2014).
+    picture x (1, H, W, C) (Simonyan et al., 2014); or what another of the RULES makes of it, see
+    backwards.py.
 
     Of the score, not of the probability: where that is close to 1 it hardly changes any more.
     """
-    with _gradient_of_the_picture(network):
-        scores = network.forward(x, remember=True)
-        dscores = np.zeros(scores.shape, scores.dtype)
-        dscores[0, label] = 1
-        dxs = network.backward(network.devices[0].put(dscores))
-    return sum(device.get(dx)[0] for device, dx in zip(network.devices, dxs, strict=True))
+    return back_to_pixels(network, x, _one_score(network, x, label), rule)[0]
 
 
-@contextlib.contextmanager
-def _gradient_of_the_picture(network: Network) -> Iterator[None]:
-    """Have the first layers hand back the gradient that nobody wants in training."""
-    first = [tower[0] for tower in network.stages[0]]
-    before = [layer.input_gradient for layer in first]
-    for layer in first:
-        layer.input_gradient = True
-    try:
-        yield
-    finally:
-        for layer, wanted in zip(first, before, strict=True):
-            layer.input_gradient = wanted
+def _one_score(network: Network, x: np.ndarray, label: int) -> np.ndarray:
+    """The gradient of a class's score with respect to all scores (1, K)."""
+    dscores = np.zeros((1, network.classes), x.dtype)
+    dscores[0, label] = 1
+    return dscores
+
+
+def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = None) -> np.ndarray:
+    """Where a layer of maps sees what speaks for a class: Grad-CAM (Selvaraju et al., 2017).
+
+    Let s be the score of the class for a picture x (1, H, W, C), and A (OH, OW, F) the activities
+    of the layer, those of all towers. Near these activities
+
+        s ≈ constant + sum over places p and maps f of ds/dA[p, f] A[p, f]
+
+    Grad-CAM gives each map one weight for all places, the mean of its slopes, and keeps what speaks
+    for the class:
+
+        a[f] = the mean over p of ds/dA[p, f]        map[p] = max(0, sum over f of a[f] A[p, f])
+
+    A single weight is what makes it see *where*: the slopes of a fully connected layer say at which
+    places the layer expects a map to be on, whether or not it is on there in this picture.
+
+    name: of the layer, without its tower's letter, see `activities.blocks`; the last layer of maps
+    if not given. Returns (OH, OW), on the scale of the score. KeyError where no layer of maps has
+    this name.
+    """
+    candidates = {block: layers for block, layers in blocks(network).items()
+                  if len(network.shapes[layers[0]][1]) == 3}
+    layers = candidates[name or [*candidates][-1]]
+    A: dict[Layer, np.ndarray] = {}
+    dA: dict[Layer, np.ndarray] = {}
+
+    def keep(layer, y):
+        if layer in layers:
+            A[layer] = layer.device.get(y)[0].copy()
+
+    def noting(layer):
+        def backward(dy):
+            dA[layer] = layer.device.get(dy)[0].copy()
+            return own(dy)
+
+        own = layer.backward
+        return backward
+
+    with only_the_picture_learns(network), other_backward(
+            {layer: noting(layer) for layer in layers}):
+        network.forward(x, remember=True, watch=keep)
+        network.backward(network.devices[0].put(_one_score(network, x, label)))
+    return np.maximum(0, sum(A[layer] @ dA[layer].mean(axis=(0, 1)) for layer in layers))
 
 
 def occlusion(network: Network, x: np.ndarray, label: int, side: int, stride: int,

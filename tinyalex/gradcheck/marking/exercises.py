@@ -57,6 +57,9 @@ EXERCISES: dict[str, tuple[Part, ...]] = {
         Part("backward", "FrozenBackward", 3), Part("MyFrozenSGD", "FrozenUpdate", 1)),
     "13_one_weird_trick": (
         Part("parted_dx", "parted_dx", 2), Part("crossing_bytes", "crossing_bytes", 2)),
+    "14_what_does_it_look_at": (
+        Part("relu_backward", "relu_backward", 2), Part("grad_cam", "grad_cam", 2),
+        Part("ascent", "ascent", 2)),
 }
 
 # What the pages import from the package, but for the checks: modules by name, and their text.
@@ -111,5 +114,9 @@ def _arguments(like: str, rng: Rng) -> tuple[str, tuple]:
         "ten_crops": (draw((H, W, 3)), min(H, W) - 1), "views_back": (draw((10, K, K, 3)), H, W),
         "colour_shift": (900 * mix @ mix.T, 0.1 * draw(3)), "initial_std": ((K, K, 7 * C, 16 * F),),
         "parted_dx": (draw((N, H, F)), draw((N, W, F))),
-        "crossing_bytes": (12 * H, N, (C * W, F * W), 3 * C)}
+        "crossing_bytes": (12 * H, N, (C * W, F * W), 3 * C),
+        "relu_backward": (draw((N, H, C)), np.maximum(draw((N, H, C)), 0),
+                           str(rng.choice(("gradient", "deconvnet", "guided")))),
+        "grad_cam": (abs(draw((H, W, F))), draw((H, W, F))),
+        "ascent": (draw((H, W, 3)), draw((H, W, 3)), *rng.uniform(0.01, 0.12, 3))}
     return "arguments that are not on the page", arguments[like]
