@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     with opened.open_network(args.checkpoint, args.devices) as net:
         out = args.out or net.path.parent / "dream.png"
         expect_place(out)
-        units = _units(net, args.units, [names.get(name, name) for name in net.classes])
+        units = _units(net, args.units or [], [names.get(name, name) for name in net.classes])
         shown = gallery.gather(args.among, net.side, args.limit) if args.among else None
         dreams = _dreams(net, units, args)
         if shown:
@@ -52,7 +52,7 @@ def _parse(argv):
         "Make pictures that excite units of a trained network, by gradient ascent on the pixels; "
         "and find the pictures of a dataset that excite them most, with the pixels that count."))
     add = parser.add_argument
-    add("--unit", nargs="+", dest="units", default=[], metavar="UNIT", help=f"{FORMS}, such as "
+    add("--unit", nargs="+", dest="units", metavar="UNIT", help=f"{FORMS}, such as "
         f"conv3a:17; the first {CLASSES} classes if none is named")
     add("--among", nargs="+", metavar="PICTURES", help="where to look for what excites them: "
         f"{gallery.KINDS}")
