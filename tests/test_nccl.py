@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import simulated_cupy
 from gpus import machines, on
-from worlds import together
 
 from tinyalex.architectures import alexnet
 from tinyalex.devices import Batch, Devices
@@ -19,6 +18,7 @@ from tinyalex.sums import GpuSums, HostSums
 from tinyalex.support.errors import UserError
 from tinyalex.training import train_step
 from tinyalex.world import nccl
+from tinyalex.world.threads import together
 
 SIZES = 8, 5, 1  # of batches; all workers but one have nothing of the last
 

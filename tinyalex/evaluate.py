@@ -15,7 +15,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
 from tinyalex.metrics import Result, average, count, predictions
 from tinyalex.run import checkpoint, mistakes, opened
-from tinyalex.run.workers import expect_same
+from tinyalex.run.alike import expect_same
 from tinyalex.support.cli import ArgumentParser, add_json, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress

@@ -6,7 +6,7 @@ import pytest
 
 from tinyalex.bench import workers
 from tinyalex.bench.spans import SUMS, watch_step
-from tinyalex.bench.workers import AFTER, DURING, EXACT, NONE, Shared
+from tinyalex.bench.workers import AFTER, DURING, EXACT, HYBRID, NONE, Shared
 from tinyalex.devices import Devices
 from tinyalex.inside.scaling import Link
 from tinyalex.world.threads import together
@@ -49,7 +49,9 @@ def test_sums_begin_when_the_row_says(way, monkeypatch):
 
 def test_all_ways_but_the_one_without_sums_end_with_the_same_weights(monkeypatch):
     def moved(shared, world):
-        shared.optimiser.lr, moves = 0.1, {}
+        moves = {}
+        for optimiser in shared.optimisers.values():
+            optimiser.lr = 0.1
         before = [{name: value.copy() for name, value in of.state().items()}
                   for of in (shared.network, shared.optimiser)]
         for way in shared.ways:
@@ -61,7 +63,7 @@ def test_all_ways_but_the_one_without_sums_end_with_the_same_weights(monkeypatch
         return moves
 
     first, second = in_a_world(2, moved, monkeypatch)
-    for way in (DURING, AFTER, EXACT):
+    for way in (DURING, AFTER, EXACT, *HYBRID):
         assert np.array_equal(first[way], second[way])
         assert np.allclose(first[way], first[DURING], atol=1e-4 * np.abs(first[DURING]).max())
     assert not np.allclose(first[NONE], second[NONE], rtol=0.1)

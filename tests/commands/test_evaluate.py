@@ -11,7 +11,6 @@ from dataclasses import astuple
 import blobs
 import numpy as np
 import pytest
-from worlds import together
 
 from tinyalex import evaluate, metrics
 from tinyalex.data import sources
@@ -21,6 +20,7 @@ from tinyalex.devices import HOST
 from tinyalex.run import checkpoint, mistakes, opened
 from tinyalex.support.errors import UserError
 from tinyalex.world import World
+from tinyalex.world.threads import together
 
 DATA = ["--data", "blobs:load"]
 

@@ -31,8 +31,8 @@ AS_THEY_ARE = ("tinyalex", "tinyalex.info", "tinyalex.notebooks")
 TRAINED = ("dream", "evaluate", "filters", "look", "plot", "predict", "similar")
 # What stands in the folder of `in_blobs` for what the pages name.
 STANDS_FOR = {
-    r"RUN|runs/\S+": "run",
-    r"\w+\.jpg|photos|more/\*\.jpg|(shapes|cifar10)/val\S*": "val/grass/01.png",
+    r"RUN|runs/\S+|alexnet(-\d)?": "run",
+    r"\w+\.jpg|\S+\.JPEG|photos|more/\*\.jpg|(shapes|cifar10)/val\S*": "val/grass/01.png",
     r"FOLDER|(shapes|cifar10)/train\S*": "val",
 }
 MODULES = sorted({module for _, module, _ in FOUND})

@@ -15,6 +15,7 @@ from tinyalex.bench.spans import Span, watch_step
 from tinyalex.bench.timing import Spread
 from tinyalex.bench.workload import Workload
 from tinyalex.devices import Batch, Devices
+from tinyalex.hybrid import Hybrid
 from tinyalex.inside import scaling
 from tinyalex.parallel import Parallel
 from tinyalex.run import presets
@@ -27,6 +28,7 @@ from tinyalex.world import World, find
 
 NONE, DURING, AFTER, EXACT = (
     "each its own, no sums", "sums during backward", "sums after backward", "--exact")
+HYBRID = ("hybrid, b", "hybrid, c")  # as the model calls them
 ALL_BYTES = 1 << 62  # of a bucket that is not full before everything is in it
 
 
@@ -41,14 +43,18 @@ class Shared(Workload):
         self.ways = {NONE: Parallel(self.network, World()),
                      DURING: Parallel(self.network, world, bucket=BUCKET),
                      AFTER: Parallel(self.network, world, bucket=ALL_BYTES),
-                     EXACT: Parallel(self.network, world, exact=True)}
+                     EXACT: Parallel(self.network, world, exact=True),
+                     **{way: Hybrid(self.network, world, at_once=way == HYBRID[1])
+                        for way in HYBRID}}
+        self.optimisers = {way: parallel.begin(self.optimiser)
+                           for way, parallel in self.ways.items()}
         self.way = DURING
 
     def train(self) -> None:
         parallel = self.ways[self.way]
         rows = (self.ways[DURING] if self.way == NONE else parallel).rows(self.batch_size)
         count = rows.stop - rows.start if self.way == NONE else self.batch_size
-        parallel.step(self.optimiser, Batch(self.x[rows]), self.labels[rows], 0, count)
+        parallel.step(self.optimisers[self.way], Batch(self.x[rows]), self.labels[rows], 0, count)
         self.wait()
 
     def close(self) -> None:
@@ -60,9 +66,9 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench.workers`; argv without the program's name."""
     parser = ArgumentParser(
         prog="mpiexec -n 2 python -m mpi4py -m tinyalex.bench.workers", shares=True,
-        description="Measure a training step that workers share, with gradients summed during "
-                    "backward, after it, and exactly, beside what the model of tinyalex.summary "
-                    "expects.")
+        description="Measure a training step that workers share: data parallel, with gradients "
+                    "summed during backward, after it, and exactly, and with fully connected "
+                    "layers shared out; beside what the model of tinyalex.summary expects.")
     add = parser.add_argument
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
     add("--batch-size", type=number(int, 1), default=128, help="of all workers together")
@@ -124,9 +130,10 @@ def model(shared: Shared, world: World, link: scaling.Link, alone: float) -> dic
     """What the ways should take by the model, where a worker without the others takes `alone`."""
     layers = scaling.parts(shared.network)
     picture_seconds = alone * world.size / shared.batch_size
-    return {DURING: scaling.step("data parallel", layers, picture_seconds, link, world.size,
-                                 shared.batch_size),
-            AFTER: alone + link.sum(sum(part.bytes for part in layers), world.size)}
+    schemes = {DURING: "data parallel", **{way: way for way in HYBRID}}
+    seconds = {way: scaling.step(scheme, layers, picture_seconds, link, world.size,
+                                 shared.batch_size) for way, scheme in schemes.items()}
+    return seconds | {AFTER: alone + link.sum(sum(part.bytes for part in layers), world.size)}
 
 
 def draw(shared: Shared, world: World, path: Path) -> None:
