@@ -10,7 +10,7 @@ from tinyalex.support import launched
 from tinyalex.support.cli import run
 
 SHARING = {"train", "evaluate", "summary"}
-OTHERS = sorted(COMMANDS.keys() - SHARING)
+OTHERS = sorted({*COMMANDS} - SHARING)
 
 
 def door(name: str):
