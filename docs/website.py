@@ -37,8 +37,8 @@ FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 PARTS = {  # of the table of contents; a page of docs/ that is in none of them comes last
     "Learn": ["notebooks/README", "docs/teaching", "docs/derivations", "docs/gradient-checking",
               "docs/stepping"],
-    "Train": ["docs/commands", "docs/training", "docs/data", "docs/transfer", "docs/augmentation",
-              "docs/weights", "docs/looking", "docs/gpu", "docs/workers"],
+    "Train": ["docs/commands", "docs/training", "docs/data", "docs/imagenet", "docs/transfer",
+              "docs/augmentation", "docs/weights", "docs/looking", "docs/gpu", "docs/workers"],
     "The paper": ["docs/paper", "docs/reproduction", "docs/differences", "docs/original",
                   "docs/initialisation", "docs/momentum"],
     "The program": ["docs/architecture", "api/index", "docs/performance", "docs/reliability",
