@@ -14,13 +14,13 @@ PURPOSES = {
         "summary": "print a network: layers, parameters, work, memory, traffic",
     },
     "train": {
-        "train": "train a network",
+        "train": "train a network, on one machine or several",
         "evaluate": "measure a trained network: top-1, top-5, confusion of classes",
         "plot": "compare runs: their curves in one picture",
     },
     "your own pictures": {
         "data": "list, fetch and show datasets, and weights to start from",
-        "prepare": "turn a folder of photographs into a dataset that opens at once",
+        "prepare": "turn photographs, or ImageNet's archives, into a dataset that opens at once",
         "predict": "show pictures to a trained network: its five best guesses",
         "similar": "find the pictures that a trained network finds similar",
         "convert": "read weights from Caffe and torchvision, write them for PyTorch and ONNX",

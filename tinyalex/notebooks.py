@@ -1,6 +1,7 @@
 """python -m tinyalex.notebooks: the lessons and their exercises, in a folder of the reader's."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     for path in kept:
         say(f"kept as it is: {path} (differs from the one that comes with this version)")
     say(f"{folder}: {len(new)} new files", "next:", "    pip install jupyter ipywidgets",
-        f"    jupyter lab {folder / FIRST}",
+        f"    jupyter lab {shlex.quote(str(folder / FIRST))}",
         f"    {command('gradcheck', '--exercises', folder / 'exercises')}    # marks them")
     return 0
 

@@ -18,6 +18,7 @@ from tinyalex.architectures import alexnet
 from tinyalex.drawing import look_page
 from tinyalex.drawing.filters import kernel_pictures
 from tinyalex.inside.activities import activities, crossings, named_blocks
+from tinyalex.inside.backwards import RULES
 from tinyalex.inside.fields import Unit, peaks, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection, choose_unit
@@ -61,7 +62,8 @@ def seen():
     unit = choose_unit(network, given, "conv2b:5")
     return Inspection(network, crop, x[0], 0, given, crossings(network, given), unit,
                       receptive_field(network, unit), rng.random(crop.shape[:2]), 9,
-                      rng.standard_normal(crop.shape))
+                      {rule: rng.standard_normal(crop.shape) for rule in RULES},
+                      rng.random((3, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -279,11 +281,15 @@ def test_what_the_methods_found_lies_over_the_picture(visit):
     page, over = visit.page, visit.page.locator(".layers img").nth(1)
     assert not over.is_visible()
     names = page.locator("fieldset label").all_text_contents()
-    assert names[-2:] == ["gradient", "opacity"] and len(names) == 5
-    page.get_by_label("gradient").check()
-    tile = page.locator(".layered img").last
-    assert over.is_visible() and over.get_attribute("src") == tile.get_attribute("src")
-    assert "moves the score" in over.get_attribute("alt")
+    assert names[3:] == ["size of the gradient", *RULES, "Grad-CAM", "opacity"]
+    sources = []
+    for n, name in enumerate(names[1:-1], 1):
+        page.get_by_label(name, exact=True).check()
+        tile = page.locator(".layered img").nth(n)
+        sources.append(over.get_attribute("src"))
+        assert over.is_visible() and sources[-1] == tile.get_attribute("src")
+        assert over.get_attribute("alt") == tile.get_attribute("alt")
+    assert len({*sources}) == len(names) - 2, "each its own"
     page.get_by_label("opacity").fill("30")
     assert over.evaluate("(it) => getComputedStyle(it).opacity") == "0.3"
     page.locator("fieldset input").first.check()
@@ -330,7 +336,7 @@ def test_a_phone_never_scrolls_sideways(chromium, path, scripts):
 def test_without_scripts_the_page_is_complete(chromium, path, seen):
     plain = Visit(chromium, path, java_script_enabled=False)
     texts = plain.page.locator("img").evaluate_all("(images) => images.map((it) => it.alt)")
-    assert len(texts) == 4 + 3 + 5 * 2 * (2 * 8 + 1) + 4 and min(map(len, texts)) > 9
+    assert len(texts) == 4 + 4 + 3 + 5 * 2 * (2 * 8 + 1) + 4 and min(map(len, texts)) > 9
     assert plain.page.locator("button, input, dialog, aside").count() == 0
     plain.close()
 

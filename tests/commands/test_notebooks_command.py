@@ -7,6 +7,7 @@ package. So one is built and installed here, and asked for them from another fol
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_what_a_learner_wrote_stays_and_is_named(tmp_path, capsys):
     kept, new = capsys.readouterr().out.splitlines()[:2]
     assert kept.startswith(f"kept as it is: {work} ") and new == f"{tmp_path}: 1 new files"
     assert work.read_text() == "an evening of work" and gone.is_file()
+
+
+def test_what_to_type_next_can_be_pasted(tmp_path, capsys):
+    folder = tmp_path / "my notebooks"
+    notebooks.main([str(folder)])
+    lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    assert ["jupyter", "lab", str(folder / "00_tour.ipynb")] in lines
 
 
 def test_no_link_of_theirs_leads_out(tmp_path):

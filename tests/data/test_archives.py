@@ -185,6 +185,20 @@ def test_a_hostile_zip_is_refused_by_name(how, complaint, tmp_path, refused):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("at", [2**40, 2**62, 2**64 - 1])
+def test_a_zip_whose_files_lie_outside_it_is_named(at, tmp_path, refused):
+    """Such places have 64 bits, and no disk can be asked for the last of these."""
+    path = tmp_path / "kaggle.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("LOC_val_solution.csv", "b,n1 1 2 3 4\n")
+        archive.writestr("LOC_synset_mapping.txt", "n1 tench\n")
+        archive.writestr("ILSVRC/Data/CLS-LOC/val/b.JPEG", b"1")
+        archive.infolist()[-1].header_offset = at
+    said = refused(main, [str(path), str(tmp_path / "out")])
+    assert said.startswith(f"error: {path}: damaged: its parts lie outside it")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_zip_has_each_picture_once(tmp_path):
     zipped(tmp_path / "kaggle.zip", twice=True)

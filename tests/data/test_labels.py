@@ -192,3 +192,16 @@ def test_what_only_unicode_takes_for_the_end_of_a_line_is_none(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes("a\x85.jpg cat\r\nb.jpg dog\rc.jpg cat\n".encode())
     assert labels.read(path, ["a\x85.jpg", "b.jpg", "c.jpg"], ("cat", "dog")) == [0, 1, 0]
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("meta.mat", b"of another dataset"), ("LOC_synset_mapping.txt", b"n1 caf\xe9\n")])
+def test_words_that_cannot_be_read_are_done_without(name, content, tmp_path):
+    """The list names the classes itself, so nothing depends on what they are called."""
+    (tmp_path / name).write_bytes(content)
+    for split, names in (("train/cat", "a.jpg"), ("train/dog", "b.jpg"), ("val", "c.jpg")):
+        (tmp_path / split).mkdir(parents=True)
+        (tmp_path / split / names).write_bytes(b"")
+    written(tmp_path, "c.jpg dog\n", "val.txt")
+    listing = folder.listing(tmp_path)
+    assert [picture.label for picture in listing.splits["val"]] == [1] and listing.words == {}

@@ -139,6 +139,12 @@ def test_a_name_of_nothing_is_refused(name, said):
         units_called(network(2), CLASSES, name)
 
 
+def test_a_name_of_two_classes_is_refused():
+    """ImageNet has two cranes, a bird and a machine."""
+    with pytest.raises(UserError, match="class:crane: 2 classes are called that"):
+        units_called(network(1), ("crane", "ant", "crane", "cat", "dog", "elk"), "class:crane")
+
+
 # What excites a unit
 
 def mapped(net, unit, x):

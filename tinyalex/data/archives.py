@@ -170,7 +170,7 @@ def zipped(path: Path) -> Iterator[Member]:
             continue
         if kind not in (0, stat.S_IFREG):
             raise refused(path / info.filename, "a link" if stat.S_ISLNK(kind) else "not a file")
-        if info.header_offset < 0:
+        if not 0 <= info.header_offset < path.stat().st_size:
             raise refused(path, "damaged: its parts lie outside it")
         if info.flag_bits & 1 or info.compress_type not in _ZIPPED:
             raise refused(path / info.filename, "encrypted, or packed in a way that is not read")

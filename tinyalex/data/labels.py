@@ -16,6 +16,7 @@ The devkit's numbers, from 1, are not the places of the sorted classes: its meta
 (devkit.py).
 """
 
+import contextlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -219,12 +220,16 @@ def _synsets(meta: Path, packed: Mapping[Path, bytes]) -> dict[str, str]:
 
 def words(listed: Path, packed: Mapping[Path, bytes] = NONE_PACKED) -> dict[str, str]:
     """What the classes are called in words, where that is said beside the list `listed`: in
-    Kaggle's LOC_synset_mapping.txt, or the devkit's meta.mat. packed: as for `read`."""
+    Kaggle's LOC_synset_mapping.txt, or the devkit's meta.mat. packed: as for `read`. {} where those
+    cannot be read: pictures have their classes without them."""
     mapping, meta = listed.with_name(MAPPING), listed.with_name(META)
-    if mapping in packed or mapping.is_file():
-        lines = [line.strip() for line in _ENDS.split(_text(mapping, packed))]
-        return {name: text for name, _, text in (line.partition(" ") for line in lines) if text}
-    return _synsets(meta, packed) if meta in packed or meta.is_file() else {}
+    with contextlib.suppress(UserError):
+        if mapping in packed or mapping.is_file():
+            lines = [line.strip() for line in _ENDS.split(_text(mapping, packed))]
+            return {name: text for name, _, text in (line.partition(" ") for line in lines) if text}
+        if meta in packed or meta.is_file():
+            return _synsets(meta, packed)
+    return {}
 
 
 def _text(path: Path, packed: Mapping[Path, bytes]) -> str:

@@ -39,7 +39,7 @@ def _pixels(seen: Inspection, name: str) -> Section:
         Tile(_signed(seen.x), "minus the mean picture; 0 is grey"),
         Tile(_over(seen.crop, seen.covered), f"occlusion: {low:.1%} (dark) to {high:.1%}", False,
              f"how probable “{name}” stays with a place covered: {low:.1%} to {high:.1%}"),
-        Tile(heat(_loudness(seen.gradient)), "gradient",
+        Tile(heat(_loudness(seen.gradient)), "size of the gradient",
              alt=f"how much each pixel moves the score of “{name}”: the lighter, the more"),
     ]
     return Section("What the network reads, and which pixels matter",
@@ -50,13 +50,15 @@ def _pixels(seen: Inspection, name: str) -> Section:
 
 
 def _rules(seen: Inspection, name: str) -> Section:
-    tiles = [Tile(_signed(tamed(pixels)), rule) for rule, pixels in seen.reconstructed.items()]
+    tiles = [Tile(_signed(tamed(pixels)), rule, alt=f"what speaks for “{name}”: {rule}")
+             for rule, pixels in seen.reconstructed.items()]
     cam = enlarged(seen.cam, *seen.crop.shape[:2])
-    tiles.append(Tile(_over(seen.crop, cam), "Grad-CAM", False))
+    tiles.append(Tile(_over(seen.crop, cam), "Grad-CAM", False,
+                      f"where the last maps see what speaks for “{name}”: the lighter, the more"))
     return Section("The same question by three rules of one backward, and by Grad-CAM",
                    f"What speaks for “{name}”. The three differ in what a ReLU hands back; 0 is "
                    "grey. Grad-CAM weighs the last maps by their mean slopes.",
-                   [Half(rows=[tiles])], LARGE)
+                   [Half(rows=[tiles])], LARGE, layered=True)
 
 
 def _signed(x: np.ndarray) -> np.ndarray:

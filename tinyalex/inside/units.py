@@ -45,6 +45,9 @@ def _index(classes: Sequence[str], name: str, wanted: str) -> int:
         raise UserError(f"{name}: the network knows no such class",
                         f"name one of its {len(classes)}: {', '.join(classes[:12])}"
                         + (", …" if len(classes) > 12 else "."))
+    if (count := classes.count(wanted)) > 1:
+        raise UserError(f"{name}: {count} classes are called that",
+                        "name it by its folder, without --names.")
     return classes.index(wanted)
 
 
