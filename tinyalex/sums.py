@@ -139,12 +139,12 @@ class HostSums(Sums):
         running: list[Sum] = []
         for bucket in self.buckets:
             while not self.complete[bucket].wait(PAUSE if running else None):
-                running = [one for one in running if not one.done()]
+                running = [each for each in running if not each.done()]
             if self.failed:
                 return
             self._fill(bucket)
             running.append(self.world.start_sum(bucket.buffer))
-        while running := [one for one in running if not one.done()]:
+        while running := [each for each in running if not each.done()]:
             time.sleep(PAUSE)
 
     def _fill(self, bucket: Bucket):
@@ -241,7 +241,7 @@ def grouped(parameters: Iterator[Parameter], most: int) -> Iterator[list[Paramet
     group: list[Parameter] = []
     for p in parameters:
         group.append(p)
-        if sum(one.value.nbytes for one in group) >= most:
+        if sum(each.value.nbytes for each in group) >= most:
             yield group
             group = []
     if group:
