@@ -102,9 +102,9 @@ def draw(rows):
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for way in WAYS:
         batches = [batch for batch in BATCHES if errors(rows, way, batch)]
-        found = [[100 * error for error in errors(rows, way, batch)] for batch in batches]
-        (line,) = axes.plot(batches, [*map(mean, found)], marker="o", label=way)
-        axes.vlines(batches, [*map(min, found)], [*map(max, found)], color=line.get_color())
+        percent = [[100 * error for error in errors(rows, way, batch)] for batch in batches]
+        (line,) = axes.plot(batches, [*map(mean, percent)], marker="o", label=way)
+        axes.vlines(batches, [*map(min, percent)], [*map(max, percent)], color=line.get_color())
     axes.set_xscale("log", base=2)
     axes.set_xticks(BATCHES, [f"{batch:,}" for batch in BATCHES])
     axes.set_xlabel("pictures of a batch")

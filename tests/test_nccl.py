@@ -10,8 +10,10 @@ import pytest
 import simulated_cupy
 from gpus import machines, on
 
+from tinyalex import freezing
 from tinyalex.architectures import alexnet
 from tinyalex.devices import Batch, Devices
+from tinyalex.hybrid import Hybrid
 from tinyalex.optim import SGD
 from tinyalex.parallel import Parallel
 from tinyalex.sums import GpuSums, HostSums
@@ -250,3 +252,18 @@ def test_a_gpu_that_waits_for_others_says_how_long(four_gpus, monkeypatch):
             return waited, len(this.sums.waits)
 
     assert together(2, wait) == [([0, 0.25, 0.5], 1), ([0, 0, 0], 1)]
+
+
+def test_where_no_convolution_learns_there_is_nothing_to_sum(four_gpus):
+    """With the units shared out, nothing is summed then, and nobody waits."""
+    def frozen(world):
+        with Devices(f"cuda:{world.rank}") as devices:
+            net = network(devices)
+            freezing.freeze(net, "conv1-conv5")
+            this = Hybrid(net, world)
+            (x, labels), *_ = batches()
+            rows = this.rows(len(labels))
+            this.step(this.begin(SGD(net)), Batch(x[rows]), labels[rows], 0, len(labels))
+            return type(this.sums), this.sums.waited, this.sums.buckets
+
+    assert together(2, frozen) == [(GpuSums, 0.0, [])] * 2

@@ -145,6 +145,34 @@ def test_a_step_that_fails_leaves_no_thread_waiting():
     this.close()
 
 
+@pytest.mark.parametrize(("bucket", "where"), [(1000, "forward"), (1 << 30, "backward")])
+def test_nothing_of_a_step_that_fails_is_left_in_the_next(bucket, where):
+    """No gradient, not even for who has no pictures then, and not that it failed."""
+    def go_on(world):
+        net = network()
+        lowest, this = net.stages[0][0][0], Parallel(net, world, bucket=bucket)
+        (x, labels), (y, few) = batches(4, 1)
+
+        def fails(*_):
+            raise ZeroDivisionError
+
+        setattr(lowest, where, fails)
+        with pytest.raises(ZeroDivisionError):
+            this.step(SGD(net), Batch(x[:2]), labels[:2], 0, 4)
+        delattr(lowest, where)
+        rows = this.rows(1)
+        this.step(SGD(net, lr=0.1), Batch(y[rows]), few[rows], 1, 1)
+        this.close()
+        return net.state()
+
+    (y, labels), right = batches(4, 1)[1], network()
+    right.set_step(1)
+    before = network().state()
+    train_step(right, SGD(right, lr=0.1), y, labels)
+    for state in together(2, go_on):
+        assert difference(state, right.state()) < 1e-5 * difference(before, right.state())
+
+
 def together_of_two():
     class Half(World):
         size = 2

@@ -41,7 +41,7 @@ class Parallel:
     """The steps of training, made together with the other workers.
 
     network: what learns. exact: whether the bits of the result must not depend on the number of
-    workers. bucket: bytes, see above. UserError where there are too many workers for that.
+    workers; UserError where there are too many of them for that. bucket: bytes, see sums.py.
     `waited` adds up the seconds that this worker waited for the others.
     """
 
@@ -76,7 +76,7 @@ class Parallel:
         return optimiser
 
     def gather_weights(self):
-        """Put all weights into the network, whoever has them."""
+        """Put all weights into the network, whoever has them; after `begin`."""
 
     def gather_velocities(self, optimiser: SGD) -> dict[str, np.ndarray]:
         """The velocities, whoever has them, as `SGD.state` gives them."""
@@ -124,7 +124,7 @@ class Parallel:
         return parts
 
     def close(self):
-        """End the thread that sums."""
+        """End what sums in the background."""
         if self._sums:
             self._sums.close()
 

@@ -18,6 +18,40 @@ from tinyalex.world import World, find
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.summary`; argv without the program's name."""
+    world = find()
+    with world.together():
+        _main(_parse(argv), world)
+    return 0
+
+
+def _main(args: Namespace, world: World) -> None:
+    preset = presets.get(args.preset)
+    towers = args.towers or preset.towers
+    with Devices(args.devices, towers) as devices:
+        link = (scaling.measured(world) if args.network == "measured"
+                else scaling.NETWORKS[args.network])
+        network = preset.network(args.classes, list(devices), towers=towers,
+                                 draw=not args.workers)
+        if args.workers:
+            numbers = _model(args, scaling.parts(network), link)
+        else:
+            numbers = record(network, args.batch_size) | {
+                "training_bytes": training_bytes(network, args.batch_size)}
+        if args.json:
+            print_json({"preset": args.preset, "classes": network.classes,
+                        "batch_size": args.batch_size, **numbers})
+            return
+        print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
+        if args.workers:
+            _print_workers(args, scaling.parts(network), link, world)
+            return
+        print(table(network, args.batch_size))
+        print(f"\ntraining takes about {megabytes(numbers['training_bytes'])}")
+        print("kept: between forward and backward; an array that two layers share, as a ReLU in "
+              "place\nand what reads it, counts once in the total")
+
+
+def _parse(argv: list[str] | None) -> Namespace:
     parser = ArgumentParser(prog="python -m tinyalex.summary", shares=True,
                             description="Print what a network is made of and what it takes.")
     add = parser.add_argument
@@ -37,32 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--workers and --images-per-s go together")
     if args.json and args.plot:
         parser.error("--json prints numbers only; leave out --plot")
-    world = find()
-    preset = presets.get(args.preset)
-    towers = args.towers or preset.towers
-    with world.together(), Devices(args.devices, towers) as devices:
-        link = (scaling.measured(world) if args.network == "measured"
-                else scaling.NETWORKS[args.network])
-        network = preset.network(args.classes, list(devices), towers=towers,
-                                 draw=not args.workers)
-        if args.workers:
-            numbers = _model(args, scaling.parts(network), link)
-        else:
-            numbers = record(network, args.batch_size) | {
-                "training_bytes": training_bytes(network, args.batch_size)}
-        if args.json:
-            print_json({"preset": args.preset, "classes": network.classes,
-                        "batch_size": args.batch_size, **numbers})
-            return 0
-        print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
-        if args.workers:
-            _print_workers(args, scaling.parts(network), link, world)
-            return 0
-        print(table(network, args.batch_size))
-        print(f"\ntraining takes about {megabytes(numbers['training_bytes'])}")
-        print("kept: between forward and backward; an array that two layers share, as a ReLU in "
-              "place\nand what reads it, counts once in the total")
-    return 0
+    return args
 
 
 def _worker_flags(add: Callable):

@@ -14,7 +14,7 @@ backward's order.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from typing import Any
@@ -103,13 +103,15 @@ class HostSums(Sums):
         super().__init__([Bucket(group, np.empty(_size(group), group[0].value.dtype))
                           for group in groups],
                          "MPI" + f" ({why})" * (network.devices[0].xp is not np))
-        self.world, self.failed = world, False
+        self.world, self.failed = world, False  # whether the step has
         self.complete = {bucket: threading.Event() for bucket in self.buckets}
         self.coming: dict[str, Result] = {}  # gradients on their way to the host
         self.lock = threading.Lock()
         self.thread = ThreadPoolExecutor(1, "sums")
 
     def __enter__(self) -> "Sums":
+        self.failed = False
+        self.coming.clear()
         for event in self.complete.values():
             event.clear()
         self.summing = self.thread.submit(self._sum)
@@ -137,12 +139,12 @@ class HostSums(Sums):
         running: list[Sum] = []
         for bucket in self.buckets:
             while not self.complete[bucket].wait(PAUSE if running else None):
-                running = [one for one in running if not one.done()]
+                running = [each for each in running if not each.done()]
             if self.failed:
                 return
             self._fill(bucket)
             running.append(self.world.start_sum(bucket.buffer))
-        while running := [one for one in running if not one.done()]:
+        while running := [each for each in running if not each.done()]:
             time.sleep(PAUSE)
 
     def _fill(self, bucket: Bucket):
@@ -166,6 +168,7 @@ class GpuSums(Sums):
     """
 
     def __init__(self, network: Network, world: World, bucket: int = BUCKET):
+        self.cuda: Any = network.devices[0].xp.cuda
         self.links: dict[int, Link] = {}
         buckets, place = [], {p.name: i for i, p in enumerate(as_backward(network))}
         for device in dict.fromkeys(network.devices):
@@ -211,14 +214,14 @@ class GpuSums(Sums):
                 waits.append((device.stream.record(), summed))
                 device.stream.wait_event(summed)
         self.waits.append(waits)
-        self._count(device.xp.cuda.get_elapsed_time)
+        self._count()
 
-    def _count(self, milliseconds: Callable[[Any, Any], float]):
+    def _count(self):
         """Add up how long GPUs waited, in the steps that they have done: the host is ahead."""
         self.waited = 0.0
         while self.waits and all(event.done for pair in self.waits[0] for event in pair):
-            pairs = self.waits.popleft()
-            self.waited += max(0.0, *(milliseconds(*pair) / 1000 for pair in pairs))
+            waits = (self.cuda.get_elapsed_time(*pair) / 1000 for pair in self.waits.popleft())
+            self.waited += max([0.0, *waits])
 
 
 def as_backward(network: Network) -> Iterator[Parameter]:
@@ -238,7 +241,7 @@ def grouped(parameters: Iterator[Parameter], most: int) -> Iterator[list[Paramet
     group: list[Parameter] = []
     for p in parameters:
         group.append(p)
-        if sum(one.value.nbytes for one in group) >= most:
+        if sum(each.value.nbytes for each in group) >= most:
             yield group
             group = []
     if group:

@@ -3,12 +3,15 @@ backward begin before backward is over, sums after backward do not."""
 
 import numpy as np
 import pytest
+from gpus import on
 
 from tinyalex.bench import workers
 from tinyalex.bench.spans import SUMS, watch_step
 from tinyalex.bench.workers import AFTER, DURING, EXACT, HYBRID, NONE, Shared
 from tinyalex.devices import Devices
 from tinyalex.inside.scaling import Link
+from tinyalex.parallel import BLOCKS
+from tinyalex.world import World
 from tinyalex.world.threads import together
 
 
@@ -67,6 +70,27 @@ def test_all_ways_but_the_one_without_sums_end_with_the_same_weights(monkeypatch
         assert np.array_equal(first[way], second[way])
         assert np.allclose(first[way], first[DURING], atol=1e-4 * np.abs(first[DURING]).max())
     assert not np.allclose(first[NONE], second[NONE], rtol=0.1)
+
+
+def test_workers_of_a_machine_share_its_gpus(monkeypatch):
+    """Each takes the next one, as in training."""
+    monkeypatch.setattr(workers.scaling, "measured", lambda world: None)
+    places = {}
+    monkeypatch.setattr(workers, "report", lambda shared, world, *_: places.setdefault(
+        world.rank, {device.index for device in shared.devices}))
+    args = workers._parse(["--preset", "mini", "--batch-size", "8"])
+    with on("simulated", "cuda:1"):
+        together(2, lambda world: workers._main(args, world))
+    assert places == {0: {0}, 1: {1}}
+
+
+def test_more_workers_than_blocks_measure_the_other_ways():
+    class Crowd(World):
+        size = BLOCKS + 1
+
+    with Devices("cpu", 2) as devices:
+        shared = Shared("mini", devices, 16, Crowd())
+        assert [*shared.ways] == [NONE, DURING, AFTER, *HYBRID]
 
 
 def test_the_model_adds_the_sum_of_all_bytes_where_nothing_hides_it(monkeypatch):

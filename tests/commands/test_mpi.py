@@ -110,6 +110,13 @@ def test_evaluation_prints_and_draws_what_one_process_does(patches, tmp_path):
 def test_a_command_that_works_alone_says_so_once(patches):
     err = complaint(3, "run", "picture.jpg", command="predict")
     assert err.count("started as 3 processes, and it works alone") == err.count("HINT:") == 1
+
+
+@pytest.mark.parametrize("command", ["summary", "bench.workers"])
+def test_a_flag_that_is_wrong_for_all_is_said_once(patches, command):
+    assert complaint(2, "--nope", command=command).count("--nope") == 1
+
+
 def test_workers_that_share_the_units_leave_the_files_of_one(patches, tmp_path):
     """Exactly, and across resumes with another number of workers that share in another way; and
     without --exact, but for rounding."""
@@ -298,6 +305,7 @@ def test_the_bench_prints_a_step_in_every_way_once(tmp_path):
     done = subprocess.run([MPIEXEC, "-n", "2", *own, "--preset", "mini", "--batch-size", "16",
                            "--rounds", "1", "--out", str(tmp_path / "step.png")], check=True,
                           capture_output=True, text=True, timeout=200, env=os.environ | OPEN_MPI)
-    for row in ("sums during backward", "sums after backward", "--exact", "no sums"):
+    for row in ("sums during backward", "sums after backward", "--exact", "no sums", "hybrid, b",
+                "hybrid, c"):
         assert done.stdout.count(row) == 1
     assert (tmp_path / "step.png").stat().st_size > 10_000

@@ -6,6 +6,7 @@ come to it, and ends when the slowest has its new weights.
 """
 
 import sys
+from argparse import Namespace
 from dataclasses import astuple
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +18,7 @@ from tinyalex.bench.workload import Workload
 from tinyalex.devices import Batch, Devices
 from tinyalex.hybrid import Hybrid
 from tinyalex.inside import scaling
-from tinyalex.parallel import Parallel
+from tinyalex.parallel import BLOCKS, Parallel
 from tinyalex.run import presets
 from tinyalex.sums import BUCKET
 from tinyalex.support.cli import ArgumentParser, number, output, run
@@ -35,7 +36,7 @@ ALL_BYTES = 1 << 62  # of a bucket that is not full before everything is in it
 class Shared(Workload):
     """The batch of all workers, and the ways in which this one can make its part of a step.
 
-    `way` is the one that `train` takes.
+    `way` is the one that `train` takes. More workers than blocks cannot add exactly.
     """
 
     def __init__(self, preset: str, devices: Devices, batch_size: int, world: World):
@@ -43,7 +44,8 @@ class Shared(Workload):
         self.ways = {NONE: Parallel(self.network, World()),
                      DURING: Parallel(self.network, world, bucket=BUCKET),
                      AFTER: Parallel(self.network, world, bucket=ALL_BYTES),
-                     EXACT: Parallel(self.network, world, exact=True),
+                     **{way: Parallel(self.network, world, exact=True) for way in [EXACT]
+                        if world.size <= BLOCKS},
                      **{way: Hybrid(self.network, world, at_once=way == HYBRID[1])
                         for way in HYBRID}}
         self.optimisers = {way: parallel.begin(self.optimiser)
@@ -64,6 +66,30 @@ class Shared(Workload):
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.bench.workers`; argv without the program's name."""
+    world = find()
+    with world.together():
+        world.take_cores()
+        _main(_parse(argv), world)
+    return 0
+
+
+def _main(args: Namespace, world: World) -> None:
+    if args.batch_size < world.size:
+        raise UserError(f"--batch-size {args.batch_size}: less than a picture for each of "
+                        f"{world.size} workers", "take a larger one.")
+    link = scaling.measured(world)
+    with Devices(args.devices, presets.get(args.preset).towers,
+                 worker=(world.local_rank, world.local_size)) as devices:
+        shared = Shared(args.preset, devices, args.batch_size, world)
+        try:
+            report(shared, world, link, args.rounds)
+            if args.out:
+                draw(shared, world, args.out)
+        finally:
+            shared.close()
+
+
+def _parse(argv: list[str] | None) -> Namespace:
     parser = ArgumentParser(
         prog="mpiexec -n 2 python -m mpi4py -m tinyalex.bench.workers", shares=True,
         description="Measure a training step that workers share: data parallel, with gradients "
@@ -75,23 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--devices", metavar="LIST", default="auto", help="of each worker")
     add("--rounds", type=number(int, 1), default=5)
     add("--out", type=output(".png"), metavar="PNG", help="draw a step of each worker")
-    args = parser.parse_args(argv)
-    world = find()
-    with world.together():
-        world.take_cores()
-        if args.batch_size < world.size:
-            raise UserError(f"--batch-size {args.batch_size}: less than a picture for each of "
-                            f"{world.size} workers", "take a larger one.")
-        link = scaling.measured(world)
-        with Devices(args.devices, presets.get(args.preset).towers) as devices:
-            shared = Shared(args.preset, devices, args.batch_size, world)
-            try:
-                report(shared, world, link, args.rounds)
-                if args.out:
-                    draw(shared, world, args.out)
-            finally:
-                shared.close()
-    return 0
+    return parser.parse_args(argv)
 
 
 def report(shared: Shared, world: World, link: scaling.Link, rounds: int) -> None:
