@@ -27,6 +27,7 @@ from tinyalex.data.imagenet import COUNTS, PUBLISHED
 from tinyalex.data.labels import GROUND_TRUTH, MAPPING
 from tinyalex.data.preparation import prepare
 from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.errors import UserError
 from tinyalex.support.text import align, say
 
 DEVKIT = "ILSVRC2012_devkit_t12/data"
@@ -35,6 +36,10 @@ Files = Mapping[str, Path | bytes]  # what goes into an archive, by the name tha
 
 def pack(source: Path, out: Path) -> dict[str, Path]:
     """Write ImageNet's three archives, and Kaggle's "zip", to the folder `out`; returns them."""
+    for split in ("train", "val"):
+        if not (source / split).is_dir():
+            raise UserError(f"{source}: has no folder {split}/",
+                            "name a folder with train/<WNID>/* and val/<WNID>/*.")
     classes = {path.name: {file.name: file for file in sorted(path.iterdir())}
                for path in sorted((source / "train").iterdir())}
     val = {f"ILSVRC2012_val_{i:08}.JPEG": path for i, path in enumerate(

@@ -176,6 +176,12 @@ def test_the_png_has_every_picture_and_every_bar(tmp_path):
     assert np.flatnonzero(squares[80].any(axis=1))[-1] < len(picture) - page.MARGIN
 
 
+def test_no_line_runs_off_the_png(tmp_path):
+    name = "a class with a long name, " * 12
+    drawing.write_png(name, [SECTIONS[0]._replace(title=name, note=name)], tmp_path / "p.png")
+    assert (pixels(tmp_path / "p.png")[:, -page.MARGIN:] == 255).all()
+
+
 class Page(HTMLParser):
     """What a page has: its tags are closed in their order, and all that it refers to."""
 

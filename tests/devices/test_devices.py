@@ -236,3 +236,12 @@ def test_checking_devices_notice_arrays_that_meet():
         two.run(lambda: x + 1).result()
     assert one.run(lambda: (x + two.get(y)[0]).sum()).result() == 6
     assert one.run(lambda: (x + one.receive(y, two)).home).result() is one
+
+
+@pytest.mark.parametrize(("helpers", "said"), [
+    (None, "<cpu0: 4 cores>"), (1, "<cpu0: 2 cores, work in 4 parts>"),
+    (0, "<cpu0: 1 core, work in 4 parts>")])
+def test_a_device_names_the_cores_that_work_not_the_parts_of_their_work(helpers, said):
+    device = CpuDevice(cores=4, helpers=helpers)
+    assert repr(device) == said
+    device.close()

@@ -40,6 +40,8 @@ def test_a_command_that_ends_well_decides_its_own_status(returned, status, capsy
     (OSError(errno.EACCES, "Denied", "log.csv"), "log.csv: Denied", "permissions"),
     (OSError(errno.EROFS, "Read-only", "log.csv"), "log.csv: Read-only", "may write to"),
     (OSError(errno.ENOENT, "Nothing", "log.csv"), "log.csv: Nothing", "check the path"),
+    (OSError(errno.EEXIST, "There", "mine"), "mine: There", "name another folder"),
+    (OSError(errno.ENOTDIR, "No folder", "a/b"), "a/b: No folder", "name another folder"),
     (OSError(errno.EIO, "Broken", "log.csv"), "log.csv: Broken", "disk"),
     (OSError("cannot identify image file"), "cannot identify image file", "check the path"),
     (MemoryError("Unable to allocate 56.1 GiB"),

@@ -38,11 +38,13 @@ class CpuDevice(Device):
         self.name, self.cores = name, cores
         self.pool: MemoryPool = MemoryPool()
         self._driver = Threads(1, name) if own_thread else None
-        self._helpers = Threads(cores - 1 if helpers is None else min(helpers, cores - 1),
-                                f"{name}-helper")
+        helpers = cores - 1 if helpers is None else min(helpers, cores - 1)
+        self._helpers = Threads(helpers, f"{name}-helper")
+        self._threads = 1 + helpers
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.cores} core{'s' * (self.cores > 1)}>"
+        parts = f", work in {self.cores} parts" if self.cores != self._threads else ""
+        return f"<{self.name}: {self._threads} core{'s' * (self._threads > 1)}{parts}>"
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         return self.pool.empty(shape, dtype)

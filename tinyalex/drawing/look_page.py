@@ -43,9 +43,8 @@ def _pixels(seen: Inspection, name: str) -> Section:
              alt=f"how much each pixel moves the score of “{name}”: the lighter, the more"),
     ]
     return Section("What the network reads, and which pixels matter",
-                   f"Occlusion: how probable “{name}” stays when a grey square of {seen.square}×"
-                   f"{seen.square} pixels covers a place. Gradient: how much its score moves with "
-                   "each pixel, the largest of the three colours.",
+                   f"Occlusion: how probable “{name}” stays with {seen.square}×{seen.square} "
+                   "pixels covered in grey. Gradient: how much its score moves with a pixel.",
                    [Half(rows=[tiles])], LARGE, layered=True)
 
 

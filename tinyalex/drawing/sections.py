@@ -79,7 +79,7 @@ def write_png(title: str, sections: Sequence[Section], path: str | Path) -> None
     """Write the page as a PNG, 1200 pixels wide."""
     heights = [_height(section) for section in sections]
     figure = page.figure(WIDE, 3 * MARGIN + LINE + sum(heights))
-    page.write(figure, title, MARGIN, MARGIN, fontsize=12)
+    _line(figure, title, MARGIN, fontsize=12)
     y = 2 * MARGIN + LINE
     for section, height in zip(sections, heights, strict=True):
         _draw(figure, section, y)
@@ -108,11 +108,15 @@ def _size(tile: Tile, width: int) -> tuple[int, int]:
     return width, round(len(tile.image) * width / tile.image.shape[1])
 
 
+def _line(figure: Figure, text: str, y: int, **kwargs) -> None:
+    page.shorten(page.write(figure, text, MARGIN, y, **kwargs), WIDE - 2 * MARGIN)
+
+
 def _draw(figure: Figure, section: Section, y: int) -> None:
-    page.write(figure, section.title, MARGIN, y, fontsize=10)
+    _line(figure, section.title, y, fontsize=10)
     y += LINE
     if section.note:
-        page.write(figure, section.note, MARGIN, y, fontsize=8, color=QUIET)
+        _line(figure, section.note, y, fontsize=8, color=QUIET)
         y += LINE
     wide = (WIDE - MARGIN * (len(section.halves) + 1)) // len(section.halves)
     for h, half in enumerate(section.halves):

@@ -45,7 +45,8 @@ def announce(trainer: Trainer, devices: Devices) -> None:
         "recipe": f"batch {_batch(recipe, train_set)}, lr {recipe.lr:g} ({recipe.schedule}"
                   f"{_slowly(recipe)}), "
                   f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, "
-                  f"dropout {recipe.dropout:g}, {recipe.epochs} epochs, seed {recipe.seed}",
+                  f"dropout {recipe.dropout:g}, {recipe.epochs} epoch{'s' * (recipe.epochs != 1)}, "
+                  f"seed {recipe.seed}",
         "pictures": _augmentation(recipe),
         "changed": ", ".join(f"{name} {value}" for name in (
             "activation", "lrn", "pool", "without")

@@ -194,4 +194,6 @@ def _os_hint(error: OSError) -> str:
         return "name a folder that you may write to, or change its permissions."
     if error.errno == errno.ENOENT:
         return "check the path."
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "a file stands where a folder has to be: name another folder."
     return "check the path and the disk."
