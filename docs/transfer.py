@@ -123,20 +123,24 @@ def accuracies(rows, way, count) -> list[float]:
 
 
 def draw(rows):
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    """All ways, and beside them those from trained weights, which lie close together."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for way in WAYS:
         counts = [count for count in COUNTS if accuracies(rows, way, count)]
         found = [[100 * share for share in accuracies(rows, way, count)] for count in counts]
-        (line,) = axes.plot(counts, [*map(mean, found)], marker="o", label=way)
-        axes.fill_between(counts, [*map(min, found)], [*map(max, found)], alpha=0.2,
-                          color=line.get_color(), linewidth=0)
-    axes.set_xscale("log")
-    axes.set_xticks(COUNTS, COUNTS)
-    axes.minorticks_off()
-    axes.set_xlabel("pictures of a class to train on")
-    axes.set_ylabel("right, of the validation pictures (%)")
-    axes.legend()
-    axes.grid(alpha=0.3)
+        for axes in (left, right) if "WEIGHTS" in WAYS[way] else (left,):
+            (line,) = axes.plot(counts, [*map(mean, found)], marker="o", label=way)
+            axes.fill_between(counts, [*map(min, found)], [*map(max, found)], alpha=0.2,
+                              color=line.get_color(), linewidth=0)
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.set_xticks(COUNTS, COUNTS)
+        axes.minorticks_off()
+        axes.set_xlabel("pictures of a class to train on")
+        axes.grid(alpha=0.3)
+    left.set_ylabel("right, of the validation pictures (%)")
+    right.set_title("from trained weights", fontsize=10)
+    left.legend()
     figure.savefig(HERE / "transfer.png", dpi=120)
 
 
