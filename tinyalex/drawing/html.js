@@ -203,6 +203,13 @@ function open(unit) {
   const strongest = make("div", { className: "places" }, ...buttons);
   reachable(strongest, buttons);
   more.replaceChildren(make("h3", {}, "Strongest in this picture"), strongest);
+  const exciting = (layer.exciting[map] ?? []).map(({ src, alt, className, caption }) => make(
+    "figure", {}, make("img", { src, alt, className }), make("figcaption", {}, caption)));
+  if (exciting.length) {
+    const among = layer.searched.toLocaleString("en");
+    more.append(make("h3", {}, `What excites it most, among ${among} pictures`),
+                make("div", { className: "places exciting" }, ...exciting));
+  }
   if (layer.kernel_side) {
     const kernel = layer.drawKernel(map);
     Object.assign(kernel, { role: "img", ariaLabel: `the kernel of ${unit.mapName}` });
