@@ -72,7 +72,7 @@ def test_other_pictures_that_excite_a_map_most_are_shown_with_it(in_blobs, tmp_p
     assert (tmp_path / "l.png").read_bytes() == png
     text = (tmp_path / "l.html").read_text("utf-8")
     assert str(in_blobs) not in text, "a page may be sent to others"
-    facts = script_data(tmp_path / "l.html")["layers"]
+    pictures, facts = [script_data(tmp_path / "l.html")[key] for key in ("pictures", "layers")]
     assert {layer["searched"] for layer in facts.values() if not layer["full"]} == {40}
     named = {name: {*re.findall(rf'data-unit="{name}:(\d+):', text)} for name in facts}
     with opened.open_network(in_blobs / "run", "cpu") as net:
@@ -90,7 +90,8 @@ def test_other_pictures_that_excite_a_map_most_are_shown_with_it(in_blobs, tmp_p
                 assert tile["alt"] == (f"{end}: {place.value:.2g} at row {place.row}, "
                                        f"column {place.column}")
                 field = shown_field(net.network, unit._replace(row=place.row, column=place.column))
-                with Image.open(io.BytesIO(base64.b64decode(tile["src"].split(",")[1]))) as image:
+                data = base64.b64decode(pictures[tile["picture"]].split(",")[1])
+                with Image.open(io.BytesIO(data)) as image:
                     np.testing.assert_array_equal(image, look_page.patch(
                         net.centre(shown[place.picture]), field))
 

@@ -50,12 +50,15 @@ def _data(maps: Sequence[Maps]) -> str:
     """What html.js reads. palettes: the colours of the levels, for layers that give nothing below 0
     and for others."""
     palettes = [heat(np.arange(256)[None] - zero, 255 - zero, signed=zero > 0) for zero in (0, 128)]
-    data = {"palettes": [*map(_base64, palettes)], "layers": {m.name: _facts(m) for m in maps}}
+    pictures: dict[str, int] = {}  # each is written once, and may excite many maps
+    layers = {m.name: _facts(m, pictures) for m in maps}
+    data = {"palettes": [*map(_base64, palettes)], "pictures": [*pictures], "layers": layers}
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def _facts(maps: Maps) -> dict:
-    """values: activities in levels of one byte; `zero` is the level of 0, `scale` is worth one."""
+def _facts(maps: Maps, pictures: dict[str, int]) -> dict:
+    """values: activities in levels of one byte; `zero` is the level of 0, `scale` is worth one.
+    pictures: the sources of those that excite maps, and their numbers; new ones are added."""
     y = np.nan_to_num(maps.y, posinf=0, neginf=0)
     zero = 128 if maps.scale["signed"] else 0
     scale = float(maps.scale["peak"] or 1) / (255 - zero)
@@ -68,14 +71,14 @@ def _facts(maps: Maps) -> dict:
     return {"shape": y.shape, "values": _base64(levels), "zero": zero, "scale": scale,
             "full": maps.full, "places": places, "kernels": _base64(kernels),
             "kernel_side": kernels.shape[1], "searched": maps.searched,
-            "exciting": {f: [_exciting(tile) for tile in tiles]
+            "exciting": {f: [_exciting(tile, pictures) for tile in tiles]
                          for f, tiles in maps.exciting.items()}, **maps.lattice._asdict()}
 
 
-def _exciting(tile: Tile) -> dict[str, str]:
+def _exciting(tile: Tile, pictures: dict[str, int]) -> dict[str, str | int]:
     """What html.js makes an image and its caption of."""
-    return {"src": _source(tile, EXCITING), "alt": shown(tile.alt), "caption": tile.caption,
-            "className": _kind(tile)}
+    return {"picture": pictures.setdefault(_source(tile, EXCITING), len(pictures)),
+            "alt": shown(tile.alt), "caption": tile.caption, "className": _kind(tile)}
 
 
 def _base64(data: bytes | np.ndarray) -> str:

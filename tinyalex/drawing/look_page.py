@@ -32,8 +32,8 @@ UNITS = 64  # of a full layer, in a row
 
 
 class Exciting(NamedTuple):
-    """What excites maps most in other pictures, of which `searched` were looked at. tiles: a map's,
-    by its layer and number, the strongest first."""
+    """What excites maps most among `searched` pictures. tiles: a map's, by its layer and number,
+    the strongest first."""
 
     searched: int
     tiles: dict[tuple[Layer, int], list[Tile]]
@@ -63,7 +63,7 @@ def shown_maps(seen: Inspection) -> list[Unit]:
 
 def excited_tile(network: Network, unit: Unit, place: Excited, crop: np.ndarray, name: str) -> Tile:
     """What the unit's map sees of a picture (H, W, 3) uint8, there where it is strongest. Of the
-    picture's name the page says the end: nobody need know whose folder it is in."""
+    picture's name the page has the end: nobody need know whose folder it is in."""
     field = shown_field(network, unit._replace(row=place.row, column=place.column))
     value, end = f"{place.value:.2g}", "/".join(Path(name).parts[-3:])
     return Tile(patch(crop, field), value, field.width < SMALL,

@@ -41,7 +41,7 @@ class Maps(NamedTuple):
     the layer, as in the units of its tiles. y: (H, W, F). scale: how `heat` is to colour it.
     lattice: where in the picture its units look. full: how many units a full layer has, whose rows
     are the one map of y; else 0. kernels: (F, K, K, 3) uint8, if they can be seen. exciting: by the
-    number of a map what excites it most in `searched` other pictures."""
+    number of a map what excites it most among `searched` pictures."""
 
     name: str
     y: np.ndarray
