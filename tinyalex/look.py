@@ -4,11 +4,14 @@ import sys
 
 from tinyalex import drawing
 from tinyalex.data import gallery
-from tinyalex.drawing.look_page import look_page
+from tinyalex.data.gallery import Gallery
+from tinyalex.drawing.look_page import Exciting, excited_tile, look_page, shown_maps
 from tinyalex.inside.guesses import answer
-from tinyalex.inside.inspection import inspect
+from tinyalex.inside.inspection import Inspection, inspect
+from tinyalex.inside.patches import most_exciting
 from tinyalex.metrics import log_probabilities
 from tinyalex.run import flags, opened
+from tinyalex.run.opened import OpenedNetwork
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import expect_place
@@ -26,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         shown = gallery.gather([args.picture], net.side)
         if len(shown) > 1:
             raise UserError(f"{args.picture}: {len(shown)} pictures", "name one of them.")
+        others = gallery.gather(args.among, net.side) if args.among else None
         classes = [names.get(name, name) for name in net.classes]
         (true,) = shown.labels(net.classes)
         (x,) = net.batches(shown, "reading")
@@ -34,14 +38,15 @@ def main(argv: list[str] | None = None) -> int:
         said = answer(shown.names[0], logp, true, classes)
         seen = inspect(net.network, net.centre(shown[0]), x, int(logp.argmax()), args.unit,
                        args.batch_size)
-        page = look_page(seen, said.guesses, classes[seen.label])
+        exciting = _exciting(net, seen, others, args.batch_size) if others else None
+        page = look_page(seen, said.guesses, classes[seen.label], exciting)
         title = f"{said.caption}, on its way through {net.name}"
     say(*said.lines(), "")
     drawing.write_png(title, page, out)
     drawing.write_html(title, page, out.with_suffix(".html"))
     say(f"its way through the network: {out}",
         f"the same, with all maps, for a browser: {out.with_suffix('.html')}")
-    return 0
+    return int(bool(others and others.broken))
 
 
 def _parse(argv):
@@ -54,7 +59,23 @@ def _parse(argv):
     add("--unit", metavar="LAYER:MAP[:ROW:COLUMN]", help="whose receptive field to show: conv3a:17 "
         "(where it is strongest) or conv3a:17:4:5, counted from 0; if not given, the strongest of "
         "the last layer whose units see at most half of the picture's width")
+    add("--among", nargs="+", metavar="PICTURES", help="where to look for what excites most the "
+        "maps that have a picture of their own on the page (not the others of “all maps”); in the "
+        f"HTML, a click on one shows it: {gallery.KINDS}")
     return parser.parse_args(argv)
+
+
+def _exciting(net: OpenedNetwork, seen: Inspection, others: Gallery, batch_size: int) -> Exciting:
+    """What excites the maps of the page most."""
+    best = most_exciting(net.network, shown_maps(seen),
+                         net.batches(others, "looking for the most exciting", batch_size),
+                         broken=others.broken)
+    searched = len(others.good())  # or an error
+    return Exciting(searched, {
+        (unit.layer, unit.map): [
+            excited_tile(net.network, unit, place, net.centre(others[place.picture]),
+                         others.names[place.picture])
+            for place in places if place.value > 0] for unit, places in best.items()})
 
 
 if __name__ == "__main__":

@@ -22,9 +22,18 @@ from tinyalex.data import gallery
 from tinyalex.drawing import Half, Section, Tile, look_page, page, sheets
 from tinyalex.drawing.sections import Maps
 from tinyalex.inside.activities import blocks, named_blocks
-from tinyalex.inside.fields import Field, Lattice, peaks, receptive_field, strongest
+from tinyalex.inside.fields import (
+    Field,
+    Lattice,
+    Unit,
+    peaks,
+    receptive_field,
+    shown_field,
+    strongest,
+)
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import choose_unit, inspect
+from tinyalex.inside.patches import most_exciting
 from tinyalex.run import opened
 from tinyalex.support.errors import UserError
 
@@ -48,6 +57,43 @@ def test_the_command_writes_both_pages_and_says_what_the_network_says(in_blobs, 
         "Between the towers, before fc7", "fc7: 128 units in each tower",
         "Between the towers, before fc8"]
     assert "map 3 of conv1b" in html
+
+
+def test_other_pictures_that_excite_a_map_most_are_shown_with_it(in_blobs, tmp_path, capsys):
+    """Patches of the wrong picture, place or map look just as good."""
+    argv = ["run", "val/rose/02.png", "--unit", "conv2b:3", "--out", str(tmp_path / "l.png")]
+    assert look.main(argv) == 0
+    png = (tmp_path / "l.png").read_bytes()
+    facts = script_data(tmp_path / "l.html")["layers"]
+    assert not any(layer["exciting"] or layer["searched"] for layer in facts.values())
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    assert look.main([*argv, "--among", str(tmp_path / "no.png"), "val", "--batch-size", "7"]) == 1
+    assert "no.png: " in capsys.readouterr().err
+    assert (tmp_path / "l.png").read_bytes() == png
+    text = (tmp_path / "l.html").read_text("utf-8")
+    assert str(in_blobs) not in text, "a page may be sent to others"
+    pictures, facts = [script_data(tmp_path / "l.html")[key] for key in ("pictures", "layers")]
+    assert {layer["searched"] for layer in facts.values() if not layer["full"]} == {40}
+    named = {name: {*re.findall(rf'data-unit="{name}:(\d+):', text)} for name in facts}
+    with opened.open_network(in_blobs / "run", "cpu") as net:
+        shown, layers = gallery.gather(["val"], net.side), named_blocks(net.network)
+        for name, f in (("conv1a", None), ("conv2b", 3), ("conv5b", None)):
+            assert {*facts[name]["exciting"]} <= named[name]
+            f = int([*facts[name]["exciting"]][-1]) if f is None else f
+            unit = Unit(layers[name], f, 0, 0)
+            (best,) = most_exciting(net.network, [unit], net.batches(shown, "")).values()
+            best = [place for place in best if place.value > 0]
+            tiles = facts[name]["exciting"][str(f)]
+            assert len(tiles) == len(best) > 3
+            for tile, place in zip(tiles, best, strict=True):
+                end = "/".join(shown.names[place.picture].split("/")[-3:])
+                assert tile["alt"] == (f"{end}: {place.value:.2g} at row {place.row}, "
+                                       f"column {place.column}")
+                field = shown_field(net.network, unit._replace(row=place.row, column=place.column))
+                data = base64.b64decode(pictures[tile["picture"]].split(",")[1])
+                with Image.open(io.BytesIO(data)) as image:
+                    np.testing.assert_array_equal(image, look_page.patch(
+                        net.centre(shown[place.picture]), field))
 
 
 def test_activities_are_shown_behind_the_unit_of_each_layer():

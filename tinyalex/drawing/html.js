@@ -98,7 +98,8 @@ class Unit {
   }
 }
 
-const { palettes, layers: facts } = JSON.parse(document.getElementById("maps").textContent);
+const { palettes, pictures, layers: facts } =
+  JSON.parse(document.getElementById("maps").textContent);
 const layers = new Map(Object.keys(facts).map((name) => [name, new Layer(name, facts[name])]));
 for (const layer of layers.values()) layer.palette = bytes(palettes[Number(layer.zero > 0)]);
 
@@ -203,6 +204,14 @@ function open(unit) {
   const strongest = make("div", { className: "places" }, ...buttons);
   reachable(strongest, buttons);
   more.replaceChildren(make("h3", {}, "Strongest in this picture"), strongest);
+  const exciting = (layer.exciting[map] ?? []).map(({ picture: n, alt, className, caption }) => make(
+    "figure", {}, make("img", { src: pictures[n], alt, className }),
+    make("figcaption", {}, caption)));
+  if (exciting.length) {
+    const among = layer.searched.toLocaleString("en");
+    more.append(make("h3", {}, `What excites it most, among ${among} pictures`),
+                make("div", { className: "places exciting" }, ...exciting));
+  }
   if (layer.kernel_side) {
     const kernel = layer.drawKernel(map);
     Object.assign(kernel, { role: "img", ariaLabel: `the kernel of ${unit.mapName}` });

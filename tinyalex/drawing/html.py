@@ -22,6 +22,7 @@ from tinyalex.support.text import shown
 
 HERE = Path(__file__)
 PLACES = 8  # where a map is strongest, at most
+EXCITING = 66  # pixels of what excites it in another picture, at most
 POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {}; "
           "base-uri 'none'; form-action 'none'")
 
@@ -49,12 +50,15 @@ def _data(maps: Sequence[Maps]) -> str:
     """What html.js reads. palettes: the colours of the levels, for layers that give nothing below 0
     and for others."""
     palettes = [heat(np.arange(256)[None] - zero, 255 - zero, signed=zero > 0) for zero in (0, 128)]
-    data = {"palettes": [*map(_base64, palettes)], "layers": {m.name: _facts(m) for m in maps}}
+    pictures: dict[str, int] = {}  # each is written once, and may excite many maps
+    layers = {m.name: _facts(m, pictures) for m in maps}
+    data = {"palettes": [*map(_base64, palettes)], "pictures": [*pictures], "layers": layers}
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def _facts(maps: Maps) -> dict:
-    """values: activities in levels of one byte; `zero` is the level of 0, `scale` is worth one."""
+def _facts(maps: Maps, pictures: dict[str, int]) -> dict:
+    """values: activities in levels of one byte; `zero` is the level of 0, `scale` is worth one.
+    pictures: the sources of those that excite maps, and their numbers; new ones are added."""
     y = np.nan_to_num(maps.y, posinf=0, neginf=0)
     zero = 128 if maps.scale["signed"] else 0
     scale = float(maps.scale["peak"] or 1) / (255 - zero)
@@ -66,7 +70,15 @@ def _facts(maps: Maps) -> dict:
     kernels = np.zeros((0, 0), np.uint8) if maps.kernels is None else maps.kernels
     return {"shape": y.shape, "values": _base64(levels), "zero": zero, "scale": scale,
             "full": maps.full, "places": places, "kernels": _base64(kernels),
-            "kernel_side": kernels.shape[1], **maps.lattice._asdict()}
+            "kernel_side": kernels.shape[1], "searched": maps.searched,
+            "exciting": {f: [_exciting(tile, pictures) for tile in tiles]
+                         for f, tiles in maps.exciting.items()}, **maps.lattice._asdict()}
+
+
+def _exciting(tile: Tile, pictures: dict[str, int]) -> dict[str, str | int]:
+    """What html.js makes an image and its caption of."""
+    return {"picture": pictures.setdefault(_source(tile, EXCITING), len(pictures)),
+            "alt": shown(tile.alt), "caption": tile.caption, "className": _kind(tile)}
 
 
 def _base64(data: bytes | np.ndarray) -> str:
@@ -110,14 +122,21 @@ def _folded(half: Half) -> str:
 
 
 def _image(tile: Tile, width: int = 0) -> str:
-    """width: of the place for it on the page, if known; no more pixels are written, unless each of
-    them counts."""
+    """width: of the place for it on the page, if known."""
+    unit = f' data-unit="{escape(tile.unit)}"' if tile.unit else ""
+    return (f'<img class="{_kind(tile)}"{unit} alt="{escape(tile.alt or tile.caption)}" '
+            f'src="{_source(tile, width)}">')
+
+
+def _kind(tile: Tile) -> str:
+    return ("crisp" if tile.crisp else "smooth") + " map" * bool(tile.crisp and tile.unit)
+
+
+def _source(tile: Tile, width: int) -> str:
+    """The picture, with no more pixels than there is place for, unless each of them counts."""
     shrunk = 0 < width < tile.image.shape[1] and not tile.crisp
     image = fitted(tile.image, width) if shrunk else tile.image
-    unit = f' data-unit="{escape(tile.unit)}"' if tile.unit else ""
-    kind = ("crisp" if tile.crisp else "smooth") + " map" * bool(tile.crisp and tile.unit)
-    return (f'<img class="{kind}"{unit} alt="{escape(tile.alt or tile.caption)}" '
-            f'src="data:image/png;base64,{_base64(png(image))}">')
+    return f"data:image/png;base64,{_base64(png(image))}"
 
 
 def _bar(guess: Guess) -> str:

@@ -1,5 +1,8 @@
 """The page of `tinyalex.look`: from what was seen inside a network to sections to be drawn."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 
 from tinyalex.drawing.filters import kernel_pictures
@@ -7,9 +10,18 @@ from tinyalex.drawing.page import enlarged, heat, magnified, tamed, tiled
 from tinyalex.drawing.sections import Half, Maps, Section, Tile
 from tinyalex.inside.activities import Crossing, blocks, named_blocks
 from tinyalex.inside.colour import first_kernels
-from tinyalex.inside.fields import Field, Unit, cut, lattice, receptive_field, strongest
+from tinyalex.inside.fields import (
+    Field,
+    Unit,
+    cut,
+    lattice,
+    receptive_field,
+    shown_field,
+    strongest,
+)
 from tinyalex.inside.guesses import Guess
 from tinyalex.inside.inspection import Inspection
+from tinyalex.inside.patches import Excited
 from tinyalex.layers import Layer
 from tinyalex.network import Network
 
@@ -19,16 +31,43 @@ FRAME = (255, 60, 60)
 UNITS = 64  # of a full layer, in a row
 
 
-def look_page(seen: Inspection, guesses: list[Guess], name: str) -> list[Section]:
-    """The page. guesses: the best ones. name: what to call the class `seen.label`."""
+class Exciting(NamedTuple):
+    """What excites maps most among `searched` pictures. tiles: a map's, by its layer and number,
+    the strongest first."""
+
+    searched: int
+    tiles: dict[tuple[Layer, int], list[Tile]]
+
+
+def look_page(seen: Inspection, guesses: list[Guess], name: str,
+              exciting: Exciting | None = None) -> list[Section]:
+    """The page. guesses: the best ones. name: what to call the class `seen.label`. exciting: of the
+    maps of `shown_maps`, for the HTML."""
     sections = [_pixels(seen, name), _rules(seen, name), _unit(seen, guesses)]
     crossings = {crossing.layer: crossing for crossing in seen.crossings}
     for block, layers in blocks(seen.network).items():
         if block in crossings:
             sections.append(_crossed(seen, crossings.pop(block)))
         maps = seen.activities[layers[0]].ndim == 3
-        sections.append((_maps if maps else _units)(seen, block, layers))
+        sections.append(_maps(seen, block, layers, exciting) if maps else
+                        _units(seen, block, layers))
     return sections + [_crossed(seen, crossing) for crossing in crossings.values()]
+
+
+def shown_maps(seen: Inspection) -> list[Unit]:
+    """The maps that have tiles of their own on the page, each as its unit at row 0, column 0."""
+    units = [Unit(layer, f, 0, 0) for layer in named_blocks(seen.network).values()
+             if seen.activities[layer].ndim == 3 for f in _strongest_maps(seen, layer)]
+    return [*dict.fromkeys([*units, seen.unit._replace(row=0, column=0)])]
+
+
+def excited_tile(network: Network, unit: Unit, place: Excited, crop: np.ndarray, name: str) -> Tile:
+    """What the unit's map sees of a picture (H, W, 3) uint8, there where it is strongest. Of the
+    picture's name the page has the end: nobody need know whose folder it is in."""
+    field = shown_field(network, unit._replace(row=place.row, column=place.column))
+    value, end = f"{place.value:.2g}", "/".join(Path(name).parts[-3:])
+    return Tile(patch(crop, field), value, field.width < SMALL,
+                f"{end}: {value} at row {place.row}, column {place.column}")
 
 
 def _pixels(seen: Inspection, name: str) -> Section:
@@ -137,14 +176,15 @@ def _crossed(seen: Inspection, crossing: Crossing) -> Section:
                    f"from {other}.", halves, SMALL)
 
 
-def _maps(seen: Inspection, name: str, layers: list[Layer]) -> Section:
+def _maps(seen: Inspection, name: str, layers: list[Layer], exciting: Exciting | None) -> Section:
     H, W, F = seen.activities[layers[0]].shape
     scale = _scale(seen, layers)
     field = receptive_field(seen.network, Unit(layers[0], 0, H // 2, W // 2))
     return Section(f"{name}: {F} maps of {H}×{W}{_each(layers)}",
                    "The strongest maps, and below each what its strongest unit sees: "
                    f"{field.height}×{field.width} pixels.",
-                   [_half_of_maps(seen, name, layers, t, scale) for t in range(len(layers))],
+                   [_half_of_maps(seen, name, layers, t, scale, exciting)
+                    for t in range(len(layers))],
                    SMALL)
 
 
@@ -160,14 +200,12 @@ def _scale(seen: Inspection, layers: list[Layer]) -> dict:
 
 
 def _half_of_maps(seen: Inspection, block: str, layers: list[Layer], tower: int,
-                  scale: dict) -> Half:
+                  scale: dict, exciting: Exciting | None) -> Half:
     network, layer = seen.network, layers[tower]
     y, name = seen.activities[layer], block + network.letter(tower)
     strength = y.max(axis=(0, 1))
-    count = 2 * SHOWN // network.towers
-    best = np.argsort(-strength, kind="stable")[:count].tolist()
     maps, patches = [], []
-    for f in best:
+    for f in _strongest_maps(seen, layer):
         unit = strongest(layer, y, f)
         known = _named(name, unit)
         maps.append(Tile(
@@ -179,7 +217,17 @@ def _half_of_maps(seen: Inspection, block: str, layers: list[Layer], tower: int,
                 all=Tile(sheet(y, scale), f"all {y.shape[-1]} maps",
                          alt=f"all {y.shape[-1]} maps of {name}, {SHOWN} to a row"),
                 maps=Maps(name, y, scale, lattice(network, layer),
-                          kernels=_kernels(network, block, tower)))
+                          kernels=_kernels(network, block, tower),
+                          searched=exciting.searched if exciting else 0,
+                          exciting={f: tiles for (owner, f), tiles in exciting.tiles.items()
+                                    if owner is layer and tiles} if exciting else {}))
+
+
+def _strongest_maps(seen: Inspection, layer: Layer) -> list[int]:
+    """Those of a layer that are shown, the strongest first."""
+    strength = seen.activities[layer].max(axis=(0, 1))
+    count = 2 * SHOWN // seen.network.towers
+    return np.argsort(-strength, kind="stable")[:count].tolist()
 
 
 def _kernels(network: Network, block: str, tower: int) -> np.ndarray | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -39,7 +40,8 @@ class Maps(NamedTuple):
     """What a layer of one tower gives, with which the HTML answers whoever points at it. name: of
     the layer, as in the units of its tiles. y: (H, W, F). scale: how `heat` is to colour it.
     lattice: where in the picture its units look. full: how many units a full layer has, whose rows
-    are the one map of y; else 0. kernels: (F, K, K, 3) uint8, if they can be seen."""
+    are the one map of y; else 0. kernels: (F, K, K, 3) uint8, if they can be seen. exciting: by the
+    number of a map what excites it most among `searched` pictures."""
 
     name: str
     y: np.ndarray
@@ -47,6 +49,8 @@ class Maps(NamedTuple):
     lattice: Lattice
     full: int = 0
     kernels: np.ndarray | None = None
+    searched: int = 0
+    exciting: Mapping[int, Sequence[Tile]] = MappingProxyType({})
 
 
 class Half(NamedTuple):
