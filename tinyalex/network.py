@@ -11,6 +11,7 @@ network of one tower they are called "conv1.W" and "conv1.b".
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_lowercase
@@ -241,10 +242,17 @@ class Network:
         return [slice(a, b) for a, b in pairwise(ends)]
 
     def _side_by_side(self, work, stage, inputs, *args):
-        """work(layers, input, *args) for every tower, each on its device, all at the same time."""
+        """work(layers, input, *args) for every tower, each on its device, all at the same time. All
+        have ended when one of them fails: nothing of this step goes on beside the next."""
         running = [device.run(work, layers, x, *args)
                    for device, layers, x in zip(self.devices, stage, inputs, strict=True)]
-        return [tower.result() for tower in running]
+        try:
+            return [tower.result() for tower in running]
+        except BaseException:
+            for tower in running:
+                with suppress(BaseException):
+                    tower.result()
+            raise
 
     def state(self) -> dict[str, np.ndarray]:
         """All parameters by name, as arrays of the host: not copies where it is the CPU's."""

@@ -10,6 +10,7 @@ from mpi4py import MPI
 from tinyalex.world import Sum, World
 
 MOST_AXES = 7  # of arrays that are gathered
+LAST_WORDS = 0.3  # seconds for a launcher to pass on what was printed, which it forgets at the end
 SPINS, PAUSE = 1000, 0.001  # how often to ask at once, and then after how many seconds each
 
 
@@ -68,6 +69,7 @@ class MpiWorld(World):
         _wait(self._rest.Ibarrier())
 
     def abort(self, status: int) -> None:
+        time.sleep(LAST_WORDS)
         MPI.COMM_WORLD.Abort(status)
         os._exit(status)  # some launchers let it live on
 

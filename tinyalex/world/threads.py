@@ -61,20 +61,24 @@ class ThreadWorld(World):
             parts = self.shared.sums[len(order)]
             parts[self.rank] = array.copy()
         order.append(array.size)
-        return Summing(parts, self.size, array)
+        return Summing(parts, self.shared, array)
 
 
 class Summing:
-    """There as soon as the last worker has given its part."""
+    """There as soon as the last worker has given its part. BrokenBarrierError where one of them has
+    failed, and never will."""
 
-    def __init__(self, parts, size, array):
-        self.parts, self.size, self.array = parts, size, array
+    def __init__(self, parts, shared, array):
+        self.parts, self.shared, self.array = parts, shared, array
 
     def done(self):
-        if len(self.parts) < self.size:
+        size = self.shared.size
+        if len(self.parts) < size:
+            if self.shared.barrier.broken:
+                raise threading.BrokenBarrierError
             return False
         assert len({part.size for part in self.parts.values()}) == 1, "summed in another order"
-        self.array[...] = np.sum([self.parts[rank] for rank in range(self.size)], axis=0)
+        self.array[...] = np.sum([self.parts[rank] for rank in range(size)], axis=0)
         return True
 
 
