@@ -1,4 +1,4 @@
-"""python docs/large_batches.py CIFAR10: the figures and the picture of docs/workers.md on batches.
+"""python docs/large_batches.py CIFAR10: errors with batches of up to 8,192 pictures, and a picture.
 
 Each line of docs/large_batches.csv is one training by `python -m tinyalex.train`; what is in the
 file is not trained again, so the command can be stopped at any time, and called again.
