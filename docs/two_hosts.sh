@@ -1,6 +1,7 @@
 #!/bin/sh
-# sudo docs/two_hosts.sh RATE ARGUMENT...: tinyalex.bench.workers on two machines, which are network
-# namespaces of this one, joined by a virtual cable that carries RATE (as tc writes it: 1gbit).
+# sudo env PATH="$PATH" docs/two_hosts.sh RATE ARGUMENT...: tinyalex.bench.workers on two machines,
+# which are network namespaces of this one, joined by a virtual cable that carries RATE (as tc writes
+# it: 1gbit).
 #
 # Needs Linux, root, iproute2, and the MPICH of the extra [mpi] in the PATH.
 set -eu
@@ -32,4 +33,4 @@ ip netns exec tinyalex1 unshare --uts sh -c 'hostname tinyalex1; exec "$@"' sh \
     mpiexec -launcher ssh -launcher-exec "$(realpath "$0")" \
     -hosts 10.77.0.1,10.77.0.2 -iface cable -genv UCX_TLS tcp \
     -genv UCX_NET_DEVICES cable -n 2 \
-    sh -c 'exec taskset -c "$PMI_RANK" "$@"' sh ${COMMAND:-python -m mpi4py -m tinyalex.bench.workers} "$@"
+    sh -c 'exec taskset -c "$PMI_RANK" python -m mpi4py -m tinyalex.bench.workers "$@"' sh "$@"

@@ -43,11 +43,11 @@ class Shared(Workload):
         super().__init__(preset, devices, batch_size)
         self.ways = {NONE: Parallel(self.network, World()),
                      DURING: Parallel(self.network, world, bucket=BUCKET),
-                     AFTER: Parallel(self.network, world, bucket=ALL_BYTES),
-                     **{way: Parallel(self.network, world, exact=True) for way in [EXACT]
-                        if world.size <= BLOCKS},
-                     **{way: Hybrid(self.network, world, at_once=way == HYBRID[1])
-                        for way in HYBRID}}
+                     AFTER: Parallel(self.network, world, bucket=ALL_BYTES)}
+        if world.size <= BLOCKS:
+            self.ways[EXACT] = Parallel(self.network, world, exact=True)
+        for way in HYBRID:
+            self.ways[way] = Hybrid(self.network, world, at_once=way == HYBRID[1])
         self.optimisers = {way: parallel.begin(self.optimiser)
                            for way, parallel in self.ways.items()}
         self.way = DURING
