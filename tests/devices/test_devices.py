@@ -2,9 +2,9 @@
 
 import gc
 import signal
+import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -38,26 +38,30 @@ def test_memory_comes_back_when_the_last_view_of_an_array_dies():
     assert pool.empty((100, 1000), np.float32).ctypes.data == address
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such clock")
-def test_a_ctrl_c_while_memory_comes_back_is_not_lost(monkeypatch):
-    """What is raised in a __del__ is printed, and the cell of the notebook goes on."""
-    lost, pool = [], MemoryPool()
+INTERRUPTED = """
+import signal, sys
+import numpy as np
+from tinyalex.devices import MemoryPool
 
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sys, "unraisablehook", lost.append)
-    before = signal.signal(signal.SIGALRM, interrupt)
+lost, pool = [], MemoryPool()
+sys.unraisablehook = lost.append
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for i in range(100):
     try:
-        for i in range(100):
-            with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.001 + i / 1e5)
-                until = time.monotonic() + 1
-                while time.monotonic() < until:
-                    pool.empty((MemoryPool.SMALL,), np.uint8)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert not lost
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + i / 1e5)
+        while not lost:
+            pool.empty((MemoryPool.SMALL,), np.uint8)
+    except KeyboardInterrupt:
+        pass
+sys.exit(len(lost))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such clock")
+def test_a_ctrl_c_while_memory_comes_back_is_not_lost():
+    """What is raised in a __del__ is printed, and the cell of the notebook goes on. In a process of
+    its own: an alarm that rings late, on a busy machine, would end the one that runs the tests."""
+    subprocess.run([sys.executable, "-c", INTERRUPTED], check=True, timeout=60)
 
 
 def test_the_pool_asks_for_no_new_memory_in_the_steady_state():

@@ -51,6 +51,13 @@ def test_what_python_would_print_and_forget_comes_once_more(tidy_up, capfd):
     assert capfd.readouterr().err == "\ninterrupted\n"
 
 
+def test_what_would_come_once_more_behind_the_command_does_not_come():
+    code = ("import signal, sys, time; from tinyalex.support.cli import run\n"
+            "class Owner:\n    def __del__(self):\n        signal.raise_signal(signal.SIGTERM)\n"
+            "status = run(lambda: Owner() and 1); time.sleep(0.1); sys.exit(status)")
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 1
+
+
 def test_other_errors_that_nobody_gets_are_printed_as_ever(monkeypatch):
     class Broken:
         def __del__(self):

@@ -38,10 +38,11 @@ def handling(handler: Callable[[int, FrameType | None], Any], *more: int) -> Ite
 
 class Asked:
     """number: of the first signal that came. over: what else comes is too late to change anything.
+    again: whether a clock may be running that raises it once more.
     """
 
     number: int | None = None
-    over = False
+    over = again = False
 
 
 @contextlib.contextmanager
@@ -62,6 +63,7 @@ def interrupting() -> Iterator[Asked]:
 
     def unheard(lost: Any) -> None:
         if alarm and issubclass(lost.exc_type, KeyboardInterrupt):
+            asked.again = True
             signal.setitimer(signal.ITIMER_REAL, 0.01)
         else:
             hook(lost)
@@ -70,9 +72,13 @@ def interrupting() -> Iterator[Asked]:
     try:
         with handling(interrupt, *filter(None, [alarm])):
             sys.unraisablehook = unheard
-            yield asked
+            try:
+                yield asked
+            finally:
+                sys.unraisablehook = hook
+                if asked.again:  # behind the block, the alarm would kill the process
+                    signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
-        sys.unraisablehook = hook
         atexit.unregister(_ignore)  # so that it is the first of all
         atexit.register(_ignore)
 
