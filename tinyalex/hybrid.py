@@ -134,6 +134,8 @@ class Hybrid(Parallel):
                                pieces[branches(BLOCKS, self.world.size)[rank]]])
 
     def begin(self, optimiser: SGD) -> SGD:
+        if optimiser.network is self.mine:  # of a training before, which this one goes on with
+            return optimiser
         velocity, own = dict(optimiser.velocity), copy.copy(optimiser)
         for whole, mine in self.pairs:
             for key, value in mine.params.items():

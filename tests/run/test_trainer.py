@@ -21,18 +21,19 @@ from tinyalex.run import pictures, presets, trainer
 from tinyalex.run.folder import Run
 from tinyalex.run.meters import Pending, Progress
 from tinyalex.run.trainer import Trainer
+from tinyalex.world.threads import together
 
 
-def begin(folder, resume=False, **changes):
+def begin(folder, resume=False, world=None, **changes):
     recipe = replace(presets.get("cifar"), **{
         "data": "patches:load", "batch_size": 2, "epochs": 1, "lr": 0.001,
         "without": "conv3,conv4,conv5,fc6,fc7", "devices": "cpu"} | changes)
     run, data = Run(folder, recipe), [sources.load(recipe.data, s) for s in ("train", "val")]
     devices = Devices("cpu")
-    begun = Trainer(run, *data, devices)
+    begun = Trainer(run, *data, devices, world=world)
     if resume:
         begun.resume()
-    else:
+    elif begun.world.rank == 0:
         run.start()
     return begun, devices
 
@@ -56,6 +57,23 @@ def test_an_epoch_leaves_twenty_rows_of_the_pictures_since_the_row_before_and_on
     rest = 48 - int(rows[-2]["step"])
     last = (48 * losses[-1] - between @ losses[:-1]) / rest  # for the last row is of all pictures
     assert 0 < last < 3
+
+
+@pytest.mark.parametrize("parallel", ["data", "hybrid-b"])
+def test_train_can_be_called_once_more_by_workers_that_share(tmp_path, parallel):
+    """Those of hybrid have parts of the velocities since the first time."""
+    def train(world, epochs):
+        begun, devices = begin(tmp_path / f"in-{len(epochs)}", world=world, batch_size=24,
+                               parallel=parallel)
+        with devices:
+            for last in epochs:
+                begun.recipe = replace(begun.recipe, epochs=last)
+                begun.train(lambda row: None)
+            begun.parallel.close()
+
+    for epochs in ([2], [1, 2]):
+        together(2, lambda world, epochs=epochs: train(world, epochs))
+    assert_same_bits(weights(tmp_path / "in-1"), weights(tmp_path / "in-2"))
 
 
 @pytest.mark.slow
