@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.kernels.cupy import KERNELS
+from tinyalex.kernels.cuda import KERNELS
 
 COMPILER = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
 TYPES = {"float": np.float32, "double": np.float64}

@@ -489,7 +489,7 @@ def installed(gpus: int = 1, broken_peers: bool = False):
     import simulated_nccl
 
     from tinyalex.devices import cuda as ours
-    from tinyalex.kernels import cupy as kernels
+    from tinyalex.kernels import cuda as kernels
 
     cuda.nccl = simulated_nccl
     now, here = Simulator(gpus, broken_peers), {"cupy": sys.modules[__name__], "cupy.cuda": cuda}

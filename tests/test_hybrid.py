@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tinyalex import freezing, hybrid
+from tinyalex import across, freezing, hybrid
 from tinyalex.architectures import alexnet, others
 from tinyalex.devices import Batch, CpuDevice, Devices
 from tinyalex.hybrid import Hybrid
@@ -175,7 +175,7 @@ def test_whoever_has_a_branch_the_tree_is_the_same(size):
     [[Flatten()], [Linear(12, 6)], [ReLU("odd")]], [[Flatten("odd")]]])
 def test_a_network_of_another_build_is_refused(stages):
     with pytest.raises(UserError, match="and odd does not fit in"):
-        hybrid._apart(SimpleNamespace(stages=[[tower] for tower in stages]))
+        across.trunk_and_head(SimpleNamespace(stages=[[tower] for tower in stages]))
 
 
 @pytest.mark.parametrize("exact", [False, True])

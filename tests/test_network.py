@@ -12,9 +12,10 @@ import pytest
 from tinyalex.architectures import alexnet
 from tinyalex.devices import HOST, CpuDevice
 from tinyalex.devices.checking import CheckingDevice
+from tinyalex.exchange import Exchange
 from tinyalex.inside import costs
 from tinyalex.layers import Conv2D, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2D, ReLU
-from tinyalex.network import Exchange, Network
+from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
 

@@ -1,5 +1,6 @@
 """What crosses between workers who have a part of each fully connected layer; see hybrid.py."""
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -8,8 +9,12 @@ import numpy as np
 
 from tinyalex.devices import Device
 from tinyalex.devices.base import Array
-from tinyalex.layers.pieces import add_up
-from tinyalex.network import Exchange
+from tinyalex.exchange import Exchange
+from tinyalex.freezing import apart
+from tinyalex.layers import Linear
+from tinyalex.layers.pieces import add_up, can_be_parted
+from tinyalex.network import Network
+from tinyalex.support.errors import UserError
 from tinyalex.world import World
 
 
@@ -92,3 +97,22 @@ def to_towers(joined: np.ndarray, widths: Sequence[int], devices: Sequence[Devic
     parts = np.split(joined, np.cumsum(widths)[:-1], axis=1)
     return [device.put(np.ascontiguousarray(part))
             for part, device in zip(parts, devices, strict=True)]
+
+
+def trunk_and_head(network: Network) -> tuple[Network, Network]:
+    """What is below the first fully connected layer, and the rest. UserError unless each stage of
+    that begins with one, and does the rest to each unit by itself."""
+    stage = next((s for s, stage in enumerate(network.stages)
+                  if isinstance(stage[0][0], Linear)), 0)
+    for s, towers in enumerate(network.stages):
+        for layer in (layer for tower in towers for layer in tower):
+            begins = s >= stage and any(layer is tower[0] for tower in towers)
+            if begins != isinstance(layer, Linear) or (s >= stage and not can_be_parted(layer)):
+                raise UserError("--parallel hybrid shares out fully connected layers at the end of "
+                                f"a network, a stage for each, and {layer.name} does not fit in",
+                                "train it data parallel.")
+    if stage:
+        return apart(network, stage)
+    nothing = copy.copy(network)
+    nothing.stages, nothing.exchanges = [], []
+    return nothing, network

@@ -48,17 +48,15 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.across import Across, Messages, columns, to_towers
+from tinyalex.across import Across, Messages, columns, to_towers, trunk_and_head
 from tinyalex.devices import Batch
 from tinyalex.devices.base import Array
-from tinyalex.freezing import apart
 from tinyalex.layers import Layer, Linear
-from tinyalex.layers.pieces import InPieces, can_be_parted, part
+from tinyalex.layers.pieces import InPieces, part
 from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.parallel import BLOCKS, Parallel, Part, Tree, cut, no_gradients, share_of_loss
 from tinyalex.sums import BUCKET, Bucket, flat
-from tinyalex.support.errors import UserError
 from tinyalex.world import World
 
 NONE = slice(0, 0)
@@ -89,7 +87,7 @@ class Hybrid(Parallel):
 
     def __init__(self, network: Network, world: World, exact: bool = False, at_once: bool = False,
                  bucket: int = BUCKET):
-        self.trunk, top = _apart(network)
+        self.trunk, top = trunk_and_head(network)
         super().__init__(self.trunk, world, exact, bucket)
         self.at_once = at_once
         self.messages = Messages(world, exact)
@@ -210,10 +208,10 @@ class Hybrid(Parallel):
                     continue
                 inside = _within(portion[self.world.rank], mine.start)
                 parts += self._connected(task, portion, features[inside], dfeatures[inside])
-                top.add(block, _numbers(self.head))
+                top.add(block, flat(self.head))
             if own is not None:
                 self._below(mine, dfeatures)
-                below.add(own, _numbers(self.trunk))
+                below.add(own, flat(self.trunk))
         Bucket(self.head.learning, top.total()).hand_out()
         start = time.perf_counter()
         Bucket(self.trunk.learning, below.total()).hand_out()
@@ -298,27 +296,3 @@ def branches(size: int, workers: int, first: int = 0) -> list[slice]:
         return [slice(first, first + size)]
     left, half = (workers + 1) // 2, size // 2
     return branches(half, left, first) + branches(half, workers - left, first + half)
-
-
-def _numbers(network: Network) -> np.ndarray:
-    """All gradients in a row."""
-    return np.concatenate([np.empty(0, np.float32), *map(flat, network.learning)])
-
-
-def _apart(network: Network) -> tuple[Network, Network]:
-    """What is below the first fully connected layer, and the rest. UserError unless each stage of
-    that begins with one, and does the rest to each unit by itself."""
-    stage = next((s for s, stage in enumerate(network.stages)
-                  if isinstance(stage[0][0], Linear)), 0)
-    for s, towers in enumerate(network.stages):
-        for layer in (layer for tower in towers for layer in tower):
-            begins = s >= stage and any(layer is tower[0] for tower in towers)
-            if begins != isinstance(layer, Linear) or (s >= stage and not can_be_parted(layer)):
-                raise UserError("--parallel hybrid shares out fully connected layers at the end of "
-                                f"a network, a stage for each, and {layer.name} does not fit in",
-                                "train it data parallel.")
-    if stage:
-        return apart(network, stage)
-    nothing = copy.copy(network)
-    nothing.stages, nothing.exchanges = [], []
-    return nothing, network

@@ -117,7 +117,7 @@ class Parallel:
             rows = cut(count, BLOCKS)[block]
             here = slice(rows.start - first, rows.stop - first)
             parts += self._gradients(x[here], labels[here], step, rows.start, count)
-            tree.add(block, np.concatenate([flat(p) for p in self.network.learning]))
+            tree.add(block, flat(self.network))
         start = time.perf_counter()
         total = tree.total()
         self.waited += time.perf_counter() - start

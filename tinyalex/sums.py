@@ -149,7 +149,7 @@ class HostSums(Sums):
 
     def _fill(self, bucket: Bucket):
         np.concatenate([self.coming.pop(p.name).result().reshape(-1) if p.name in self.coming
-                        else flat(p) for p in bucket.parameters], out=bucket.buffer)
+                        else _flat(p) for p in bucket.parameters], out=bucket.buffer)
 
     def close(self):
         self.thread.shutdown()
@@ -252,6 +252,10 @@ def _size(parameters: list[Parameter]) -> int:
     return sum(p.value.size for p in parameters)
 
 
-def flat(p: Parameter) -> np.ndarray:
-    """A parameter's gradient in a row, on the host."""
+def flat(network: Network) -> np.ndarray:
+    """All gradients in a row, on the host."""
+    return np.concatenate([np.empty(0, np.float32), *map(_flat, network.learning)])
+
+
+def _flat(p: Parameter) -> np.ndarray:
     return p.layer.device.get(p.grad).reshape(-1)

@@ -14,7 +14,7 @@ from tinyalex.bench import __main__ as bench
 from tinyalex.bench import everything, gpu, report, spans, speed, timeline, work
 from tinyalex.bench.everything import figures
 from tinyalex.bench.workload import Workload
-from tinyalex.devices import Devices, cuda
+from tinyalex.devices import Devices, cuda, uploads
 from tinyalex.inside import costs
 from tinyalex.support.errors import UserError
 
@@ -77,7 +77,7 @@ def test_bench_measures_both_precisions(gpus, quick, small_products, tmp_path, c
 
 def test_batches_do_not_cross_while_a_gpu_is_measured(gpus, monkeypatch, quick, small_products):
     """PyTorch's do not either. The host's memory would be what is measured."""
-    monkeypatch.setattr(cuda.CudaDevice, "_enlarge", lambda *args: pytest.fail("a batch crossed"))
+    monkeypatch.setattr(uploads.Uploads, "_enlarge", lambda *args: pytest.fail("a batch crossed"))
     with Devices(gpus) as devices:
         speed.measure(Workload("tiny", devices, 2), rounds=1)
 

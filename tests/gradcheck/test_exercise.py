@@ -22,8 +22,8 @@ from handed_in import (
     variant,
 )
 
+from tinyalex.exchange import Exchange
 from tinyalex.gradcheck import check
-from tinyalex.network import Exchange
 from tinyalex.support.errors import UserError
 
 

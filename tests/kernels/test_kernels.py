@@ -16,7 +16,7 @@ import pytest
 from gpus import machines, on
 
 from tinyalex import kernels
-from tinyalex.kernels import cupy, loops, numpy, output_size
+from tinyalex.kernels import cuda, cupy, loops, numpy, output_size
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
@@ -33,7 +33,7 @@ def check(request, monkeypatch):
         for dtype in TOLERANCE:
             slow = called(loops, name, args, dtype)
             for large in (1 << 31, 0):  # an Index of 32 bits, and of 64
-                monkeypatch.setattr(cupy, "LARGE", large)
+                monkeypatch.setattr(cuda, "LARGE", large)
                 assert_same(slow, called(cupy, name, args, dtype, on_gpu), dtype)
 
     if request.param == "numpy":

@@ -9,7 +9,7 @@ import os
 import cuda_as_cpp
 import pytest
 
-from tinyalex.kernels.cupy import KERNELS
+from tinyalex.kernels.cuda import KERNELS
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 KERNEL = """

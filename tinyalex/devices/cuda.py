@@ -12,7 +12,7 @@ What CuPy leaves to its caller, and where it is taken care of here:
 - New arrays are made on the device, and ordered by the stream, that are current in the calling
   thread, whatever the operands. So all work runs inside `CudaDevice.here`.
 - Memory of an array that dies is reused by what its stream does next. So a reader in another stream
-  has to be waited for: `receive`, `upload`.
+  has to be waited for: `receive`, and uploads.py.
 - Copies between one's own streams are not ordered: `receive`.
 
 CuPy is imported by `load`, so that this module, like all others, can be imported without it.
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices.base import Device, Ready, total
+from tinyalex.devices.uploads import Fetched, Uploads
 from tinyalex.kernels import cupy as cupy_kernels
 from tinyalex.support.errors import UserError
 
@@ -110,29 +111,6 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-class Fetched:
-    """An array on its way to the host. `result` waits for it."""
-
-    def __init__(self, memory, arrived, shape: tuple[int, ...], dtype: np.dtype):
-        self.memory, self.arrived, self.shape, self.dtype = memory, arrived, shape, dtype
-
-    def result(self) -> np.ndarray:
-        self.arrived.synchronize()
-        count = int(np.prod(self.shape))
-        return np.frombuffer(self.memory, self.dtype, count).reshape(self.shape).copy()
-
-
-class _Slot:
-    """A batch on its way to the GPU: pinned memory on the host, which the GPU can read by itself,
-    and as much on the GPU. copied, read: events, after which the one and the other are free."""
-
-    def __init__(self, cupy):
-        self.size = 0
-        self.pinned: Any = None
-        self.staged: Any = None
-        self.copied, self.read = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
-
-
 class Memory:
     """CuPy's pool of memory on one GPU, as a `Pool`."""
 
@@ -188,9 +166,9 @@ class CudaDevice(Device):
         with self.gpu:
             # What somebody does outside `run`, in CuPy's own stream, waits for a stream that is
             # not called non-blocking, and the other way round.
-            self.stream, self._copying = cupy.cuda.Stream(), cupy.cuda.Stream(non_blocking=True)
+            self.stream = cupy.cuda.Stream()
+            self.uploads = Uploads(cupy, self.stream)
             free, _ = cupy.cuda.runtime.memGetInfo()
-            self._slots = [_Slot(cupy), _Slot(cupy)]
         self.chunk_bytes = self.sum_bytes = max(1 << 20, min(self.CHUNK, free // 16))
         self.pool = Memory(self)
         self._helpers = ThreadPoolExecutor(2, f"{self.name}-helper")
@@ -242,32 +220,8 @@ class CudaDevice(Device):
         return self.put(bits)
 
     def upload(self, pixels: np.ndarray):
-        """It is uploaded in the copying stream, while the GPU still computes with the previous
-        batch, into one of two places; from there it is copied when its turn comes, and the place is
-        free again."""
-        batch = np.ascontiguousarray(pixels)
-        slot = self._slots[0]
-        self._slots.reverse()
-        slot.copied.synchronize()  # the host's memory is free: this was two batches ago
-        if slot.size < batch.nbytes:
-            self._enlarge(slot, batch.nbytes)
-        np.frombuffer(slot.pinned, np.uint8, batch.nbytes)[:] = batch.reshape(-1).view(np.uint8)
         with self.gpu, self.stream:
-            staged = slot.staged[: batch.nbytes]
-            self._copying.wait_event(slot.read)
-            staged.data.copy_from_host_async(slot.pinned.ptr, batch.nbytes, self._copying)
-            self._copying.record(slot.copied)
-            self.stream.wait_event(slot.copied)
-            mine = staged.copy().view(batch.dtype).reshape(batch.shape)
-            self.stream.record(slot.read)
-        return mine
-
-    def _enlarge(self, slot: _Slot, size: int):
-        self.synchronize()  # nobody reads what is given up here
-        slot.size = size
-        slot.pinned = self.xp.cuda.alloc_pinned_memory(size)
-        with self.gpu, self._copying:
-            slot.staged = self.xp.empty(size, np.uint8)
+            return self.uploads.upload(pixels)
 
     def receive(self, array, source: Device):
         assert isinstance(source, CudaDevice)
@@ -321,28 +275,19 @@ class CudaDevice(Device):
         return (slice(count * i // parts, count * (i + 1) // parts) for i in range(parts))
 
     def synchronize(self):
-        self._copying.synchronize()
+        self.uploads.copying.synchronize()
         self.stream.synchronize()
 
     def close(self):
         self.synchronize()
         self._helpers.shutdown()
-        self._slots.clear()
+        self.uploads.slots.clear()
         self._bridges.clear()
         self.pool.trim()
 
 
 def _bits(draw, *args) -> np.ndarray:
     return np.packbits(draw(*args))
-
-
-def connect(devices: list[CudaDevice]):
-    """Find out between which of these devices copies arrive, and let the others go through the
-    host: on some machines a copy from GPU to GPU arrives damaged, without an error."""
-    for target in devices:
-        for source in devices:
-            if source.index != target.index and not copies_arrive(source, target):
-                target.through_host.add(source)
 
 
 def copies_arrive(source: CudaDevice, target: CudaDevice) -> bool:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import permutations
 
 from tinyalex.devices import cuda
 from tinyalex.devices.base import Device
@@ -62,10 +63,14 @@ def _cpus(count: int, pieces: int | None) -> list[CpuDevice]:
 
 
 def _gpus(names: list[str]) -> list[cuda.CudaDevice]:
+    """Between GPUs whose copies do not arrive these go through the host: on some machines they are
+    damaged, without an error."""
     same = len(set(names)) < len(names)
     gpus = [cuda.CudaDevice(int(name.removeprefix("cuda:")), name + f" ({'abcd'[i]})" * same)
             for i, name in enumerate(names)]
-    cuda.connect(gpus)
+    for source, target in permutations(gpus, 2):
+        if source.index != target.index and not cuda.copies_arrive(source, target):
+            target.through_host.add(source)
     return gpus
 
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from tinyalex import layers
 from tinyalex.devices import CpuDevice
+from tinyalex.exchange import Exchange
 from tinyalex.gradcheck import frozen
 from tinyalex.gradcheck.checks import check_exchange, check_layer, check_loss
 from tinyalex.gradcheck.numeric import H
 from tinyalex.gradcheck.report import Report
 from tinyalex.gradcheck.update import check_nesterov, check_update
-from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
 # What has a gradient, or is one's update: every layer, and what stands around them.

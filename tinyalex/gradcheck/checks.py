@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from tinyalex.exchange import Exchange
 from tinyalex.gradcheck.comparison import compare
 from tinyalex.gradcheck.diagnosis import explain
 from tinyalex.gradcheck.manners import manners
@@ -18,7 +19,7 @@ from tinyalex.gradcheck.subjects import (
     random_state_kept,
 )
 from tinyalex.layers import Layer, SoftmaxCrossEntropy
-from tinyalex.network import Exchange, Network
+from tinyalex.network import Network
 
 EVERY = 600  # numbers: arrays up to this size are checked one by one
 

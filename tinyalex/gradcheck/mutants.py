@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.exchange import Exchange
 from tinyalex.gradcheck import frozen, update
 from tinyalex.gradcheck.cases import SHIPPED, cases_of
 from tinyalex.gradcheck.exercise import try_case
@@ -23,7 +24,6 @@ from tinyalex.gradcheck.mistakes import ANY, MASKS, MISTAKES
 from tinyalex.gradcheck.report import Report
 from tinyalex.gradcheck.scene import Formula, Scene
 from tinyalex.layers import Conv2D, Dropout, Linear
-from tinyalex.network import Exchange
 from tinyalex.optim import SGD
 
 

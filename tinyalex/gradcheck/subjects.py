@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.exchange import Exchange
 from tinyalex.gradcheck.numeric import Subject
 from tinyalex.layers import MaxPool2D, ReLU
-from tinyalex.network import Exchange, Network
+from tinyalex.network import Network
 
 
 def _dict_of(layer: Any, name: str) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
     loops.py   plain Python loops: the definition, slow, what the tests compare with
     numpy.py   vectorised for the CPU
-    cupy.py    CUDA, for the GPU
+    cupy.py    for the GPU; the CUDA code is in cuda.py
     norm.py    what both do with whole arrays
 
 Every function of the contract takes arrays (N, H, W, C) and writes into arrays that the caller
