@@ -1,4 +1,4 @@
-"""Whether a run can continue from a checkpoint: it is this run's, and every number in it is
+"""A run that continues from its checkpoint, if that is this run's, and every number in it is
 possible.
 
 What is not noticed here would continue as another run: classes that were renamed, other pictures, a
@@ -7,7 +7,7 @@ velocity that points uphill, a learning rate below 0.
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,16 +15,62 @@ from tinyalex import freezing, optim
 from tinyalex.data.identity import expect_same_classes, same_pictures
 from tinyalex.network import Network
 from tinyalex.optim import Schedule
+from tinyalex.run import best, checkpoint
 from tinyalex.run.checkpoint import Checkpoint
 from tinyalex.run.meters import Progress
 from tinyalex.run.recipe import LARGEST, Recipe
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import warn
+
+if TYPE_CHECKING:
+    from tinyalex.run.trainer import Trainer
 
 Prints = dict[str, dict[str, Any]]  # the fingerprints of the data, by split
 
 
-def expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tuple[str, ...],
+def resume(trainer: "Trainer") -> None:
+    """Take over the run's checkpoint: weights, velocities, schedule, place in the data. A run that
+    was ended before its first one starts again at step 0. UserError, and nothing is changed, where
+    the checkpoint is another run's or damaged."""
+    run, network, optimiser = trainer.run, trainer.network, trainer.optimiser
+    if not run.has_begun():
+        run.forget_after(0)
+        return
+    saved, at = _read(run.checkpoint, trainer)
+    best_step = _best_step(trainer)
+    network.load_state(saved.values, str(run.checkpoint))
+    _go_on(trainer.schedule, trainer.recipe, saved, run.checkpoint)
+    optimiser.load_state(saved.velocities)
+    then = saved.about["schedule"]  # its rates are those of the velocities
+    optimiser.lr, optimiser.layer_lr = then["lr"], then.get("layer_lr", {})
+    optimiser.change_rates(trainer.schedule.lr, trainer.schedule.layer_lr)
+    trainer.progress = at
+    network.set_step(at.step)
+    run.forget_after(at.step)
+    if best_step > at.step:  # of rows that are forgotten: not this run's best, but somebody's
+        aside = run.best.replace(run.folder / f"best-of-step-{best_step}.npz")
+        warn(f"{run.best}: of a later step than the checkpoint; it is {aside.name} now")
+    best.keep(run, at.step)  # where it was killed between the checkpoint and the copy
+
+
+def _best_step(trainer: "Trainer") -> int:
+    """The step of best.npz, 0 where there is none. UserError where it is not this run's."""
+    path = trainer.run.best
+    try:
+        return _read(path, trainer)[1].step if path.exists() else 0
+    except UserError as error:
+        raise UserError(error.args[0], f"move it away to continue without it: {path}") from None
+
+
+def _read(path: Path, trainer: "Trainer") -> tuple[Checkpoint, Progress]:
+    """A checkpoint of the trainer's run, and where it was then. UserError where it is none."""
+    saved = checkpoint.load(path)
+    _expect_same_run(saved, path, trainer.recipe, trainer.classes, trainer.mean, trainer.data)
+    return saved, _place(saved, path, trainer.network, len(trainer.train_loader.dataset))
+
+
+def _expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tuple[str, ...],
                     mean: np.ndarray, data: Prints) -> None:
     """UserError where the checkpoint is of another run than the one with this recipe, whose data
     have these classes, this mean picture and these fingerprints.
@@ -62,7 +108,7 @@ def _described(data: Prints) -> str:
         *prints["shape"], words=words[split]) for split, prints in data.items())
 
 
-def place(saved: Checkpoint, path: Path, network: Network, pictures: int) -> Progress:
+def _place(saved: Checkpoint, path: Path, network: Network, pictures: int) -> Progress:
     """Where the run was that wrote the checkpoint; its velocities and the state of its schedule can
     be taken over as they are.
 
@@ -84,7 +130,7 @@ def place(saved: Checkpoint, path: Path, network: Network, pictures: int) -> Pro
                         "it is damaged, or no run wrote it: start a new run.") from None
 
 
-def go_on(schedule: Schedule, recipe: Recipe, saved: Checkpoint, path: Path) -> None:
+def _go_on(schedule: Schedule, recipe: Recipe, saved: Checkpoint, path: Path) -> None:
     """Bring the run's schedule to where the checkpoint's was; where the schedule is another one by
     now, to where that would be."""
     theirs = Recipe.of(saved.about["settings"], path)

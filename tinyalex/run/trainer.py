@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -25,7 +24,6 @@ from tinyalex.run.pictures import Pictures
 from tinyalex.run.stopping import Stopped, Stopping, stop_on_signal
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import warn
 from tinyalex.training import train_step
 from tinyalex.world import World
 
@@ -256,41 +254,8 @@ class Trainer:
                 **log_columns(self.network)}
 
     def resume(self):
-        """Take over the run's checkpoint: weights, velocities, schedule, place in the data. A run
-        that was ended before its first one starts again at step 0. UserError, and nothing is
-        changed, where the checkpoint is another run's or damaged."""
-        if not self.run.has_begun():
-            self.run.forget_after(0)
-            return
-        saved, at = self._read(self.run.checkpoint)
-        best_step = self._best_step()
-        self.network.load_state(saved.values, str(self.run.checkpoint))
-        resuming.go_on(self.schedule, self.recipe, saved, self.run.checkpoint)
-        self.optimiser.load_state(saved.velocities)
-        then = saved.about["schedule"]  # its rates are those of the velocities
-        self.optimiser.lr, self.optimiser.layer_lr = then["lr"], then.get("layer_lr", {})
-        self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
-        self.progress = at
-        self.network.set_step(at.step)
-        self.run.forget_after(at.step)
-        if best_step > at.step:  # of rows that are forgotten: not this run's best, but somebody's
-            aside = self.run.best.replace(self.run.folder / f"best-of-step-{best_step}.npz")
-            warn(f"{self.run.best}: of a later step than the checkpoint; it is {aside.name} now")
-        best.keep(self.run, at.step)  # where it was killed between the checkpoint and the copy
-
-    def _best_step(self) -> int:
-        """The step of best.npz, 0 where there is none. UserError where it is not this run's."""
-        path = self.run.best
-        try:
-            return self._read(path)[1].step if path.exists() else 0
-        except UserError as error:
-            raise UserError(error.args[0], f"move it away to continue without it: {path}") from None
-
-    def _read(self, path: Path) -> tuple[checkpoint.Checkpoint, Progress]:
-        """A checkpoint of this run, and where it was then. UserError where it is none."""
-        saved = checkpoint.load(path)
-        resuming.expect_same_run(saved, path, self.recipe, self.classes, self.mean, self.data)
-        return saved, resuming.place(saved, path, self.network, len(self.train_loader.dataset))
+        """Go on from the run's checkpoint, see resuming.py."""
+        resuming.resume(self)
 
     def save(self):
         """Write the checkpoint; UserError, and the last one stays, if a weight is not finite. All
