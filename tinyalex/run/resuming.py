@@ -71,7 +71,7 @@ def _read(path: Path, trainer: "Trainer") -> tuple[Checkpoint, Progress]:
 
 
 def _expect_same_run(saved: Checkpoint, path: Path, recipe: Recipe, classes: tuple[str, ...],
-                    mean: np.ndarray, data: Prints) -> None:
+                     mean: np.ndarray, data: Prints) -> None:
     """UserError where the checkpoint is of another run than the one with this recipe, whose data
     have these classes, this mean picture and these fingerprints.
 
