@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,12 @@ def in_blobs(blobs, monkeypatch) -> Path:
     monkeypatch.setenv("TINYALEX_DATA", str(blobs / "cache"))
     monkeypatch.chdir(blobs)
     return blobs
+
+
+@pytest.fixture
+def trained(in_blobs, tmp_path) -> Path:
+    """The folder of a run of three epochs of five steps, a copy of one's own."""
+    return shutil.copytree(in_blobs / "run", tmp_path / "trained")
 
 
 @pytest.fixture

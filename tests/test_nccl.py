@@ -5,10 +5,10 @@ the workers are threads with simulated GPUs (simulated_cupy.py, simulated_nccl.p
 `Race` where nobody has waited, and, where there are real ones (pytest -m gpu), with those.
 """
 
-import numpy as np
 import pytest
 import simulated_cupy
 from gpus import machines, on
+from test_parallel import batches, difference
 
 from tinyalex import freezing
 from tinyalex.architectures import alexnet
@@ -25,12 +25,6 @@ from tinyalex.world.threads import together
 SIZES = 8, 5, 1  # of batches; all workers but one have nothing of the last
 
 
-def batches():
-    rng = np.random.default_rng(1)
-    return [(rng.standard_normal((n, 28, 28, 3), np.float32), rng.integers(10, size=n))
-            for n in SIZES]
-
-
 def network(devices, seed=3):
     return alexnet.cifar(devices=list(devices), towers=2, seed=seed)
 
@@ -40,7 +34,7 @@ def alone(placement):
     with Devices(placement) as devices:
         net = network(devices)
         optimiser = SGD(net, lr=0.1)
-        for x, labels in batches():
+        for x, labels in batches(*SIZES):
             train_step(net, optimiser, x, labels)
         return {name: value.copy() for name, value in net.state().items()}
 
@@ -50,16 +44,12 @@ def trained(world, placement, bucket=200_000):
     with Devices(placement) as devices:
         net = network(devices)
         optimiser, this = SGD(net, lr=0.1), Parallel(net, world, bucket=bucket)
-        for step, (x, labels) in enumerate(batches()):
+        for step, (x, labels) in enumerate(batches(*SIZES)):
             rows = this.rows(len(labels))
             this.step(optimiser, Batch(x[rows]), labels[rows], step, len(labels))
         state = {name: value.copy() for name, value in net.state().items()}
         this.close()
         return state, this
-
-
-def difference(ours, theirs):
-    return max(float(np.abs(ours[name] - theirs[name]).max()) for name in theirs)
 
 
 def assert_trained_as_one(states, placement):
@@ -147,7 +137,7 @@ def test_a_sum_is_on_its_way_while_backward_goes_on(four_gpus):
                     begun.append((layer.name, len(this.sums.waiting)))
 
             this.sums.add = watch
-            (x, labels), *_ = batches()
+            (x, labels), *_ = batches(*SIZES)
             this.step(SGD(net), Batch(x[:2]), labels[:2], 0, 4)
             return len(this.sums.buckets)
 
@@ -244,7 +234,7 @@ def test_a_gpu_that_waits_for_others_says_how_long(four_gpus, monkeypatch):
             this, optimiser = Parallel(net, world), SGD(net)
             waited = []
             for step in range(3):
-                (x, labels), *_ = batches()
+                (x, labels), *_ = batches(*SIZES)
                 this.step(optimiser, Batch(x[:2]), labels[:2], step, 4)
                 waited.append(this.waited)
                 if step == 1:
@@ -261,7 +251,7 @@ def test_where_no_convolution_learns_there_is_nothing_to_sum(four_gpus):
             net = network(devices)
             freezing.freeze(net, "conv1-conv5")
             this = Hybrid(net, world)
-            (x, labels), *_ = batches()
+            (x, labels), *_ = batches(*SIZES)
             rows = this.rows(len(labels))
             this.step(this.begin(SGD(net)), Batch(x[rows]), labels[rows], 0, len(labels))
             return type(this.sums), this.sums.waited, this.sums.buckets

@@ -8,6 +8,7 @@ pixels are changed one by one, and what changes is compared with what was said.
 
 import numpy as np
 import pytest
+from peer import layer
 
 from tinyalex.inside.activities import activities, crossings
 from tinyalex.inside.fields import Field, Unit, lattice, peaks, receptive_field, strongest
@@ -53,10 +54,6 @@ def net():
 @pytest.fixture
 def x():
     return np.random.default_rng(1).standard_normal((1, 30, 30, 3))
-
-
-def layer(net, name):
-    return next(layer for layer in net.shapes if layer.name == name)
 
 
 # What each layer gives

@@ -6,7 +6,6 @@ checkpoint are gone. And every number in a checkpoint would be believed: a veloc
 is spread over its weights, a step below 0 draws other masks, a rate below 0 climbs.
 """
 
-import shutil
 from dataclasses import replace
 
 import blobs
@@ -16,12 +15,6 @@ import pytest
 from tinyalex import evaluate, look, predict, train
 from tinyalex.run import checkpoint
 from tinyalex.run.folder import Run
-
-
-@pytest.fixture
-def trained(in_blobs, tmp_path):
-    """The folder of a run of three epochs of five steps, a copy of one's own."""
-    return shutil.copytree(in_blobs / "run", tmp_path / "trained")
 
 
 def contents(folder):

@@ -66,11 +66,6 @@ def test_an_empty_argument_is_not_the_folder_we_are_in(argv, refused):
     assert "nothing follows it" in refused(command, argv)
 
 
-def test_ctrl_c_is_status_130_and_no_traceback(capsys):
-    assert run(failing(KeyboardInterrupt())) == 130
-    assert capsys.readouterr().err.strip() == "interrupted"
-
-
 def test_ctrl_c_while_a_command_is_imported_is_no_traceback_either(tmp_path):
     """`tinyalex train` imports NumPy, which takes longest, when it can tell what happened."""
     (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")

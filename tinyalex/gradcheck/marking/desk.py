@@ -93,11 +93,9 @@ class Desk:
 
     def function(self, name: str, args: list) -> dict:
         """Call a function."""
-        args = [self._asking(arg.number) if isinstance(arg, Ask) else arg for arg in args]
+        args = [(lambda *asked, number=arg.number: self._ask(number, asked))
+                if isinstance(arg, Ask) else arg for arg in args]
         return self._call(self._names[name], args, {}, args)
-
-    def _asking(self, number: int) -> Callable:
-        return lambda *args: self._ask(number, args)
 
     def build(self, name: str, args: list, options: dict, network: list | None) -> dict:
         """An object of a class. network: what is in one, where that is the first argument."""
