@@ -1,16 +1,12 @@
 """Archives like ImageNet's: what is in them; docs/imagenet.py writes them."""
 
-import importlib.util
 import io
 
 import numpy as np
-from pages import ROOT
+from pages import script
 from PIL import Image
 
-_SPEC = importlib.util.spec_from_file_location("imagenet_archives", ROOT / "docs/imagenet.py")
-_written = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_written)
-
+_written = script("imagenet")
 meta, pack, tar, main = _written.meta, _written.pack, _written.tar, _written.main
 
 CLASSES = ("n01440764", "n02105855", "n02979186")

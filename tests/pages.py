@@ -1,6 +1,7 @@
 """The pages of the documentation as the tests read them: links, headings, names, commands."""
 
 import ast
+import importlib.util
 import re
 import shlex
 from functools import cache
@@ -13,6 +14,14 @@ FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\.venv/bin/)?python -m (tinyalex[\w.]*)(.*)")
 INLINE = re.compile(r"`(?:tinyalex |python -m tinyalex\.)([\w.]+)( [^`]+)`")
+
+
+def script(name: str):
+    """A script of docs/, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def prose(text: str) -> str:

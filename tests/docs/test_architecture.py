@@ -5,17 +5,14 @@ half of the package; two of them make a circle. The floors are written in docs/a
 nowhere else: the table of that page is what is tested here.
 """
 
-import importlib.util
 
 import pytest
-from pages import ROOT
+from pages import ROOT, script
 from PIL import Image
 
 from tinyalex.__main__ import COMMANDS
 
-SPEC = importlib.util.spec_from_file_location("architecture", ROOT / "docs/architecture.py")
-architecture = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(architecture)
+architecture = script("architecture")
 
 FLOORS = architecture.floors((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
 PLACES = architecture.places(FLOORS)

@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 
 import campaign
 import pytest
+from pages import ROOT, script
 
-ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("browser", ROOT / "docs/browser.py")
-browser = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(browser)
+browser = script("browser")
 LESSONS = sorted(path for path in (ROOT / "notebooks").glob("*.ipynb")
                  if not path.name.startswith("13"))  # its workers are threads
 RUN = """

@@ -4,23 +4,19 @@ A notebook shows the value of a cell's last line and a script does not, so a che
 would be the likely slip; the other, that a file counts less than the notebook it comes from.
 """
 
-import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from pages import ROOT, script
 
 from tinyalex.gradcheck.marking.exercises import EXERCISES
 from tinyalex.gradcheck.marking.marks import mark
 from tinyalex.gradcheck.marking.remote import walls_stand
 from tinyalex.support import reading
 
-ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("handout", ROOT / "docs/handout.py")
-handout = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(handout)
+handout = script("handout")
 NUMBER = re.compile(r"\d\S*")
 
 

@@ -4,16 +4,13 @@ If the shuffle left a layer alone, or started at the wrong end, or the correlati
 numbers for ordered ones (a Grad-CAM is half zeros), the figure would look as good, and be wrong.
 """
 
-import importlib.util
 
 import numpy as np
 import pytest
-from pages import ROOT
+from pages import script
 from peer import network
 
-SPEC = importlib.util.spec_from_file_location("sanity", ROOT / "docs/sanity.py")
-sanity = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(sanity)
+sanity = script("sanity")
 
 
 def test_equal_numbers_share_their_places():

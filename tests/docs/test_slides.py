@@ -3,18 +3,14 @@
 Their pictures are those that the notebooks show, so a cell that is renamed takes a slide with it.
 """
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+from pages import ROOT, script
 
 from tinyalex.support.errors import UserError
 
-ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("slides", ROOT / "docs/slides.py")
-slides = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(slides)
+slides = script("slides")
 DECKS = sorted((ROOT / "docs/slides").glob("*.md"))
 
 

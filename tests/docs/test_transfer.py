@@ -1,12 +1,9 @@
 """docs/transfer.md says what docs/transfer.csv holds, in the words that transfer.py makes of it."""
 
-import importlib.util
 
-from pages import ROOT
+from pages import ROOT, script
 
-SPEC = importlib.util.spec_from_file_location("transfer", ROOT / "docs/transfer.py")
-transfer = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(transfer)
+transfer = script("transfer")
 
 
 def test_the_table_is_made_of_the_results():

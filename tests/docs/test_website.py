@@ -13,11 +13,9 @@ import sys
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from pages import ROOT
+from pages import ROOT, script
 
-SPEC = importlib.util.spec_from_file_location("website", ROOT / "docs/website.py")
-website = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(website)
+website = script("website")
 needs_sphinx = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("myst_nb", "furo", "sphinx-mathjax-offline"))),
     reason="Sphinx and its extensions are not installed: pip install -e '.[docs]'")

@@ -189,9 +189,7 @@ def _exercises(args: Namespace) -> int:
         args.feedback.mkdir(parents=True, exist_ok=True)  # or complain before there is work
     seed = secrets.randbits(31) if args.seed is None else args.seed
     who = f"{len(students)} student{'s' * (len(students) != 1)}"
-    walls = ("in a process with no network and no files but its own" if walls_stand() else
-             "in a process of its own, which this system cannot isolate fully (docs/teaching.md)")
-    say(f"{who}; {args.seconds:g} s for each file, {walls}",
+    say(f"{who}; {args.seconds:g} s for each file, {_walls()}",
         f"the numbers of the checks are those of --seed {seed}")
     sheets = []
     for sheet in progress(mark_all(students, expected, args.seconds, seed), "marking",
@@ -208,6 +206,13 @@ def _exercises(args: Namespace) -> int:
     points, most = sum(sheet.points for sheet in sheets), sum(sheet.most for sheet in sheets)
     say(f"{who}, {points} of {most} points")
     return 0 if points == most > 0 else 1
+
+
+def _walls() -> str:
+    """What keeps the files from each other."""
+    return ("in a process with no network and no files but its own" if walls_stand() else
+            "in a process of its own, which this system cannot isolate fully "
+            "(docs/teaching.md)")
 
 
 if __name__ == "__main__":
