@@ -20,7 +20,6 @@ from tinyalex.devices import (
     parse_placement,
     placement,
 )
-from tinyalex.devices.checking import CheckingDevice, DeviceError
 from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
 from tinyalex.training import train_step
@@ -226,20 +225,6 @@ def test_a_placement_that_cannot_be_had_is_refused_with_a_hint(placement, messag
 def test_auto_gives_a_device_to_each_tower_and_all_cores_to_a_single_one():
     assert parse_placement("auto", towers=1) == ["cpu"]
     assert set(parse_placement("auto")) == {"cpu"} and len(parse_placement("auto")) <= 2
-
-
-def test_checking_devices_notice_arrays_that_meet():
-    one, two = CheckingDevice("one"), CheckingDevice("two")
-    x, y = one.put(np.ones(3)), two.put(np.ones(3))
-    for slip in (lambda: x + y, lambda: np.concatenate([x, y]), lambda: np.matmul(x, y),
-                 lambda: x.__setitem__(slice(None), y), lambda: np.add(x, x, out=y),
-                 lambda: x + np.ones(3), lambda: two.receive(x, two)):
-        with pytest.raises(DeviceError):
-            one.run(slip).result()
-    with pytest.raises(DeviceError, match="is working"):
-        two.run(lambda: x + 1).result()
-    assert one.run(lambda: (x + two.get(y)[0]).sum()).result() == 6
-    assert one.run(lambda: (x + one.receive(y, two)).home).result() is one
 
 
 @pytest.mark.parametrize(("helpers", "said"), [
