@@ -8,9 +8,6 @@ step 0 again, another order of the pictures, a learning rate that forgets that i
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -22,22 +19,6 @@ from tinyalex import evaluate, train
 from tinyalex.run import checkpoint
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
-
-
-def start(*argv):
-    return subprocess.Popen([sys.executable, "-m", "tinyalex.train", *argv],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for_step(folder, process, step):
-    """Wait until the run has logged that step; it is then somewhere behind it."""
-    deadline = time.time() + 60
-    while time.time() < deadline and process.poll() is None:
-        if (folder / "log.csv").exists() and any(
-                int(row["step"] or 0) >= step for row in log_rows(folder)):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"step {step} did not come: {process.communicate()[0]}")
 
 
 def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
@@ -83,14 +64,6 @@ def test_colour_noise_changes_what_is_learned(patches, tmp_path):
     assert abs(first[0] - first[1]).max() > 0 and abs(first[1] - first[2]).max() > 0
 
 
-@pytest.mark.slow
-def test_the_number_of_workers_changes_no_bit(patches, tmp_path):
-    for workers in ("1", "3"):
-        train.main(settings(patches, "--out", workers, "--epochs", "1", "--limit", "32",
-                            "--workers", workers))
-    assert_same_bits(weights(tmp_path / "1"), weights(tmp_path / "3"))
-
-
 def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_ends(
         patches, tmp_path):
     """The rate drops after epoch 1, where the second part begins: velocities scale once."""
@@ -99,27 +72,6 @@ def test_a_run_resumed_after_an_epoch_ends_bit_for_bit_where_the_unbroken_one_en
     train.main([*short, "--out", "parts", "--epochs", "1"])
     train.main(["--resume", "parts", "--data", patches, "--epochs", "2"])
     assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-
-
-@pytest.mark.slow
-def test_a_run_that_is_stopped_in_the_middle_of_an_epoch_ends_where_the_unbroken_one_ends(
-        patches, tmp_path):
-    """Ctrl-C saves before it stops; one that was killed goes on from its last checkpoint."""
-    long = settings(patches, "--epochs", "12", "--schedule", "8")
-    train.main([*long, "--out", "whole"])
-    for name, stop, status in (("stopped", signal.SIGINT, 130),
-                               ("killed", signal.SIGKILL, -signal.SIGKILL)):
-        process = start(*long, "--out", name)
-        wait_for_step(tmp_path / name, process, 12)
-        process.send_signal(stop)
-        printed = process.communicate(timeout=60)[0]
-        assert process.returncode == status, printed
-        assert ("--resume stopped" in printed) == (name == "stopped")
-        assert "Traceback" not in printed
-        assert train.main(["--resume", name, "--data", patches]) == 0
-        assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / name))
-        steps = [row["step"] for row in log_rows(tmp_path / name)]
-        assert steps == [str(6 * epoch) for epoch in range(1, 13)]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(trained):
