@@ -63,11 +63,6 @@ def test_cifar_is_found_as_folder_and_as_archive(tmp_path):
         assert sources.load(str(source), "val").labels.tolist() == [5, 5]
 
 
-def test_a_folder_with_train_and_val_is_read_as_pictures_of_the_side_asked_for(tmp_path):
-    val = sources.load(str(write_pictures(tmp_path / "pets")), "val", side=6)
-    assert val.images.shape == (2, 6, 6, 3) and val.classes == ("cat", "dog")
-
-
 @pytest.mark.parametrize("kind", ["shapes", "cifar10", "pictures", "own"])
 def test_a_limit_holds_for_every_kind(kind, data_folder, tmp_path, monkeypatch):
     write_cifar(data_folder / "cifar-10-batches-bin")

@@ -8,17 +8,16 @@ seeds, and not one may fail.
 
 import numpy as np
 import pytest
+from test_network import small_network
 
 from tinyalex import gradcheck, layers
-from tinyalex.devices import HOST
 from tinyalex.gradcheck.__main__ import main
 from tinyalex.gradcheck.cases import CASES, SHIPPED
 from tinyalex.gradcheck.mutants import MUTANTS, Mutant
 from tinyalex.gradcheck.numeric import Slopes, relative_error
 from tinyalex.gradcheck.steps import error_by_step
 from tinyalex.gradcheck.subjects import LayerSubject
-from tinyalex.layers import Conv2D, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2D, ReLU
-from tinyalex.network import Network
+from tinyalex.layers import Linear, MaxPool2D, ReLU
 from tinyalex.support.errors import UserError
 
 
@@ -137,21 +136,6 @@ def test_relative_error_is_symmetric_and_measures_small_numbers_by_large_ones():
     np.testing.assert_allclose(relative_error([100, 0.0], [100, 1e-6]), [0, 1e-6])
 
 
-def small_network(exchange=None):
-    towers = [[
-        [Conv2D(3, 4, 3, std=0.3, name="conv1"), ReLU("relu1", inplace=True),
-         LocalResponseNorm(3, alpha=0.2, name="lrn1"), MaxPool2D(3, 2, name="pool1")],
-        [Conv2D(8, 3, 3, pad=1, std=0.3, name="conv2"), ReLU("relu2", inplace=True),
-         Flatten("flatten")],
-        [Linear(2 * 27, 6, std=0.3, name="fc3"), Dropout(0.5, "dropout3")],
-        [Linear(12, classes, std=0.3, name="fc4")],
-    ] for classes in (3, 2)]
-    network = Network([list(stage) for stage in zip(*towers, strict=True)], (9, 9, 3), [HOST])
-    if exchange:
-        network.exchanges[0] = exchange("conv2", network.devices)
-    return network
-
-
 def test_a_two_tower_network_is_checked_parameter_by_parameter():
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
     for seed in range(2):
@@ -164,7 +148,9 @@ def test_a_two_tower_network_is_checked_parameter_by_parameter():
                                      "one reader counted twice"])
 def test_a_wrong_exchange_shows_below_it_and_not_above(mistake):
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
-    report = gradcheck.check_network(small_network(mutant(mistake).cls), x)
+    network = small_network()
+    network.exchanges[0] = mutant(mistake).cls("conv2", network.devices)
+    report = gradcheck.check_network(network, x)
     wrong = {f.name for f in report.findings if f.verdict == "WRONG"}
     assert wrong == {"conv1a.W", "conv1a.b", "conv1b.W", "conv1b.b"}
 
