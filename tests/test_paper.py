@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyalex.architectures import alexnet, others
+from tinyalex.architectures import alexnet
 from tinyalex.optim import Plateau, schedule
 from tinyalex.run import presets
 
 
-def walk(size, towers=2, tower_of=alexnet.paper_tower):
+def walk(size, towers=2):
     """(layer, output shape, parameters, multiply-adds) of the layers of one tower."""
-    tower = tower_of(size, 1000 // towers, towers, 0.5, 0.01)
+    tower = alexnet.paper_tower(size, 1000 // towers, towers, 0.5, 0.01)
     shape = size.side, size.side, 3
     for stage, layers in enumerate(tower):
         if stage:
@@ -42,12 +42,6 @@ def test_without_towers_it_would_have_more_parameters_and_half_as_much_work_agai
     rows = list(walk(whole, towers=1))
     assert sum(parameters for *_, parameters, _ in rows) == 62_378_344
     assert sum(work for *_, work in rows) == 1_135_256_096
-
-
-def test_torchvisions_network_has_less_work_and_a_few_parameters_more():
-    rows = list(walk(others.TORCHVISION, towers=1, tower_of=others.torchvision_tower))
-    assert sum(parameters for *_, parameters, _ in rows) == 61_100_840
-    assert sum(work for *_, work in rows) == 714_188_480
 
 
 def test_the_recipe_of_the_paper_is_the_printed_one():

@@ -49,7 +49,7 @@ def test_caffes_normalisation_reads_the_maps_of_both_towers(undrawn_weights):
 
 def test_torchvisions_alexnet_has_its_parameters_and_drops_before_the_layers(undrawn_weights):
     network = presets.get("torchvision").network()
-    assert costs.totals(network)["parameters"] == 61_100_840
+    assert costs.totals(network) == {"parameters": 61_100_840, "multiply_adds": 714_188_480}
     assert names(network)[-9:] == [
         "pool5", "flatten", "dropout5", "fc6", "relu6", "dropout6", "fc7", "relu7", "fc8"]
     assert outputs(network)["conv1"] == (55, 55, 64) and outputs(network)["pool5"] == (6, 6, 256)
