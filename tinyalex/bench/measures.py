@@ -43,10 +43,10 @@ def max_pool_by_places(x, K, S, y, where=None):
     y[...] = -np.inf
     if where is not None:
         where[...] = 0
-    for place, pixels, windows in kernels._shifts(K, S, *y.shape[1:3], *x.shape[1:3]):
+    for place, pixels in kernels._places(kernels._whole(x, K, S, y, -np.inf), K, S, y):
         if where is not None:
-            np.copyto(where[windows], place, where=x[pixels] > y[windows])
-        np.maximum(y[windows], x[pixels], out=y[windows])
+            np.copyto(where, place, where=pixels > y)
+        np.maximum(y, pixels, out=y)
 
 
 def window_sum_by_additions(x, n, y):

@@ -30,7 +30,7 @@ class CpuDevice(Device):
     kernels: Any = numpy_kernels
     # Larger arrays drop out of the cache; with smaller ones NumPy is called more often, and between
     # two calls a thread has to wait for Python's lock, which costs more.
-    chunk_bytes = 1 << 20
+    chunk_bytes = 1 << 21
     sum_bytes = 1 << 22
 
     def __init__(self, name: str = "cpu0", cores: int = 1, own_thread: bool = False,

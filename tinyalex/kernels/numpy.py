@@ -76,70 +76,100 @@ def _clip(offset, S, count, size):
     return slice(start, start + max(0, last - first) * S, S), slice(first, max(first, last))
 
 
-def _shifts(K, S, OH, OW, H, W):
-    """For each place in a pooling window: its number, the pixels there, the windows that reach it.
+def _windows(place, S, count):
+    """Along one side: the pixels at this place of each of `count` windows."""
+    return slice(place, place + S * (count - 1) + 1, S)
 
-    Only with sizes rounded up do windows hang over the edge, so that some miss a place.
-    """
+
+def _places(x, K, S, y):
+    """For each place in a pooling window: its number, and the pixels that are there."""
     for kh in range(K[0]):
-        from_h, to_h = _clip(kh, S, OH, H)
         for kw in range(K[1]):
-            from_w, to_w = _clip(kw, S, OW, W)
-            yield kh * K[1] + kw, (slice(None), from_h, from_w), (slice(None), to_h, to_w)
+            yield (kh * K[1] + kw,
+                   x[:, _windows(kh, S, y.shape[1]), _windows(kw, S, y.shape[2])])
+
+
+def _whole(x, K, S, y, fill):
+    """x, or, where windows hang over its edge (only sizes rounded up do that), a larger copy with
+    this number beyond the edge."""
+    N, H, W, C = x.shape
+    high, wide = (S * (count - 1) + k for count, k in zip(y.shape[1:3], K, strict=True))
+    if high <= H and wide <= W:
+        return x
+    larger = empty((N, max(H, high), max(W, wide), C), x.dtype)
+    larger[...] = fill
+    larger[:, :H, :W] = x
+    return larger
 
 
 def max_pool(x, K, S, y, where=None):
-    """The largest of each row of a window first, then the largest of those: KW + KH passes over
-    shifted views instead of KH·KW. Windows above each other share their rows."""
-    N, H, W, C = x.shape
-    rows = empty((N, H, y.shape[2], C), x.dtype)
-    in_row = None if where is None else empty(rows.shape, np.uint8)
-    for kw in range(K[1]):
-        pixels, windows = _clip(kw, S, y.shape[2], W)
-        _keep_larger(x[:, :, pixels], kw, rows, in_row, (slice(None), slice(None), windows), kw > 0)
-    for kh in range(K[0]):
-        pixels, windows = _clip(kh, S, y.shape[1], H)
-        place = None if in_row is None else in_row[:, pixels] + kh * K[1]
-        _keep_larger(rows[:, pixels], place, y, where, (slice(None), windows), kh > 0)
-    if where is not None and np.isnan(y).any():
-        for place, pixels, windows in _shifts(K, S, *y.shape[1:3], *x.shape[1:3]):
-            np.copyto(where[windows], place, where=np.isnan(x[pixels]))
+    """The largest along one side of each window, then the largest of those: KH + KW passes over
+    shifted views instead of KH·KW, since windows beside each other share the former.
 
-
-def _keep_larger(x, place, best, where, at, compare):
-    """Where x > best[at], or everywhere unless compare: best[at] = x, and, when asked,
-    where[at] = place. Places come in rising order."""
-    if not compare:
-        best[at] = x
-        if where is not None:
-            where[at] = place
+    Down comes first, over whole rows of pixels, which are long pieces of memory. But to know where
+    the largest was, across comes first: of equal pixels the first one counts, row by row.
+    """
+    x = _whole(x, K, S, y, -np.inf)
+    (N, H, W, C), (OH, OW) = x.shape, y.shape[1:3]
+    if where is None:
+        columns = empty((N, OH, W, C), x.dtype)
+        _largest([x[:, _windows(kh, S, OH)] for kh in range(K[0])], columns)
+        _largest([columns[:, :, _windows(kw, S, OW)] for kw in range(K[1])], y)
         return
+    rows, in_row = empty((N, H, OW, C), x.dtype), empty((N, H, OW, C), np.uint8)
+    _largest([x[:, :, _windows(kw, S, OW)] for kw in range(K[1])], rows, in_row, range(K[1]))
+    _largest([rows[:, _windows(kh, S, OH)] for kh in range(K[0])], y, where,
+             [in_row[:, _windows(kh, S, OH)] + kh * K[1] for kh in range(K[0])])
+    if np.isnan(y).any():
+        for place, pixels in _places(x, K, S, y):
+            np.copyto(where, place, where=np.isnan(pixels))
+
+
+def _largest(candidates, y, where=None, places=()):
+    """y = the largest of the candidates, number by number. When asked, where = its place; of equal
+    ones the first counts, and places rise from candidate to candidate."""
     if where is not None:
-        newer = (x > best[at]).view(np.uint8)
-        newer *= place
-        np.maximum(where[at], newer, out=where[at])  # the larger number is the newer winner
-    np.maximum(best[at], x, out=best[at])
+        where[...] = places[0]
+    best = candidates[0]
+    for i, x in enumerate(candidates[1:], 1):
+        if where is not None:
+            newer = (x > best).view(np.uint8)
+            newer *= places[i]
+            np.maximum(where, newer, out=where)  # the larger number is the newer winner
+        best = np.maximum(best, x, out=y)
+    if best is not y:
+        y[...] = best
 
 
 def max_pool_backward(dy, where, K, S, dx):
     """KH·KW passes; in each, the windows whose largest pixel was at that place hand over its
     gradient."""
     dx[...] = 0
+    sums = _whole(dx, K, S, dy, 0)
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
-    for place, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
+    for place, pixels in _places(sums, K, S, dy):
         np.equal(where, place, out=won)
         _select(dy, won, handed)
-        dx[pixels] += handed[windows]
+        pixels += handed
+    _cut(sums, dx)
 
 
 def max_pool_backward_ties(dy, x, y, K, S, dx):
     """The same passes, but the winner is found by comparing again."""
     dx[...] = 0
+    sums, x = _whole(dx, K, S, dy, 0), _whole(x, K, S, y, -np.inf)
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
-    for _, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
-        np.equal(x[pixels], y[windows], out=won[windows])
-        _select(dy[windows], won[windows], handed[windows])
-        dx[pixels] += handed[windows]
+    for (_, pixels), (_, values) in zip(_places(sums, K, S, dy), _places(x, K, S, y), strict=True):
+        np.equal(values, y, out=won)
+        _select(dy, won, handed)
+        pixels += handed
+    _cut(sums, dx)
+
+
+def _cut(sums, dx):
+    """dx = the sums, without those beyond its edge."""
+    if sums is not dx:
+        dx[...] = sums[:, : dx.shape[1], : dx.shape[2]]
 
 
 def _select(x, wanted, y):
@@ -151,8 +181,8 @@ def _select(x, wanted, y):
 def average_pool(x, K, S, y):
     """KH·KW additions of shifted views, then one division by the windows' sizes."""
     y[...] = 0
-    for _, pixels, windows in _shifts(K, S, *y.shape[1:3], *x.shape[1:3]):
-        y[windows] += x[pixels]
+    for _, pixels in _places(_whole(x, K, S, y, 0), K, S, y):
+        y += pixels
     y /= _window_sizes(K, S, x, y)
 
 
@@ -160,8 +190,10 @@ def average_pool_backward(dy, K, S, dx):
     """The same additions the other way round."""
     share = dy / _window_sizes(K, S, dx, dy)
     dx[...] = 0
-    for _, pixels, windows in _shifts(K, S, *dy.shape[1:3], *dx.shape[1:3]):
-        dx[pixels] += share[windows]
+    sums = _whole(dx, K, S, dy, 0)
+    for _, pixels in _places(sums, K, S, dy):
+        pixels += share
+    _cut(sums, dx)
 
 
 def _window_sizes(K, S, x, y):
@@ -230,8 +262,14 @@ def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
 
 
 def relu(x, y):
-    """y = max(0, x)."""
-    np.maximum(x, 0, out=y)
+    """y = max(0, x), from a picture of zeros: with the number 0, NumPy takes one x after the other,
+    where with arrays it takes as many as fit into a vector."""
+    np.maximum(x, _zeros(x.shape[1:], x.dtype), out=y)
+
+
+@lru_cache(maxsize=32)
+def _zeros(shape, dtype):
+    return np.zeros(shape, dtype)
 
 
 def relu_backward(dy, y, dx):
