@@ -12,7 +12,7 @@ from PIL import Image
 
 from tinyalex.drawing import page
 from tinyalex.drawing.page import LINE, MARGIN, QUIET
-from tinyalex.drawing.sheets import BAR, bar
+from tinyalex.drawing.sheets import GUESS, bar
 from tinyalex.inside.fields import Lattice
 from tinyalex.inside.guesses import Guess
 
@@ -94,7 +94,7 @@ def write_png(title: str, sections: Sequence[Section], path: str | Path) -> None
 def _height(section: Section) -> int:
     lines = 1 + bool(section.note) + _titled(section)
     return LINE * lines + MARGIN + max(
-        sum(_row_height(row, section.tile) for row in half.rows) + (BAR + 2) * len(half.bars)
+        sum(_row_height(row, section.tile) for row in half.rows) + GUESS * len(half.bars)
         for half in section.halves)
 
 
@@ -140,7 +140,7 @@ def _draw_half(figure: Figure, half: Half, tile_width: int, x: int, y: int, wide
                          color=QUIET)
         y += _row_height(row, tile_width)
     for n, guess in enumerate(half.bars):
-        bar(figure, guess, x, y + (BAR + 2) * n, min(wide, 300))
+        bar(figure, guess, x, y + GUESS * n, min(wide, 300))
 
 
 def _enlarged(tile: Tile, width: int) -> np.ndarray:
