@@ -19,7 +19,7 @@ from tinyalex.inside.guesses import Guess
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDE = 1200  # pixels of the page
+WIDE, NARROW = 1200, 600  # pixels of a page, at most and at least
 GAP = 6
 SMALL = 13  # from one line of a tile's caption to the next
 
@@ -80,15 +80,23 @@ class Section(NamedTuple):
 
 @page.our_style()
 def write_png(title: str, sections: Sequence[Section], path: str | Path) -> None:
-    """Write the page as a PNG, 1200 pixels wide."""
+    """Write the page as a PNG, 1200 pixels wide, or less where its tiles take less."""
     heights = [_height(section) for section in sections]
-    figure = page.figure(WIDE, 3 * MARGIN + LINE + sum(heights))
+    figure = page.figure(_width(sections), 3 * MARGIN + LINE + sum(heights))
     _line(figure, title, MARGIN, fontsize=12)
     y = 2 * MARGIN + LINE
     for section, height in zip(sections, heights, strict=True):
         _draw(figure, section, y)
         y += height
     page.save(figure, path)
+
+
+def _width(sections: Sequence[Section]) -> int:
+    if any(len(section.halves) > 1 for section in sections):
+        return WIDE
+    rows = [len(row) * (section.tile + GAP) - GAP
+            for section in sections for half in section.halves for row in half.rows]
+    return min(WIDE, max(NARROW, 2 * MARGIN + max(rows)))
 
 
 def _height(section: Section) -> int:
@@ -113,7 +121,7 @@ def _size(tile: Tile, width: int) -> tuple[int, int]:
 
 
 def _line(figure: Figure, text: str, y: int, **kwargs) -> None:
-    page.shorten(page.write(figure, text, MARGIN, y, **kwargs), WIDE - 2 * MARGIN)
+    page.shorten(page.write(figure, text, MARGIN, y, **kwargs), figure.bbox.width - 2 * MARGIN)
 
 
 def _draw(figure: Figure, section: Section, y: int) -> None:
@@ -122,7 +130,7 @@ def _draw(figure: Figure, section: Section, y: int) -> None:
     if section.note:
         _line(figure, section.note, y, fontsize=8, color=QUIET)
         y += LINE
-    wide = (WIDE - MARGIN * (len(section.halves) + 1)) // len(section.halves)
+    wide = (round(figure.bbox.width) - MARGIN * (len(section.halves) + 1)) // len(section.halves)
     for h, half in enumerate(section.halves):
         x = MARGIN + h * (wide + MARGIN)
         page.shorten(page.write(figure, half.title, x, y, fontsize=8, color=QUIET), wide)
