@@ -21,7 +21,7 @@ from tinyalex.support import reading
 from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
-from tinyalex.support.text import command, say, shown
+from tinyalex.support.text import command, plural, say, shown
 
 NAMES = "synset_words.txt"  # what ImageNet's classes are called; --names of predict reads it
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     args = _parse(argv)
     listing = _listing(args)
-    say(f"source   {listing.folder}: {_counts(listing.splits)} in {len(listing.classes):,} classes",
+    say(f"source   {listing.folder}: {_counts(listing.splits)} in "
+        f"{plural(len(listing.classes), 'class')}",
         f"layout   {listing.layout}")
     if isinstance(listing, imagenet.Packed) and any(
             len(pictures) not in (0, imagenet.COUNTS[split])
@@ -45,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     start = time.perf_counter()
     done = prepare(listing, args.out, args.side, args.max_pixels, args.max_broken, args.workers)
     seconds = time.perf_counter() - start
-    print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
-          else "read     nothing: everything was already done")
+    print(f"read     {plural(done, 'picture')} in {seconds:.1f} s, {done / seconds:,.0f} images/s"
+          if done else "read     nothing: everything was already done")
     if listing.words:
         lines = [shown(f"{name} {listing.words[name]}") for name in listing.classes
                  if name in listing.words]

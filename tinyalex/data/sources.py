@@ -15,7 +15,7 @@ from tinyalex.data.pictures import READER
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
-from tinyalex.support.text import say
+from tinyalex.support.text import plural, say
 
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "
@@ -91,13 +91,13 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     key = f"{listing.digest()}/{side}/{READER}/".encode() + os.fsencode(whole)
     out = cache_folder() / "prepared" / f"{whole.name}-{hashlib.sha256(key).hexdigest()[:12]}"
     if not is_finished(out):
-        say(f"preparing {len(listing):,} pictures, once, in {out}: "
+        say(f"preparing {plural(len(listing), 'picture')}, once, in {out}: "
             f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB")
         if listing.left_out:
             say(folder.left_out(listing.left_out))
         prepare(listing, out, side, wait=True)
         if skipped := shards.about(out)["skipped"]:
-            say(f"{skipped} pictures were skipped: see {out / SKIPPED}")
+            say(f"skipped: {plural(skipped, 'picture')}, see {out / SKIPPED}")
     return shards.load(out, split, side, name=str(path / split))
 
 
