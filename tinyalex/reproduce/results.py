@@ -61,7 +61,7 @@ def write(path: Path, result: Result):
 def read(path: Path) -> Result:
     """A result; UserError where the file is damaged."""
     try:
-        lines = reading.text(path).splitlines()
+        lines = reading.text(path, blank=True).splitlines()
         heads = [line[2:].split(": ", 1) for line in lines if line.startswith("# ")]
         rows = [{key: float(text) for key, text in row.items() if text}
                 for row in csv.DictReader(line for line in lines if not line.startswith("# "))]
