@@ -186,8 +186,9 @@ def listing(folder: str | Path, val_labels: Path | None = None, val_share: float
         others.setdefault(OUTSIDE, []).extend(outside)
     others |= found.left_out
     if not classes:
-        raise UserError(f"{folder / (train or val)}: no class folders with pictures in it"
-                        + left_out(others, "; "),
+        place = folder / (train or val)
+        raise UserError(f"{place}: " + ("no class folders with pictures in it" if any(
+                        place.iterdir()) else "the folder is empty") + left_out(others, "; "),
                         f"{LAYOUTS}, as {', '.join(sorted(ENDINGS))}.")
     if not val:
         return _split(folder, groups[train], classes, val_share, seed, others)

@@ -48,11 +48,8 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
         dataset = BUILT_IN[source](split)
     elif path.is_dir() and shards.is_prepared(path):
         dataset = shards.load(path, split, side)
-    elif path.is_dir() and folder.has_pictures(path):
+    elif path.is_dir() and (folder.has_pictures(path) or not cifar10.find(path)):
         dataset = _photographs(path, split, side or 256, limit)
-    elif path.is_dir() and cifar10.find(path) is None:
-        raise UserError(f"--data {source}: neither folders with pictures in this folder, nor the "
-                        "batch files of CIFAR-10", f"use {KINDS}.")
     elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
     elif is_code(source):
