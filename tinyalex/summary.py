@@ -70,6 +70,8 @@ def _parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     if (args.workers is None) != (args.images_per_s is None):
         parser.error("--workers and --images-per-s go together")
+    if not args.workers:
+        parser.refuse(["--network", "--plot"], "it goes with --workers and --images-per-s")
     if args.json and args.plot:
         parser.error("--json prints numbers only; leave out --plot")
     return args

@@ -107,7 +107,7 @@ def test_archives_of_the_published_names_are_found_in_a_folder(packed, tmp_path,
     (tmp_path / "few" / "ILSVRC2012_img_train.tar").touch()
     assert "--devkit" in refused(main, [str(tmp_path / "few"), str(tmp_path / "new")])
     assert "--train" in refused(main, [str(packed["train"]), str(tmp_path / "new")])
-    assert "list of their own" in refused(main, [
+    assert "say themselves which pictures" in refused(main, [
         *flags(packed), "--val-labels", "val.txt", str(tmp_path / "new")])
 
 

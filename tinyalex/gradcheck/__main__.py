@@ -28,6 +28,11 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
 from tinyalex.support.text import plural, say
 
+# The flags that choose what is done, and those that it reads besides.
+READ = {"--plot": (),
+        "--exercises": ("--seed", "--expected", "--seconds", "--csv", "--json", "--feedback"),
+        "--show-mutants": ("--seed", "--layer"), "--seeds": ("--layer", "--h")}
+
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.gradcheck`; argv without the program's name.
@@ -80,6 +85,10 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--feedback", type=Path, metavar="FOLDER",
         help="with --exercises: a folder for a letter to each student")
     args = parser.parse_args(argv)
+    if not args.exercises:
+        parser.refuse(READ["--exercises"][1:], "it goes with --exercises")
+    if mode := next((flag for flag in READ if flag in parser.said), ""):
+        parser.refuse(parser.said - {mode, *READ[mode]}, f"it changes nothing beside {mode}")
     presets.get(args.preset)
     return args
 
