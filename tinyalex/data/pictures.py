@@ -62,9 +62,10 @@ def read_picture(path: str | Path | BinaryIO, side: int,
     except Exception as error:  # a broken picture can raise almost anything
         if isinstance(error, OSError) and error.errno:
             raise
-        about = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        if not isinstance(error, UnidentifiedImageError):
+            raise BrokenPicture(path, f"not a picture that can be read ({error})") from None
         raise BrokenPicture(path, "the file is empty" if _is_empty(path) else
-                            f"not a picture that can be read{about}") from None
+                            "not a picture that can be read") from None
 
 
 def _is_empty(path: str | Path | BinaryIO) -> bool:
