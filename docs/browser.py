@@ -109,6 +109,14 @@ def install_first(notebook: Path):
     notebook.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
 
 
+def expect_tools() -> None:
+    """UserError where something is missing that makes the site."""
+    for module in ("jupyterlite_pyodide_kernel", "jupyter_server"):
+        if not find_spec(module):
+            raise UserError(f"{module}, which the site is made with, is not installed",
+                            'pip install -e ".[site]"')
+
+
 def build(site: Path, home: str = ""):
     """Writes the site into this folder. home: as in `front_page`."""
     with TemporaryDirectory() as name:
@@ -131,9 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = ArgumentParser(prog="python docs/browser.py", description=__doc__)
     parser.add_argument("site", metavar="FOLDER", type=Path)
     site = parser.parse_args(argv).site.resolve()
-    if not find_spec("jupyterlite_pyodide_kernel"):
-        raise UserError("jupyterlite-pyodide-kernel, which the site is made with, is not installed",
-                        'pip install -e ".[site]"')
+    expect_tools()
     build(site)
     print(f"The site is in {site}; python -m http.server -d {site} shows it.")
     return 0

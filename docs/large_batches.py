@@ -1,14 +1,13 @@
 """python docs/large_batches.py CIFAR10: errors with batches of up to 8,192 pictures, and a picture.
 
-Each line of docs/large_batches.csv is one training by `python -m tinyalex.train`; what is in the
-file is not trained again, so the command can be stopped at any time, and called again.
+Each line of docs/large_batches.csv is one training: see table_of_runs.py.
 """
 
 import argparse
-import csv
 import shutil
 import subprocess
 import sys
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import mean
@@ -17,18 +16,19 @@ import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+from table_of_runs import Table, last_error
 
 HERE = Path(__file__).parent
+TABLE = Table(HERE / "large_batches.csv", {"seed": int, "batch": int, "way": str}, "error")
 BATCHES = (128, 1024, 8192)
 SEEDS = (0, 1)
-USUAL = ["--preset", "mini", "--epochs", "4", "--schedule", "3"]  # mini's batches have 64 pictures
-WARM = ["--scale-lr", "linear", "--warmup", "1"]
+USUAL = ["--preset", "mini", "--epochs", "8", "--schedule", "6"]  # mini's batches have 64 pictures
 WAYS = {
     "the rate of small batches": [],
     "times the root": ["--scale-lr", "sqrt"],
     "in proportion": ["--scale-lr", "linear"],
-    "in proportion, warm-up": WARM,
-    "LARS, in proportion, warm-up": [*WARM, "--optimiser", "lars", "--trust", "0.01"],
+    "in proportion, warm-up": ["--scale-lr", "linear", "--warmup", "1"],
+    "LARS, warm-up": ["--warmup", "1", "--optimiser", "lars", "--trust", "0.3"],
 }
 
 
@@ -37,32 +37,9 @@ def main():
     parser.add_argument("cifar10", type=Path, help="the folder or archive of CIFAR-10")
     parser.add_argument("--work", type=Path, default=Path("large-batches-work"))
     args = parser.parse_args()
-    rows = read()
-    for key in product(SEEDS, reversed(BATCHES), WAYS):
-        if key not in rows:
-            rows[key] = trained(args, *key)
-            write(rows)
-            seed, batch, way = key
-            print(f"{way}, batches of {batch}, seed {seed}: {rows[key]:.2%}", flush=True)
+    rows = TABLE.complete(product(SEEDS, reversed(BATCHES), WAYS), partial(trained, args))
     draw(rows)
     print(table(rows))
-
-
-def read() -> dict[tuple[int, int, str], float]:
-    """The validation error of each training that is done."""
-    path = HERE / "large_batches.csv"
-    if not path.exists():
-        return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        return {(int(row["seed"]), int(row["batch"]), row["way"]): float(row["error"])
-                for row in csv.DictReader(file)}
-
-
-def write(rows):
-    with open(HERE / "large_batches.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["seed", "batch", "way", "error"])
-        writer.writerows([*key, f"{rows[key]:.4f}"] for key in sorted(rows))
 
 
 def trained(args, seed, batch, way) -> float:
@@ -78,10 +55,7 @@ def trained(args, seed, batch, way) -> float:
         return 0.9
     if done.returncode:
         raise SystemExit(done.stderr)
-    with open(out / "log.csv", encoding="utf-8") as file:
-        *_, last = csv.DictReader(file)
-    (out / "checkpoint.npz").unlink()
-    return float(last["val_error"])
+    return last_error(out)
 
 
 def errors(rows, way, batch) -> list[float]:
@@ -108,7 +82,7 @@ def draw(rows):
     axes.set_xscale("log", base=2)
     axes.set_xticks(BATCHES, [f"{batch:,}" for batch in BATCHES])
     axes.set_xlabel("pictures of a batch")
-    axes.set_ylabel("validation error after 4 epochs (%)")
+    axes.set_ylabel("validation error after 8 epochs (%)")
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(HERE / "large_batches.png", dpi=120)

@@ -1,11 +1,9 @@
 """python docs/transfer.py WEIGHTS DATA: the figures, the table and the picture of docs/transfer.md.
 
-Each line of docs/transfer.csv is one training by `python -m tinyalex.train`; what is in the file is
-not trained again, so the command can be stopped at any time, and called again.
+Each line of docs/transfer.csv is one training: see table_of_runs.py.
 """
 
 import argparse
-import csv
 import random
 import shutil
 import subprocess
@@ -18,8 +16,11 @@ import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+from table_of_runs import Table, last_error
 
 HERE = Path(__file__).parent
+TABLE = Table(HERE / "transfer.csv", {"way": str, "pictures of a class": int, "draw": int},
+              "accuracy")
 COUNTS = (5, 10, 25, 50, 250)  # pictures to train on, of each class
 SEEDS = (0, 1, 2)  # of the draw of the pictures, and of the training
 # Where convolutions learn there are two epochs, since the validation pictures take their time, too.
@@ -47,31 +48,10 @@ def main():
     parser.add_argument("data", type=Path, help="a folder with train/ and val/")
     parser.add_argument("--work", type=Path, default=Path("transfer-work"))
     args = parser.parse_args()
-    rows = read()
-    for count, way, seed in product(COUNTS, WAYS, SEEDS):
-        if (way, count, seed) not in rows:
-            rows[way, count, seed] = trained(args, WAYS[way], count, seed)
-            write(rows)
-            print(f"{way}, {count} a class, draw {seed}: {rows[way, count, seed]:.2%}", flush=True)
+    keys = [(way, count, seed) for count, way, seed in product(COUNTS, WAYS, SEEDS)]
+    rows = TABLE.complete(keys, lambda way, *key: trained(args, WAYS[way], *key))
     draw(rows)
     print(table(rows))
-
-
-def read() -> dict[tuple[str, int, int], float]:
-    """The validation accuracy of each training that is done."""
-    path = HERE / "transfer.csv"
-    if not path.exists():
-        return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        return {(row["way"], int(row["pictures of a class"]), int(row["draw"])):
-                float(row["accuracy"]) for row in csv.DictReader(file)}
-
-
-def write(rows):
-    with open(HERE / "transfer.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["way", "pictures of a class", "draw", "accuracy"])
-        writer.writerows([*key, f"{rows[key]:.4f}"] for key in sorted(rows))
 
 
 def trained(args, flags, count, seed) -> float:
@@ -81,13 +61,10 @@ def trained(args, flags, count, seed) -> float:
     if "RANDOM" in flags and not files["RANDOM"].exists():  # a network that never learned
         train("--preset", "torchvision", "--without", "fc6,fc7", "--data", data, "--limit", 10,
               "--lr", 0, "--epochs", 1, "--seed", seed, "--out", files["RANDOM"])
-    out = args.work / f"run-{len(read())}-{count}-{seed}"
+    out = args.work / f"run-{len(TABLE.read())}-{count}-{seed}"
     shutil.rmtree(out, ignore_errors=True)
     train(*(files.get(flag, flag) for flag in flags), "--data", data, "--seed", seed, "--out", out)
-    with open(out / "log.csv", encoding="utf-8") as file:
-        *_, last = csv.DictReader(file)
-    (out / "checkpoint.npz").unlink()
-    return 1 - float(last["val_error"])
+    return 1 - last_error(out)
 
 
 def train(*argv):

@@ -246,11 +246,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--with-browser", action="store_true",
                         help="with notebooks that run in the reader's browser")
     args = parser.parse_args(argv)
-    for module, extra in (("myst_nb", "docs"), ("furo", "docs"), *(
-            [("jupyterlite_pyodide_kernel", "site")] if args.with_browser else [])):
+    for module in ("myst_nb", "furo"):
         if not importlib.util.find_spec(module):
             raise UserError(f"{module}, which the site is made with, is not installed",
-                            f'pip install -e ".[{extra}]"')
+                            'pip install -e ".[docs]"')
+    if args.with_browser:
+        browser.expect_tools()
     if warned := build(args.site.resolve(), args.with_browser):
         raise UserError(f"the site has faults:\n{warned}", "mend the pages that are named.")
     print(f"The site is in {args.site}: open {args.site / 'index.html'}.")

@@ -7,6 +7,8 @@ import shlex
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
          *sorted((ROOT / "docs").glob("*.md")), ROOT / "notebooks/README.md"]
@@ -17,10 +19,12 @@ INLINE = re.compile(r"`(?:tinyalex |python -m tinyalex\.)([\w.]+)( [^`]+)`")
 
 
 def script(name: str):
-    """A script of docs/, as a module."""
+    """A script of docs/, as a module. It may import others there, as when it is started."""
     spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        spec.loader.exec_module(module)
     return module
 
 

@@ -12,7 +12,7 @@ from tinyalex.drawing.dream_page import Dreamt, dream_page
 from tinyalex.inside.backwards import RULES
 from tinyalex.inside.dreams import MOST_BLUR, dream
 from tinyalex.inside.fields import Unit, shown_field
-from tinyalex.inside.patches import Excited, most_exciting, reconstructions
+from tinyalex.inside.patches import Excited, reconstructions
 from tinyalex.inside.units import FORMS, class_unit, units_called, values
 from tinyalex.run import flags, opened
 from tinyalex.run.opened import OpenedNetwork
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     with opened.open_network(args.checkpoint, args.devices) as net:
         out = args.out or net.path.parent / "dream.png"
         expect_place(out)
-        units = _units(net, args.units or [], [names.get(name, name) for name in net.classes])
+        units = _units(net, args.units or [], flags.called(net.classes, names))
         shown = gallery.gather(args.among, net.side, args.limit) if args.among else None
         dreams = _dreams(net, units, args)
         if shown:
@@ -108,7 +108,7 @@ def _dreams(net: OpenedNetwork, units: dict[str, Unit], args) -> list[Dreamt]:
                 raise UserError(f"{net.path}: {layer.name} gives numbers that are not finite",
                                 "its weights are too large: use another checkpoint.")
             pixels = np.rint(x / scale + mean).clip(0, 255).astype(np.uint8)
-            dreams += [Dreamt(label, layer.name, picture, value, shown_field(net.network, unit))
+            dreams += [Dreamt(label, picture, value, shown_field(net.network, unit))
                        for label, unit, picture, value in zip(
                            labels, mine, pixels, responses, strict=True)]
     return dreams
@@ -117,9 +117,7 @@ def _dreams(net: OpenedNetwork, units: dict[str, Unit], args) -> list[Dreamt]:
 def _searched(net: OpenedNetwork, units: dict[str, Unit], dreams: list[Dreamt], shown: Gallery,
               args) -> list[Dreamt]:
     """The dreams, with the pictures that excite each unit most."""
-    best = most_exciting(net.network, [*units.values()],
-                         net.batches(shown, "looking for the most exciting", args.batch_size),
-                         broken=shown.broken)
+    best = net.most_exciting([*units.values()], shown, args.batch_size)
     shown.good()  # or an error
     return [_with_patches(net, unit, dreamt, shown, best[unit], args.rule)
             for unit, dreamt in zip(units.values(), dreams, strict=True)]

@@ -19,7 +19,7 @@ from tinyalex.run.alike import expect_same
 from tinyalex.support.cli import ArgumentParser, add_json, add_picture, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import print_json, say, stdout_free
+from tinyalex.support.text import plural, print_json, say, stdout_free
 from tinyalex.world import World, find
 
 WORST = 30  # classes whose lines are printed, of many
@@ -51,7 +51,7 @@ def _main(args: Namespace, world: World) -> None:
     if args.json:
         print_json(_record(paths, said[-1], results, classes))
     else:
-        _table(results, " + ".join(map(str, paths)) + f" on {data} ({pictures:,} pictures)")
+        _table(results, " + ".join(map(str, paths)) + f" on {data} ({plural(pictures, 'picture')})")
         say(*mistakes.by_class(result.confusion, classes, WORST), "")
     who = " + ".join(path.parent.name for path in paths)
     if world.rank == 0:

@@ -16,7 +16,7 @@ from tinyalex.architectures import alexnet
 from tinyalex.devices import CpuDevice, available_cores, cuda, parse_placement
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.support.cli import ArgumentParser, add_json, run
-from tinyalex.support.text import print_json
+from tinyalex.support.text import plural, print_json
 
 TOLERANCE = 1e-3  # of the self-test: float32, added up in another order
 
@@ -47,7 +47,7 @@ def report(numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     pools = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info()
              if pool["user_api"] == "blas"]
     numbers |= {"cores": available_cores(), "numpy": np.__version__, "blas": pools}
-    yield "cpu", (f"{available_cores()} cores, numpy {np.__version__}, BLAS: "
+    yield "cpu", (f"{plural(available_cores(), 'core')}, numpy {np.__version__}, BLAS: "
                   f"{', '.join(pools) or 'not known'}")
     cuda_report = cuda.find()
     numbers |= {"cupy": cuda_report.cupy, "problem": cuda_report.problem or None, "gpus": []}

@@ -8,7 +8,6 @@ from tinyalex.data.gallery import Gallery
 from tinyalex.drawing.look_page import Exciting, excited_tile, look_page, shown_maps
 from tinyalex.inside.guesses import answer
 from tinyalex.inside.inspection import Inspection, inspect
-from tinyalex.inside.patches import most_exciting
 from tinyalex.metrics import log_probabilities
 from tinyalex.run import flags, opened
 from tinyalex.run.opened import OpenedNetwork
@@ -30,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         if len(shown) > 1:
             raise UserError(f"{args.picture}: {len(shown)} pictures", "name one of them.")
         others = gallery.gather(args.among, net.side) if args.among else None
-        classes = [names.get(name, name) for name in net.classes]
+        classes = flags.called(net.classes, names)
         (true,) = shown.labels(net.classes)
         (x,) = net.batches(shown, "reading")
         shown.good()  # or an error
@@ -67,9 +66,7 @@ def _parse(argv):
 
 def _exciting(net: OpenedNetwork, seen: Inspection, others: Gallery, batch_size: int) -> Exciting:
     """What excites the maps of the page most."""
-    best = most_exciting(net.network, shown_maps(seen),
-                         net.batches(others, "looking for the most exciting", batch_size),
-                         broken=others.broken)
+    best = net.most_exciting(shown_maps(seen), others, batch_size)
     searched = len(others.good())  # or an error
     return Exciting(searched, {
         (unit.layer, unit.map): [

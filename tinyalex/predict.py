@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     good = shown.good()
     some_broken, shown, logp = len(good) < len(shown), shown.only(good), logp[good]
     labels = shown.labels(net.classes)
-    classes = [names.get(name, name) for name in net.classes]
+    classes = flags.called(net.classes, names)
     answers = [answer(name, p, label, classes)
                for name, p, label in zip(shown.names, logp, labels, strict=True)]
     if args.json:

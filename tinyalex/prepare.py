@@ -21,7 +21,7 @@ from tinyalex.support import reading
 from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
-from tinyalex.support.text import command, say, shown
+from tinyalex.support.text import command, plural, say, shown
 
 NAMES = "synset_words.txt"  # what ImageNet's classes are called; --names of predict reads it
 LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
@@ -29,9 +29,14 @@ LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
-    args = _parse(argv)
-    listing = _listing(args)
-    say(f"source   {listing.folder}: {_counts(listing.splits)} in {len(listing.classes):,} classes",
+    parser = _parser(argv)
+    args = parser.parse_args(argv)
+    listing = _listing(args, parser)
+    if not listing.split:
+        parser.refuse(["--val-share", "--seed"],
+                      f"{listing.folder} says itself which pictures are for validation")
+    say(f"source   {listing.folder}: {_counts(listing.splits)} in "
+        f"{plural(len(listing.classes), 'class')}",
         f"layout   {listing.layout}")
     if isinstance(listing, imagenet.Packed) and any(
             len(pictures) not in (0, imagenet.COUNTS[split])
@@ -45,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     start = time.perf_counter()
     done = prepare(listing, args.out, args.side, args.max_pixels, args.max_broken, args.workers)
     seconds = time.perf_counter() - start
-    print(f"read     {done:,} pictures in {seconds:.1f} s, {done / seconds:,.0f} images/s" if done
-          else "read     nothing: everything was already done")
+    print(f"read     {plural(done, 'picture')} in {seconds:.1f} s, {done / seconds:,.0f} images/s"
+          if done else "read     nothing: everything was already done")
     if listing.words:
         lines = [shown(f"{name} {listing.words[name]}") for name in listing.classes
                  if name in listing.words]
@@ -55,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     return _farewell(args.out)
 
 
-def _listing(args: argparse.Namespace) -> folder.Listing:
+def _listing(args: argparse.Namespace, parser: ArgumentParser) -> folder.Listing:
     """The pictures that the command line names."""
     archives = {split: path for split in imagenet.PUBLISHED if (path := getattr(args, split))}
     if not archives and args.source.is_dir():
@@ -63,9 +68,9 @@ def _listing(args: argparse.Namespace) -> folder.Listing:
     if args.verify and not archives:
         raise UserError(f"--verify: {args.source} has none of the archives whose checksums are "
                         "published", "leave it out.")
-    if args.val_labels and (archives or args.source.is_file()):
-        raise UserError(f"--val-labels {args.val_labels}: ImageNet's archives have a list of their "
-                        "own", "leave it out.")
+    if archives or args.source.is_file():
+        parser.refuse(["--val-labels", "--val-share", "--seed"], "ImageNet's archives say "
+                      "themselves which pictures are for validation, and of which classes")
     if archives and not archives.keys() >= {"val", "devkit"}:
         raise UserError(f"without {imagenet.PUBLISHED['val'].what} and "
                         f"{imagenet.PUBLISHED['devkit'].what}, nothing can be validated",
@@ -82,7 +87,7 @@ def _listing(args: argparse.Namespace) -> folder.Listing:
     return folder.listing(args.source, args.val_labels, args.val_share, args.seed)
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _parser(argv: list[str] | None) -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m tinyalex.prepare",
         usage="%(prog)s [options] SOURCE OUT\n       %(prog)s [options] [--train TAR] --val TAR "
@@ -117,7 +122,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--max-pixels", type=number(int, 1, Image.MAX_IMAGE_PIXELS or inf), default=MAX_PIXELS,
         help="larger pictures are skipped, unread")
     add("--workers", type=number(int, 1, 1024), help="threads; all cores if not given")
-    return parser.parse_args(argv)
+    return parser
 
 
 def _counts(splits: Mapping[str, Sized]) -> str:

@@ -19,7 +19,7 @@ from tinyalex.run.recipe import NETWORK, READS
 from tinyalex.support.cli import add_picture, number, output, run
 from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import cache_folder
-from tinyalex.support.text import say, warn
+from tinyalex.support.text import plural, say, warn
 
 DRAWN = 24
 UNKNOWN = ""  # the class of a picture whose folder has no class's name
@@ -46,10 +46,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"of the {args.count} nearest, {agreed:.1%} are of the query's own class")
     if args.save:
         among.save(args.save)
-        say(f"features of {len(among.names):,} pictures: {args.save}",
+        say(f"features of {plural(len(among.names), 'picture')}: {args.save}",
             "to search them again: --among " + shlex.join([str(args.save), *given]))
     first = f" (of the first {DRAWN})" if len(near) > DRAWN else ""
-    title = (f"{net.name}: nearest of {len(among.names):,} pictures, by the "
+    title = (f"{net.name}: nearest of {plural(len(among.names), 'picture')}, by the "
              f"{among.values.shape[1]} activities of the last hidden layer")
     add_picture(args.out, net.path.parent / "similar.png", lambda path: drawing.neighbours(
         [_row(queries, i, neighbours, among, pictures, names)

@@ -12,7 +12,7 @@ from tinyalex.inside.costs import record, table, training_bytes
 from tinyalex.run import presets
 from tinyalex.run.recipe import LIMITS
 from tinyalex.support.cli import ArgumentParser, add_json, number, output, run
-from tinyalex.support.text import megabytes, print_json
+from tinyalex.support.text import megabytes, plural, print_json
 from tinyalex.world import World, find
 
 
@@ -41,7 +41,8 @@ def _main(args: Namespace, world: World) -> None:
             print_json({"preset": args.preset, "classes": network.classes,
                         "batch_size": args.batch_size, **numbers})
             return
-        print(f"{args.preset}, {network.classes:,} classes, {args.batch_size} pictures a step\n")
+        print(f"{args.preset}, {plural(network.classes, 'class')}, "
+              f"{plural(args.batch_size, 'picture')} a step\n")
         if args.workers:
             _print_workers(args, scaling.parts(network), link, world)
             return
@@ -69,6 +70,8 @@ def _parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     if (args.workers is None) != (args.images_per_s is None):
         parser.error("--workers and --images-per-s go together")
+    if not args.workers:
+        parser.refuse(["--network", "--plot"], "it goes with --workers and --images-per-s")
     if args.json and args.plot:
         parser.error("--json prints numbers only; leave out --plot")
     return args

@@ -26,7 +26,7 @@ from tinyalex.run.workers import Waits, begin_alike, expect_enough
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.streams import unheard
-from tinyalex.support.text import say
+from tinyalex.support.text import plural, say
 from tinyalex.world import World, find
 
 EXACT_PIECES = 4  # that CPU devices cut their work into where bits must not depend on their cores
@@ -239,8 +239,8 @@ def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start
             return 0
     except KeyboardInterrupt:  # before the first step, or for the second time
         done = trainer.progress.epoch > this.recipe.epochs
-        say("", f"all {this.recipe.epochs} epochs are done, and saved in {this.folder}" if done else
-            f"to continue: {again(this)}")
+        say("", f"done after {plural(this.recipe.epochs, 'epoch')}, and saved in "
+            f"{this.folder}" if done else f"to continue: {again(this)}")
         raise
     say(f"stopped after step {trainer.progress.step}; nothing is lost. To continue:",
         f"    {again(this)}")

@@ -71,6 +71,16 @@ def test_without_a_unit_it_is_the_classes_and_a_seed_repeats(in_blobs, tmp_path,
     assert drawn["a"] == drawn["b"] != drawn["c"]
 
 
+def test_two_classes_of_one_name_have_a_picture_each(in_blobs, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("grass crane\nrose crane, lifting machine\n")
+    argv = ["run", "--steps", "1", "--names", str(tmp_path / "names.txt"), "--out",
+            str(tmp_path / "d.png")]
+    assert dream.main(argv) == 0
+    assert re.findall(r"(?m)^class:(.+):", capsys.readouterr().out) == [
+        "blue sky", "crane (grass)", "crane (rose)"]
+    assert dream.main([*argv, "--unit", "class:crane (rose)"]) == 0
+
+
 def test_a_broken_picture_is_left_out_and_named(in_blobs, tmp_path, capsys, pages):
     (tmp_path / "x").mkdir()
     for i in range(3):
@@ -96,19 +106,28 @@ def test_a_network_that_overflows_is_refused(in_blobs, tmp_path, refused):
 
 # The page
 
-def dreamt(name, layer, red, size=6, **more):
-    return Dreamt(name, layer, np.full((20, 20, 3), (red, 0, 0), np.uint8), 1.5,
+def dreamt(name, red, size=6, **more):
+    return Dreamt(name, np.full((20, 20, 3), (red, 0, 0), np.uint8), 1.5,
                   Field(-1, 2, size - 1, size + 2), **more)
 
 
-def test_dreams_stand_by_layer_and_are_cut_to_their_fields():
-    page = dream_page([dreamt("conv1:0", "conv1", 10), dreamt("conv1:1", "conv1", 20),
-                       dreamt("conv2:0", "conv2", 30, 9)], "guided")
-    assert [section.title for section in page] == ["conv1: 6×6 pixels", "conv2: 9×9 pixels"]
-    first, second = page[0].halves[0].rows[0]
-    assert (first.caption, second.caption) == ("conv1:0: 1.5", "conv1:1: 1.5")
+def test_dreams_are_cut_to_their_fields():
+    (section,) = dream_page([dreamt("conv1:0", 10), dreamt("conv2:0", 20, 9)], "guided")
+    first, second = section.halves[0].rows[0]
+    assert (first.caption, second.caption) == ("conv1:0: 1.5, 6×6", "conv2:0: 1.5, 9×9")
     assert first.image.shape == (6, 6, 3) and (first.image[0] == 128).all(), "over the edge"
     assert (second.image[1:] == (20, 0, 0)).all()
+
+
+@pytest.mark.parametrize(("count", "rows"), [
+    (1, [1]), (2, [2]), (3, [3]), (4, [4]), (5, [3, 2]), (6, [3, 3]), (8, [4, 4]), (9, [3, 3, 3])])
+def test_dreams_fill_the_page_however_few_they_are(tmp_path, count, rows):
+    page = dream_page([dreamt(f"conv{n}:0", 200) for n in range(count)], "guided")
+    assert [len(row) for row in page[0].halves[0].rows] == rows
+    drawing.write_png("a page", page, tmp_path / "p.png")
+    picture = pixels(tmp_path / "p.png")
+    drawn = (picture != 255).any(axis=2).any(axis=0)
+    assert 600 <= len(drawn) <= 1200 and drawn.mean() > 0.9 and drawn[-30:-20].any()
 
 
 def test_what_was_searched_stands_three_by_three(tmp_path):
@@ -116,7 +135,7 @@ def test_what_was_searched_stands_three_by_three(tmp_path):
     counts = np.zeros((9, 20, 20, 3))
     counts[4, :, :, 0], counts[5, :, :, 0] = 1, -1
     (section,) = page = dream_page([dreamt(
-        "conv1:0", "conv1", 10, crops=crops, counts=counts, fields=9 * [Field(5, 5, 11, 11)],
+        "conv1:0", 10, crops=crops, counts=counts, fields=9 * [Field(5, 5, 11, 11)],
         values=[*range(9, 0, -1)])], "guided")
     _, patches, grid = section.halves[0].rows[0]
     assert patches.caption == "the most exciting: 9 to 1"
@@ -125,4 +144,4 @@ def test_what_was_searched_stands_three_by_three(tmp_path):
     assert grid.image[8, 8:14:5].tolist() == [[255, 128, 128], [255, 255, 255]]
     assert grid.image[8, 15].tolist() == [0, 128, 128] and grid.image[0, 0].tolist() == [128] * 3
     drawing.write_png("a page", page, tmp_path / "p.png")
-    assert pixels(tmp_path / "p.png").shape[1] == 1200
+    assert pixels(tmp_path / "p.png").shape[1] == 1190

@@ -2,10 +2,14 @@
 none, since its numbers are believed. Whether there is something to change depends on the preset,
 and on the other flags."""
 
+import importlib
+
 import pytest
+from PIL import Image
 
 from tinyalex import train
 from tinyalex.architectures.ablations import MIDDLE
+from tinyalex.data import imagenet
 from tinyalex.run import presets
 from tinyalex.run.presets import PRESETS
 from tinyalex.run.recipe import CHOICES
@@ -84,6 +88,42 @@ def test_only_what_is_changed_is_called_so(patches, capsys):
     train.main(["--preset", "cifar", "--data", patches, "--limit", "8", "--epochs", "1",
                 "--lrn", "after", "--activation", "relu", "--pool", "2/2", "--without", "fc7"])
     assert "changed  pool 2/2, without fc7\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("line", "flag"), [
+    ("prepare photos out --val-share 0.2", "--val-share"),
+    ("prepare photos out --seed=3", "--seed"),
+    ("prepare photos out --val-labels list.txt", "--val-labels"),
+    ("prepare tars out --val-share 0.2", "--val-share"), ("prepare tars out --seed 3", "--seed"),
+    ("prepare all.zip out --seed 3", "--seed"),
+    ("prepare tars out --val-labels list.txt", "--val-labels"),
+    ("summary --plot x.png", "--plot"), ("summary --network 1g", "--network"),
+    ("gradcheck --csv x.csv", "--csv"), ("gradcheck --seeds 2 --feedback x", "--feedback"),
+    ("gradcheck --seeds 2 --seed 3", "--seed"), ("gradcheck --show-mutants --h 1e-3", "--h"),
+    ("gradcheck --plot x.png --preset paper", "--preset"),
+    ("gradcheck --plot x.png --seeds 2", "--seeds"),
+    ("gradcheck --exercises . --layer ReLU", "--layer"),
+    ("bench --measures --out x.png", "--out"), ("bench --memory 3 --rounds 2", "--rounds"),
+    ("bench --sweep batch --batch-size 2", "--batch-size"),
+    ("reproduce list --hours 2", "--hours"), ("reproduce run --page x.md", "--page"),
+    ("reproduce report towers", "towers"),
+])
+def test_a_flag_that_nothing_reads_is_refused(line, flag, tmp_path, monkeypatch, refused):
+    """`gradcheck --csv` without --exercises wrote no file, and said nothing."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("train/cat", "val/cat"):
+        (tmp_path / "photos" / place).mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "photos" / place / "1.png")
+    (tmp_path / "tars").mkdir()
+    for file in imagenet.PUBLISHED.values():
+        (tmp_path / "tars" / file.what).touch()
+    (tmp_path / "all.zip").touch()
+    command, *argv = line.split()
+    before = sorted(tmp_path.rglob("*"))
+    assert f"error: {flag}" in refused(importlib.import_module(
+        f"tinyalex.{command}" if command in ("prepare", "summary") else
+        f"tinyalex.{command}.__main__").main, argv).replace("error: report ", "error: ")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_run_that_is_resumed_takes_no_new_folder(refused):

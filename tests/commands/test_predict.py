@@ -141,9 +141,11 @@ def test_bars_are_as_long_as_probabilities_and_red_where_the_class_is_true(tmp_p
         x = 300 * cell + (300 - wide) // 2
         assert (picture[page.MARGIN : page.MARGIN + wide, x : x + wide] == 99).all()
         for n, name in enumerate((first, second)):
-            row = picture[bottom + n * (sheets.BAR + 2), x : x + wide]  # the topmost line: no text
-            widths[name] = ((row == sheets.TRUE).all(axis=1).sum(),
-                           (row == sheets.OTHER).all(axis=1).sum())
+            top = bottom + n * sheets.GUESS + sheets.NAME
+            bar = picture[top : top + sheets.BAR, x : x + wide]
+            assert (bar == bar[0]).all(), "a letter reaches into the bar"
+            widths[name] = ((bar[0] == sheets.TRUE).all(axis=1).sum(),
+                           (bar[0] == sheets.OTHER).all(axis=1).sum())
     assert widths == {"cat": (192, 0), "dog": (0, 64), "emu": (0, 256), "yak": (0, 0)}
 
 

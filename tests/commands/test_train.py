@@ -194,7 +194,7 @@ def test_a_signal_after_the_last_epoch_is_told_that_all_is_done(patches, monkeyp
     again = ["--resume", "made", "--data", patches]
     assert run(lambda: train.main(again)) == 130
     out, err = capsys.readouterr()
-    assert out.endswith("\nall 1 epochs are done, and saved in made\n")
+    assert out.endswith("\ndone after 1 epoch, and saved in made\n")
     assert err == "\ninterrupted\n"
 
 

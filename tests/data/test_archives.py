@@ -36,7 +36,7 @@ def test_an_archive_that_is_cut_short_anywhere_is_named(split, packed, tmp_path)
     ends = {*range(0, len(content), 512 if split != "devkit" else 97), len(content) - 1, 700}
     for end in sorted(ends):
         paths = tars(packed) | {split: cut(packed[split], tmp_path / "short.tar", end)}
-        with pytest.raises(UserError, match=r"short\.tar.*: (cut short|not a tar)"):
+        with pytest.raises(UserError, match=r"short\.tar.*: (the file is e|cut short|not a tar)"):
             imagenet.from_tars(**paths)
 
 
@@ -251,7 +251,7 @@ def test_a_picture_that_was_damaged_in_a_zip_is_skipped_and_named(packed, tmp_pa
 def test_a_zip_that_is_cut_short_or_none_is_named(packed, tmp_path):
     size = packed["zip"].stat().st_size
     for end in (0, 100, size // 2, size - 30, size - 1):
-        with pytest.raises(UserError, match=r"short\.zip: cut short, damaged, or not a \.zip"):
+        with pytest.raises(UserError, match=r"short\.zip: (the file is e|cut short, damaged)"):
             imagenet.from_kaggle(cut(packed["zip"], tmp_path / "short.zip", end))
 
 

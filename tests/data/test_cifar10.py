@@ -136,11 +136,11 @@ GOOD_PY = python2_pickle(ROWS["test_batch"], LABELS["test_batch"])
 @pytest.mark.parametrize(("name", "content", "complaint"), [
     ("test_batch.bin", GOOD_BIN[:-1], "9,218 bytes; 3 pictures of 3,073 bytes are 9,219"),
     ("test_batch.bin", GOOD_BIN + b"x", "9,220 bytes"),
-    ("test_batch.bin", b"", "0 bytes"),
+    ("test_batch.bin", b"", "the file is empty"),
     ("test_batch.bin", GOOD_BIN[:3073] + b"\x0a" + GOOD_BIN[3074:], "picture 1 has label 10"),
     ("test_batch", GOOD_PY[:-1], "cut short"),
     ("test_batch", GOOD_PY[:5000], "cut short"),
-    ("test_batch", b"", "cut short"),
+    ("test_batch", b"", "the file is empty"),
     ("test_batch", b"<html>404</html>", "not a CIFAR-10 batch"),
     ("test_batch", python2_pickle(ROWS["test_batch"], [1, 2, 255]), "picture 2 has label 255"),
     ("test_batch", python2_pickle(ROWS["test_batch"], [1, 2]), "with 2 labels"),
@@ -244,7 +244,7 @@ def test_an_archive_that_is_cut_short_or_changed_or_none_is_refused(tmp_path):
     nonsense = gzip.compress(gzip.decompress(good)[:15_000]) + good[:10] + b"\xff" * 100
     for content in [*beginnings, bytes(stored), nonsense, b"no gzip", gzip.compress(b"no tar")]:
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"a\.tar\.gz: cut short, damaged, or not"):
+        with pytest.raises(UserError, match=r"a\.tar\.gz: (the file is e|cut short, damaged)"):
             cifar10.load("train", path)
 
 

@@ -184,6 +184,7 @@ def test_what_names_nothing_is_named(wanted, said, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=said) as caught:
         gather([wanted], 8)
     assert wanted.split("/")[0] in caught.value.args[0] and caught.value.hint
+    assert "CIFAR" not in caught.value.hint
 
 
 def test_the_digest_changes_with_every_picture(photos):

@@ -17,7 +17,7 @@ import pytest
 from imagenets import CLASSES, ODD, flags, tars
 from PIL import Image
 
-from tinyalex.data import devkit, folder, imagenet, preparation
+from tinyalex.data import archives, devkit, folder, imagenet, preparation
 from tinyalex.data.download import PublishedFile
 from tinyalex.data.pictures import read_picture
 from tinyalex.prepare import main
@@ -107,7 +107,7 @@ def test_archives_of_the_published_names_are_found_in_a_folder(packed, tmp_path,
     (tmp_path / "few" / "ILSVRC2012_img_train.tar").touch()
     assert "--devkit" in refused(main, [str(tmp_path / "few"), str(tmp_path / "new")])
     assert "--train" in refused(main, [str(packed["train"]), str(tmp_path / "new")])
-    assert "list of their own" in refused(main, [
+    assert "say themselves which pictures" in refused(main, [
         *flags(packed), "--val-labels", "val.txt", str(tmp_path / "new")])
 
 
@@ -147,6 +147,18 @@ def test_names_may_be_long_and_have_notes_of_pax(packed, tmp_path):
         read = {p.name: listing.source(p).read() for p in listing.splits["val"]}
         assert len(read) == 6 and b"three" in read.values()
         assert all(name.startswith("val/") and name.endswith("0.JPEG") for name in read)
+
+
+@pytest.mark.parametrize("days", [-1, -20_000, 2**33])
+def test_a_picture_may_be_of_any_day(days, tmp_path):
+    """A camera whose clock was never set; octal digits have no place for a day before 1970."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        member = tarfile.TarInfo("a.JPEG")
+        member.mtime = 86_400 * days
+        archive.addfile(member)
+    with open(tmp_path / "a.tar", "rb") as file:
+        (member,) = archives.tar(file, tmp_path / "a.tar")
+    assert member.mark == 86_400 * days * 10**9
 
 
 def test_what_is_no_picture_is_counted_as_in_a_folder(packed, tmp_path):

@@ -142,7 +142,7 @@ def test_a_table_that_unpacks_to_far_more_than_it_can_need_is_not_unpacked(tmp_p
     (f"{NAMES[0]} 1\n{NAMES[1]} 1000\n", "line 2: 1000; 1000 classes have the numbers 0 to 999"),
     (f"elsewhere.JPEG 1000\n{NAMES[1]} 1\n", "line 1: 1000"),
     (f"{WNIDS[0]}\nn99999999\n{WNIDS[0]}\n{WNIDS[0]}\n", "line 2: there is no class"),
-    ("", "0 lines for 4 pictures"),
+    ("", "the file is empty"), (f"{WNIDS[0]}\n", "1 line for 4 pictures"),
     (f"{NAMES[0]} {'9' * 5000}\n", "line 1: there is no class '999"),
     (f'{NAMES[0]}," "\n', "line 1: there is no class ''"),
 ])

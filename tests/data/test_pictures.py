@@ -53,7 +53,7 @@ def cut_short(kind, keep):
 def test_a_file_that_is_no_whole_picture_is_named_and_the_reason_given(content, tmp_path):
     path = tmp_path / "broken.png"
     path.write_bytes(content)
-    with pytest.raises(BrokenPicture, match=r"broken\.png: not a picture") as caught:
+    with pytest.raises(BrokenPicture, match=r"broken\.png: (not a pict|the file is e)") as caught:
         read_picture(path, 4)
     assert str(caught.value).count(str(path)) == 1, "the reason alone goes into reports"
     assert len(str(caught.value).splitlines()) == 2

@@ -227,7 +227,7 @@ def test_ctrl_c_ends_it_soon_and_says_how_to_go_on(pets, tmp_path):
         process.send_signal(signal.SIGINT)
         printed, complained = process.communicate(timeout=20)
     assert process.returncode == 130 and "Traceback" not in complained
-    assert "of 23 pictures are done; the same command continues from there" in printed
+    assert "of 23 pictures; the same command continues from there" in printed
     assert not preparation.is_finished(tmp_path / "out")
 
 

@@ -137,11 +137,19 @@ def test_what_is_not_there_at_all_is_answered_with_what_there_is(tmp_path):
         sources.load(str(tmp_path / "gone.tar.gz"), "val")
 
 
-def test_a_folder_with_neither_is_not_blamed_on_cifar_alone(tmp_path):
-    (tmp_path / "cat").mkdir()
-    with pytest.raises(UserError, match="neither folders with pictures") as caught:
-        sources.load(str(tmp_path), "val")
-    assert str(tmp_path) in caught.value.args[0]
+@pytest.mark.parametrize(("there", "said"), [
+    ("", "x: the folder is empty"),
+    ("cat/", r"x: no class folders .* empty folders: 1 \(cat\)"),
+    ("cat.txt", r"x: no class folders .* not pictures: 1 \(cat.txt\)"),
+    ("cat.png", r"x: no class folders .* outside the class folders: 1 \(cat.png\)")])
+def test_a_folder_without_a_dataset_is_told_what_it_lacks(there, said, tmp_path):
+    """And not what another dataset would look like."""
+    (tmp_path / "x").mkdir()
+    place = tmp_path / "x" / there
+    place.mkdir(exist_ok=True) if there[-1:] in ("", "/") else place.touch()
+    with pytest.raises(UserError, match=said) as caught:
+        sources.load(str(tmp_path / "x"), "val")
+    assert "CIFAR" not in caught.value.hint
 
 
 PICTURES, LABELS = np.zeros((3, 8, 8, 3), np.uint8), np.array([0, 1, 1])

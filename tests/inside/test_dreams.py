@@ -141,8 +141,14 @@ def test_a_name_of_nothing_is_refused(name, said):
 
 def test_a_name_of_two_classes_is_refused():
     """ImageNet has two cranes, a bird and a machine."""
-    with pytest.raises(UserError, match="class:crane: 2 classes are called that"):
-        units_called(network(1), ("crane", "ant", "crane", "cat", "dog", "elk"), "class:crane")
+    classes = ("crane (n1)", "dog", "crane (n2)", "dog (big)", "dog (small)")
+    with pytest.raises(UserError, match="class:crane: 2 classes are called that") as error:
+        units_called(network(1), classes, "class:crane")
+    assert "class:crane (n1), class:crane (n2)" in error.value.hint
+    (unit,) = units_called(network(1), classes, "class:crane (n2)").values()
+    assert unit.map == 2
+    (unit,) = units_called(network(1), classes, "class:dog").values()
+    assert unit.map == 1
 
 
 # What excites a unit

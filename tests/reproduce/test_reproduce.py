@@ -11,7 +11,7 @@ from PIL import Image
 from runs import log_rows
 
 from tinyalex.reproduce import __main__ as command
-from tinyalex.reproduce import measures
+from tinyalex.reproduce import measures, results
 from tinyalex.reproduce.experiments import ARMS, CURVES, EXPERIMENTS
 from tinyalex.reproduce.kinds import Arm
 from tinyalex.reproduce.measures import MEASURES
@@ -153,6 +153,34 @@ def test_what_cannot_be_is_refused(tmp_path, monkeypatch, refused, flags, says):
     Path("damaged/mini-0.csv").write_text("epoch\nx\n")
     Path("damaged/text.md").write_text("{claims}")
     assert says in refused(command.main, flags)
+
+
+CODE = '''"""What it is."""
+import math
+
+
+def rate(epoch, base=0.01):
+    """How fast."""
+    # Why.
+    return f"{base:,}", [base * 0.5 ** epoch, ""]
+'''
+
+
+@pytest.mark.parametrize(("old", "new", "same"), [
+    ("What it is.", "What it was.", True), ('"""How fast."""', '"""How fast, in units."""', True),
+    ("    # Why.\n", "", True), ("base=0.01", "base = 1e-2", True), ("import math\n", "", False),
+    ("0.01", "0.02", False), ("base * 0.5", "0.5 * base", False), (', ""]', "]", False),
+    (":,", "", False)])
+def test_only_what_python_makes_of_the_code_counts(old, new, same, tmp_path, monkeypatch):
+    """A page on style, and 187 results would be those of other code."""
+    monkeypatch.setattr(results, "DECIDING", ("run", "optim.py"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a.py").write_text(CODE)
+    (tmp_path / "optim.py").write_text("x = 1\n")
+    before = results.code(tmp_path)
+    assert old in CODE
+    (tmp_path / "run" / "a.py").write_text(CODE.replace(old, new))
+    assert (results.code(tmp_path) == before) is same
 
 
 def test_results_of_other_code_say_so(tmp_path, capsys):

@@ -4,6 +4,7 @@ A reader that opens whatever has the right name waits for ever where it is a pip
 memory where it does not end. And Python's own reader of JSON has more to say than ValueError.
 """
 
+import io
 import os
 import signal
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tinyalex import plot, train
 from tinyalex.convert.published import class_names
-from tinyalex.data import cifar10, labels, preparation, shards, sources
+from tinyalex.data import cifar10, imagenet, labels, preparation, shards, sources
 from tinyalex.data.folder import Listing, listing
 from tinyalex.data.pictures import BrokenPicture, read_picture
 from tinyalex.gradcheck.marking import submissions
@@ -55,12 +56,15 @@ def plan(path: Path):
     return preparation.prepare(Listing(path.parent.parent / "photos", (), {}), path.parent, 8)
 
 
+def val_tar(path: Path):
+    return imagenet.from_tars(val=path, devkit=path)
+
+
 def rows(path: Path):
     return Run(path.parent, None).rows()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.parametrize(("name", "read"), [
+READERS = [
     ("cat.jpg", lambda path: read_picture(path, 8)), ("names.txt", flags.spoken_names),
     ("classes.txt", lambda path: class_names(path, 2)),
     ("list.txt", lambda path: labels.read(path, ["a.jpg"], ("a", "b"))), ("meta.mat", devkit),
@@ -71,11 +75,29 @@ def rows(path: Path):
     ("cifar.tar.gz", lambda path: cifar10.load("val", path)),
     ("cifar.tar.gz", lambda path: sources.load(str(path), "val")),
     ("a.caffemodel", arrays.contents),
-], ids=lambda value: value if isinstance(value, str) else "")
+]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize(("name", "read"), READERS, ids=lambda value: str(value)[:20])
 def test_a_pipe_is_not_opened(name, read, tmp_path, no_waiting):
     (tmp_path / "in").mkdir()
     os.mkfifo(tmp_path / "in" / name)
     with pytest.raises(UserError):
+        read(tmp_path / "in" / name)
+
+
+@pytest.mark.parametrize(("name", "read"), [
+    *(reader for reader in READERS if reader[0] != "log.csv"),
+    ("val.tar", val_tar), ("all.zip", imagenet.from_kaggle),
+    ("a.jpg", lambda path: read_picture(io.BytesIO(path.read_bytes()), 8)),
+], ids=lambda value: str(value)[:20])
+def test_an_empty_file_is_called_so(name, read, tmp_path):
+    """Half of a download, a disk that was full: "damaged" makes its owner look for what is wrong
+    in it. (A log without a line is that of a run killed before its first.)"""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).touch()
+    with pytest.raises(UserError, match="the file is empty"):
         read(tmp_path / "in" / name)
 
 

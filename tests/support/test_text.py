@@ -5,9 +5,10 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from pages import ROOT
 
-from tinyalex.support.text import command
+from tinyalex.support.text import command, plural
 
 
 def test_a_printed_command_is_read_by_a_shell_as_it_was_meant():
@@ -21,3 +22,16 @@ def test_no_module_puts_a_command_with_a_path_together_by_itself():
     by_hand = re.compile(r"python -m tinyalex\.\w+ [^\"'\n]*\{")
     assert [path for path in (ROOT / "tinyalex").rglob("*.py")
             if by_hand.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(("count", "noun", "said"), [
+    (1, "epoch", "1 epoch"), (0, "epoch", "0 epochs"), (1000, "picture", "1,000 pictures"),
+    (1, "class", "1 class"), (2, "class", "2 classes"), (2, "batch", "2 batches")])
+def test_one_is_no_several(count, noun, said):
+    assert plural(count, noun) == said
+
+
+def test_no_module_adds_an_s_by_itself():
+    by_hand = re.compile(r"['\"]s['\"]\)? \*")
+    assert [path.name for path in (ROOT / "tinyalex").rglob("*.py")
+            if by_hand.search(path.read_text(encoding="utf-8"))] == ["text.py"]

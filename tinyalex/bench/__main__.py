@@ -56,7 +56,14 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "this text in its name")
     add("--memory", type=number(int, 2), metavar="STEPS", help="take this many training steps and "
         "watch how much memory the process uses")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.measures is not None:
+        parser.refuse(["--out"], "--measures draws nothing")
+    if args.memory:
+        parser.refuse(["--out", "--rounds"], "--memory takes STEPS steps, once, and draws nothing")
+    if args.sweep == "batch":
+        parser.refuse(["--batch-size"], "--sweep batch takes all sizes")
+    return args
 
 
 def _workload(args: argparse.Namespace, devices: Devices, precision: str = "float32") -> Workload:

@@ -13,7 +13,7 @@ from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, EXCHANGES, FORWARD, LOSS, PASSES, UPDATE
 from tinyalex.bench.workload import Workload
 from tinyalex.drawing import QUIET, page
-from tinyalex.support.text import say
+from tinyalex.support.text import plural, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +155,8 @@ def of_step(step: list[Span], title: str, lanes: list[str]) -> Figure:
 def of_typical(steps: list[list[Span]], workload: Workload) -> Figure:
     """The timeline of a typical one of these steps."""
     return of_step(spans.typical(steps), f"a training step of {workload.preset}, "
-                   f"{workload.batch_size} pictures, {workload.precision}", workload.places)
+                   f"{plural(workload.batch_size, 'picture')}, {workload.precision}",
+                   workload.places)
 
 
 def _span(axes: Axes, span: Span, whole: float):

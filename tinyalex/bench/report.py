@@ -18,7 +18,7 @@ from tinyalex.devices import available_cores
 from tinyalex.inside import costs
 from tinyalex.layers import AveragePool2D, LocalResponseNorm, MaxPool2D
 from tinyalex.support.files import replacing
-from tinyalex.support.text import align, megabytes, say
+from tinyalex.support.text import align, megabytes, plural, say
 
 COLUMNS = ("name", "pass", "quantity", "unit", "median", "lowest", "highest")
 Row = tuple[str | float, ...]  # of COLUMNS
@@ -48,13 +48,13 @@ def settings(workload: Workload) -> str:
             f"threads a call: {library['num_threads']}"
             for library in threadpool_info() if library["user_api"] == "blas"]
     lines = {
-        "network": f"{workload.preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
+        "network": f"{workload.preset}: {plural(network.towers, 'tower')}, "
                    f"{total['parameters']:,} parameters, "
                    f"{total['multiply_adds']:,} multiply-adds a picture",
-        "machine": f"{_processor()}, {available_cores()} cores, {platform.system()}",
+        "machine": f"{_processor()}, {plural(available_cores(), 'core')}, {platform.system()}",
         "numpy": f"{np.__version__}; BLAS: {'; '.join(blas) or 'not known'}",
         "devices": ", ".join(workload.places),
-        "batch": f"{workload.batch_size} pictures, {workload.precision}",
+        "batch": f"{plural(workload.batch_size, 'picture')}, {workload.precision}",
     }
     return "\n".join(f"{name:<8} {text}" for name, text in lines.items())
 

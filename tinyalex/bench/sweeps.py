@@ -11,7 +11,7 @@ from tinyalex.bench.workload import Workload
 from tinyalex.devices import CpuDevice, Devices, available_cores
 from tinyalex.run import presets
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import align
+from tinyalex.support.text import align, plural
 
 SWEEPS = ("batch", "threads", "side", "towers")
 LARGEST_BATCH = 256
@@ -38,7 +38,7 @@ def points(sweep: str, preset: str, batch_size: int, devices: Devices) -> list[P
         sizes = [2**i for i in range(LARGEST_BATCH.bit_length())]
         return [Point(f"batch {size}", as_placed, size) for size in sizes]
     if sweep == "threads":
-        return [Point(f"cpu, {cores} core{'s' * (cores > 1)}", (cores,), batch_size)
+        return [Point(f"cpu, {plural(cores, 'core')}", (cores,), batch_size)
                 for cores in range(1, n + 1)]
     if sweep == "side":
         usual = presets.get(preset).network().input_shape[0]

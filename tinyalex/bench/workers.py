@@ -24,7 +24,7 @@ from tinyalex.sums import BUCKET
 from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import align
+from tinyalex.support.text import align, plural
 from tinyalex.world import World, find
 
 NONE, DURING, AFTER, EXACT = (
@@ -110,7 +110,7 @@ def report(shared: Shared, world: World, link: scaling.Link, rounds: int) -> Non
     for rank, place in enumerate(places):
         print(f"worker {rank} on {place[0]}: {', '.join(place[1:])}")
     print(f"joined by {link.latency * 1e6:.3g} µs, {link.bandwidth / 1e6:,.0f} MB/s\n"
-          f"{shared.preset}, {shared.batch_size} pictures a step\n", flush=True)
+          f"{shared.preset}, {plural(shared.batch_size, 'picture')} a step\n", flush=True)
     taken = measure(shared, world, rounds)
     expected = model(shared, world, link, taken[NONE].median)
     rows: list[tuple[str, ...]] = [("", "seconds a step", "lowest to highest", "images/s", "model")]

@@ -12,7 +12,7 @@ from tinyalex.network import Network
 from tinyalex.run import opened
 from tinyalex.support.cli import ArgumentParser, output, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import command, say
+from tinyalex.support.text import command, plural, say
 
 OUTS = (".safetensors", ".npz", ".onnx")
 
@@ -104,7 +104,7 @@ def _export(source: Path, args: argparse.Namespace) -> int:
 
 
 def _about(network: Network, values: dict[str, np.ndarray], preset: str) -> str:
-    return (f"{preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
+    return (f"{preset}: {plural(network.towers, 'tower')}, "
             f"{sum(value.size for value in values.values()):,} parameters")
 
 

@@ -15,7 +15,7 @@ from tinyalex.data.fetch import URL, fetch, present
 from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
-from tinyalex.support.text import command, megabytes, say
+from tinyalex.support.text import command, megabytes, plural, say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,7 +114,7 @@ def _show(args: argparse.Namespace) -> int:
     dataset = sources.load(args.dataset, args.split, side=None, limit=args.count)
     captions = [dataset.classes[label].replace(" ", "\n") for label in dataset.labels]
     drawing.samples(np.asarray(dataset.images), captions, args.out)
-    say(f"{len(dataset)} pictures of {dataset.name}: {args.out}")
+    say(f"{plural(len(dataset), 'picture')} of {dataset.name}: {args.out}")
     return 0
 
 

@@ -71,7 +71,8 @@ def tar(file: BinaryIO, where: Path, at: int = 0, end: int | None = None) -> Ite
         file.seek(at)
         header = file.read(BLOCK) if at + BLOCK <= end else b""
         if len(header) < BLOCK:
-            raise refused(where, "cut short" + f", after {name}" * bool(name))
+            raise refused(where, "the file is empty" if end == first else
+                          "cut short" + f", after {name}" * bool(name))
         if not any(header):
             return _expect_end(file, where, end - at - BLOCK, name)
         try:
@@ -79,12 +80,13 @@ def tar(file: BinaryIO, where: Path, at: int = 0, end: int | None = None) -> Ite
             if _number(header[_SUM]) != sum(header) - sum(header[_SUM]) + 8 * ord(" "):
                 raise ValueError("the sum is wrong")
             name = longer.get("path") or _name(header)
-            size = int(longer.get("size", size))
+            if (size := int(longer.get("size", size))) < 0:
+                raise ValueError("less than nothing")
         except ValueError:
             raise refused(where, "not a tar (a compressed one has to be unpacked first)"
                           if at == first else f"damaged, after {name}") from None
         at += BLOCK
-        if not 0 <= size <= end - at:
+        if size > end - at:
             raise refused(where, f"cut short: {name} says that it has {megabytes(size)}, and "
                           f"{megabytes(end - at)} are left")
         if kind in (LONG_NAME, LONG_LINK, PAX, PAX_FOR_ALL):
@@ -103,9 +105,10 @@ def tar(file: BinaryIO, where: Path, at: int = 0, end: int | None = None) -> Ite
 
 
 def _number(field: bytes) -> int:
-    """Octal digits between blanks; where they would not suffice, a byte 128 and base 256."""
-    if field[:1] == b"\x80":
-        return int.from_bytes(field[1:], "big")
+    """Octal digits between blanks; where they would not suffice, base 256 after a byte 128, or 255
+    where it is less than 0, such as a day before 1970."""
+    if field[:1] in (b"\x80", b"\xff"):
+        return int.from_bytes(field[1:], "big", signed=field[:1] == b"\xff")
     return int(field.strip(b" \0") or b"0", 8)
 
 

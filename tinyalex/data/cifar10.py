@@ -24,7 +24,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import cache_folder
+from tinyalex.support.files import cache_folder, expect_content
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
            "dog", "frog", "horse", "ship", "truck")
@@ -95,6 +95,7 @@ def files_in_archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, 
     that was asked for. Raises UserError where the archive is cut short, is not one, or unpacks to
     more than CIFAR-10 has.
     """
+    expect_content(path)
     try:
         with gzip.open(path) as unpacked:
             stream = _Limited(unpacked, 6 * MOST_BYTES)
@@ -151,7 +152,10 @@ def _batch_files(source: Path, batches: Collection[str]) -> Iterator[tuple[str, 
         return
     for name in file_names(batches):
         if (source / name).is_file():
-            yield name, reading.content(source / name, MOST_BYTES)
+            content = reading.content(source / name, MOST_BYTES, blank=True)
+            if not content:
+                raise UserError(f"{source / name}: the file is empty", _DAMAGED)
+            yield name, content
 
 
 def _from_binary(content: bytes, where: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyalex.data.statistics import Statistics, Sums
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import composed
+from tinyalex.support.text import composed, plural
 
 MOST_CLASSES = 1 << 15  # ImageNet has 21,841 in all; the weights of a class are 16 KB in "paper"
 HINT = "see Dataset in tinyalex/data/dataset.py."
@@ -66,13 +66,15 @@ class Dataset:
                 f"{self.name}: the labels are {self.labels.dtype} of shape {self.labels.shape}; "
                 "integers of shape (count,) are needed", HINT)
         if len(self.labels) != shape[0]:
-            raise UserError(f"{self.name}: {shape[0]} pictures but {len(self.labels)} labels", HINT)
+            raise UserError(f"{self.name}: {plural(shape[0], 'picture')} but "
+                            f"{plural(len(self.labels), 'label')}", HINT)
         if len(self.labels) == 0:
             raise UserError(f"{self.name}: there are no pictures", HINT)
         low, high = self.labels.min(), self.labels.max()
         if low < 0 or high >= len(self.classes):
             raise UserError(
-                f"{self.name}: labels run from {low} to {high}; with {len(self.classes)} classes "
+                f"{self.name}: labels run from {low} to {high}; with "
+                f"{plural(len(self.classes), 'class')} "
                 f"they must run from 0 to {len(self.classes) - 1}", HINT)
 
     def __len__(self) -> int:

@@ -182,12 +182,16 @@ def listing(folder: str | Path, val_labels: Path | None = None, val_share: float
     flat = {split: classes.pop("", []) for split, classes in groups.items()}
     classes = tuple(sorted(groups[train or val]))  # val/ alone is enough to evaluate on
     listed = train and val and not groups[val]  # by a list, of the classes in val/
+    if val_labels and not listed:
+        raise UserError(f"--val-labels {val_labels}: there is no val/ without class folders in "
+                        f"{folder}", "leave it out.")
     if outside := [name for split in flat if not (listed and split == val) for name in flat[split]]:
         others.setdefault(OUTSIDE, []).extend(outside)
     others |= found.left_out
     if not classes:
-        raise UserError(f"{folder / (train or val)}: no class folders with pictures in it"
-                        + left_out(others, "; "),
+        place = folder / (train or val)
+        raise UserError(f"{place}: " + ("no class folders with pictures in it" if any(
+                        place.iterdir()) else "the folder is empty") + left_out(others, "; "),
                         f"{LAYOUTS}, as {', '.join(sorted(ENDINGS))}.")
     if not val:
         return _split(folder, groups[train], classes, val_share, seed, others)

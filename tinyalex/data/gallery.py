@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyalex.data import folder, sources
+from tinyalex.data import cifar10, folder, sources
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.folder import LeftOut, class_of
 from tinyalex.data.pictures import BrokenPicture, read_picture, resized
@@ -170,7 +170,8 @@ def _folder(path: Path, left_out: LeftOut) -> list[Shown]:
     if not found.pictures:
         left = folder.left_out(found.left_out, "; ")
         raise UserError(f"{path}: no pictures in this folder{left}",
-                        f"name another; of CIFAR-10, name a split: {path / 'val'}.")
+                        f"name a split of CIFAR-10, such as {path / 'val'}." if cifar10.find(path)
+                        else "name one with pictures in it, or in its folders.")
     for kind, names in found.left_out.items():
         left_out[kind] += names
     turns, counts = [], defaultdict[Path, int](int)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import plural
 
 SAMPLED = 64  # pictures of a dataset that are compared
 CLOSE = 1.0  # of 255: another decoder, or another CPU's sines, round differently
@@ -30,7 +31,7 @@ def expect_same_classes(here: Sequence[str], where: str, known: Sequence[str], w
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{len(names)} classes ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
+    return f"{plural(len(names), 'class')} ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
 
 
 def fingerprint(dataset: Dataset) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from tinyalex.data.pictures import ENDINGS, BrokenPicture
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import expect_regular
+from tinyalex.support.files import expect_content
 from tinyalex.support.progress import progress
 from tinyalex.support.text import composed, megabytes, say
 
@@ -84,7 +84,7 @@ def beside(folder: Path) -> dict[str, Path]:
 def verify(paths: Mapping[str, Path]) -> None:
     """Compare the archives with their published checksums. UserError where one is another file."""
     for split, path in paths.items():
-        expect_regular(path)
+        expect_content(path)
         published = PUBLISHED[split]
         found = checksum(path, published)
         if found not in published.checksums:
@@ -234,5 +234,5 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _regular(path: Path) -> Path:
-    expect_regular(path)
+    expect_content(path)
     return path

@@ -30,7 +30,7 @@ from tinyalex.data.pictures import ENDINGS
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import composed
+from tinyalex.support.text import composed, plural
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 NAMES = ("LOC_val_solution.csv", "val.txt", "val_labels.txt", "val_annotations.txt", GROUND_TRUTH)
@@ -90,7 +90,8 @@ def read(path: Path, names: list[str], classes: tuple[str, ...],
         raise UserError(f"{path}: no line says 0: does it count from 0 or from 1?",
                         "write the names of the classes instead of numbers.")
     if missing := [name for name in names if name not in rows]:
-        raise UserError(f"{path}: does not name {missing[0]}, nor {len(missing) - 1} others",
+        raise UserError(f"{path}: does not name {missing[0]}"
+                        + f", nor {plural(len(missing) - 1, 'other')}" * (len(missing) > 1),
                         "use the list of these pictures.")
     return [int(rows[name].text) if numbers else known.index[rows[name].text] for name in names]
 
@@ -188,7 +189,7 @@ def _stem(name: str) -> str:
 def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes,
               packed: Mapping[Path, bytes]) -> list[int]:
     if len(rows) != count:
-        raise UserError(f"{path}: {len(rows)} lines for {count} pictures",
+        raise UserError(f"{path}: {plural(len(rows), 'line')} for {plural(count, 'picture')}",
                         "a list without file names must have a line for every picture.")
     if not classes.are_numbers(path, rows):
         return [classes.index[row.text] for row in rows]

@@ -1,6 +1,7 @@
 """One picture file, of whatever kind, becomes a square of RGB pixels (paper, section 2)."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
@@ -61,8 +62,14 @@ def read_picture(path: str | Path | BinaryIO, side: int,
     except Exception as error:  # a broken picture can raise almost anything
         if isinstance(error, OSError) and error.errno:
             raise
-        about = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
-        raise BrokenPicture(path, f"not a picture that can be read{about}") from None
+        if not isinstance(error, UnidentifiedImageError):
+            raise BrokenPicture(path, f"not a picture that can be read ({error})") from None
+        raise BrokenPicture(path, "the file is empty" if _is_empty(path) else
+                            "not a picture that can be read") from None
+
+
+def _is_empty(path: str | Path | BinaryIO) -> bool:
+    return not (os.path.getsize(path) if isinstance(path, str | Path) else path.seek(0, 2))
 
 
 _turn, _unpacked = threading.Condition(), 0  # pixels, by all threads

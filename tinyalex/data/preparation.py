@@ -37,7 +37,7 @@ from tinyalex.support.arrays import Damaged, save_npz
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing
 from tinyalex.support.progress import progress
-from tinyalex.support.text import shown
+from tinyalex.support.text import plural, shown
 
 SHARD = 1024  # pictures in a file: 200 MB of 256×256
 GROUP = 16  # pictures that are added up at a time
@@ -118,8 +118,8 @@ def prepare(listing: Listing, out: Path, side: int, max_pixels: int = MAX_PIXELS
                     _check_broken(out, skipped, max_broken, total)
         except KeyboardInterrupt:
             kept = sum(len(shard.pictures) for shard in shards if shard.is_done(side))
-            print(f"\n{kept:,} of {total:,} pictures are done; the same command continues from "
-                  "there", flush=True)
+            print(f"\ndone: {kept:,} of {plural(total, 'picture')}; the same command continues "
+                  "from there", flush=True)
             raise
         if todo or not is_finished(out):
             _finish(listing, out, side, shards)
@@ -173,7 +173,8 @@ def _shards(listing: Listing, out: Path) -> list[Shard]:
 
 
 def _check_disk(out: Path, pictures: int, side: int) -> None:
-    expect_room(out, bytes_needed(pictures, side), f"{pictures:,} pictures of {side}×{side}")
+    expect_room(out, bytes_needed(pictures, side),
+                f"{plural(pictures, 'picture')} of {side}×{side}")
 
 
 def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) -> None:
@@ -181,7 +182,7 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) 
     if len(skipped) <= max(max_broken * total, max_broken > 0):
         return
     _report(out, skipped)
-    raise UserError(f"{len(skipped)} of {total} pictures cannot be used, more than "
+    raise UserError(f"{len(skipped)} of {plural(total, 'picture')} cannot be used, more than "
                     f"{max_broken:.1%}: {'; '.join(skipped[:3])}{'; …' * (len(skipped) > 3)}",
                     f"{out / SKIPPED} lists them; repair them, or allow more: python -m "
                     "tinyalex.prepare --max-broken.")

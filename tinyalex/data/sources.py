@@ -15,7 +15,7 @@ from tinyalex.data.pictures import READER
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
-from tinyalex.support.text import say
+from tinyalex.support.text import plural, say
 
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "
@@ -48,11 +48,8 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
         dataset = BUILT_IN[source](split)
     elif path.is_dir() and shards.is_prepared(path):
         dataset = shards.load(path, split, side)
-    elif path.is_dir() and folder.has_pictures(path):
+    elif path.is_dir() and (folder.has_pictures(path) or not cifar10.find(path)):
         dataset = _photographs(path, split, side or 256, limit)
-    elif path.is_dir() and cifar10.find(path) is None:
-        raise UserError(f"--data {source}: neither folders with pictures in this folder, nor the "
-                        "batch files of CIFAR-10", f"use {KINDS}.")
     elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
     elif is_code(source):
@@ -91,13 +88,13 @@ def _photographs(path: Path, split: str, side: int, limit: int | None) -> Datase
     key = f"{listing.digest()}/{side}/{READER}/".encode() + os.fsencode(whole)
     out = cache_folder() / "prepared" / f"{whole.name}-{hashlib.sha256(key).hexdigest()[:12]}"
     if not is_finished(out):
-        say(f"preparing {len(listing):,} pictures, once, in {out}: "
+        say(f"preparing {plural(len(listing), 'picture')}, once, in {out}: "
             f"{bytes_needed(len(listing), side) / 1e6:,.0f} MB")
         if listing.left_out:
             say(folder.left_out(listing.left_out))
         prepare(listing, out, side, wait=True)
         if skipped := shards.about(out)["skipped"]:
-            say(f"{skipped} pictures were skipped: see {out / SKIPPED}")
+            say(f"skipped: {plural(skipped, 'picture')}, see {out / SKIPPED}")
     return shards.load(out, split, side, name=str(path / split))
 
 

@@ -15,7 +15,7 @@ from tinyalex.data.loader import Loader
 from tinyalex.run import presets
 from tinyalex.support.cli import number
 from tinyalex.support.errors import UserError
-from tinyalex.support.text import say
+from tinyalex.support.text import plural, say
 
 ROUNDS = 7  # the numbers of workers take turns, so that other work on the machine hits them alike
 A_ROUND = 2048  # pictures, or an epoch
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
                          batch_size=preset.batch_size, augment=True, colour=noise, workers=n)
                for n in args.workers}
     height, width = dataset.images.shape[1:3]
-    say(f"{len(dataset):,} pictures of {width}×{height}, {dataset.name}",
+    say(f"{plural(len(dataset), 'picture')} of {width}×{height}, {dataset.name}",
         f"crops of {side}×{side}, colour noise: {args.colour}, batch {preset.batch_size}, "
-        f"{os.cpu_count()} cores", "")
+        f"{plural(os.cpu_count() or 1, 'core')}", "")
     print(report(rates(loaders), parts(loaders[args.workers[0]])))
     return 0
 

@@ -11,6 +11,7 @@ from tinyalex.devices.blas import one_blas_thread
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.devices.threads import Threads
 from tinyalex.kernels import numpy as numpy_kernels
+from tinyalex.support.text import plural
 
 
 class CpuDevice(Device):
@@ -44,7 +45,7 @@ class CpuDevice(Device):
 
     def __repr__(self) -> str:
         parts = f", work in {self.cores} parts" if self.cores != self._threads else ""
-        return f"<{self.name}: {self._threads} core{'s' * (self._threads > 1)}{parts}>"
+        return f"<{self.name}: {plural(self._threads, 'core')}{parts}>"
 
     def empty(self, shape: tuple[int, ...], dtype) -> np.ndarray:
         return self.pool.empty(shape, dtype)

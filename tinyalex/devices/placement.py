@@ -11,6 +11,7 @@ from tinyalex.devices.base import Device
 from tinyalex.devices.blas import one_blas_thread
 from tinyalex.devices.cpu import CpuDevice, available_cores
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import plural
 
 
 class Devices:
@@ -98,7 +99,7 @@ def parse_placement(placement: str, towers: int = 2, worker: tuple[int, int] = (
     if len(names) > max(2, towers):
         raise UserError(
             f"--devices {placement}: that is {len(names)} devices, but the network has "
-            f"{towers} tower{'s' * (towers > 1)}",
+            f"{plural(towers, 'tower')}",
             f"name {max(2, towers)} devices at most.")
     if "cpu" in names and set(names) != {"cpu"}:
         raise UserError(f"--devices {placement}: a CPU and a GPU cannot share a network",

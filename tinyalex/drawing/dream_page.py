@@ -10,19 +10,18 @@ from tinyalex.drawing.page import tamed, tiled
 from tinyalex.drawing.sections import Half, Section, Tile
 from tinyalex.inside.fields import Field, cut
 
-TILE, ACROSS = 274, 4  # pixels of a tile, and how many stand in a row
-WIDE = 382  # the same, of three in a row
+ACROSS = 4  # tiles in a row, at most
+TILES = (568, 382, 382, 274)  # pixels of a tile, by how many stand in a row
 CRISP = 64  # pictures with fewer pixels a side are enlarged as squares
 
 
 class Dreamt(NamedTuple):
-    """name: of the unit. layer: its layer's. picture: (H, W, 3) uint8, made for it; value: what it
+    """name: of the unit. picture: (H, W, 3) uint8, made for it; value: what it
     gives for that. field: what to show of it. And, if pictures were searched, those that excite it
     most: crops (H, W, 3) uint8, of each what counts there (H, W, 3), the place to show, and the
     value."""
 
     name: str
-    layer: str
     picture: np.ndarray
     value: float
     field: Field
@@ -33,23 +32,21 @@ class Dreamt(NamedTuple):
 
 
 def dream_page(dreams: Sequence[Dreamt], rule: str) -> list[Section]:
-    """The page: a section for each unit, where pictures were searched, else for each layer. rule:
-    by which the pixels were made to count."""
+    """The page: a section for each unit, where pictures were searched, else one for all, whose rows
+    are about equally long. rule: by which the pixels were made to count."""
     if all(len(dreamt.crops) for dreamt in dreams):
         return [_searched(dreamt, rule) for dreamt in dreams]
-    layers = dict.fromkeys((dreamt.layer, dreamt.field.height) for dreamt in dreams)
-    return [Section(f"{layer}: {height}×{height} pixels", "", [Half(rows=_rows(
-        [_dream(dreamt) for dreamt in dreams if (dreamt.layer, dreamt.field.height) ==
-         (layer, height)]))], TILE) for layer, height in layers]
-
-
-def _rows(tiles: list[Tile]) -> list[list[Tile]]:
-    return [tiles[i : i + ACROSS] for i in range(0, len(tiles), ACROSS)]
+    across = -(-len(dreams) // -(-len(dreams) // ACROSS))
+    tiles = [_dream(dreamt) for dreamt in dreams]
+    return [Section("Made for each: what it gives, and the pixels it sees", "", [
+        Half(rows=[tiles[i : i + across] for i in range(0, len(tiles), across)])],
+        TILES[across - 1])]
 
 
 def _dream(dreamt: Dreamt) -> Tile:
     part = cut(dreamt.picture, dreamt.field, 128)
-    return Tile(part, f"{dreamt.name}: {dreamt.value:.3g}", len(part) < CRISP)
+    height, width = part.shape[:2]
+    return Tile(part, f"{dreamt.name}: {dreamt.value:.3g}, {height}×{width}", len(part) < CRISP)
 
 
 def _searched(dreamt: Dreamt, rule: str) -> Section:
@@ -65,4 +62,4 @@ def _searched(dreamt: Dreamt, rule: str) -> Section:
             _dream(dreamt)._replace(caption=f"made for it, which gives {dreamt.value:.3g}"),
             Tile(tiled(patches, 3)[1:-1, 1:-1], f"the most exciting: {strongest:.3g} to "
                  f"{weakest:.3g}", crisp),
-            Tile(grid, f"what counts in them: {rule}", crisp)]])], WIDE)
+            Tile(grid, f"what counts in them: {rule}", crisp)]])], TILES[2])

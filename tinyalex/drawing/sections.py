@@ -12,14 +12,14 @@ from PIL import Image
 
 from tinyalex.drawing import page
 from tinyalex.drawing.page import LINE, MARGIN, QUIET
-from tinyalex.drawing.sheets import BAR, bar
+from tinyalex.drawing.sheets import GUESS, bar
 from tinyalex.inside.fields import Lattice
 from tinyalex.inside.guesses import Guess
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDE = 1200  # pixels of the page
+WIDE, NARROW = 1200, 600  # pixels of a page, at most and at least
 GAP = 6
 SMALL = 13  # from one line of a tile's caption to the next
 
@@ -80,9 +80,9 @@ class Section(NamedTuple):
 
 @page.our_style()
 def write_png(title: str, sections: Sequence[Section], path: str | Path) -> None:
-    """Write the page as a PNG, 1200 pixels wide."""
+    """Write the page as a PNG, 1200 pixels wide, or less where its tiles take less."""
     heights = [_height(section) for section in sections]
-    figure = page.figure(WIDE, 3 * MARGIN + LINE + sum(heights))
+    figure = page.figure(_width(sections), 3 * MARGIN + LINE + sum(heights))
     _line(figure, title, MARGIN, fontsize=12)
     y = 2 * MARGIN + LINE
     for section, height in zip(sections, heights, strict=True):
@@ -91,10 +91,18 @@ def write_png(title: str, sections: Sequence[Section], path: str | Path) -> None
     page.save(figure, path)
 
 
+def _width(sections: Sequence[Section]) -> int:
+    if any(len(section.halves) > 1 for section in sections):
+        return WIDE
+    rows = [len(row) * (section.tile + GAP) - GAP
+            for section in sections for half in section.halves for row in half.rows]
+    return min(WIDE, max(NARROW, 2 * MARGIN + max(rows)))
+
+
 def _height(section: Section) -> int:
     lines = 1 + bool(section.note) + _titled(section)
     return LINE * lines + MARGIN + max(
-        sum(_row_height(row, section.tile) for row in half.rows) + (BAR + 2) * len(half.bars)
+        sum(_row_height(row, section.tile) for row in half.rows) + GUESS * len(half.bars)
         for half in section.halves)
 
 
@@ -113,7 +121,7 @@ def _size(tile: Tile, width: int) -> tuple[int, int]:
 
 
 def _line(figure: Figure, text: str, y: int, **kwargs) -> None:
-    page.shorten(page.write(figure, text, MARGIN, y, **kwargs), WIDE - 2 * MARGIN)
+    page.shorten(page.write(figure, text, MARGIN, y, **kwargs), figure.bbox.width - 2 * MARGIN)
 
 
 def _draw(figure: Figure, section: Section, y: int) -> None:
@@ -122,7 +130,7 @@ def _draw(figure: Figure, section: Section, y: int) -> None:
     if section.note:
         _line(figure, section.note, y, fontsize=8, color=QUIET)
         y += LINE
-    wide = (WIDE - MARGIN * (len(section.halves) + 1)) // len(section.halves)
+    wide = (round(figure.bbox.width) - MARGIN * (len(section.halves) + 1)) // len(section.halves)
     for h, half in enumerate(section.halves):
         x = MARGIN + h * (wide + MARGIN)
         page.shorten(page.write(figure, half.title, x, y, fontsize=8, color=QUIET), wide)
@@ -140,7 +148,7 @@ def _draw_half(figure: Figure, half: Half, tile_width: int, x: int, y: int, wide
                          color=QUIET)
         y += _row_height(row, tile_width)
     for n, guess in enumerate(half.bars):
-        bar(figure, guess, x, y + (BAR + 2) * n, min(wide, 300))
+        bar(figure, guess, x, y + GUESS * n, min(wide, 300))
 
 
 def _enlarged(tile: Tile, width: int) -> np.ndarray:

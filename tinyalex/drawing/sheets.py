@@ -16,8 +16,9 @@ from tinyalex.support.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRUE, OTHER = (240, 150, 140), (160, 195, 230)  # bars that leave the name on them readable
-BAR = 14  # pixels
+TRUE, OTHER, EMPTY = (225, 95, 80), (90, 145, 205), (235, 235, 235)  # bars, and where they end
+NAME, BAR = 14, 4  # pixels of a name and of the bar below it
+GUESS = NAME + BAR + 4  # from one to the next
 
 
 def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, columns: int = 10,
@@ -72,7 +73,7 @@ def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
 
     images: N pictures (H, W, 3) uint8, all of one size. captions: N texts, to stand below them.
     guesses: for each picture some classes, of each a bar as long as its probability (1 is as wide
-    as the picture), red for the true class and blue for others.
+    as the picture), red for the true class and blue for others, below its name.
     path: the PNG to write, 300 pixels wide for each of at most `columns` columns.
 
     Raises UserError if there is nothing to draw, or not a caption and guesses for each picture.
@@ -107,7 +108,7 @@ def _sheet(rows: list[list[Cell]], width: int, path: str | Path, title: str = ""
     high, wide = page.fitted(cells[0].image, width - margin).shape[:2]
     bars = max(len(cell.bars) for cell in cells)
     text = CAPTION * max(cell.caption.count("\n") + 1 for cell in cells) + 6 * bool(bars)
-    step, top = high + text + (BAR + 2) * bars + MARGIN, MARGIN + LINE * bool(title)
+    step, top = high + text + GUESS * bars + MARGIN, MARGIN + LINE * bool(title)
     figure = page.figure(width * max(map(len, rows)) + apart, top + step * len(rows))
     if title:
         page.write(figure, title, MARGIN, MARGIN // 2, fontsize=9, color=QUIET)
@@ -118,17 +119,18 @@ def _sheet(rows: list[list[Cell]], width: int, path: str | Path, title: str = ""
             page.caption(figure, cell.caption, x + wide / 2, y + high + 4, width - 6,
                          fontsize=fontsize, color=cell.colour)
             for n, guess in enumerate(cell.bars):
-                bar(figure, guess, x, y + high + text + (BAR + 2) * n, wide)
+                bar(figure, guess, x, y + high + text + GUESS * n, wide)
     page.save(figure, path)
 
 
 def bar(figure: Figure, guess: Guess, x: int, y: int, wide: int) -> None:
-    """Draw a bar with its name on it, its upper left corner at x, y; 1 is `wide` pixels."""
-    length = round(wide * float(np.nan_to_num(guess.probability)))
-    if length:
-        coloured = np.full((BAR, length, 3), TRUE if guess.true else OTHER, np.uint8)
-        page.paste(figure, coloured, x, y)
-    share = page.write(figure, f"{guess.probability:.1%}", x + wide - 2, y + 1, ha="right",
-                       fontsize=6.5, color=QUIET)
-    name = page.write(figure, guess.name, x + 3, y + 1, fontsize=6.5)
+    """Draw a name and a share, and below them a bar, whose whole is `wide` pixels; their upper left
+    corner is at x, y."""
+    share = page.write(figure, f"{guess.probability:.1%}", x + wide, y, ha="right", fontsize=6.5,
+                       color=QUIET)
+    name = page.write(figure, guess.name, x, y, fontsize=6.5)
     page.shorten(name, wide - share.get_window_extent().width - 9)
+    coloured = np.full((BAR, wide, 3), EMPTY, np.uint8)
+    length = round(wide * float(np.nan_to_num(guess.probability)))
+    coloured[:, :length] = TRUE if guess.true else OTHER
+    page.paste(figure, coloured, x, y + NAME)

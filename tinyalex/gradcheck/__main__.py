@@ -26,7 +26,12 @@ from tinyalex.run import presets
 from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
-from tinyalex.support.text import say
+from tinyalex.support.text import plural, say
+
+# The flags that choose what is done, and those that it reads besides.
+READ = {"--plot": (),
+        "--exercises": ("--seed", "--expected", "--seconds", "--csv", "--json", "--feedback"),
+        "--show-mutants": ("--seed", "--layer"), "--seeds": ("--layer", "--h")}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,6 +85,10 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--feedback", type=Path, metavar="FOLDER",
         help="with --exercises: a folder for a letter to each student")
     args = parser.parse_args(argv)
+    if not args.exercises:
+        parser.refuse(READ["--exercises"][1:], "it goes with --exercises")
+    if mode := next((flag for flag in READ if flag in parser.said), ""):
+        parser.refuse(parser.said - {mode, *READ[mode]}, f"it changes nothing beside {mode}")
     presets.get(args.preset)
     return args
 
@@ -101,8 +110,9 @@ def _check_all(args: Namespace) -> int:
     wrong = [report for report in reports if not report.ok]
     for report in wrong:
         print(f"\n{report}")
-    print(f"\n{sum(len(report.findings) for report in reports)} gradients, {len(wrong)} reports of "
-          f"mistakes, largest relative error {max(report.error for report in reports):.1e}, "
+    count = sum(len(report.findings) for report in reports)
+    print(f"\n{plural(count, 'gradient')}, {plural(len(wrong), 'report')} of mistakes, largest "
+          f"relative error {max(report.error for report in reports):.1e}, "
           f"{time.perf_counter() - start:.1f} s")
     if not wrong:
         print("next: --show-mutants plants classic mistakes and shows each being caught")
@@ -175,7 +185,8 @@ def _many_seeds(args: Namespace) -> int:
     for kind, error in worst.items():
         print(f"{kind:<20} largest relative error {error:.1e}")
     print("\n".join(failed))
-    print(f"{args.seeds} seeds, {args.seeds * len(cases)} checks, {len(failed)} failed")
+    print(f"{plural(args.seeds, 'seed')}, {plural(args.seeds * len(cases), 'check')}, "
+          f"{len(failed)} failed")
     return 1 if failed else 0
 
 
@@ -188,7 +199,7 @@ def _exercises(args: Namespace) -> int:
     if args.feedback:
         args.feedback.mkdir(parents=True, exist_ok=True)  # or complain before there is work
     seed = secrets.randbits(31) if args.seed is None else args.seed
-    who = f"{len(students)} student{'s' * (len(students) != 1)}"
+    who = plural(len(students), "student")
     say(f"{who}; {args.seconds:g} s for each file, {_walls()}",
         f"the numbers of the checks are those of --seed {seed}")
     sheets = []

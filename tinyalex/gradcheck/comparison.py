@@ -12,6 +12,7 @@ from tinyalex.gradcheck.numeric import (
     tie_keeping_direction,
 )
 from tinyalex.gradcheck.report import KINK, OK, TOLERANCE, WRONG, Finding, no_output, pattern, place
+from tinyalex.support.text import plural
 
 DIRECTIONS = 3
 RETRIES = 8  # directions drawn for each that may cross no kink
@@ -53,7 +54,8 @@ def _by_number(finding: Finding, slopes: list[Slope], numeric: np.ndarray, gradi
     error = np.where(np.isfinite(error), error, np.inf)
     worst = np.unravel_index(error.argmax(), error.shape)
     finding.measure(error[worst], finding.name + place(worst), gradient[worst], numeric[worst])
-    finding.checked, finding.kinks = f"{error.size} numbers", sum(slope.kink for slope in slopes)
+    finding.checked = plural(error.size, "number")
+    finding.kinks = sum(slope.kink for slope in slopes)
     if finding.verdict == WRONG:
         finding.pattern = pattern(gradient, numeric, error > TOLERANCE)
 
@@ -80,7 +82,7 @@ def _at_ties(finding: Finding, slopes: Slopes, gradient: np.ndarray, rng: np.ran
     array, error = slopes.subject.arrays[finding.name], finding.error
     _along((tie_keeping_direction(array, rng) for _ in range(DIRECTIONS)),
            finding, slopes, gradient)
-    finding.error, finding.checked = max(error, finding.error), f"{array.size} numbers"
+    finding.error, finding.checked = max(error, finding.error), plural(array.size, "number")
     if finding.kinks == array.size and finding.verdict == OK and not finding.worst:
         finding.verdict = KINK
 
@@ -101,6 +103,7 @@ def _along(directions: Iterable[np.ndarray], finding: Finding, slopes: Slopes,
         done += 1
         if done == DIRECTIONS:
             break
-    finding.checked = f"{done} directions" * bool(done)
+    finding.checked = plural(done, "direction") * bool(done)
     if finding.verdict == WRONG:
-        finding.pattern = f"wrong along {done} random directions of {gradient.size} numbers"
+        finding.pattern = (f"wrong along {plural(done, 'random direction')} of "
+                           f"{plural(gradient.size, 'number')}")

@@ -19,6 +19,7 @@ from tinyalex.gradcheck.update import MISTAKES, RATES, D, M, Rule, follow, paper
 from tinyalex.layers import Linear, ReLU
 from tinyalex.network import Network
 from tinyalex.optim import SGD
+from tinyalex.support.text import plural
 
 FROZEN = ("fc1-fc2", "fc1,fc4", "fc2-fc3", "none")  # of fc1 to fc5, in turn
 WIDTH = 5  # of all layers, so that one that is passed over does not show in a shape
@@ -134,7 +135,7 @@ def _compared(said: Any, layers: Described, dy: np.ndarray) -> tuple[list[Findin
             return [], problem
         error = relative_error(said[name], dW)
         worst = np.unravel_index(error.argmax(), error.shape)
-        findings.append(Finding(name, checked=f"{dW.size} numbers",
+        findings.append(Finding(name, checked=plural(dW.size, "number"),
                                 words=("dW is", "and should be")))
         findings[-1].measure(error[worst], f"{name}{place(worst)}", said[name][worst], dW[worst])
     if not named and any(finding.verdict == WRONG for finding in findings):

@@ -23,6 +23,7 @@ from tinyalex.gradcheck.mistakes import overwritten
 from tinyalex.gradcheck.report import Finding, Report, no_output, wrong_output
 from tinyalex.gradcheck.task import Function, Task, normal
 from tinyalex.kernels import loops, output_size
+from tinyalex.support.text import plural
 
 
 def check_function(function: Callable, like: str,
@@ -40,7 +41,8 @@ def check_function(function: Callable, like: str,
         if problem:
             return Report(title, problems=[problem])
         error = float(abs(np.asarray(result, float) - right).max(initial=0))
-        report.findings.append(Finding("result", error, checked=f"{right.size} numbers; {title}"))
+        checked = f"{plural(right.size, 'number')}; {title}"
+        report.findings.append(Finding("result", error, checked=checked))
     return report
 
 

@@ -15,6 +15,7 @@ from tinyalex.gradcheck.numeric import relative_error
 from tinyalex.gradcheck.report import WRONG, Finding, Report, place
 from tinyalex.layers import Flatten, Linear
 from tinyalex.network import Network
+from tinyalex.support.text import plural
 
 M, D = 0.8, 0.3  # momentum, not the usual one; a decay that is seen within a few steps
 RATES = (0.1, 0.1, 0.1, 0.01, 0.01)
@@ -119,7 +120,7 @@ def follow(name: str, path: np.ndarray, gs: list[np.ndarray], rule: Rule = paper
     right = _path(rule, path[0], gs)
     error = relative_error(path, right)
     worst = np.unravel_index(error.argmax(), error.shape)
-    finding = Finding(name, checked=f"{len(gs)} steps", words=("it is", "and should be"))
+    finding = Finding(name, checked=plural(len(gs), "step"), words=("it is", "and should be"))
     finding.measure(error[worst], f"{name}{place(worst[1:])} after step {worst[0]}", path[worst],
                     right[worst])
     if finding.verdict == WRONG:

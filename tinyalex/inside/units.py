@@ -41,14 +41,14 @@ def units_called(network: Network, classes: Sequence[str], name: str) -> dict[st
 
 
 def _index(classes: Sequence[str], name: str, wanted: str) -> int:
-    if wanted not in classes:
-        raise UserError(f"{name}: the network knows no such class",
-                        f"name one of its {len(classes)}: {', '.join(classes[:12])}"
-                        + (", …" if len(classes) > 12 else "."))
-    if (count := classes.count(wanted)) > 1:
-        raise UserError(f"{name}: {count} classes are called that",
-                        "name it by its folder, without --names.")
-    return classes.index(wanted)
+    if wanted in classes:
+        return classes.index(wanted)
+    if len(alike := [known for known in classes if known.startswith(f"{wanted} (")]) > 1:
+        raise UserError(f"{name}: {len(alike)} classes are called that",
+                        f"name one of them: {', '.join(f'class:{known}' for known in alike)}.")
+    raise UserError(f"{name}: the network knows no such class",
+                    f"name one of its {len(classes)}: {', '.join(classes[:12])}"
+                    + (", …" if len(classes) > 12 else "."))
 
 
 def class_unit(network: Network, label: int) -> Unit:

@@ -67,7 +67,14 @@ def _parse(argv):
     add("--work", type=Path, metavar="FOLDER", default=Path("reproduce-work"), help="where runs "
         "have their folders")
     add("--page", type=Path, metavar="MD", default=PAGE, help="where report writes the page")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.action != "run":
+        parser.refuse(["--hours"], "only run makes runs")
+    if args.action != "report":
+        parser.refuse(["--page"], "only report writes the page")
+    elif args.names:
+        parser.error(f"report {args.names[0]}: the page is made of all results, whatever is named")
+    return args
 
 
 def _arms(names: list[str]) -> list[Arm]:

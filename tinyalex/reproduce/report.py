@@ -9,6 +9,7 @@ from tinyalex.reproduce.comparing import Finding, Results, findings, runs
 from tinyalex.reproduce.experiments import ARMS, EXPERIMENTS
 from tinyalex.reproduce.kinds import Experiment
 from tinyalex.support.files import replacing
+from tinyalex.support.text import plural
 
 HEAD = ("| claim | the paper | here, with its 95 % interval | seeds | verdict | command | hours |\n"
         "| --- | --- | --- | --- | --- | --- | --- |")
@@ -108,6 +109,6 @@ def _made_by(results: Results) -> str:
         made[what] = made.get(what, 0) + 1
     rows = [f"| {count} | {' | '.join(what)} |" for what, count in sorted(made.items())]
     hours = sum(result.hours for result in results.values())
-    return "\n".join([f"{len(results)} runs, {hours:.1f} hours:\n",
+    return "\n".join([f"{plural(len(results), 'run')}, {hours:.1f} hours:\n",
                       "| runs | code | versions | machine | devices |",
                       "| --- | --- | --- | --- | --- |", *rows])

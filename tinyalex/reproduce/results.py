@@ -6,6 +6,7 @@
                                  what was measured of the trained network: see measures.py
 """
 
+import ast
 import csv
 import hashlib
 import math
@@ -37,13 +38,35 @@ class Result:
         return self.rows[-1]["seconds"] / 3600
 
 
-def code() -> str:
-    """A digest of the package's files that decide how a run goes."""
-    package, digest = Path(tinyalex.__file__).parent, hashlib.sha256()
+def code(package: Path = Path(tinyalex.__file__).parent) -> str:
+    """A digest of the package's files that decide how a run goes: of what Python makes of them,
+    whatever docstrings and comments say."""
+    digest = hashlib.sha256()
     for name in DECIDING:
         for path in sorted((package / name).rglob("*.py")) or [package / name]:
-            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+            tree = ast.parse(path.read_bytes())
+            digest.update((path.relative_to(package).as_posix() + _shape(tree)).encode())
     return digest.hexdigest()[:12]
+
+
+def _shape(node: object) -> str:
+    """A syntax tree as text. What is empty is left out: which fields there are at all depends on
+    Python's version."""
+    if isinstance(node, list):
+        return f"[{' '.join(_shape(part) for part in node if not _is_docstring(part))}]"
+    if isinstance(node, ast.JoinedStr):  # in which Python 3.12 finds empty texts
+        return _shape([part for part in node.values
+                       if not isinstance(part, ast.Constant) or part.value])
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = [f"{name}={_shape(value)}" for name, value in ast.iter_fields(node)
+             if value is not None and value != []]
+    return f"{type(node).__name__}({' '.join(parts)})"
+
+
+def _is_docstring(node: object) -> bool:
+    return (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str))
 
 
 def write(path: Path, result: Result):
@@ -61,7 +84,7 @@ def write(path: Path, result: Result):
 def read(path: Path) -> Result:
     """A result; UserError where the file is damaged."""
     try:
-        lines = reading.text(path).splitlines()
+        lines = reading.text(path, blank=True).splitlines()
         heads = [line[2:].split(": ", 1) for line in lines if line.startswith("# ")]
         rows = [{key: float(text) for key, text in row.items() if text}
                 for row in csv.DictReader(line for line in lines if not line.startswith("# "))]

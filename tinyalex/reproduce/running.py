@@ -25,6 +25,7 @@ from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, replacing
 from tinyalex.support.signals import Interrupted
+from tinyalex.support.text import plural
 
 
 class Reached(Exception):
@@ -164,6 +165,6 @@ def _about(arm: Arm, seed: int, devices: Devices, train: int, val: int) -> dict[
         "validated on": f"{val} pictures", "code": results.code(),
         "versions": f"tinyalex {tinyalex.__version__}, numpy {np.__version__}, "
                     f"Python {platform.python_version()}",
-        "machine": f"{platform.system()} {platform.machine()}, {available_cores()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {plural(available_cores(), 'core')}",
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
     }

@@ -1,5 +1,7 @@
 """The flags shared by all commands that open a network."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinyalex.support import reading
@@ -39,3 +41,12 @@ def spoken_names(path: Path | None) -> dict[str, str]:
     except ValueError as error:
         raise UserError(f"{path}: not a list of names ({error})",
                         "a line is a class's folder, a space, and its name.") from None
+
+
+def called(classes: Sequence[str], names: dict[str, str]) -> list[str]:
+    """What to call the classes of these folders. ImageNet has two cranes, a bird and a machine:
+    where several would be called the same, the folder follows: "crane (n02012849)"."""
+    spoken = [names.get(name, name) for name in classes]
+    count = Counter(spoken)
+    return [f"{word} ({name})" if count[word] > 1 else word
+            for name, word in zip(classes, spoken, strict=True)]

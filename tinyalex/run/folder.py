@@ -87,7 +87,8 @@ class Run:
             formats.expect_known(number, path)
             settings = formats.whole(dict(config["settings"]), number)
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: damaged ({error!r})",
+            why = error if isinstance(error, ValueError) else repr(error)
+            raise UserError(f"{path}: damaged ({why})",
                             "start a new run, or repair the file.") from None
         return cls(folder, Recipe.of(settings, path))
 
@@ -178,7 +179,7 @@ class Run:
         if not self.log.exists():
             return []
         try:
-            text = reading.text(self.log, MOST_LOG)
+            text = reading.text(self.log, MOST_LOG, blank=True)
             whole_lines, _, _ = text.rpartition("\n")  # a full disk cuts the last one short
             rows = list(csv.DictReader(io.StringIO(whole_lines, newline="")))
         except (ValueError, csv.Error) as error:

@@ -32,7 +32,7 @@ from tinyalex.support.arrays import Damaged
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, cache_folder, expect_room, remove_leftovers, replacing
 from tinyalex.support.progress import progress
-from tinyalex.support.text import megabytes, note, say
+from tinyalex.support.text import megabytes, note, plural, say
 
 MOST = 8 << 30  # bytes that all files together may take
 AT_ONCE = 32  # pictures on their way through the layers: more would only take more memory
@@ -110,7 +110,7 @@ class Kept:
         path, size = folder / f"{digest}.npy", 4 * prod(self.shape)
         _make_room(folder, size)
         expect_room(folder, size, "what the frozen layers make of the pictures")
-        say(f"what the frozen layers make of {prod(self.shape[:2]):,} views of "
+        say(f"what the frozen layers make of {plural(prod(self.shape[:2]), 'view')} of "
             f"{self.dataset.name}, once, in {folder}: {megabytes(size)}")
         about = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
         with (replacing(path) as part, open(part, "wb") as file,

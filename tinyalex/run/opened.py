@@ -1,7 +1,7 @@
 """A trained network, opened from its checkpoint to be shown pictures."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.gallery import Gallery
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Devices
+from tinyalex.inside.fields import Unit
+from tinyalex.inside.patches import Excited, most_exciting
 from tinyalex.network import Network
 from tinyalex.run import assembly, checkpoint
 from tinyalex.run.recipe import Recipe
@@ -68,6 +70,13 @@ class OpenedNetwork:
                              batch_size, ten_crops)
         for batch, _ in progress(loader.epoch(), title, len(loader), unit="batch"):
             yield batch.pixels
+
+    def most_exciting(self, units: Sequence[Unit], gallery: Gallery,
+                      batch_size: int | None = None) -> dict[Unit, list[Excited]]:
+        """For the map of each unit, the pictures that excite it most; broken ones do not count."""
+        return most_exciting(self.network, units,
+                             self.batches(gallery, "looking for the most exciting", batch_size),
+                             broken=gallery.broken)
 
 
 def find(path: Path) -> Path:

@@ -14,6 +14,7 @@ from tinyalex.data.shards import MOST_SIDE
 from tinyalex.devices import HOST, Device, available_cores
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import plural
 
 # What a run can have, for the command line and for files alike.
 LIMITS = {
@@ -114,8 +115,9 @@ class Recipe:
         drops_after = getattr(optim.schedule(self.schedule, self.lr), "patience", 0)
         if 0 < self.patience <= drops_after:
             raise UserError(f"--patience {self.patience} would end the run before --schedule "
-                            f"{self.schedule} lowers the rate, after {drops_after} epochs without "
-                            "a lower error", f"allow {drops_after + 1} epochs or more.")
+                            f"{self.schedule} lowers the rate, after "
+                            f"{plural(drops_after, 'epoch')} without a lower error",
+                            f"allow {drops_after + 1} epochs or more.")
         optim.factors(self.lr_of)
         self._edit()
 

@@ -11,7 +11,7 @@ from tinyalex.run.folder import Run
 from tinyalex.run.recipe import Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.cli import add_picture
-from tinyalex.support.text import align, command, megabytes, say
+from tinyalex.support.text import align, command, megabytes, plural, say
 
 
 def again(this: Run) -> str:
@@ -32,11 +32,12 @@ def announce(trainer: Trainer, devices: Devices) -> None:
     batch = min(recipe.batch_size, len(train_set))
     height, width = train_set.images.shape[1:3]
     lines = {
-        "network": f"{recipe.preset}: {network.towers} tower{'s' * (network.towers > 1)}, "
+        "network": f"{recipe.preset}: {plural(network.towers, 'tower')}, "
                    f"{total['parameters']:,} parameters, "
                    f"{total['multiply_adds']:,} multiply-adds a picture",
-        "data": f"{train_set.name}: {len(train_set):,} pictures of {width}×{height} to train on, "
-                f"{len(val_set):,} to validate with, {network.classes} classes",
+        "data": f"{train_set.name}: {plural(len(train_set), 'picture')} of {width}×{height} to "
+                "train on, "
+                f"{len(val_set):,} to validate with, {plural(network.classes, 'class')}",
         "classes": balance.about(train_set, val_set, recipe.balance),
         "workers": _workers(trainer),
         "devices": ", ".join(repr(device)[1:-1] for device in devices),
@@ -45,7 +46,7 @@ def announce(trainer: Trainer, devices: Devices) -> None:
         "recipe": f"batch {_batch(recipe, train_set)}, lr {recipe.lr:g} ({recipe.schedule}"
                   f"{_slowly(recipe)}), "
                   f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, "
-                  f"dropout {recipe.dropout:g}, {recipe.epochs} epoch{'s' * (recipe.epochs != 1)}, "
+                  f"dropout {recipe.dropout:g}, {plural(recipe.epochs, 'epoch')}, "
                   f"seed {recipe.seed}",
         "pictures": _augmentation(recipe),
         "changed": ", ".join(f"{name} {value}" for name in (
@@ -73,14 +74,13 @@ def _workers(trainer: Trainer) -> str:
     machines, sums = len({*world.share(world.host)}), trainer.parallel and trainer.parallel.sums
     how = {"data": "", "hybrid-b": " and of the units of each fully connected layer (b)",
            "hybrid-c": " and of the units of each fully connected layer (c)"}
-    return (f"{world.size} on {machines} machine{'s' * (machines > 1)}, each with a part of every "
+    return (f"{world.size} on {plural(machines, 'machine')}, each with a part of every "
             f"batch{how[trainer.recipe.parallel]}; gradients are added up "
             + (f"by {sums.about}" if sums else "exactly"))
 
 
 def _slowly(recipe: Recipe) -> str:
-    epochs = f"{recipe.warmup} epoch{'s' * (recipe.warmup > 1)}"
-    return (f", warm-up {epochs}" if recipe.warmup else "") + (
+    return (f", warm-up {plural(recipe.warmup, 'epoch')}" if recipe.warmup else "") + (
         f", lars {recipe.trust:g}" if recipe.optimiser == "lars" else "")
 
 
@@ -100,8 +100,8 @@ def _layers(trainer: Trainer) -> list[tuple[str, ...]]:
 def _batch(recipe: Recipe, train_set: Dataset) -> str:
     if recipe.batch_size <= len(train_set):
         return str(recipe.batch_size)
-    return (f"{recipe.batch_size} (larger than the data: one step an epoch, of {len(train_set)} "
-            "pictures; a smaller --batch-size makes more steps)")
+    return (f"{recipe.batch_size} (larger than the data: one step an epoch, of "
+            f"{plural(len(train_set), 'picture')}; a smaller --batch-size makes more steps)")
 
 
 def _augmentation(recipe: Recipe) -> str:
@@ -136,7 +136,7 @@ def farewell(trainer: Trainer) -> None:
         if recipe.data not in sources.BUILT_IN:
             _mistakes(trainer, trainer.result)
     elif not early:
-        print(f"all {done} epochs are already done")
+        print(f"already done, after {plural(done, 'epoch')}")
     if this.best.exists() and rows:
         row = best.best(rows)
         say(f"best.npz: epoch {row['epoch']:.0f}, {1 - (row['val_error'] or 0):.2%} right")

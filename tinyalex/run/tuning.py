@@ -22,6 +22,7 @@ from tinyalex.run.recipe import Recipe, loader_threads
 from tinyalex.run.start import Start
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.errors import UserError
+from tinyalex.support.text import plural
 
 
 def usual_recipe(start: Start) -> Recipe:
@@ -87,9 +88,9 @@ def taken(network: Network, start: Start, classes: Sequence[str]) -> list[str]:
                                 "--without).")
         found.append(name)
     if not found:
-        towers = start.recipe.towers
-        raise UserError(f"--from {start.about}: of its layers, in {towers} tower"
-                        f"{'s' * (towers > 1)}, none is one of {', '.join(names)}",
+        raise UserError(f"--from {start.about}: of its layers, in "
+                        f"{plural(start.recipe.towers, 'tower')}, none is one of "
+                        f"{', '.join(names)}",
                         "leave out the flags that change the network (--towers, --without).")
     return found
 

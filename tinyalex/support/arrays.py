@@ -20,7 +20,7 @@ from typing import IO, Literal
 import numpy as np
 
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import expect_regular, replacing
+from tinyalex.support.files import expect_content, replacing
 
 # What an .npz file may unpack to, for each byte of it and at the least: weights hardly shrink, and
 # whoever packs gigabytes into some megabytes has something else in mind.
@@ -43,9 +43,7 @@ class Stored:
 def contents(path: Path) -> memoryview:
     """All bytes of a file, mapped into memory: none is read before it is looked at. UserError where
     there is no such file, or it is empty."""
-    expect_regular(path)
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty", "download or write it again.")
+    expect_content(path)
     try:
         return np.memmap(path, np.uint8, "r").data
     except OSError:  # some Pythons in a browser have no maps; what cannot be read fails again

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from bdb import BdbQuit
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tinyalex.support import launched, signals, streams
@@ -30,7 +30,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def __init__(self, shares: bool = False, **kwargs):
         kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
-        self.shares = shares
+        self.shares, self.said = shares, set[str]()
 
     def parse_known_args(self, args=None, namespace=None):
         if not self.shares:
@@ -39,7 +39,14 @@ class ArgumentParser(argparse.ArgumentParser):
         for before, word in zip([self.prog, *words], words, strict=False):
             if not word or (word.startswith("--") and word.endswith("=")):
                 self.error(f"{word or before}: nothing follows it (a variable that is not set?)")
+        self.said = {word.partition("=")[0] for word in words} & {*self._option_string_actions}
         return super().parse_known_args(words, namespace)
+
+    def refuse(self, flags: Iterable[str], why: str) -> None:
+        """UserError where one of these flags is on the command line: nothing would read it, and
+        whoever wrote it believes that it counts."""
+        if idle := self.said & {*flags}:
+            raise UserError(f"{min(idle)}: {why}", "leave it out.")
 
     def error(self, message: str):
         raise UserError(message, f"{self.prog} --help lists what there is.")

@@ -185,6 +185,13 @@ def expect_regular(path: Path) -> None:
         raise UserError(f"{path}: {kind}", "check the path.")
 
 
+def expect_content(path: Path) -> None:
+    """UserError where there is no such file, as above, or nothing in it."""
+    expect_regular(path)
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty", "download or write it again.")
+
+
 def cache_folder() -> Path:
     """Where made and downloaded data live: $TINYALEX_DATA, else ~/.cache/tinyalex. Created.
 

@@ -15,6 +15,11 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
+def plural(count: int, noun: str) -> str:
+    """ "1 epoch", "1,000 epochs", "2 batches"."""
+    return f"{count:,} {noun}{('es' if noun.endswith(('s', 'tch')) else 's') * (count != 1)}"
+
+
 def shown(text: str) -> str:
     """A text that others wrote (a file's name, a class in a file), as one line that is safe to
     print: what would end the line, or turn a terminal red, is replaced."""
