@@ -159,7 +159,8 @@ class Recipe:
         same way, however they are worded."""
         about: dict[str, Any] = {
             name: value for name, value in self.settings().items() if name not in NETWORK}
-        if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
+        # No change of rate between two steps that would be another unit for the velocity, or none.
+        if self.schedule in ("constant", "linear") or self.momentum == 0:
             del about["velocity"]
         network = self.network(2, draw=False)
         freezing.freeze(network, self.freeze)
