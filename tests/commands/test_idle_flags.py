@@ -24,7 +24,7 @@ NO_MIDDLE = {*(("without", name) for name in ("conv3", "conv4", "conv5", "fc6", 
              ("dropout", "0.1"), ("dropout", "0.6")}
 NO_LRN = {("lrn", value) for value in CHOICES["lrn"]}
 NOTHING_TO_ACT_ON = {
-    "tiny": {("velocity", "keep")},  # its rate never drops
+    "tiny": {("velocity", "keep"), ("patience", "5")},  # its rate falls in every step
     "torchvision": NO_LRN,
     "caffe": {("lrn", "before"), ("lrn", "after")},  # its LRN reads what both towers gave
     "cifar10-quick": NO_LRN | NO_MIDDLE - {("without", "conv3")},

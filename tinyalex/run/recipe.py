@@ -116,6 +116,10 @@ class Recipe:
             raise UserError(f"--patience {self.patience} would end the run before --schedule "
                             f"{self.schedule} lowers the rate, after {drops_after} epochs without "
                             "a lower error", f"allow {drops_after + 1} epochs or more.")
+        if self.patience and self.schedule == "linear":
+            raise UserError(f"--patience {self.patience}: with --schedule linear each epoch has a "
+                            "rate of its own, and none is waited for", "say another --schedule, "
+                            "such as constant, or leave --patience out.")
         optim.factors(self.lr_of)
         self._edit()
 
