@@ -129,7 +129,7 @@ def _recipe_flags(add: Callable):
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
     add("--scale-lr", choices=["linear", "sqrt"], help="multiply the learning rate by how much the "
         "batches are larger than the preset's, or by the root of that")
-    add("--warmup", type=_within(int, "warmup"), metavar="EPOCHS", help="epochs in which the "
+    add("--warmup", type=_within(float, "warmup"), metavar="EPOCHS", help="epochs in which the "
         "learning rate grows from 0 to what it is to be")
     add("--optimiser", choices=CHOICES["optimiser"], help="lars: steps in proportion to each "
         "layer's weights, for large batches")

@@ -27,7 +27,7 @@ PRESETS = {preset.recipe.preset: preset for preset in (
     Preset("the paper's net on a small scale, on the built-in 64×64 pictures", Recipe(
         preset="tiny", architecture="tiny", dropout=0.0,
         data="shapes", picture=64, scale=1 / 64,
-        batch_size=32, epochs=2, lr=0.025, schedule="linear", velocity="scale")),
+        batch_size=32, epochs=2, lr=0.025, schedule="linear", warmup=0.2, velocity="scale")),
     Preset("the paper's net on a small scale, on CIFAR-10 (32×32)", Recipe(
         preset="cifar", architecture="cifar", dropout=0.0,
         data="cifar10", picture=32, scale=1 / 64,

@@ -89,7 +89,7 @@ class Recipe:
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
     weight_decay: float = 0.0005
     bias_lr: float | None = None  # the rate of the biases, where they have their own
-    warmup: int = 0  # epochs in which the rates grow from 0
+    warmup: float = 0  # epochs in which the rates grow from 0
     optimiser: str = "sgd"  # or lars, see large_batches.py
     trust: float = 0.001  # of lars
     exact: bool = False  # the same bits with any number of workers, see parallel.py

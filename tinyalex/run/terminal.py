@@ -79,7 +79,7 @@ def _workers(trainer: Trainer) -> str:
 
 
 def _slowly(recipe: Recipe) -> str:
-    epochs = f"{recipe.warmup} epoch{'s' * (recipe.warmup > 1)}"
+    epochs = f"{recipe.warmup:g} epoch{'s' * (recipe.warmup != 1)}"
     return (f", warm-up {epochs}" if recipe.warmup else "") + (
         f", lars {recipe.trust:g}" if recipe.optimiser == "lars" else "")
 
