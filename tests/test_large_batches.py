@@ -82,17 +82,18 @@ def test_rates_follow_the_batch():
 
 def test_a_warm_up_ends_at_the_whole_rate():
     assert [warm(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert [warm(step, 1.5) for step in range(2)] == [2 / 3, 1]
     assert warm(0, 0) == 1
 
 
 def test_a_run_says_and_keeps_what_it_does(patches, tmp_path, capsys):
     train.main([*settings(patches, "--scale-lr", "sqrt", "--batch-size", "32", "--epochs", "2"),
-                "--warmup", "1", "--optimiser", "lars", "--trust", "0.01", "--out", "run"])
+                "--warmup", "0.5", "--optimiser", "lars", "--trust", "0.01", "--out", "run"])
     lr = 0.01 * np.sqrt(32 / 64)
     out = capsys.readouterr().out
-    assert f"lr {lr:g} (2, warm-up 1 epoch, lars 0.01)" in out
+    assert f"lr {lr:g} (2, warm-up 0.5 epochs, lars 0.01)" in out
     kept = json.loads((tmp_path / "run/config.json").read_text())["settings"]
-    assert kept["lr"] == pytest.approx(lr) and kept["warmup"] == 1
+    assert kept["lr"] == pytest.approx(lr) and kept["warmup"] == 0.5
     assert (kept["optimiser"], kept["trust"]) == ("lars", 0.01)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tinyalex.devices import CpuDevice
 from tinyalex.layers import Linear
 from tinyalex.network import Network
-from tinyalex.optim import SGD, Plateau, Steps, schedule
+from tinyalex.optim import SGD, Plateau, Steps, falling, schedule
 from tinyalex.support.errors import UserError
 
 
@@ -186,3 +186,8 @@ def test_schedules_by_their_text():
     assert schedule("plateau:7", 0.1).patience == 7
     assert schedule("5, 8", 0.1).epochs == (5, 8)
     assert schedule("constant", 0.1).after_epoch(100, 0) == 0.1
+    assert schedule("linear", 0.1).after_epoch(100, 0) == 0.1
+
+
+def test_a_rate_that_falls_begins_whole_and_has_something_left_for_the_last_step():
+    assert [falling(step, 4) for step in range(4)] == [1, 0.75, 0.5, 0.25]

@@ -28,7 +28,7 @@ def scaled(lr: float, batch: int, usual: int, how: str) -> float:
     return lr * (k if how == "linear" else sqrt(k))
 
 
-def warm(step: int, steps: int) -> float:
+def warm(step: int, steps: float) -> float:
     """What the learning rate of update number `step` is multiplied with where it grows evenly over
     the first `steps` of them: 1/steps, 2/steps, …, 1."""
     return min(1.0, (step + 1) / steps) if steps else 1.0

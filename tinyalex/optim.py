@@ -29,7 +29,8 @@ class SGD:
     that fits decides. A layer with rate 0 does not move, neither biases nor velocities.
     factors: what the rates of single layers are multiplied by, by the beginning of their names.
 
-    warm: what all rates are multiplied with in the next step, for a slow start.
+    share: what all rates are multiplied with in the next step: 1, but less in a slow start, and
+    where they fall from step to step.
     velocity: one array for each parameter that learns, by name, on the parameter's device; 0 at the
     start. Frozen layers (freezing.py) have none.
     """
@@ -41,7 +42,7 @@ class SGD:
         self.network, self.lr, self.momentum = network, lr, momentum
         self.weight_decay, self.bias_lr, self.bias_decay = weight_decay, bias_lr, bias_decay
         self.layer_lr: dict[str, float] = {}
-        self.scale_velocity, self.factors, self.warm = scale_velocity, factors or {}, 1.0
+        self.scale_velocity, self.factors, self.share = scale_velocity, factors or {}, 1.0
         self.velocity = {}
         for p in network.learning:
             self.velocity[p.name] = p.layer.device.put(np.zeros(p.value.shape, p.value.dtype))
@@ -86,7 +87,7 @@ class SGD:
     def _update(self, device, parameters):
         for p in parameters:
             w, v, g = (a.reshape(-1) for a in (p.value, self.velocity[p.name], p.grad))
-            lr, decay = self.rate(p) * self.warm * self.factor(p), self.decay(p)
+            lr, decay = self.rate(p) * self.share * self.factor(p), self.decay(p)
 
             def update(piece, w=w, v=v, g=g, lr=lr, decay=decay):
                 device.kernels.sgd_update(w[piece], v[piece], g[piece], lr, self.momentum, decay)
@@ -195,11 +196,12 @@ Schedule = Plateau | Steps | Timeline
 def schedule(text: str, lr: float) -> Schedule:
     """A schedule from its text. UserError where it is none of these:
 
-    constant; plateau, or plateau:5 (the patience); 20,30 (epochs after which the rate is divided by
-    10); 25:0.001,67:conv1=0 (when epoch 25 begins 0.001, when 67 begins 0 for conv1).
+    constant; linear (the same, of which each step takes less, see `falling`); plateau, or plateau:5
+    (the patience); 20,30 (epochs after which the rate is divided by 10); 25:0.001,67:conv1=0 (when
+    epoch 25 begins 0.001, when 67 begins 0 for conv1).
     """
     try:
-        if text == "constant":
+        if text in ("constant", "linear"):
             return Steps(lr, ())
         if text == "plateau":
             return Plateau(lr)
@@ -211,8 +213,15 @@ def schedule(text: str, lr: float) -> Schedule:
     except ValueError:
         raise UserError(
             f"--schedule {text!r} is not a schedule",
-            "use constant, plateau, plateau:PATIENCE, epochs such as 20,30, or rates by epoch such "
-            "as 25:0.001,67:conv1=0.") from None
+            "use constant, linear, plateau, plateau:PATIENCE, epochs such as 20,30, or rates by "
+            "epoch such as 25:0.001,67:conv1=0.") from None
+
+
+def falling(step: int, steps: int) -> float:
+    """What the learning rate of update number `step` of so many is multiplied with where it falls
+    evenly: 1, …, 1/steps. Large rates learn fast and small ones settle; where there is no time to
+    wait until one has done all that it can, each has its turn."""
+    return 1 - step / steps
 
 
 def _changes(text: str) -> list[tuple[int, str, float]]:

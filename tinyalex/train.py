@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.train", argument_default=None, shares=True,
         description="Train a network. Without flags: a small two-tower AlexNet, on built-in "
-                    "pictures, in a minute or two. Defaults come from the preset.",
+                    "pictures, in half a minute or so. Defaults come from the preset.",
         epilog="; ".join(f"{name}: {preset.about}" for name, preset in presets.PRESETS.items()))
     add = parser.add_argument
     add("--preset", metavar="NAME", help=f"{', '.join(presets.PRESETS)}; tiny if not given")
@@ -129,7 +129,7 @@ def _recipe_flags(add: Callable):
     add("--lr", type=_within(float, "lr"), help="learning rate at the start")
     add("--scale-lr", choices=["linear", "sqrt"], help="multiply the learning rate by how much the "
         "batches are larger than the preset's, or by the root of that")
-    add("--warmup", type=_within(int, "warmup"), metavar="EPOCHS", help="epochs in which the "
+    add("--warmup", type=_within(float, "warmup"), metavar="EPOCHS", help="epochs in which the "
         "learning rate grows from 0 to what it is to be")
     add("--optimiser", choices=CHOICES["optimiser"], help="lars: steps in proportion to each "
         "layer's weights, for large batches")
@@ -139,7 +139,8 @@ def _recipe_flags(add: Callable):
         "multiplied by")
     add("--momentum", type=_within(float, "momentum"))
     add("--weight-decay", type=_within(float, "weight_decay"))
-    add("--schedule", metavar="WHEN", help="what the learning rate does: constant, plateau (÷10 "
+    add("--schedule", metavar="WHEN", help="what the learning rate does: constant, linear (falls "
+        "evenly, to nothing at the end), plateau (÷10 "
         "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
         " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
     add("--velocity", choices=CHOICES["velocity"], help="what happens to the velocities when the "

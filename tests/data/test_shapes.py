@@ -4,13 +4,15 @@ A dataset that is made can be wrong without anybody noticing. If a picture depen
 drawn before it, two machines train on different data. If backgrounds go with classes, or all
 things stand in the middle, a network that never learnt what a fish is still gets the marks: so a
 classifier that sees mean colours only, and one that can only weigh pixels, are trained here, and
-must fail. And a cache file cut short by a full disk must not become the data of every later run.
+must fail. And a cache file cut short by a full disk must not become the data of every later run,
+nor what a process that was to help did not send.
 """
 
 import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinyalex.data import shapes
 from tinyalex.support.errors import UserError
@@ -48,6 +50,46 @@ def test_a_picture_depends_on_the_seed_and_its_number_alone():
     assert (shapes.make(7, seed=3)[0] == images[:7]).all()
     for i in (19, 4, 12):
         assert (shapes.draw(labels[i], np.random.default_rng([3, i])) == images[i]).all()
+
+
+@pytest.fixture
+def three_cores(monkeypatch):
+    """Enough of them to draw 20 pictures with; returns the numbers of those drawn here."""
+    here, numbered = [], shapes.numbered
+    monkeypatch.setattr(shapes, "available_cores", lambda: 3)
+    monkeypatch.setattr(shapes, "SHARE", 5)
+    monkeypatch.setattr(shapes, "numbered", lambda i, seed: here.append(i) or numbered(i, seed))
+    return here
+
+
+def test_other_processes_draw_in_turns_what_one_alone_would_draw(
+        three_cores, monkeypatch, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    images, labels = shapes.make(20, seed=3)
+    assert three_cores == [*range(0, 20, 3)], "the folder's numpy.py was run, or nobody helped"
+    monkeypatch.setattr(shapes, "available_cores", lambda: 1)
+    alone, labels_alone = shapes.make(20, seed=3)
+    assert (images == alone).all() and (labels == labels_alone).all()
+
+
+@pytest.mark.parametrize("helper, missing", [
+    ("raise SystemExit(1)", 13),
+    ("import sys; from tinyalex.data import shapes; _, _, first, _, _, seed = sys.argv; "
+     "picture = shapes.numbered(int(first), int(seed)).tobytes(); "
+     "sys.stdout.buffer.write(picture + picture[:99])", 11)], ids=["fails", "stops half-way"])
+def test_what_a_process_does_not_send_is_drawn_here(three_cores, monkeypatch, helper, missing):
+    monkeypatch.setattr(shapes, "HELPER", helper)
+    images, _ = shapes.make(20, seed=3)
+    assert len(three_cores) == 7 + missing
+    assert (images == [shapes.numbered(i, 3) for i in range(20)]).all()
+
+
+def test_where_no_process_can_be_started_all_are_drawn_here(three_cores, monkeypatch):
+    """Python in a browser has none."""
+    monkeypatch.setattr(shapes.sys, "executable", None)
+    shapes.make(20, seed=3)
+    assert three_cores == [*range(20)]
 
 
 def test_the_classes_are_balanced_and_every_form_comes_in_both_families():
@@ -119,6 +161,16 @@ def test_a_split_is_drawn_once_and_then_read(few, monkeypatch):
     monkeypatch.setattr(shapes, "draw", None)
     read = shapes.load("train")
     assert (read.images == drawn.images).all() and (read.labels == drawn.labels).all()
+
+
+def test_whoever_waits_for_them_is_told_where_to_look_meanwhile(few):
+    lines = []
+    for _ in range(2):
+        shapes.load("train", lines.append)
+    (line,) = lines
+    assert line == f"drawing 12 pictures, once; the first of them: {few}/shapes-v2-train.png"
+    sheet = np.asarray(Image.open(few / "shapes-v2-train.png"))
+    assert (sheet[64:128, 128:192] == shapes.numbered(12, seed=1)).all(), "row 1, column 2"
 
 
 def test_a_broken_cache_file_or_one_of_other_pictures_is_drawn_again(few, monkeypatch):

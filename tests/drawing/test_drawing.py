@@ -174,6 +174,11 @@ def test_a_drop_of_the_learning_rate_is_marked_where_the_old_rate_ended(tmp_path
             [("lr 0.001", 2)]
 
 
+def test_a_rate_that_falls_all_the_time_has_no_drops(tmp_path, figures):
+    drawing.curves([row(i + 1, 1 - i / 20) for i in range(20)], tmp_path / "c.png")
+    assert not any(line.get_linestyle() == ":" for line in figures[0].axes[0].lines)
+
+
 def test_labels_of_close_drops_do_not_overlap(tmp_path, figures):
     rates = [1, 0.1, 0.01, 0.001, 0.001, 0.001, 0.0001] + 13 * [1e-5]
     drawing.curves([row(i + 1, lr) for i, lr in enumerate(rates)], tmp_path / "c.png")

@@ -151,6 +151,8 @@ def test_a_lower_rate_gets_its_own_chance(errors, tmp_path):
     for patience in (1, 3):
         with pytest.raises(UserError, match=f"--patience {patience} would end the run before"):
             replace(presets.get("paper"), patience=patience)
+    with pytest.raises(UserError, match="--patience 3: with --schedule linear each epoch has"):
+        replace(presets.get("paper"), patience=3, schedule="linear")
 
 
 def test_commands_take_the_best_by_its_path_and_say_what_was_kept(in_blobs, tmp_path, capsys):

@@ -125,6 +125,27 @@ def test_the_first_step_and_the_first_after_a_resume_have_the_rates_of_the_sched
             begun.train(lambda row: None)
 
 
+def test_a_linear_rate_falls_from_step_to_step_and_after_a_resume_goes_on_where_it_was(tmp_path):
+    def stop_after(epoch):
+        def report(row):
+            if row["epoch"] == epoch:
+                raise KeyboardInterrupt
+        return report
+
+    changes = {"batch_size": 48, "epochs": 2, "schedule": "linear", "lr": 0.004}  # 4 steps
+    begun, devices = begin(tmp_path / "whole", **changes)
+    with devices:
+        begun.train(lambda row: None)
+    begun, devices = begin(tmp_path / "parts", **changes)
+    with devices, pytest.raises(KeyboardInterrupt):
+        begun.train(stop_after(1))
+    begun, devices = begin(tmp_path / "parts", resume=True, **changes)
+    with devices:
+        begun.train(lambda row: None)
+    assert [float(row["lr"]) for row in log_rows(tmp_path / "parts")] == [0.003, 0.001]
+    assert_same_bits(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
 def test_a_worker_without_the_folder_does_not_say_that_there_is_no_checkpoint(tmp_path):
     begun, devices = begin(tmp_path / "run", batch_size=48)
     with devices:

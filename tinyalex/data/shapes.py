@@ -10,14 +10,21 @@ A picture is made like a paper collage: the bits and the thing are cut out (cuto
 shrunk, lit, and laid on a background (here, NumPy).
 """
 
+import contextlib
+import io
 import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from tinyalex.data.cutouts import FINER, FORMS, HUES, RGB, Pen, clutter, palette, rgb
 from tinyalex.data.dataset import Dataset
+from tinyalex.devices import available_cores
 from tinyalex.support import arrays, files
 from tinyalex.support.errors import UserError
 from tinyalex.support.progress import progress
@@ -25,6 +32,10 @@ from tinyalex.support.progress import progress
 SIZE = 64  # pixels, of a side
 VERSION = 2  # part of the cache file's name: raise it whenever a picture would look different
 SPLITS = {"train": (8000, 1), "val": (1000, 2)}  # pictures, seed
+SHARE = 500  # pictures; to draw fewer takes no longer than to start a process for them
+ROWS = 8  # of the sheet that shows the first of them
+HELPER = ("import sys; sys.path[0] = sys.argv[1]; from tinyalex.data import shapes; "
+          "shapes.send(*map(int, sys.argv[2:]))")
 TEXTURES = ("stripes", "waves", "spots", "rings", "hills", "clouds")
 CLASSES = tuple(f"{family} {form}" for form in FORMS for family in HUES)
 
@@ -139,23 +150,69 @@ def draw(label: int, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     return _photograph(_lay(pen.sheet.reduce(FINER), ground, rng), rng)
 
 
+def numbered(i: int, seed: int) -> np.ndarray:
+    """Picture i of those of this seed, on which it depends alone. (64, 64, 3) uint8."""
+    return draw(i % len(CLASSES), np.random.default_rng([seed, i]))
+
+
 def make(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """`count` pictures (count, 64, 64, 3) uint8 and their labels (count,), the classes in turn.
 
-    Picture i depends on (seed, i) alone.
+    Where there are several cores, and pictures enough, processes draw them in turns with this one,
+    which also draws what one of them fails to send.
     """
-    labels = np.arange(count) % len(CLASSES)
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
-    for i in progress(range(count), "drawing pictures", unit="picture", delay=0.5):
-        images[i] = draw(labels[i], np.random.default_rng([seed, i]))
-    return images, labels
+    turns = max(1, min(available_cores(), count // SHARE))
+    with contextlib.ExitStack() as stack:
+        senders = [io.BytesIO(), *(stack.enter_context(_helper(turn, count, turns, seed))
+                                   for turn in range(1, turns))]
+        for i in progress(range(count), "drawing pictures", unit="picture", delay=0.5):
+            sent = np.frombuffer(senders[i % turns].read(images[i].nbytes), np.uint8)
+            images[i] = (sent.reshape(images[i].shape) if sent.size == images[i].size
+                         else numbered(i, seed))
+    return images, np.arange(count) % len(CLASSES)
 
 
-def load(split: str) -> Dataset:
+@contextlib.contextmanager
+def _helper(*numbers: int) -> Iterator[IO[bytes]]:
+    """What a process of its own writes, which calls `send` with these numbers; nothing where none
+    can be started. It ends with the block."""
+    root = str(Path(__file__).parents[2])  # of this package, whatever the folder here may hold
+    try:
+        process = subprocess.Popen(
+            [sys.executable or "", "-c", HELPER, root, *map(str, numbers)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        yield io.BytesIO()
+        return
+    assert process.stdout
+    with process:
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
+
+
+def send(first: int, stop: int, step: int, seed: int) -> None:
+    """Write the pictures of range(first, stop, step) to stdout, as bytes."""
+    for i in range(first, stop, step):
+        sys.stdout.buffer.write(numbered(i, seed).tobytes())
+
+
+def _draw_sheet(path: Path, seed: int) -> None:
+    """Write the first pictures of this seed to `path`, a column for each class."""
+    pictures = np.stack([numbered(i, seed) for i in range(ROWS * len(CLASSES))])
+    rows = pictures.reshape(ROWS, len(CLASSES), SIZE, SIZE, 3).swapaxes(1, 2)
+    with files.replacing(path, ".png") as part:
+        Image.fromarray(rows.reshape(ROWS * SIZE, -1, 3)).save(part)
+
+
+def load(split: str, tell: Callable[[str], object] | None = None) -> Dataset:
     """The pictures to learn from ("train") or to be tested on ("val").
 
-    They are drawn on first use, which takes some seconds, and kept in the cache folder. Raises
-    UserError for another split, OSError where the folder can't be written.
+    They are drawn on first use, which takes some seconds, and kept in the cache folder. tell: is
+    told so, and where to look at the first of them meanwhile. Raises UserError for another split,
+    OSError where the folder can't be written.
     """
     if split not in SPLITS:
         raise UserError(f"the built-in shapes have no split {split!r}",
@@ -168,6 +225,9 @@ def load(split: str) -> Dataset:
         with files.alone(path.parent, path.name, wait=True):
             images = _cached(path, (count, SIZE, SIZE, 3))  # drawn by whoever we waited for
             if images is None:
+                if tell:
+                    _draw_sheet(sheet := path.with_suffix(".png"), seed)
+                    tell(f"drawing {count:,} pictures, once; the first of them: {sheet}")
                 images, _ = make(count, seed)
                 arrays.save_npz(path, images=images)
     return Dataset(images, np.arange(count) % len(CLASSES), CLASSES, f"shapes ({split})")

@@ -6,7 +6,8 @@ import os
 import shlex
 import sys
 import traceback
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
 from tinyalex.data import cifar10, folder, shapes, shards
@@ -23,7 +24,8 @@ KINDS = (
     "or module:function for a function of your own"
 )
 
-BUILT_IN = {"shapes": shapes.load, "cifar10": cifar10.load}
+BUILT_IN: dict[str, Callable[[str], Dataset]] = {
+    "shapes": partial(shapes.load, tell=say), "cifar10": cifar10.load}
 
 
 @lru_cache

@@ -150,10 +150,10 @@ def _finish(axes: Axes, rows: list[dict], name: str) -> None:
 
 def _mark_drops(axes: Axes, rows: list[dict], room: float) -> None:
     """A dotted line at each fall of the learning rate, and the new rate above it where the last
-    such label leaves room (in epochs)."""
+    such label leaves room (in epochs). None where it falls all the time."""
     epochs, rates = _column(rows, "epoch"), _column(rows, "lr")
-    labelled = -np.inf
-    for i in np.flatnonzero(rates[1:] < rates[:-1]):
+    labelled, falls = -np.inf, np.flatnonzero(rates[1:] < rates[:-1])
+    for i in falls if len(falls) <= len(rates) / 2 else ():
         axes.axvline(epochs[i], color=QUIET, linestyle=":", linewidth=1, zorder=1)
         if epochs[i] - labelled >= room:
             labelled = epochs[i]

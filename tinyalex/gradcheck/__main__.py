@@ -132,7 +132,8 @@ def _layers(args: Namespace) -> list[Report]:
 def _network(args: Namespace) -> list[Report]:
     with Devices("cpu") as devices:
         preset = presets.get(args.preset)
-        network = preset.network(10, list(devices), towers=preset.towers, seed=args.seed, init="he")
+        network = preset.network(10, list(devices), towers=preset.towers, seed=args.seed, init="he",
+                                 keep=0.75)  # dropout is checked, even where a short run needs none
         if not any(_wanted(p.name, args) for p in network.parameters):
             return []
         pictures = 1 if network.input_shape[0] > 64 else 2

@@ -90,7 +90,7 @@ class Recipe:
     velocity: str = "keep"  # when the rate changes, velocities are kept, or they scale alike
     weight_decay: float = 0.0005
     bias_lr: float | None = None  # the rate of the biases, where they have their own
-    warmup: int = 0  # epochs in which the rates grow from 0
+    warmup: float = 0  # epochs in which the rates grow from 0
     optimiser: str = "sgd"  # or lars, see large_batches.py
     trust: float = 0.001  # of lars
     exact: bool = False  # the same bits with any number of workers, see parallel.py
@@ -118,6 +118,10 @@ class Recipe:
                             f"{self.schedule} lowers the rate, after "
                             f"{plural(drops_after, 'epoch')} without a lower error",
                             f"allow {drops_after + 1} epochs or more.")
+        if self.patience and self.schedule == "linear":
+            raise UserError(f"--patience {self.patience}: with --schedule linear each epoch has a "
+                            "rate of its own, and none is waited for", "say another --schedule, "
+                            "such as constant, or leave --patience out.")
         optim.factors(self.lr_of)
         self._edit()
 
@@ -161,7 +165,8 @@ class Recipe:
         same way, however they are worded."""
         about: dict[str, Any] = {
             name: value for name, value in self.settings().items() if name not in NETWORK}
-        if self.schedule == "constant" or self.momentum == 0:  # no change of rate, or no velocity
+        # No change of rate between two steps that would be another unit for the velocity, or none.
+        if self.schedule in ("constant", "linear") or self.momentum == 0:
             del about["velocity"]
         network = self.network(2, draw=False)
         freezing.freeze(network, self.freeze)

@@ -15,6 +15,7 @@ from tinyalex.devices import Batch, Devices
 from tinyalex.inside.colour import log_columns
 from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
+from tinyalex.optim import falling
 from tinyalex.parallel import Part
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
 from tinyalex.run.folder import Run
@@ -150,11 +151,18 @@ class Trainer:
         return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
 
     def _step(self, x: Batch, labels: np.ndarray, pictures: int) -> list[Part]:
-        warmup = self.recipe.warmup * len(self.train_loader)
-        self.optimiser.warm = warm(self.progress.step, warmup)
+        self.optimiser.share = self._share()
         if self.parallel:
             return self.parallel.step(self.optimiser, x, labels, self.progress.step, pictures)
         return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
+
+    def _share(self) -> float:
+        """Of the schedule's rates, for the next step."""
+        step, epoch = self.progress.step, len(self.train_loader)
+        share = warm(step, self.recipe.warmup * epoch)
+        if self.recipe.schedule == "linear":
+            share *= falling(step, self.recipe.epochs * epoch)
+        return share
 
     def _check(self, stopping: Stopping):
         """Stopped if this worker is to stop, or another: all do so after the same step, so a signal
@@ -249,7 +257,8 @@ class Trainer:
 
     def _row(self, epoch: float, pace: Pace, before: Progress) -> dict:
         at = self.progress
-        return {"epoch": round(epoch, 4), "step": at.step, "lr": self.optimiser.lr,
+        return {"epoch": round(epoch, 4), "step": at.step,
+                "lr": self.optimiser.lr * self.optimiser.share,
                 "seconds": round(at.seconds, 2), **at.since(before), **pace.rates(),
                 **log_columns(self.network)}
 
