@@ -15,9 +15,9 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def plural(count: int, noun: str) -> str:
-    """ "1 epoch", "1,000 epochs", "2 batches"."""
-    return f"{count:,} {noun}{('es' if noun.endswith(('s', 'tch')) else 's') * (count != 1)}"
+def plural(count: float, noun: str) -> str:
+    """ "1 epoch", "0.2 epochs", "1,000 epochs", "2 batches"."""
+    return f"{f'{count:,}'.removesuffix('.0')} {noun}{('es' if noun.endswith(('s', 'tch')) else 's') * (count != 1)}"
 
 
 def shown(text: str) -> str:
