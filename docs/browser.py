@@ -28,6 +28,8 @@ from tinyalex.support.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_CELL = {"cell_type": "code", "id": "install", "metadata": {}, "execution_count": None,
               "outputs": [], "source": "%pip install -q tinyalex ipywidgets"}
+TO_READ = {"cell_type": "markdown", "id": "to-read", "metadata": {}, "source":
+           "*To read only: the cells of this page need threads, and Python in a browser has none.*"}
 HERE = "lab/index.html?path=notebooks/{path}"
 ELSEWHERE = {
     "Colab": "https://colab.research.google.com/github/{repository}/blob/HEAD/notebooks/{path}",
@@ -70,18 +72,21 @@ def repository() -> str:
 
 def front_page(repository: str, home: str = "") -> str:
     """A page that lists the lessons and the exercises, each with the ways to open it. home: where
-    the front page of the documentation is, if it is part of the same site."""
+    the front page of the documentation is, if it is part of the same site. What a browser's Python
+    cannot run is not opened there."""
     tables = ""
     for heading, pattern in (("Lessons", "*.ipynb"), ("Exercises", "exercises/*.ipynb")):
         rows = ""
         for notebook in sorted((ROOT / "notebooks").glob(pattern)):
             first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"]
             title = html.escape("".join(first).partition("\n")[0].lstrip("# "))
-            ways = {title: HERE} | (ELSEWHERE if repository else {})
+            ways = ({} if needs_threads(notebook) else {title: HERE}) | (
+                ELSEWHERE if repository else {})
             path = notebook.relative_to(ROOT / "notebooks").as_posix()
             links = [f'<td><a href="{way.format(repository=repository, path=path)}">{name}</a>'
                      for name, way in ways.items()]
-            rows += f"<tr>{''.join(links)}\n"
+            rest = "" if title in ways else f"<td>{title} (needs threads: not in a browser)</td>"
+            rows += f"<tr>{rest}{''.join(links)}\n"
         tables += f"<h2>{heading}</h2>\n<table>\n{rows}</table>\n"
     return FRONT.format(home=f'<p><a href="{home}">All pages</a></p>\n' if home else "",
                         colab=COLAB.format(repository=repository) if repository else "",
@@ -98,14 +103,20 @@ def source(folder: Path) -> Path:
     return folder
 
 
+def needs_threads(notebook: Path) -> bool:
+    """Whether threads stand for workers on the page: a browser's Python has none."""
+    return "tinyalex.world.threads" in notebook.read_text(encoding="utf-8")
+
+
 def install_first(notebook: Path):
-    """Lets a notebook begin with a cell that installs the package from the site's own wheel, and
-    writes texts in one piece: JupyterLite would show commas between lines, a server joins them."""
+    """Lets a notebook begin with a cell that installs the package from the site's own wheel (or, if
+    it could not run, with one that says so), and writes texts in one piece: JupyterLite would show
+    commas between lines, a server joins them."""
     page = json.loads(notebook.read_text(encoding="utf-8"))
     for output in (output for cell in page["cells"] for output in cell.get("outputs", [])):
         for kind, text in output.get("data", {}).items():
             output["data"][kind] = "".join(text)
-    page["cells"].insert(1, FIRST_CELL)
+    page["cells"].insert(1, TO_READ if needs_threads(notebook) else FIRST_CELL)
     notebook.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
 
 
@@ -117,6 +128,13 @@ def expect_tools() -> None:
                             'pip install -e ".[site]"')
 
 
+def call(module: str, *arguments: str | Path, cwd: Path):
+    """`python -m module` with these arguments; UserError where that fails."""
+    if status := subprocess.run([sys.executable, "-m", module, *arguments], cwd=cwd).returncode:
+        raise UserError(f"the site is not finished: python -m {module} {arguments[0]} ended with "
+                        f"status {status}", "what it said itself, above, should say why.")
+
+
 def build(site: Path, home: str = ""):
     """Writes the site into this folder. home: as in `front_page`."""
     with TemporaryDirectory() as name:
@@ -125,13 +143,10 @@ def build(site: Path, home: str = ""):
         for notebook in contents.glob("notebooks/**/*.ipynb"):
             install_first(notebook)
         rmtree(work / "source/notebooks")  # the site has them, and what it installs is fetched
-        python = [sys.executable, "-m"]
-        subprocess.run([*python, "pip", "wheel", "-q", "--no-deps", "-w", work, work / "source"],
-                       check=True)
-        subprocess.run([*python, "jupyterlite_core.app", "build", "--lite-dir", work,
-                        "--contents", contents, "--piplite-wheels", next(work.glob("*.whl")),
-                        "--no-sourcemaps", "--no-unused-shared-packages", "--output-dir", site],
-                       check=True, cwd=work)
+        call("pip", "wheel", "-q", "--no-deps", "-w", work, work / "source", cwd=work)
+        call("jupyterlite_core.app", "build", "--lite-dir", work,
+             "--contents", contents, "--piplite-wheels", next(work.glob("*.whl")),
+             "--no-sourcemaps", "--no-unused-shared-packages", "--output-dir", site, cwd=work)
     (site / "index.html").write_text(front_page(repository(), home), encoding="utf-8")
 
 

@@ -138,7 +138,7 @@ def notebook(path: Path, name: str, names: set[str], live: bool) -> dict:
         for out in cell["outputs"]:
             if words := out.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": words}}
-    if live:
+    if live and not browser.needs_threads(path):
         place = "../" * name.count("/") + f"browser/lab/index.html?path={name}"
         page["cells"][0]["source"] += f'\n\n<a href="{place}">Run this page in your browser</a>'
     return page

@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from shutil import copy, copytree
+from shutil import copy, copytree, which
 from urllib.parse import urlsplit
 
 import campaign
@@ -20,7 +20,8 @@ from pages import ROOT, script
 
 browser = script("browser")
 LESSONS = sorted(path for path in (ROOT / "notebooks").glob("*.ipynb")
-                 if not path.name.startswith("13"))  # its workers are threads
+                 if not browser.needs_threads(path))
+THREADED = ROOT / "notebooks/13_one_weird_trick.ipynb"  # its workers are threads
 RUN = """
 import json, os, sys
 sys.path[:0] = ["/here/notebooks", "/here"]
@@ -62,13 +63,16 @@ def test_lessons_run_in_webassembly(path, tmp_path):
 def test_the_front_page_leads_to_every_lesson_and_exercise_in_three_ways():
     page = browser.front_page("someone/their-fork")
     links = re.findall(r'href="([^"]*)"', page)
+    pages = {path for folder in ("", "exercises") for path in (ROOT / "notebooks" / folder).glob(
+        "*.ipynb")}
     for way, start in (("", "lab/index.html?path="),
                        ("colab.research.google.com", "/github/someone/their-fork/blob/HEAD/"),
                        ("mybinder.org", "/v2/gh/someone/their-fork/HEAD?urlpath=lab/tree/")):
         paths = {link.partition(start)[2] for link in links if urlsplit(link).netloc == way}
-        assert paths == {str(path.relative_to(ROOT)) for folder in ("", "exercises")
-                         for path in (ROOT / "notebooks" / folder).glob("*.ipynb")}
-    assert len(links) == 3 * len(paths) and not any(re.search(r"\s", link) for link in links)
+        there = pages if way else pages - {THREADED}
+        assert paths == {path.relative_to(ROOT).as_posix() for path in there}
+    assert len(links) == 3 * len(pages) - 1 and not any(re.search(r"\s", link) for link in links)
+    assert "One weird trick" in page  # it is named nevertheless
     assert "jupyter-config-data" in page
     assert "git clone -q https://github.com/someone/their-fork tinyalex" in page
 
@@ -77,7 +81,7 @@ def test_without_an_address_it_leads_nowhere_else():
     assert "://" not in browser.front_page("")
     pages = [path for folder in ("", "exercises") for path in (ROOT / "notebooks" / folder).glob(
         "[0-9]*.ipynb")]
-    assert browser.front_page("").count("href=") == len(pages)
+    assert browser.front_page("").count("href=") == len(pages) - 1
 
 
 @pytest.mark.parametrize(("origin", "known"), [
@@ -104,3 +108,16 @@ def test_what_cells_showed_is_text_in_one_piece_behind_the_cell_that_installs(tm
     assert cells[1] == browser.FIRST_CELL
     shown = [out["data"]["text/plain"] for cell in cells for out in cell.get("outputs", ())]
     assert shown and all(isinstance(text, str) for text in shown)
+
+
+def test_what_would_fail_in_a_browser_says_so_first(tmp_path):
+    page = Path(copy(THREADED, tmp_path))
+    browser.install_first(page)
+    assert "need threads" in json.loads(page.read_text(encoding="utf-8"))["cells"][1]["source"]
+
+
+def test_a_tool_that_fails_is_named(tmp_path, monkeypatch, refused):
+    monkeypatch.setattr(browser, "expect_tools", lambda: None)
+    monkeypatch.setattr(browser.sys, "executable", which("false") or pytest.skip("no false here"))
+    assert "python -m pip wheel ended with status 1" in refused(browser.main, [str(tmp_path)])
+    assert not [*tmp_path.iterdir()]

@@ -62,6 +62,8 @@ def test_every_page_has_a_place_in_the_contents(tmp_path):
     page = json.loads(exercise.read_text("utf-8"))
     assert ('<a href="../../browser/lab/index.html?path=notebooks/exercises/01_convolution.ipynb">'
             in page["cells"][0]["source"])
+    threads = tmp_path / "notebooks/13_one_weird_trick.ipynb"  # which a browser does not have
+    assert "in your browser" not in threads.read_text("utf-8")
 
 
 @needs_sphinx
