@@ -133,7 +133,7 @@ def _network(args: Namespace) -> list[Report]:
     with Devices("cpu") as devices:
         preset = presets.get(args.preset)
         network = preset.network(10, list(devices), towers=preset.towers, seed=args.seed, init="he",
-                                 keep=0.75)  # dropout is checked, even where a short run needs none
+                                 keep=1 - (preset.dropout or 0.25))  # a check of dropout, too
         if not any(_wanted(p.name, args) for p in network.parameters):
             return []
         pictures = 1 if network.input_shape[0] > 64 else 2
