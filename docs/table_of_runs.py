@@ -9,6 +9,8 @@ import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tinyalex.support.files import replacing
+
 Rows = dict[tuple, float]
 
 
@@ -28,7 +30,7 @@ class Table:
                     float(row[self.result]) for row in csv.DictReader(file)}
 
     def write(self, rows: Rows) -> None:
-        with open(self.path, "w", encoding="utf-8", newline="") as file:
+        with replacing(self.path) as part, open(part, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([*self.columns, self.result])
             writer.writerows([*key, f"{rows[key]:.4f}"] for key in sorted(rows))
