@@ -120,8 +120,8 @@ class Recipe:
                             f"allow {drops_after + 1} epochs or more.")
         if self.patience and self.schedule == "linear":
             raise UserError(f"--patience {self.patience}: with --schedule linear each epoch has a "
-                            "rate of its own, and none is waited for", "say another --schedule, "
-                            "such as constant, or leave --patience out.")
+                            "rate of its own, and none is waited for", "choose another "
+                            "schedule, such as constant, or no patience.")
         optim.factors(self.lr_of)
         self._edit()
 
