@@ -5,7 +5,6 @@ half of the package; two of them make a circle. The floors are written in docs/a
 nowhere else: the table of that page is what is tested here.
 """
 
-
 import pytest
 from pages import ROOT, script
 from PIL import Image

@@ -4,7 +4,6 @@ If the shuffle left a layer alone, or started at the wrong end, or the correlati
 numbers for ordered ones (a Grad-CAM is half zeros), the figure would look as good, and be wrong.
 """
 
-
 import numpy as np
 import pytest
 from pages import script
