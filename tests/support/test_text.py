@@ -25,8 +25,8 @@ def test_no_module_puts_a_command_with_a_path_together_by_itself():
 
 
 @pytest.mark.parametrize(("count", "noun", "said"), [
-    (1, "epoch", "1 epoch"), (0, "epoch", "0 epochs"), (1000, "picture", "1,000 pictures"),
-    (1.0, "epoch", "1 epoch"), (0.2, "epoch", "0.2 epochs"), (1, "class", "1 class"),
+    (1, "epoch", "1 epoch"), (0, "epoch", "0 epochs"), (1.0, "epoch", "1 epoch"),
+    (0.2, "epoch", "0.2 epochs"), (1000, "picture", "1,000 pictures"), (1, "class", "1 class"),
     (2, "class", "2 classes"), (2, "batch", "2 batches")])
 def test_one_is_no_several(count, noun, said):
     assert plural(count, noun) == said
