@@ -85,14 +85,19 @@ class SGD:
             update.result()
 
     def _update(self, device, parameters):
+        pieces = []
         for p in parameters:
             w, v, g = (a.reshape(-1) for a in (p.value, self.velocity[p.name], p.grad))
             lr, decay = self.rate(p) * self.share * self.factor(p), self.decay(p)
+            size = device.chunk_bytes // (4 * w.itemsize)  # w, v, g and the step between them
+            for piece in (slice(i, i + size) for i in range(0, w.size, size)):
+                pieces.append((w[piece], v[piece], g[piece], lr, self.momentum, decay))
 
-            def update(piece, w=w, v=v, g=g, lr=lr, decay=decay):
-                device.kernels.sgd_update(w[piece], v[piece], g[piece], lr, self.momentum, decay)
+        def update(mine):
+            for piece in pieces[mine]:
+                device.kernels.sgd_update(*piece)
 
-            device.over(w.size, update, 4 * w.itemsize)  # w, v, g and the step between them
+        device.over(len(pieces), update)
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by parameter name, as arrays of the host."""
