@@ -132,7 +132,7 @@ class Hybrid(Parallel):
                                pieces[branches(BLOCKS, self.world.size)[rank]]])
 
     def begin(self, optimiser: SGD) -> SGD:
-        if optimiser.network is self.mine:  # of a training before, which this one goes on with
+        if optimiser.network is self.mine:  # an earlier call made it
             return optimiser
         velocity, own = dict(optimiser.velocity), copy.copy(optimiser)
         for whole, mine in self.pairs:

@@ -72,8 +72,8 @@ class Parallel:
 
     def begin(self, optimiser: SGD) -> SGD:
         """What this worker updates with, from an optimiser of the whole network: to be called when
-        all workers have the weights and velocities with which training begins. One that comes from
-        here stays what it is."""
+        all workers have the weights and velocities with which training begins. What an earlier
+        call returned stays as it is."""
         return optimiser
 
     def gather_weights(self):

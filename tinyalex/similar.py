@@ -29,12 +29,15 @@ Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), t
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.similar`; argv without the program's name."""
     args = _parse(argv)
-    names = flags.spoken_names(args.names) | {UNKNOWN: "class unknown"}
+    names = flags.spoken_names(args.names)
     saved, given = _saved(args.among)
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gather(args.queries, net.side, args.limit)
         among, pictures, complete = _among(net, saved, given, args.batch_size)
         queries = _known(queries, net.classes, among.true)
+        classes = [*{*net.classes, *among.true}]
+        names = dict(zip(classes, flags.called(classes, names), strict=True))
+        names[UNKNOWN] = "class unknown"
         vectors = features.extract(net.network, net.batches(queries, "features", args.batch_size))
     good = queries.good()
     complete &= len(good) == len(queries)

@@ -140,9 +140,9 @@ def _recipe_flags(add: Callable):
     add("--momentum", type=_within(float, "momentum"))
     add("--weight-decay", type=_within(float, "weight_decay"))
     add("--schedule", metavar="WHEN", help="what the learning rate does: constant, linear (falls "
-        "evenly, to nothing at the end), plateau (÷10 "
-        "when the validation error stops improving), plateau:PATIENCE, epochs to ÷10 after (20,30),"
-        " or rates from given epochs on, of all or of one layer (25:0.001,67:conv1=0)")
+        "evenly, to nothing at the end), plateau (÷10 when the validation error stops improving), "
+        "plateau:PATIENCE, epochs to ÷10 after (20,30), or rates from given epochs on, of all or "
+        "of one layer (25:0.001,67:conv1=0)")
     add("--velocity", choices=CHOICES["velocity"], help="what happens to the velocities when the "
         "learning rate changes: kept, as in the paper's formula, or multiplied by the same factor")
     add("--init", choices=CHOICES["init"],

@@ -82,11 +82,14 @@ def test_all_of_it_can_learn(source, tmp_path):
     assert not any(np.array_equal(value, before[name]) for name, value in after.items())
 
 
-def test_how_the_old_run_was_watched_and_weighted_is_not_taken_over(source):
+def test_how_the_old_run_was_watched_weighted_and_shared_is_not_taken_over(source):
+    """Nor its warm-up, which the preset tiny has, nor LARS: the rate is one for plain SGD."""
     start = from_checkpoint(source / "checkpoint.npz")
-    old = replace(start.recipe, balance=True, keep="best", patience=9)
+    old = replace(start.recipe, balance=True, keep="best", patience=9, warmup=2,
+                  optimiser="lars", parallel="hybrid-b")
     recipe = tuning.usual_recipe(replace(start, recipe=old))
     assert (recipe.balance, recipe.keep, recipe.patience) == (False, "last", 0)
+    assert (recipe.warmup, recipe.optimiser, recipe.parallel) == (0, "sgd", "data")
 
 
 def test_the_run_no_longer_needs_what_it_began_with(source, tmp_path):

@@ -131,6 +131,13 @@ def test_a_picture_of_no_class_of_theirs_is_not_counted_as_wrong(in_blobs, capsy
     assert re.search(r"of the 6 nearest, (50|66.7|83.3|100).*% are", capsys.readouterr().out)
 
 
+def test_two_classes_of_one_name_can_be_told_apart(in_blobs, capsys, tmp_path):
+    (tmp_path / "names.txt").write_text("grass crane\nrose crane, lifting machine\n")
+    similar.main(["run", "val/rose/02.png", "--among", "val", "--names",
+                  str(tmp_path / "names.txt"), "--out", str(tmp_path / "s.png")])
+    assert "val/rose/02.png (crane (rose))\n" in capsys.readouterr().out
+
+
 def test_features_of_another_network_are_refused(net, refused, tmp_path):
     val = similar.cached(net, gallery.gather(["val"], net.side))
     features.Features(val.values, val.names, val.true, "other", "").save(tmp_path / "f.npz")

@@ -151,7 +151,7 @@ def test_a_lower_rate_gets_its_own_chance(errors, tmp_path):
     for patience in (1, 3):
         with pytest.raises(UserError, match=f"--patience {patience} would end the run before"):
             replace(presets.get("paper"), patience=patience)
-    with pytest.raises(UserError, match="--patience 3: with --schedule linear each epoch has"):
+    with pytest.raises(UserError, match="--patience 3 counts epochs at one learning rate"):
         replace(presets.get("paper"), patience=3, schedule="linear")
 
 

@@ -125,20 +125,25 @@ def test_the_first_step_and_the_first_after_a_resume_have_the_rates_of_the_sched
             begun.train(lambda row: None)
 
 
-def test_a_linear_rate_falls_from_step_to_step_and_after_a_resume_goes_on_where_it_was(tmp_path):
-    def stop_after(epoch):
-        def report(row):
-            if row["epoch"] == epoch:
-                raise KeyboardInterrupt
-        return report
-
+@pytest.mark.parametrize("moment", ["validation", "row"])
+def test_a_linear_rate_falls_from_step_to_step_and_after_a_resume_goes_on_where_it_was(
+        tmp_path, monkeypatch, moment):
+    """Also where a run was stopped between the last step of an epoch and its row in the log."""
     changes = {"batch_size": 48, "epochs": 2, "schedule": "linear", "lr": 0.004}  # 4 steps
     begun, devices = begin(tmp_path / "whole", **changes)
     with devices:
         begun.train(lambda row: None)
     begun, devices = begin(tmp_path / "parts", **changes)
-    with devices, pytest.raises(KeyboardInterrupt):
-        begun.train(stop_after(1))
+
+    def stop(*args):
+        if moment == "validation":
+            begun.save()
+        raise KeyboardInterrupt
+
+    with devices, pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        if moment == "validation":
+            patch.setattr(begun, "_validate", stop)
+        begun.train(stop)
     begun, devices = begin(tmp_path / "parts", resume=True, **changes)
     with devices:
         begun.train(lambda row: None)

@@ -35,4 +35,4 @@ def test_one_is_no_several(count, noun, said):
 def test_no_module_adds_an_s_by_itself():
     by_hand = re.compile(r"['\"]s['\"]\)? \*")
     assert [path.name for path in (ROOT / "tinyalex").rglob("*.py")
-            if by_hand.search(path.read_text(encoding="utf-8"))] == ["text.py"]
+            if by_hand.search(path.read_text(encoding="utf-8"))] == []

@@ -79,9 +79,9 @@ class LayerSubject(Subject):
     def outputs(self):
         return [np.array(self.forward(self.arrays["x"].copy()), np.float64)]
 
-    def gradients(self, dys):
-        self.forward(self.arrays["x"].copy())
-        upstream = [dy.copy() for dy in dys] if self.labels is None else ()
+    def gradients(self, dys, copy=np.copy):
+        self.forward(copy(self.arrays["x"]))
+        upstream = [copy(dy) for dy in dys] if self.labels is None else ()
         dx = self.layer.backward(*upstream)
         gradients = {**_dict_of(self.layer, "grads"), "x": dx}
         return {key: _copy(gradients.get(key)) for key in self.arrays}

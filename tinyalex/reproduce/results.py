@@ -20,8 +20,8 @@ from tinyalex.support.errors import UserError
 from tinyalex.support.files import replacing
 
 # The parts of the package that decide how a run goes: a result made by other code says so.
-DECIDING = ("architectures", "data", "devices", "kernels", "layers", "network.py", "optim.py",
-            "run", "training.py")
+DECIDING = ("architectures", "data", "devices", "exchange.py", "kernels", "large_batches.py",
+            "layers", "network.py", "optim.py", "run", "training.py")
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error", "seconds",
            "colour_a", "colour_b")
 

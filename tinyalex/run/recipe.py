@@ -119,9 +119,9 @@ class Recipe:
                             f"{plural(drops_after, 'epoch')} without a lower error",
                             f"allow {drops_after + 1} epochs or more.")
         if self.patience and self.schedule == "linear":
-            raise UserError(f"--patience {self.patience}: with --schedule linear each epoch has a "
-                            "rate of its own, and none is waited for", "choose another "
-                            "schedule, such as constant, or no patience.")
+            raise UserError(f"--patience {self.patience} counts epochs at one learning rate, and "
+                            "with --schedule linear no two have the same",
+                            "choose another schedule, such as constant, or no patience.")
         optim.factors(self.lr_of)
         self._edit()
 
@@ -165,7 +165,8 @@ class Recipe:
         same way, however they are worded."""
         about: dict[str, Any] = {
             name: value for name, value in self.settings().items() if name not in NETWORK}
-        # No change of rate between two steps that would be another unit for the velocity, or none.
+        # Velocities scale where the schedule changes its rate, which these never do: a linear one
+        # stays, and each step takes less of it.
         if self.schedule in ("constant", "linear") or self.momentum == 0:
             del about["velocity"]
         network = self.network(2, draw=False)

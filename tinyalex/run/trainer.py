@@ -151,14 +151,14 @@ class Trainer:
         return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
 
     def _step(self, x: Batch, labels: np.ndarray, pictures: int) -> list[Part]:
-        self.optimiser.share = self._share()
+        self.optimiser.share = self._share(self.progress.step)
         if self.parallel:
             return self.parallel.step(self.optimiser, x, labels, self.progress.step, pictures)
         return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
 
-    def _share(self) -> float:
-        """Of the schedule's rates, for the next step."""
-        step, epoch = self.progress.step, len(self.train_loader)
+    def _share(self, step: int) -> float:
+        """How much of the schedule's rates update number `step` takes."""
+        epoch = len(self.train_loader)
         share = warm(step, self.recipe.warmup * epoch)
         if self.recipe.schedule == "linear":
             share *= falling(step, self.recipe.epochs * epoch)
@@ -258,7 +258,7 @@ class Trainer:
     def _row(self, epoch: float, pace: Pace, before: Progress) -> dict:
         at = self.progress
         return {"epoch": round(epoch, 4), "step": at.step,
-                "lr": self.optimiser.lr * self.optimiser.share,
+                "lr": self.optimiser.lr * self._share(at.step - 1),
                 "seconds": round(at.seconds, 2), **at.since(before), **pace.rates(),
                 **log_columns(self.network)}
 

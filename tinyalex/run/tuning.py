@@ -31,9 +31,9 @@ def usual_recipe(start: Start) -> Recipe:
     recipe = start.recipe
     return replace(
         recipe, source=start.about, data="", limit=None, devices="auto", workers=loader_threads(),
-        seed=0, colour="none", colour_until=None, batch_size=32, epochs=20, schedule="15",
-        velocity="scale", bias_lr=None, lr_of="", freeze="", views=1, balance=False, keep="last",
-        patience=0)
+        parallel="data", seed=0, colour="none", colour_until=None, batch_size=32, epochs=20,
+        schedule="15", velocity="scale", bias_lr=None, warmup=0, optimiser="sgd", lr_of="",
+        freeze="", views=1, balance=False, keep="last", patience=0)
 
 
 def fit(recipe: Recipe, start: Start, classes: Sequence[str],

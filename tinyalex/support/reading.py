@@ -30,8 +30,6 @@ def text(path: Path, most: int = MOST, blank: bool = False) -> str:
 
 def parse(written: str | bytes) -> Any:
     """What JSON says; Damaged where it is none, or none that can be read."""
-    if not written:
-        raise Damaged("the file is empty")
     try:
         return json.loads(written)
     except (ValueError, RecursionError) as error:  # recursion: [[[[[[…
@@ -41,7 +39,9 @@ def parse(written: str | bytes) -> Any:
 def record(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds. Damaged where it holds something else; UserError as
     above."""
-    found = parse(content(path, blank=True))
+    if not (written := content(path, blank=True)):
+        raise Damaged("the file is empty")
+    found = parse(written)
     if not isinstance(found, dict):
         raise Damaged(f"a JSON {type(found).__name__}, where an object is expected")
     return found

@@ -17,7 +17,8 @@ def megabytes(size: float) -> str:
 
 def plural(count: float, noun: str) -> str:
     """ "1 epoch", "0.2 epochs", "1,000 epochs", "2 batches"."""
-    return f"{f'{count:,}'.removesuffix('.0')} {noun}{('es' if noun.endswith(('s', 'tch')) else 's') * (count != 1)}"
+    ending = "es" if noun.endswith(("s", "tch")) else "s"
+    return f"{count:,}".removesuffix(".0") + f" {noun}" + ending * (count != 1)
 
 
 def shown(text: str) -> str:
