@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser = ArgumentParser(
         prog="python -m tinyalex.train", argument_default=None, shares=True,
         description="Train a network. Without flags: a small two-tower AlexNet, on built-in "
-                    "pictures, in half a minute or so. Defaults come from the preset.",
+                    "pictures, in less than a minute. Defaults come from the preset.",
         epilog="; ".join(f"{name}: {preset.about}" for name, preset in presets.PRESETS.items()))
     add = parser.add_argument
     add("--preset", metavar="NAME", help=f"{', '.join(presets.PRESETS)}; tiny if not given")

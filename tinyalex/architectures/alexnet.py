@@ -240,8 +240,8 @@ def half(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> N
 
 
 def tiny(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
-    """The paper's net on a small scale, for pictures of 64×64: trains in half a minute on a
-    laptop. options: see `build`."""
+    """The paper's net on a small scale, for pictures of 64×64: trains in less than a minute
+    on a laptop. options: see `build`."""
     return build(paper_tower, TINY, classes, devices, **options)
 
 
