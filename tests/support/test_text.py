@@ -2,13 +2,14 @@
 another command, unless it is quoted."""
 
 import re
+import sys
 import shlex
 from pathlib import Path
 
 import pytest
 from pages import ROOT
 
-from tinyalex.support.text import command, plural
+from tinyalex.support.text import command, plural, tell
 
 
 def test_a_printed_command_is_read_by_a_shell_as_it_was_meant():
@@ -36,3 +37,10 @@ def test_no_module_adds_an_s_by_itself():
     by_hand = re.compile(r"['\"]s['\"]\)? \*")
     assert [path.name for path in (ROOT / "tinyalex").rglob("*.py")
             if by_hand.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_who_waits_is_told_at_a_terminal_only(terminal, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    tell("this takes a while")
+    assert capsys.readouterr() == ("", "this takes a while\n" * terminal)

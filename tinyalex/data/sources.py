@@ -16,7 +16,7 @@ from tinyalex.data.pictures import READER
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import cache_folder
-from tinyalex.support.text import plural, say
+from tinyalex.support.text import plural, say, tell
 
 KINDS = (
     "shapes (built in), cifar10, a folder or archive of CIFAR-10, a folder that tinyalex.prepare "
@@ -25,7 +25,7 @@ KINDS = (
 )
 
 BUILT_IN: dict[str, Callable[[str], Dataset]] = {
-    "shapes": partial(shapes.load, tell=say), "cifar10": cifar10.load}
+    "shapes": partial(shapes.load, tell=tell), "cifar10": cifar10.load}
 
 
 @lru_cache

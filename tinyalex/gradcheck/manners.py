@@ -45,7 +45,11 @@ def _repeated(subject: LayerSubject, dy: np.ndarray) -> list[str]:
 
 
 def _strides(subject: LayerSubject, dy: np.ndarray) -> list[str]:
-    """The same numbers, but with gaps between them in memory."""
+    """The same numbers, but with gaps between them in memory. Nothing can be said of them where a
+    second backward gives something else anyhow."""
+    if _repeated(subject, dy):
+        return []
+
     def gappy(a: np.ndarray) -> np.ndarray:
         return np.repeat(a, 2, axis=-1)[..., ::2]
 

@@ -42,6 +42,12 @@ def note(line: str) -> None:
     print(shown(line), file=sys.stderr, flush=True)
 
 
+def tell(line: str) -> None:
+    """Say a line on stderr to whoever waits at a terminal; nothing elsewhere."""
+    if sys.stderr.isatty():
+        note(line)
+
+
 def warn(line: str) -> None:
     """Say on stderr, in a line, what failed without costing the result."""
     note(f"warning: {line}")

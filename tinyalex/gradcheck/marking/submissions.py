@@ -78,7 +78,7 @@ def cells(path: Path) -> list[str]:
     for what is neither."""
     try:
         if path.suffix == ".py":
-            return re.split(r"^# %%.*$", reading.text(path), flags=re.MULTILINE)
+            return re.split(r"^# %%.*$", reading.text(path, blank=True), flags=re.MULTILINE)
         cells = reading.record(path)["cells"]
         sources = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
         return ["".join(source) for source in sources]
