@@ -2,8 +2,8 @@
 another command, unless it is quoted."""
 
 import re
-import sys
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
