@@ -120,3 +120,11 @@ def test_a_scaled_rate_needs_a_preset_to_be_scaled_from(patches):
 def test_a_rate_that_nothing_scales_is_no_change(patches):
     with pytest.raises(UserError, match=r"^--scale-lr sqrt: the batches are as large as"):
         train.main(["--data", patches, "--scale-lr", "sqrt"])
+
+
+def test_a_part_of_an_epoch_is_a_warm_up_too(patches, tmp_path):
+    for warmup in ("0", "0.7"):  # 0.7 of 3 steps
+        train.main(settings(patches, "--limit", "48", "--batch-size", "16", "--epochs", "1",
+                            "--warmup", warmup, "--out", warmup))
+    cold, warmed = (log_rows(tmp_path / name)[0]["train_loss"] for name in ("0", "0.7"))
+    assert cold != warmed
