@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 import tinyalex
 from tinyalex.architectures import alexnet
-from tinyalex.devices import CpuDevice, available_cores, cuda, parse_placement
+from tinyalex.devices import CpuDevice, available_cores, cuda, parse_placement, python_version
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.support.cli import ArgumentParser, add_json, run
 from tinyalex.support.text import plural, print_json
@@ -41,9 +41,10 @@ def main(argv: list[str] | None = None) -> int:
 def report(numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Lines of the report, (name, text) each, as they are found out. `numbers` gets what they say,
     for other programs."""
-    system, python = platform.system(), platform.python_version()
-    numbers |= {"tinyalex": tinyalex.__version__, "python": python, "system": system}
-    yield "tinyalex", f"{tinyalex.__version__}, Python {python}, {system}"
+    system = platform.system()
+    numbers |= {"tinyalex": tinyalex.__version__, "python": platform.python_version(),
+                "system": system}
+    yield "tinyalex", f"{tinyalex.__version__}, Python {python_version()}, {system}"
     pools = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info()
              if pool["user_api"] == "blas"]
     numbers |= {"cores": available_cores(), "numpy": np.__version__, "blas": pools}

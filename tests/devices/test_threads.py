@@ -6,6 +6,7 @@ is submitted there is never done, and the child hangs.
 """
 
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tinyalex.devices import Threads
+from tinyalex.devices import Threads, python_version
 
 
 def thread_of(_=None) -> str:
@@ -88,3 +89,9 @@ def test_a_network_works_in_the_child_of_a_fork(own_thread):
         assert np.array_equal(network.forward(x), before)
         device.close()"""
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("locked", "ending"), [(True, ""), (False, ", free-threaded")])
+def test_a_python_without_its_lock_is_named_as_one(monkeypatch, locked, ending):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: locked, raising=False)
+    assert python_version() == platform.python_version() + ending

@@ -14,7 +14,7 @@ from tinyalex.bench.speed import FLOOR, OURS, VARIANTS, Result
 from tinyalex.bench.timing import MODES, Seconds, Spread
 from tinyalex.bench.work import BACKWARD, FORWARD, PASSES, STEP, UPDATE
 from tinyalex.bench.workload import Workload
-from tinyalex.devices import available_cores
+from tinyalex.devices import available_cores, python_version
 from tinyalex.inside import costs
 from tinyalex.layers import AveragePool2D, LocalResponseNorm, MaxPool2D
 from tinyalex.support.files import replacing
@@ -52,6 +52,7 @@ def settings(workload: Workload) -> str:
                    f"{total['parameters']:,} parameters, "
                    f"{total['multiply_adds']:,} multiply-adds a picture",
         "machine": f"{_processor()}, {plural(available_cores(), 'core')}, {platform.system()}",
+        "python": python_version(),
         "numpy": f"{np.__version__}; BLAS: {'; '.join(blas) or 'not known'}",
         "devices": ", ".join(workload.places),
         "batch": f"{plural(workload.batch_size, 'picture')}, {workload.precision}",

@@ -11,7 +11,7 @@ from tinyalex.devices.base import Batch, Device, Mean, copy
 from tinyalex.devices.cpu import HOST, CpuDevice, available_cores
 from tinyalex.devices.memory import MemoryPool
 from tinyalex.devices.placement import Devices, parse_placement
-from tinyalex.devices.threads import Threads
+from tinyalex.devices.threads import Threads, python_version
 
 __all__ = ["HOST", "Batch", "CpuDevice", "Device", "Devices", "Mean", "MemoryPool",
-           "Threads", "available_cores", "copy", "parse_placement"]
+           "Threads", "available_cores", "copy", "parse_placement", "python_version"]

@@ -1,6 +1,8 @@
 """Threads to share work with, on systems that can start some and on others."""
 
 import os
+import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -48,3 +50,9 @@ class Threads:
 
     def _here(self) -> ThreadPoolExecutor | None:
         return self._pool if self._process == os.getpid() else None
+
+
+def python_version() -> str:
+    """ "3.13.0", or "3.13.0, free-threaded" where threads do not share Python's lock (PEP 703)."""
+    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return platform.python_version() + ", free-threaded" * (not locked)
