@@ -93,8 +93,8 @@ class Layer:
         self.kept = values if remember else None
 
     def _recall(self, dy: Array | None = None) -> tuple:
-        """What forward kept, which is handed out only once. UserError unless dy, if there is one, is
-        floats in the shape of y."""
+        """What forward kept, which is handed out only once. UserError unless dy, if there is one,
+        has the shape of y and is of floats."""
         if self.kept is None:
             raise RuntimeError(
                 f"{self.name}: backward without a forward(x, remember=True) before it. "
