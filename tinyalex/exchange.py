@@ -10,13 +10,13 @@ class Exchange:
 
     Forward, for tower t: y_t = x_a, x_b, … joined along the channels.
 
-    Backward. The maps of tower t were read by every tower, so their gradient is the sum, over the
-    readers, of t's part of what each reader hands back:
+    Backward. The maps of tower t were read by every tower r, so their gradient is a sum over the
+    readers, of what each hands back for t's channels:
 
         dx_t = the sum over r of dy_r[..., the channels of t]
 
-    Whatever lives on another device is copied, and `crossed` counts the bytes of the last forward
-    and backward. With one tower nothing happens.
+    What lives on another device is copied, and `crossed` counts the bytes of the last forward and
+    backward. With one tower nothing happens.
     """
 
     def __init__(self, name: str, devices: Sequence[Device]):
@@ -45,7 +45,7 @@ class Exchange:
         return y, crossed
 
     def backward(self, dys: list) -> list:
-        """dys[r]: the gradient that tower r hands back. Returns the gradient for every tower."""
+        """dys[r]: the gradient of y_r, on r's device. Returns dx_t for every tower."""
         if len(dys) == 1:
             return dys
         running = [d.run(self._gather, dys, t) for t, d in enumerate(self.devices)]

@@ -26,8 +26,8 @@ class Loader:
     ten_crops: all ten views of each picture, in the order of `augment.ten_crops`, instead of one. A
     batch then has a tenth of the pictures, so that it takes no more memory than without.
     workers: threads that share the pictures of a batch; 0: the caller of `epoch` does it all.
-    raw: batches as bytes, which the device makes the same pictures of, see `Batch`.
-    rows: which pictures of a batch of so many to prepare, where other workers have the rest.
+    raw: batches as bytes, of which the device makes the same pictures, see `Batch`.
+    rows: which pictures to prepare, given the size of a batch, where other workers have the rest.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
@@ -108,7 +108,7 @@ class Loader:
 
     def _plan(self, epoch):
         """What is random in an epoch: the order of the pictures, and for every picture its crops,
-        (views, 3), and its shift of colour or None. And what to multiply all pixels with."""
+        (views, 3), and its shift of colour or None. And the factor for all pixels."""
         count, (height, width) = len(self.dataset), self.dataset.images.shape[1:3]
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(count) if self.shuffle else np.arange(count)
@@ -134,7 +134,7 @@ class Loader:
                     out *= np.float32(factor)
 
     def _cut(self, x, indices, places, shifts, factor):
-        """Only copy the pixels of these indices: x (N, views, side, side, 3) uint8."""
+        """Only copy the pixels of these pictures: x (N, views, side, side, 3) uint8."""
         for i, views in zip(indices.tolist(), x, strict=True):
             for (top, left, _), out in zip(places[i].tolist(), views, strict=True):
                 out[...] = self.dataset.images[i][top : top + self.side, left : left + self.side]

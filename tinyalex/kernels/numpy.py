@@ -6,6 +6,7 @@ hand over a few images at a time, which then stay in the processor's cache.
 """
 
 from functools import lru_cache
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -83,7 +84,7 @@ def _pixels(place, S, count):
 
 def _places(x, K, S, y):
     """For each place in a window, row by row: its number, and the pixels there of all windows."""
-    for place, (kh, kw) in enumerate(np.ndindex(K)):
+    for place, (kh, kw) in enumerate(product(range(K[0]), range(K[1]))):
         yield place, x[:, _pixels(kh, S, y.shape[1]), _pixels(kw, S, y.shape[2])]
 
 
@@ -125,8 +126,8 @@ def max_pool(x, K, S, y, where=None):
 
 
 def _largest(candidates, y, where=None, places=()):
-    """y = the largest of the candidates, number by number; where, if asked for, = its place. Of equal
-    ones the first counts. Places rise from candidate to candidate."""
+    """y = the largest of the candidates, number by number; where, if asked for, = its place. Of
+    equal ones the first counts; places rise from candidate to candidate."""
     if where is not None:
         where[...] = places[0]
     best = candidates[0]
@@ -142,15 +143,15 @@ def _largest(candidates, y, where=None, places=()):
 
 def max_pool_backward(dy, where, K, S, dx):
     """A pixel receives dy from the windows whose largest it was."""
-    won, part = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
-    _hand_back(lambda place: _select(dy, np.equal(where, place, out=won), part), dy, K, S, dx)
+    won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
+    _hand_back(lambda place: _select(dy, np.equal(where, place, out=won), handed), dy, K, S, dx)
 
 
 def max_pool_backward_ties(dy, x, y, K, S, dx):
     """The same, but the largest is found by comparing again."""
-    won, part = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
-    pixels = dict(_places(_whole(x, K, S, y, -np.inf), K, S, y))
-    _hand_back(lambda place: _select(dy, np.equal(pixels[place], y, out=won), part), dy, K, S, dx)
+    won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
+    seen = dict(_places(_whole(x, K, S, y, -np.inf), K, S, y))
+    _hand_back(lambda place: _select(dy, np.equal(seen[place], y, out=won), handed), dy, K, S, dx)
 
 
 def _hand_back(part, dy, K, S, dx):

@@ -62,8 +62,8 @@ class Trainer:
                 train_set.labels, len(self.classes))
         self.set_rates()
         self.world, side = world or World(), self.network.input_shape[0]
-        # What learns, and where its batches come from: all of the network from pictures, or what is
-        # not still from what is.
+        # What learns, and from what: the whole network from pictures; or, where its lower layers
+        # are still, those above from what these make of each picture once and for all.
         stem, self.learner = None, self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts
@@ -94,7 +94,7 @@ class Trainer:
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
 
     def compute_still(self):
-        """Let still layers see all pictures now, if they are to see them only once."""
+        """Let still layers see all pictures now, if they are to see them once and for all."""
         with self.world.in_turn():
             for loader in (self.train_loader, self.val_loader):
                 if isinstance(loader, Kept):
@@ -131,9 +131,11 @@ class Trainer:
         self._check(stopping)
         at, pace = self.progress, Pace(self.train_loader, self.progress)
         batches = self.train_loader.epoch(at.epoch, at.batch)
-        with contextlib.closing(batches), self._bar() as bar:
+        bar = progress(None, f"epoch {at.epoch}/{self.recipe.epochs}", len(self.train_loader),
+                       "batch", initial=at.batch)
+        with contextlib.closing(batches), bar:
             for x, labels in batches:
-                pictures = self._pictures()
+                pictures = self._batch_size()
                 parts = self._step(x, labels, pictures)
                 del x  # its memory is wanted for the batch that is being prepared
                 at.next_step()
@@ -145,8 +147,9 @@ class Trainer:
         self._count(wait=True)
         return self._end_of_epoch(pace, stopping)
 
-    def _pictures(self) -> int:
-        """How many the next batch has, those of all workers."""
+    def _batch_size(self) -> int:
+        """How many pictures the next batch has, those of all workers: the last one may be smaller.
+        """
         size = self.recipe.batch_size
         return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
 
@@ -157,7 +160,7 @@ class Trainer:
         return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
 
     def _share(self, step: int) -> float:
-        """How much of the schedule's rates update number `step` takes."""
+        """What the schedule's rates are multiplied by in update number `step`; 0 is the first."""
         epoch = len(self.train_loader)
         share = warm(step, self.recipe.warmup * epoch)
         if self.recipe.schedule == "linear":
@@ -165,8 +168,8 @@ class Trainer:
         return share
 
     def _check(self, stopping: Stopping):
-        """Stopped if this worker is to stop, or another: all do so after the same step, so a signal
-        that comes while they ask each other waits for the next."""
+        """Stopped if this worker is to stop, or another: all stop after the same step. A signal
+        that comes while they ask each other waits for the next step."""
         if self.world.size > 1:
             signals = self.world.gather(np.array([stopping.signal or 0]))
             if not (signal := int(max(signals)[0])):
@@ -174,14 +177,9 @@ class Trainer:
             stopping.signal = signal
         stopping.check()
 
-    def _bar(self) -> "tqdm[None]":
-        at = self.progress
-        return progress(None, f"epoch {at.epoch}/{self.recipe.epochs}", len(self.train_loader),
-                        "batch", initial=at.batch)
-
     def _count(self, wait: bool = False):
-        """Add up losses and mistakes, of all steps if the host waits for them. UserError where a
-        loss is not a number."""
+        """Add up losses and mistakes, of the steps that have arrived, or wait for all. UserError
+        where a loss is not a number."""
         for step in self.pending.arrived(wait):
             if not np.isfinite(step.loss):
                 raise self._diverged(f"the loss is {step.loss}", step.number)
@@ -290,8 +288,7 @@ class Trainer:
         about = {"preset": self.recipe.preset, "classes": list(self.classes),
                  "settings": self.recipe.settings(), "schedule": self.schedule.state(),
                  "progress": asdict(self.progress), "data": self.data}
-        checkpoint.Checkpoint(about, self.mean, values, velocities).save(
-            self.run.checkpoint)
+        checkpoint.Checkpoint(about, self.mean, values, velocities).save(self.run.checkpoint)
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:
         at, path = self.progress, self.run.checkpoint
