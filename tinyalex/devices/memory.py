@@ -76,9 +76,9 @@ class _Block:
 
 
 class _Lent(weakref.ref[_Block]):
-    """Calls back, with itself, when the block dies, and still has its memory then. (In a `__del__`
-    of the block, a Ctrl-C would be printed and forgotten; the `append` of a deque hears of none.)
-    """
+    """Calls back, with itself, when the block dies, and still has its memory then. (A Ctrl-C in a
+    `__del__` of the block would be printed and forgotten; none comes in the `append` of a deque,
+    which is not Python.)"""
 
     def __init__(self, block: _Block, callback: Callable[["_Lent"], None]):
         super().__init__(block, callback)  # type: ignore[call-arg]

@@ -96,7 +96,7 @@ def _along(directions: Iterable[np.ndarray], finding: Finding, slopes: Slopes,
             continue
         says = float((gradient * v).sum())
         error = float(relative_error(says, slope.value, max(slope.noise, 1e-8 * typical)))
-        if not finding.worst or not error <= finding.error:
+        if not finding.worst or not error <= finding.error:  # NaN is worse than anything
             finding.measure(error, "a random direction", says, slope.value)
         done += 1
         if done == DIRECTIONS:

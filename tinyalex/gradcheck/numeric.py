@@ -99,7 +99,7 @@ class Slopes:
                 left, right, crossed = self._sides(name, where, v, step)
             return Slope.of_sides(left, right, noise, bool(crossed))
         jump = abs(right - left).sum()
-        if jump <= 100 * noise:
+        if jump <= 100 * noise:  # smooth, as far as rounding lets one see
             return Slope.of_sides(left, right, noise)
         near_left, near_right, _ = self._sides(name, where, v, step / CLOSER)
         near = Slope.of_sides(near_left, near_right, CLOSER * noise)

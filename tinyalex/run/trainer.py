@@ -11,10 +11,11 @@ from tqdm import tqdm
 from tinyalex import freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
-from tinyalex.devices import Batch, Devices
+from tinyalex.devices import Batch, Device, Devices
 from tinyalex.inside.colour import log_columns
 from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
+from tinyalex.network import Network
 from tinyalex.optim import falling
 from tinyalex.parallel import Part
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
@@ -61,23 +62,14 @@ class Trainer:
             self.network.loss.class_weights = balance.class_weights(
                 train_set.labels, len(self.classes))
         self.set_rates()
-        self.world, side = world or World(), self.network.input_shape[0]
+        self.world = world or World()
         # What learns, and from what: the whole network from pictures; or, where its lower layers
         # are still, those above from what these make of each picture once and for all.
         stem, self.learner = None, self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts
         self.parallel = assembly.parallel(recipe, self.learner, self.world)
-        rows = self.parallel.rows if self.parallel else None
-        if stem:
-            self.train_loader: Batches = Kept(recipe, stem, train_set, self.mean, recipe.views,
-                                              shuffle=True, rows=rows)
-            self.val_loader: Batches = Kept(recipe, stem, val_set, self.mean)
-        else:
-            self.train_loader = assembly.train_loader(
-                recipe, train_set, self.mean, side, devices[0], rows)
-            self.val_loader = assembly.test_loader(
-                recipe, val_set, side, self.mean, device=devices[0])
+        self.train_loader, self.val_loader = self._loaders(train_set, val_set, stem, devices[0])
         total = len(self.train_loader)
         self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
         self.pending, self.uncounted = Pending(devices[0]), Progress()
@@ -86,6 +78,17 @@ class Trainer:
         self.stopped_by: int | None = None
         self.pictures = Pictures(run, self.network, len(self.classes))
         self.saved = time.perf_counter()
+
+    def _loaders(self, train_set: Dataset, val_set: Dataset, stem: Network | None,
+                 device: Device) -> tuple[Batches, Batches]:
+        """Batches to train on and to validate with; with a stem, of what it makes of pictures."""
+        recipe, mean, side = self.recipe, self.mean, self.network.input_shape[0]
+        rows = self.parallel.rows if self.parallel else None
+        if stem:
+            return (Kept(recipe, stem, train_set, mean, recipe.views, shuffle=True, rows=rows),
+                    Kept(recipe, stem, val_set, mean))
+        return (assembly.train_loader(recipe, train_set, mean, side, device, rows),
+                assembly.test_loader(recipe, val_set, side, mean, device=device))
 
     def set_rates(self):
         """An optimiser and a schedule as the recipe has them, both at their beginning."""
@@ -104,9 +107,8 @@ class Trainer:
         """Train to the last epoch, or until the recipe's patience runs out; `report` gets the row
         of log.csv after each one.
 
-        Returns False if Ctrl-C or another signal ended it early; the checkpoint then holds the last
-        step. UserError where the loss stops being a number; the checkpoint then is the last good
-        one.
+        Returns False if a signal (Ctrl-C is one) ended it; the checkpoint then holds the last step.
+        UserError where the loss stops being a number; the checkpoint is then the last good one.
         """
         if self.parallel:
             self.optimiser = self.parallel.begin(self.optimiser)
@@ -148,8 +150,7 @@ class Trainer:
         return self._end_of_epoch(pace, stopping)
 
     def _batch_size(self) -> int:
-        """How many pictures the next batch has, those of all workers: the last one may be smaller.
-        """
+        """How many pictures the next batch has: an epoch's last one may have fewer."""
         size = self.recipe.batch_size
         return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
 
@@ -265,9 +266,8 @@ class Trainer:
         resuming.resume(self)
 
     def save(self):
-        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite. All
-        workers count the pictures that they have seen and give the weights that only they have, and
-        worker 0 writes."""
+        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite.
+        Worker 0 writes; all of them give the counts and the weights that only they have."""
         self._count(wait=True)
         self.saved = time.perf_counter()
         if self.parallel:
