@@ -36,7 +36,7 @@ class Subject:
     labels: np.ndarray | None = None
 
     def outputs(self) -> list[np.ndarray]:
-        """The outputs for the arrays as they are, in float64: always the same for the same."""
+        """The outputs for the arrays as they are, in float64; the same arrays, the same outputs."""
         raise NotImplementedError
 
     def gradients(self, dys: list[np.ndarray]) -> dict[str, np.ndarray | None]:

@@ -23,8 +23,9 @@ Rows = tuple[tuple[int, int], ...]  # of a batch: (the first, how many), …
 
 
 def add_up(arrays: Sequence[Array]) -> Array:
-    """Their sum, along a tree: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)) of eight. A branch can be
-    added up elsewhere, and its sum stand in its place: the result has the same bits."""
+    """Their sum, along a tree: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)) of eight. Branches can be
+    added up elsewhere, and their sums stand in their place: the result has the same bits if the
+    left half of the arrays is still the left half of the tree, and so on down."""
     if len(arrays) == 1:
         return arrays[0]
     left = (len(arrays) + 1) // 2
