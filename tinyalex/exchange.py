@@ -10,13 +10,13 @@ class Exchange:
 
     Forward, for tower t: y_t = x_a, x_b, … joined along the channels.
 
-    Backward. The maps of tower t were read by every tower, so their gradient is the sum, over the
-    readers, of t's part of what each reader hands back:
+    Backward. The maps of tower t were read by every tower r, so their gradient is a sum over the
+    readers, of what each hands back for t's channels:
 
         dx_t = the sum over r of dy_r[..., the channels of t]
 
-    Whatever lives on another device is copied, and `crossed` counts the bytes of the last forward
-    and backward. With one tower nothing happens.
+    What lives on another device is copied, and `crossed` counts the bytes of the last forward and
+    backward. With one tower nothing happens.
     """
 
     def __init__(self, name: str, devices: Sequence[Device]):
@@ -37,15 +37,19 @@ class Exchange:
 
     def _join(self, xs, target):
         y = target.empty((*xs[0].shape[:-1], sum(self.channels)), xs[0].dtype)
-        end = crossed = 0
-        for x, source in zip(xs, self.devices, strict=True):
-            mine, size = copy(x, source, target)
-            start, end, crossed = end, end + x.shape[-1], crossed + size
-            y[..., start:end] = mine
+        crossed = 0
+        for t, (x, source) in enumerate(zip(xs, self.devices, strict=True)):
+            y[..., self._channels_of(t)], size = copy(x, source, target)
+            crossed += size
         return y, crossed
 
+    def _channels_of(self, t):
+        """Where the maps of tower t are among all."""
+        first = sum(self.channels[:t])
+        return slice(first, first + self.channels[t])
+
     def backward(self, dys: list) -> list:
-        """dys[r]: the gradient that tower r hands back. Returns the gradient for every tower."""
+        """dys[r]: the gradient of y_r, on r's device. Returns dx_t for every tower."""
         if len(dys) == 1:
             return dys
         running = [d.run(self._gather, dys, t) for t, d in enumerate(self.devices)]
@@ -54,8 +58,7 @@ class Exchange:
         return [dx for dx, _ in done]
 
     def _gather(self, dys, t):
-        first, target, crossed = sum(self.channels[:t]), self.devices[t], 0
-        mine = slice(first, first + self.channels[t])
+        target, mine, crossed = self.devices[t], self._channels_of(t), 0
         dx = target.empty((*dys[t].shape[:-1], self.channels[t]), dys[t].dtype)
         dx[...] = 0
         for dy, source in zip(dys, self.devices, strict=True):

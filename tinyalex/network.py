@@ -74,7 +74,7 @@ class Network:
         self.shapes, self.output_shapes = self._follow_shapes()
 
     def letter(self, tower: int) -> str:
-        """ "a", "b", …; "" in a network of one tower."""
+        """What names of this tower's layers end in: a, b, …; nothing where there is one tower."""
         return ascii_lowercase[tower] if self.towers > 1 else ""
 
     def _layers(self) -> Iterator[tuple[int, Layer]]:
@@ -116,9 +116,9 @@ class Network:
         """Scores (N, classes), on the first device, for pictures (N, H, W, C) on the host.
 
         remember: keep what backward needs, x itself included: leave it alone until then. drop:
-        switch units off, as in training, see `Dropout`. watch: called with every layer and what it
-        gives, as soon as it does, on the thread of the layer's device. To keep that, copy it: a
-        ReLU in place will overwrite it.
+        switch units off, as in training, see `Dropout`. watch: called with every layer and its
+        output, as soon as there is one, on the thread of the layer's device. To keep an output,
+        copy it: a ReLU in place will overwrite it.
         """
         if x.shape[1:] != self.input_shape:
             raise UserError(f"the network reads pictures of shape {self.input_shape} but was "
@@ -148,8 +148,8 @@ class Network:
         """Fills the gradients of all parameters that learn. dscores: (N, classes), on the first
         device. watch: called with every layer whose gradients are there, on its device's thread.
 
-        Returns what the lowest layers that it reaches hand back, tower by tower: None where nobody
-        wants it.
+        Returns the dx of the lowest layers that it reaches, tower by tower: None where nobody wants
+        it.
         """
         if dscores.shape[1:] != (*self.output_shapes[0][:-1], self.classes):
             raise UserError(f"the network gives {self.classes} scores a picture, but dscores has "
@@ -160,7 +160,7 @@ class Network:
         return self.backward_towers(dys, watch)
 
     def backward_towers(self, dys: list, watch: Callable[[Layer], None] | None = None) -> list:
-        """`backward` from the gradients of what each tower gives, each on its device."""
+        """`backward` from the gradients of each tower's own scores, each on its device."""
         for s in reversed(range(len(self.stages))):
             dys = self._side_by_side(_run_backward, self.stages[s], dys, watch)
             if all(dy is None for dy in dys):  # nothing below learns
@@ -183,8 +183,8 @@ class Network:
         return [slice(a, b) for a, b in pairwise(ends)]
 
     def _side_by_side(self, work, stage, inputs, *args):
-        """work(layers, input, *args) for every tower, each on its device, all at the same time. All
-        have ended when one of them fails: nothing of this step goes on beside the next."""
+        """work(layers, input, *args) for every tower, each on its device, all at the same time. If
+        one fails, the others end first: nothing of this step goes on beside the next."""
         running = [device.run(work, layers, x, *args)
                    for device, layers, x in zip(self.devices, stage, inputs, strict=True)]
         try:
@@ -196,11 +196,12 @@ class Network:
             raise
 
     def state(self) -> dict[str, np.ndarray]:
-        """All parameters by name, as arrays of the host: not copies where it is the CPU's."""
+        """All parameters by name, on the host; those of a CPU are not copied."""
         return {p.name: p.layer.device.get(p.value) for p in self.parameters}
 
     def load_state(self, state: dict[str, np.ndarray], source: str = "the state"):
-        """Take over parameters that `state` gave. UserError, and no change, if they do not fit."""
+        """Take over what `state` returned, from `source`. UserError, and no change, if it does not
+        fit."""
         names = {p.name: p for p in self.parameters}
         for name in names.keys() ^ state.keys():
             where = f"is missing in {source}" if name in names else f"of {source} is not known here"
@@ -214,8 +215,8 @@ class Network:
             p.layer.device.put_into(p.value, state[name])
 
     def set_step(self, step: int, first: int = 0):
-        """Make the next forward that drops draw the masks of this step. first: the number that the
-        first picture has in its batch, where others have those before."""
+        """Make the next forward that drops draw the masks of this step. first: the number of its
+        first picture in the batch, where other workers have those before."""
         for _, layer in self._layers():
             if isinstance(layer, Dropout):
                 layer.step, layer.first = step, first

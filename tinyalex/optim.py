@@ -29,8 +29,8 @@ class SGD:
     that fits decides. A layer with rate 0 does not move, neither biases nor velocities.
     factors: what the rates of single layers are multiplied by, by the beginning of their names.
 
-    share: what all rates are multiplied with in the next step: 1, but less in a slow start, and
-    where they fall from step to step.
+    share: what all rates are multiplied by in the next step: 1, or less in a slow start, and where
+    they fall from step to step.
     velocity: one array for each parameter that learns, by name, on the parameter's device; 0 at the
     start. Frozen layers (freezing.py) have none.
     """
@@ -66,8 +66,8 @@ class SGD:
                 p.layer.device.run(v.__imul__, factor).result()
 
     def factor(self, p: Parameter) -> float:
-        """What the rate of this parameter is multiplied with in this step; asked on the parameter's
-        device, when its gradient is there."""
+        """What LARS (large_batches.py) multiplies this parameter's rate by in this step; asked on
+        the parameter's device, when its gradient is there."""
         return 1.0
 
     def decay(self, p: Parameter) -> float:
@@ -104,7 +104,7 @@ class SGD:
         return {p.name: p.layer.device.get(self.velocity[p.name]) for p in self.network.learning}
 
     def load_state(self, state: dict[str, np.ndarray]):
-        """Take over what `state` gave; what has only begun to learn since then keeps the velocity
+        """Take over what `state` returned. What has begun to learn since then keeps the velocity
         0."""
         for p in self.network.learning:
             if p.name in state:
@@ -201,9 +201,11 @@ Schedule = Plateau | Steps | Timeline
 def schedule(text: str, lr: float) -> Schedule:
     """A schedule from its text. UserError where it is none of these:
 
-    constant; linear (the same, of which each step takes less, see `falling`); plateau, or plateau:5
-    (the patience); 20,30 (epochs after which the rate is divided by 10); 25:0.001,67:conv1=0 (when
-    epoch 25 begins 0.001, when 67 begins 0 for conv1).
+        constant
+        linear                  constant here; whoever takes a step multiplies it by `falling`
+        plateau, plateau:5      `Plateau`, and with this patience
+        20,30                   divided by 10 after each of these epochs
+        25:0.001,67:conv1=0     0.001 when epoch 25 begins, 0 for conv1 when epoch 67 begins
     """
     try:
         if text in ("constant", "linear"):
@@ -223,9 +225,9 @@ def schedule(text: str, lr: float) -> Schedule:
 
 
 def falling(step: int, steps: int) -> float:
-    """What the learning rate of update number `step` of so many is multiplied with where it falls
-    evenly: 1, …, 1/steps. Large rates learn fast and small ones settle; where there is no time to
-    wait until one has done all that it can, each has its turn."""
+    """What the learning rate is multiplied by in update number `step` (0 is the first) of `steps`,
+    where it falls evenly: 1, …, 1/steps. Large rates learn fast and small ones settle; where there
+    is no time to wait until one has done all that it can, each has its turn."""
     return 1 - step / steps
 
 
@@ -242,21 +244,19 @@ def _changes(text: str) -> list[tuple[int, str, float]]:
 
 
 def factors(text: str) -> dict[str, float]:
-    """Factors of learning rates by layer, from conv=0.1,fc8=10. UserError where it is nothing of
-    the kind."""
-    found: dict[str, float] = {}
+    """Factors of learning rates by layer, from a text such as conv=0.1,fc8=10. UserError where it
+    is nothing of the kind."""
+    by_layer: dict[str, float] = {}
     try:
         for part in text.split(",") if text else ():
             layer, _, factor = (word.strip() for word in part.partition("="))
-            if not layer or layer in found:
+            if not layer or layer in by_layer or not 0 <= float(factor) < float("inf"):
                 raise ValueError
-            found[layer] = float(factor)
-            if not 0 <= found[layer] < float("inf"):
-                raise ValueError
+            by_layer[layer] = float(factor)
     except ValueError:
         raise UserError(f"--lr-of {text!r} does not name layers with factors",
                         "use the beginnings of names, such as conv=0.1,fc8=10.") from None
-    return found
+    return by_layer
 
 
 def _positive(text: str) -> int:

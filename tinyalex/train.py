@@ -218,14 +218,14 @@ def _resumed(folder: Path, flags: dict) -> Run:
 
 
 def _train(this: Run, devices: Devices, world: World, resume: bool, start: Start | None,
-           given: Collection[str]) -> int:
-    """Everything that a run does, from its data to what is said at its end; returns the exit
-    status."""
+           flags: Collection[str]) -> int:
+    """Everything that a run does, from its data to what is printed at its end; returns the exit
+    status. flags: those that were given, by name."""
     if resume and world.rank == 0:
         this.hold()
     mean = None if start else _old_mean(this, world)
     with world.in_turn():
-        trainer = _trainer(this, devices, world, start, mean, given)
+        trainer = _trainer(this, devices, world, start, mean, flags)
     if world.rank == 0:
         _start_or_resume(this, trainer, resume, start is not None)
     begin_alike(trainer)
@@ -252,36 +252,36 @@ def _start_or_resume(this: Run, trainer: Trainer, resume: bool, tuning: bool):
     """Make the run's folder, or continue from what is in it."""
     if resume:
         trainer.resume()
-        if this.recipe != Run.open(this.folder).recipe:  # what it was told now holds from here on
+        if this.recipe != Run.open(this.folder).recipe:  # today's flags hold from here on
             this.write_config()
         if not this.checkpoint.exists():
             say(f"{this.folder}: there is no checkpoint yet: starting at step 0")
     else:
         this.start()
         if tuning:
-            # from here on nobody needs the file that it began with
+            # From here on nobody needs the file that it began with.
             trainer.write(trainer.optimiser.state())
     this.expect_room(2 * sum(p.value.nbytes for p in trainer.network.parameters))
 
 
 def _trainer(this: Run, devices: Devices, world: World, start: Start | None,
-             mean: np.ndarray | None, given: Collection[str]) -> Trainer:
-    """What trains the run, on its data, with the weights that it begins with. mean: the picture, of
-    a run that has begun with weights."""
+             mean: np.ndarray | None, flags: Collection[str]) -> Trainer:
+    """What trains the run, on its data, with the weights that it begins with. mean: the picture to
+    subtract, where the run began with weights from elsewhere and is resumed."""
     recipe = this.recipe
     train_set = sources.load(recipe.data, "train", recipe.picture, recipe.limit)
     val_set = sources.load(recipe.data, "val", recipe.picture, recipe.limit)
     if not start:
         return Trainer(this, train_set, val_set, devices, mean, world)
-    this.recipe = fit(recipe, start, train_set.classes, given)
+    this.recipe = fit(recipe, start, train_set.classes, flags)
     trainer = Trainer(this, train_set, val_set, devices, start.mean, world)
     if world.rank == 0:
-        begin(trainer, start, given)
+        begin(trainer, start, flags)
     return trainer
 
 
 def _old_mean(this: Run, world: World) -> np.ndarray | None:
-    """The mean picture of a run that began with weights, which is older than the run: it is in the
+    """The mean picture of a run that began with weights from elsewhere: theirs, which is in its
     checkpoint. UserError where that was never written. None for all other runs."""
     if not this.recipe.source:
         return None

@@ -4,10 +4,10 @@ A tower function lists what is in one tower, stage by stage; the paper's figure 
 them, one above the other. A new stage begins where a layer reads the maps of all towers: conv3,
 fc6, fc7 and fc8. `towers` is how many there are, so that those layers know how much they read.
 
-With one tower the same lines are the paper's control for its two (section 3.2): as many kernels as
-one of them has, but conv5 and the hidden layers as wide as both together, since nearly all
-parameters are there. With four, each has the kernels of one of the two, but for conv5 and the
-hidden layers, where four share what two had.
+With one tower the same lines are the paper's one-GPU net (section 3.2): the kernels of one of its
+two towers, but conv5 and the hidden layers as wide as in both together, since nearly all parameters
+are there. With four towers, each has the kernels of one of the two, and they share among them what
+the two had in conv5 and the hidden layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ def he(layer: Weighted) -> float:
 
 
 def lecun(layer: Weighted) -> float:
-    """The same for tanh, which lets small numbers through as they are (LeCun et al., 1998)."""
+    """The same for tanh, whose slope is 1 for small numbers (LeCun et al., 1998)."""
     return sqrt(1 / layer.inputs)
 
 
@@ -77,10 +77,10 @@ INITS = {"paper": printed, "original": as_run, "he": he, "lecun": lecun, "caffe"
 class Size:
     """What differs between the paper's net and the small ones.
 
-    side: pixels of the pictures it reads. kernel, stride, pad: of conv1. c1 … c5: kernels of one
-    tower in conv1 to conv5 (of c5: half of all), hidden: half of the units in fc6 and in fc7.
-    bias: at the start, where the paper has 1. std1: of the weights of conv1, or None for what
-    `init` says, where it reads pixels that were scaled to about 1.
+    side: of the pictures it reads, in pixels. kernel, stride, pad: of conv1. c1 … c5: kernels in
+    conv1 to conv5, and hidden: units in fc6 and in fc7, of each of two towers.
+    bias: at the start, where the paper has 1. std1: of the weights of conv1 where they read raw
+    pixels; None, for pixels scaled to about 1: as `init` says.
     """
 
     side: int
@@ -110,7 +110,7 @@ def paper_tower(size: Size, classes: int, towers: int, keep: float, std: Spread)
     """One tower of the paper (section 3.5, figure 2): LRN after ReLU, overlapping pooling.
 
     Weights ~ N(0, 0.01²); biases 1 in conv2, conv4, conv5, fc6 and fc7, else 0 (section 5). In the
-    small nets, layers read hundreds of numbers, not thousands, and N(0, 0.01²) would shrink the
+    small nets, a unit reads hundreds of numbers, not thousands, and N(0, 0.01²) would shrink the
     signal at every layer until nothing is left to learn from: they draw from N(0, 2 / inputs).
     """
     c1, c2, c3, c4, bias = size.c1, size.c2, size.c3, size.c4, size.bias
@@ -198,9 +198,9 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     """A network with this many towers, each of which gives the scores of its share of the classes.
 
     keep: share of the units that dropout leaves on. init: one of INITS. edit: changes a tower, for
-    experiments; see ablations.py. side: pixels of the pictures, where they are not the size's;
-    UserError where nothing would be left of them after the last pooling, and where so many towers
-    cannot share a layer evenly. draw: see `Network`.
+    experiments; see ablations.py. side: of the pictures, if it is not the size's. draw: see
+    `Network`. UserError where nothing is left of the pictures after the last pooling, and where so
+    many towers cannot share a layer evenly.
     """
     if init not in INITS:
         raise UserError(f"--init {init}: there is no such choice",
@@ -209,9 +209,9 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
     if final_side(size) < 1:
         raise UserError(f"pictures of {size.side}×{size.side} are too small for this network",
                         "nothing is left of them after three poolings: use larger ones.")
-    for what, count in ("maps of conv5", 2 * size.c5), ("units of a hidden layer", 2 * size.hidden):
+    for part, count in ("maps of conv5", 2 * size.c5), ("units of a hidden layer", 2 * size.hidden):
         if count % towers:
-            raise UserError(f"--towers {towers}: that many cannot share the {count} {what} evenly",
+            raise UserError(f"--towers {towers}: that many cannot share the {count} {part} evenly",
                             "choose 1, 2 or 4.")
     ends = [round(classes * t / towers) for t in range(towers + 1)]
     built = [tower(size, last - first, towers, keep, INITS[init]) for first, last in pairwise(ends)]
@@ -223,8 +223,8 @@ def build(tower: Callable[..., Tower], size: Size, classes: int = 10,
 
 def paper(classes: int = 1000, devices: Sequence[Device] = (HOST,), init: str = "paper",
           **options) -> Network:
-    """The paper's network, 224×224: 60,965,224 parameters with 1000 classes. With towers=1 its
-    control with one tower (section 3.2): 59,798,312. options: see `build`."""
+    """The paper's network, 224×224: 60,965,224 parameters with 1000 classes. With towers=1 it is
+    the one-GPU net of section 3.2: 59,798,312. options: see `build`."""
     return build(paper_tower, PAPER, classes, devices, init=init, **options)
 
 
@@ -240,13 +240,13 @@ def half(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> N
 
 
 def tiny(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
-    """The paper's net on a small scale, for pictures of 64×64: trains in less than a minute
-    on a laptop. options: see `build`."""
+    """The paper's net on a small scale, for crops of pictures of 64×64: trains in less than a
+    minute on a laptop. options: see `build`."""
     return build(paper_tower, TINY, classes, devices, **options)
 
 
 def cifar(classes: int = 10, devices: Sequence[Device] = (HOST,), **options) -> Network:
-    """The paper's net on a small scale, for the 32×32 pictures of CIFAR-10. options: see
+    """The paper's net on a small scale, for crops of the 32×32 pictures of CIFAR-10. options: see
     `build`."""
     return build(paper_tower, CIFAR, classes, devices, **options)
 

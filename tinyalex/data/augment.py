@@ -40,8 +40,8 @@ class ColourNoise:
     """A colour shift, the same for all pixels of a picture, along the principal colours of the
     training set: the second form of augmentation (section 4.1).
 
-    directions: (3, 3), a column a principal colour, as long as the standard deviation of the shift
-        along it, in units of a pixel, 0 to 255.
+    directions: (3, 3), a column for each principal colour, as long as the standard deviation of the
+        shift along it, in units of a pixel, 0 to 255.
     divisor: what the pixels are divided by afterwards.
     until: the last epoch with noise (and division); None: it never ends.
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,19 @@ from tinyalex.data.augment import CENTRE, ColourNoise
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Batch, Mean, MemoryPool, Threads
 from tinyalex.support.errors import UserError
+
+
+class Plan(NamedTuple):
+    """What an epoch does with the pictures.
+
+    order: of all pictures. places: (count, views, 3), the crops of each, see `augment.crop_places`.
+    shifts: (count, 3), what is added to the colours of each, or None. factor: of all pixels.
+    """
+
+    order: np.ndarray
+    places: np.ndarray
+    shifts: np.ndarray | None
+    factor: float
 
 
 class Loader:
@@ -26,8 +40,8 @@ class Loader:
     ten_crops: all ten views of each picture, in the order of `augment.ten_crops`, instead of one. A
     batch then has a tenth of the pictures, so that it takes no more memory than without.
     workers: threads that share the pictures of a batch; 0: the caller of `epoch` does it all.
-    raw: batches as bytes, which the device makes the same pictures of, see `Batch`.
-    rows: which pictures of a batch of so many to prepare, where other workers have the rest.
+    raw: batches as bytes, of which the device makes the same pictures, see `Batch`.
+    rows: which pictures to prepare, given the size of a batch, where other workers have the rest.
 
     `waited` adds up the seconds that the caller of `epoch` had to wait for a batch.
     """
@@ -71,25 +85,9 @@ class Loader:
         What goes wrong while a batch is prepared is raised when its turn comes. When the caller
         stops early, the background threads end too.
         """
-        order, places, shifts, factor = self._plan(number)
-        threads = Threads(self.workers, "loader")
-        shares = max(1, self.workers)
-
-        def begin(batch):
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            indices = indices[self.rows(len(indices))] if self.rows else indices
-            views = places[indices].shape[1]
-            x = self._pool.empty((len(indices), views, self.side, self.side, 3),
-                                 np.uint8 if self._mean else np.float32)
-            fill = self._cut if self._mean else self._fill
-            parts = [threads.submit(fill, x[k::shares], indices[k::shares], places, shifts, factor)
-                     for k in range(shares)]
-            pixels = x.reshape(-1, *x.shape[2:])
-            return (self._batch(pixels, indices, places, shifts, factor),
-                    self.dataset.labels[indices], parts)
-
+        plan, threads = self._plan(number), Threads(self.workers, "loader")
         try:
-            begun = (begin(batch) for batch in range(first, len(self), every))
+            begun = (self._begin(b, plan, threads) for b in range(first, len(self), every))
             start = time.perf_counter()
             ahead = next(begun, None)
             while ahead:
@@ -106,9 +104,7 @@ class Loader:
         finally:
             threads.shutdown()
 
-    def _plan(self, epoch):
-        """What is random in an epoch: the order of the pictures, and for every picture its crops,
-        (views, 3), and its shift of colour or None. And what to multiply all pixels with."""
+    def _plan(self, epoch) -> Plan:
         count, (height, width) = len(self.dataset), self.dataset.images.shape[1:3]
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(count) if self.shuffle else np.arange(count)
@@ -118,42 +114,52 @@ class Loader:
             views = self._ten if self.ten_crops else self._ten[[CENTRE]]
             places = np.broadcast_to(views, (count, *views.shape))
         if self.colour is None or not self.colour.active(epoch):
-            return order, places, [None] * count, self.scale
+            return Plan(order, places, None, self.scale)
         shifts = self.colour.shifts(self.seed, epoch, count)
-        return order, places, shifts, self.scale / self.colour.divisor
+        return Plan(order, places, shifts, self.scale / self.colour.divisor)
 
-    def _fill(self, x, indices, places, shifts, factor):
+    def _begin(self, number, plan, threads):
+        """Batch number 0, 1, …: its pictures, its labels, and the work on it, which has begun."""
+        indices = plan.order[number * self.batch_size : (number + 1) * self.batch_size]
+        indices = indices[self.rows(len(indices))] if self.rows else indices
+        x = self._pool.empty((len(indices), plan.places.shape[1], self.side, self.side, 3),
+                             np.uint8 if self._mean else np.float32)
+        fill, shares = self._cut if self._mean else self._fill, max(1, self.workers)
+        parts = [threads.submit(fill, x[k::shares], indices[k::shares], plan)
+                 for k in range(shares)]
+        return (self._batch(x.reshape(-1, *x.shape[2:]), indices, plan),
+                self.dataset.labels[indices], parts)
+
+    def _fill(self, x, indices, plan):
         """Prepare the pictures of these indices: x (N, views, side, side, 3)."""
         for i, views in zip(indices.tolist(), x, strict=True):
             picture = self.dataset.images[i]
-            for place, out in zip(places[i].tolist(), views, strict=True):
+            for place, out in zip(plan.places[i].tolist(), views, strict=True):
                 self.view(picture, place, out)
-                if shifts[i] is not None:
-                    augmentation.add_colour(out, shifts[i])
-                if factor != 1:
-                    out *= np.float32(factor)
+                if plan.shifts is not None:
+                    augmentation.add_colour(out, plan.shifts[i])
+                if plan.factor != 1:
+                    out *= np.float32(plan.factor)
 
-    def _cut(self, x, indices, places, shifts, factor):
-        """Only copy the pixels of these indices: x (N, views, side, side, 3) uint8."""
+    def _cut(self, x, indices, plan):
+        """Only copy the pixels of these pictures: x (N, views, side, side, 3) uint8."""
         for i, views in zip(indices.tolist(), x, strict=True):
-            for (top, left, _), out in zip(places[i].tolist(), views, strict=True):
+            for (top, left, _), out in zip(plan.places[i].tolist(), views, strict=True):
                 out[...] = self.dataset.images[i][top : top + self.side, left : left + self.side]
 
-    def _batch(self, pixels, indices, places, shifts, factor) -> Batch:
+    def _batch(self, pixels, indices, plan) -> Batch:
         """The pictures of these indices, ready or with what is left to do with their pixels."""
         if self._mean is None:
             return Batch(pixels)
-        places = places[indices]
-        views = places.shape[1]
-        mirrored = places[..., 2:].reshape(-1, 1)
+        places = plan.places[indices].reshape(-1, 3)
+        where = places
         if self.mean_crop == "centre":
-            where = np.broadcast_to([*self._ten[CENTRE][:2], 0], (len(pixels), 3))
-        else:
-            where = places.reshape(-1, 3)
-        colours = [np.zeros(3) if shifts[i] is None else shifts[i]
-                   for i in indices for _ in range(views)]
-        return Batch(pixels, np.hstack([where, mirrored]).astype(np.int32),
-                     np.array(colours, np.float32), self._mean, factor)
+            where = np.broadcast_to([*self._ten[CENTRE][:2], 0], places.shape)
+        shifts = np.zeros((len(pixels), 3), np.float32)
+        if plan.shifts is not None:
+            shifts[...] = np.repeat(plan.shifts[indices], plan.places.shape[1], axis=0)
+        return Batch(pixels, np.hstack([where, places[:, 2:]]).astype(np.int32), shifts,
+                     self._mean, plan.factor)
 
     def view(self, picture: np.ndarray, place: tuple[int, int, int], out: np.ndarray):
         """One view of a picture (S, S, 3) minus its mean, into out (side, side, 3) float32."""

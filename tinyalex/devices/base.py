@@ -11,7 +11,7 @@ Array = Any  # NumPy's, or CuPy's: the arrays of the device
 
 
 class Result(Protocol):
-    """Something that is being computed elsewhere; `result` waits for it."""
+    """What is being computed elsewhere; `result` waits for it."""
 
     def result(self) -> Any: ...
 
@@ -49,8 +49,7 @@ class Device(ABC):
     where results are added up: each piece writes all of dW, so there should be fewer of them.
     steps_ahead: how many training steps the host may start before the first is done; 0 on a CPU,
     which has done its work when `run(…).result()` returns.
-    takes_bytes: batches should come as bytes, since the device makes the pictures of them; see
-    `Batch`.
+    takes_bytes: batches should come as bytes, of which the device makes the pictures; see `Batch`.
     """
 
     name: str
@@ -181,7 +180,8 @@ class Batch:
 
     def __getitem__(self, rows: slice) -> "Batch":
         """Some of the pictures."""
-        places, shifts = (None if of is None else of[rows] for of in (self.places, self.shifts))
+        places = None if self.places is None else self.places[rows]
+        shifts = None if self.shifts is None else self.shifts[rows]
         return Batch(self.pixels[rows], places, shifts, self.mean, self.scale)
 
     def on(self, device: Device) -> Array:

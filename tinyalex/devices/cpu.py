@@ -18,9 +18,9 @@ class CpuDevice(Device):
     """Some of the machine's cores.
 
     A single device works in the calling thread: a debugger walks from `network.forward` into every
-    layer. `over` shares work on many pictures among the cores, the calling thread first, the others
-    in threads of their own, since NumPy and BLAS release Python's lock while they work. Of two
-    devices, each has a thread, so that they compute side by side.
+    layer. `over` shares work on many pictures among the cores, one of them for the calling thread,
+    the others for helper threads, since NumPy and BLAS release Python's lock while they work. Of
+    several devices, each has a thread, so that they compute side by side.
 
     name: "cpu0", "cpu1", … as printed. cores: how many it shares out work to. own_thread: work in a
     thread of its own. helpers: threads for the cores beyond the first, one each if not given; fewer
@@ -111,8 +111,8 @@ class CpuDevice(Device):
 
 
 def _quietly(work: Callable, *args):
-    """Training looks at the loss after every step; NumPy's warnings of overflow would only come on
-    top."""
+    """work(*args) without NumPy's warnings of overflow: training looks at the loss after every step
+    anyhow."""
     with one_blas_thread(), np.errstate(all="ignore"):
         return work(*args)
 

@@ -5,6 +5,7 @@ import weakref
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -32,9 +33,7 @@ class MemoryPool:
         """An array with whatever the memory holds: the smallest free piece that is large enough
         and at most twice as large as needed, or new memory."""
         dtype = np.dtype(dtype)
-        size = dtype.itemsize
-        for length in shape:
-            size *= int(length)
+        size = dtype.itemsize * prod(map(int, shape))
         if size < self.SMALL:
             return np.empty(shape, dtype)
         block = _Block(self._take(size))
@@ -52,7 +51,7 @@ class MemoryPool:
             return numpy_kernels.empty((size,), np.uint8)
 
     def _sort_in(self):
-        """An array can die at any moment, even while this thread has the lock; so its memory is
+        """An array can die at any moment, even while this thread holds the lock; so its memory is
         only noted then, and sorted in here."""
         while self.returned:
             lent = self.returned.pop()
@@ -77,8 +76,9 @@ class _Block:
 
 
 class _Lent(weakref.ref[_Block]):
-    """Calls back, with itself, when the block dies, and still has the memory then. (In a `__del__`
-    of the block, a Ctrl-C would be printed and forgotten; a method of a deque hears of none.)"""
+    """Calls back, with itself, when the block dies, and still has its memory then. (A Ctrl-C in a
+    `__del__` of the block would be printed and forgotten; none comes in the `append` of a deque,
+    which is not Python.)"""
 
     def __init__(self, block: _Block, callback: Callable[["_Lent"], None]):
         super().__init__(block, callback)  # type: ignore[call-arg]

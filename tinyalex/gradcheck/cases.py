@@ -18,7 +18,7 @@ from tinyalex import layers
 from tinyalex.devices import CpuDevice
 from tinyalex.exchange import Exchange
 from tinyalex.gradcheck import frozen
-from tinyalex.gradcheck.checks import check_exchange, check_layer, check_loss
+from tinyalex.gradcheck.checks import EVERY, check_exchange, check_layer, check_loss
 from tinyalex.gradcheck.numeric import H
 from tinyalex.gradcheck.report import Report
 from tinyalex.gradcheck.update import check_nesterov, check_update
@@ -64,7 +64,7 @@ class Case:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def make(self, cls: Callable, seed: int = 0) -> Any:
-        """A layer of class `cls` with these settings, or those of the options that it knows; an
+        """A layer of class `cls` with these settings, but for options that it does not know; or an
         exchange between two devices without threads of their own."""
         if self.kind == "Exchange":
             return cls("conv3", [CpuDevice("cpu0"), CpuDevice("cpu1")])
@@ -79,7 +79,7 @@ class Case:
     def x(self, seed: int = 0) -> np.ndarray:
         return self.inputs(self.shape, np.random.default_rng([seed, 1]))
 
-    def check(self, cls: Callable, seed: int = 0, h: float = H, every: int = 600) -> Report:
+    def check(self, cls: Callable, seed: int = 0, h: float = H, every: int = EVERY) -> Report:
         """Check class `cls` in this case."""
         rng = np.random.default_rng([seed, 2])
         if self.kind in UPDATES:

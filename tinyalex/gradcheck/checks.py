@@ -26,8 +26,8 @@ EVERY = 600  # numbers: arrays up to this size are checked one by one
 
 def check_layer(layer, x: np.ndarray, *, kind: str = "", title: str = "", seed: int = 0,
                 h: float = H, every: int = EVERY, settings: Layer | None = None) -> Report:
-    """Check a layer's gradients at x, in float64 (the layer's parameters become float64), and,
-    where they are right, its manners.
+    """Check a layer's gradients at x, in float64 (its parameters become float64 too), and, where
+    they are right, its manners.
 
     kind: whose mistakes to look for, "Conv2D" and so on; if not given, the shipped class that the
     layer is, or comes from. settings: a shipped layer with the same settings, for a class that has

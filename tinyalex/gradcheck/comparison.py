@@ -20,10 +20,9 @@ RETRIES = 8  # directions drawn for each that may cross no kink
 
 def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generator,
             every: int) -> tuple[Finding, np.ndarray]:
-    """Compare the gradient of the array `name`, number by number where there are not more than
-    `every`, else along random directions. Returns the slopes too, empty where not all were taken;
-    they are taken even with nothing to compare, for callers who want to know what would have been
-    right."""
+    """Compare the gradient of the array `name`: number by number up to a size of `every`, else
+    along random directions. Returns the slopes too, none where not all were taken. They are taken
+    even with nothing to compare, for callers who want to know what would have been right."""
     array = slopes.subject.arrays[name]
     usage = "It returns dx, and fills grads"
     complaint = no_output(gradient, array, "backward", usage)
@@ -31,8 +30,7 @@ def compare(slopes: Slopes, name: str, gradient: object, rng: np.random.Generato
         complaint = f'no gradient: backward puts none into grads["{name}"]. {usage}'
     one_by_one = array.size <= every
     by_place = [slopes.at(name, i) for i in np.ndindex(array.shape)] if one_by_one else []
-    numeric = np.array([slope.value for slope in by_place])
-    numeric = numeric.reshape(array.shape) if one_by_one else numeric
+    numeric = np.reshape([slope.value for slope in by_place], array.shape if one_by_one else 0)
     if complaint or not isinstance(gradient, np.ndarray):
         return Finding(name, np.inf, WRONG, pattern=complaint), numeric
     finding = Finding(name)
@@ -50,7 +48,7 @@ def _by_number(finding: Finding, slopes: list[Slope], numeric: np.ndarray, gradi
     error = relative_error(gradient, numeric, noise)
     for index, slope in zip(np.ndindex(error.shape), slopes, strict=True):
         if slope.kink:
-            error[index] = not _between(slope, float(gradient[index]))
+            error[index] = 0 if _between(slope, float(gradient[index])) else 1
     error = np.where(np.isfinite(error), error, np.inf)
     worst = np.unravel_index(error.argmax(), error.shape)
     finding.measure(error[worst], finding.name + place(worst), gradient[worst], numeric[worst])
@@ -98,12 +96,12 @@ def _along(directions: Iterable[np.ndarray], finding: Finding, slopes: Slopes,
             continue
         says = float((gradient * v).sum())
         error = float(relative_error(says, slope.value, max(slope.noise, 1e-8 * typical)))
-        if not finding.worst or not error <= finding.error:
+        if not finding.worst or not error <= finding.error:  # NaN is worse than anything
             finding.measure(error, "a random direction", says, slope.value)
         done += 1
         if done == DIRECTIONS:
             break
-    finding.checked = plural(done, "direction") * bool(done)
+    finding.checked = plural(done, "direction") if done else ""
     if finding.verdict == WRONG:
         finding.pattern = (f"wrong along {plural(done, 'random direction')} of "
                            f"{plural(gradient.size, 'number')}")

@@ -4,7 +4,7 @@ Move one number of an array by h, up and down, and see how far the outputs move:
 
     slope ≈ sum(dy · (y(x + h) − y(x − h))) / 2h
 
-Two errors pull at h. The difference cuts off the third derivative, an error that grows as h²; and
+Two errors pull at h. The difference leaves out the third derivative, an error that grows as h²; and
 y has 16 digits, of which the subtraction loses the leading ones, an error that grows as 1/h. In
 between, near 1e-5, about 11 digits are left. (In float32, with 7 digits to begin with, about 5: too
 few to tell a small mistake from rounding. So checks are done in float64.)
@@ -62,6 +62,13 @@ class Slope:
     noise: float
     kink: bool = False
 
+    @classmethod
+    def of_sides(cls, left: np.ndarray, right: np.ndarray, noise: float,
+                 kink: bool = False) -> "Slope":
+        """From the slopes of every output to the left and to the right, which add up."""
+        return cls(float((left + right).sum() / 2), float(np.minimum(left, right).sum()),
+                   float(np.maximum(left, right).sum()), noise, kink)
+
 
 class Slopes:
     """Numeric slopes of sum(outputs · dys), at the place where the subject is now."""
@@ -90,17 +97,17 @@ class Slopes:
             if crossed:
                 step, noise = step / 10, noise * 10
                 left, right, crossed = self._sides(name, where, v, step)
-            return _slope(left, right, noise, crossed)
+            return Slope.of_sides(left, right, noise, bool(crossed))
         jump = abs(right - left).sum()
-        if jump <= 100 * noise:
-            return _slope(left, right, noise)
+        if jump <= 100 * noise:  # smooth, as far as rounding lets one see
+            return Slope.of_sides(left, right, noise)
         near_left, near_right, _ = self._sides(name, where, v, step / CLOSER)
-        near = _slope(near_left, near_right, CLOSER * noise)
+        near = Slope.of_sides(near_left, near_right, CLOSER * noise)
         if abs(near_right - near_left).sum() > max(0.3 * jump, 100 * near.noise):
             return replace(near, kink=True)
         # Where the curve only bends, both steps give the same, the larger with less rounding.
         # Where they do not, there was a kink within the larger one.
-        far = _slope(left, right, noise)
+        far = Slope.of_sides(left, right, noise)
         return far if abs(far.value - near.value) <= 100 * near.noise else near
 
     def _sides(self, name, where, v, step) -> tuple[np.ndarray, np.ndarray, bool | None]:
@@ -121,11 +128,6 @@ class Slopes:
         finally:
             array[where] = kept
         return sides[0], sides[1], crossed
-
-
-def _slope(left, right, noise, kink=False) -> Slope:
-    return Slope(float((left + right).sum() / 2), float(np.minimum(left, right).sum()),
-                 float(np.maximum(left, right).sum()), noise, kink)
 
 
 def random_direction(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

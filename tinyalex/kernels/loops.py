@@ -27,7 +27,8 @@ def col2im(cols, S, P, dx):
 
 
 def _window(oh, ow, K, S, H, W):
-    """The pixels of the pooling window (oh, ow), row by row; those beyond the edge left out."""
+    """The pixels of the pooling window (oh, ow), row by row, without those beyond the edge: the
+    place of each in the window, its row and its column."""
     for kh in range(K[0]):
         for kw in range(K[1]):
             h, w = oh * S + kh, ow * S + kw
@@ -88,57 +89,58 @@ def average_pool_backward(dy, K, S, dx):
             dx[n, h, w, c] += dy[n, oh, ow, c] / len(pixels)
 
 
+def _near(i, n, size):
+    """The window of n around i: what is at most n // 2 away, and in 0..size-1."""
+    return range(max(0, i - n // 2), min(size, i + n // 2 + 1))
+
+
+def _maps(index, n, shape):
+    """The window of n maps around one number: the same pixel of each."""
+    *pixel, c = index
+    return [(*pixel, j) for j in _near(c, n, shape[-1])]
+
+
+def _box(index, n, shape):
+    """The window of n×n pixels around one number, in the same map."""
+    b, h, w, c = index
+    return [(b, i, j, c) for i in _near(h, n, shape[1]) for j in _near(w, n, shape[2])]
+
+
 def window_sum(x, n, y):
-    """y[..., i] = the sum of x[..., j] over the channels j with |i - j| <= n // 2."""
-    C = x.shape[-1]
-    for index in np.ndindex(x.shape):
-        *pixel, i = index
-        y[index] = sum(x[(*pixel, j)] for j in range(max(0, i - n // 2), min(C, i + n // 2 + 1)))
+    """y_i = the sum of x_j over the n maps j around map i."""
+    for i in np.ndindex(x.shape):
+        y[i] = sum(x[j] for j in _maps(i, n, x.shape))
 
 
 def box_sum(x, n, y):
-    """y[., h, w, .] = the sum of x over the pixels at most n // 2 rows and n // 2 columns away."""
+    """y_i = the sum of x_j over the n×n pixels j around pixel i."""
     for i in np.ndindex(x.shape):
         y[i] = sum(x[j] for j in _box(i, n, x.shape))
 
 
 def lrn(x, n, k, alpha, beta, y, s):
-    """Divide by a power of the squares of the channels around: `LocalResponseNorm`."""
-    C = x.shape[-1]
-    for index in np.ndindex(x.shape):
-        *pixel, i = index
-        window = range(max(0, i - n // 2), min(C, i + n // 2 + 1))
-        scale = k + alpha * sum(x[(*pixel, j)] ** 2 for j in window)
-        y[index], s[index] = x[index] * scale**-beta, scale
+    """Divide by a power of the squares of the maps around: `LocalResponseNorm`."""
+    for i in np.ndindex(x.shape):
+        scale = k + alpha * sum(x[j] ** 2 for j in _maps(i, n, x.shape))
+        y[i], s[i] = x[i] * scale**-beta, scale
 
 
 def lrn_backward(dy, x, s, n, alpha, beta, dx):
     """What dx is made of, as the docstring of `LocalResponseNorm` derives it."""
-    C = x.shape[-1]
-    for index in np.ndindex(x.shape):
-        *pixel, i = index
-        window = [(*pixel, j) for j in range(max(0, i - n // 2), min(C, i + n // 2 + 1))]
-        through = sum(dy[j] * x[j] * s[j] ** (-beta - 1) for j in window)
-        dx[index] = dy[index] * s[index] ** -beta - 2 * alpha * beta * x[index] * through
-
-
-def _box(index, n, shape):
-    """The pixels of the same map at most n // 2 rows and n // 2 columns away."""
-    b, h, w, c = index
-    for i in range(max(0, h - n // 2), min(shape[1], h + n // 2 + 1)):
-        for j in range(max(0, w - n // 2), min(shape[2], w + n // 2 + 1)):
-            yield b, i, j, c
+    for i in np.ndindex(x.shape):
+        through = sum(dy[j] * x[j] * s[j] ** (-beta - 1) for j in _maps(i, n, x.shape))
+        dx[i] = dy[i] * s[i] ** -beta - 2 * alpha * beta * x[i] * through
 
 
 def spatial_norm(x, n, k, alpha, beta, y, s):
-    """Divide by a power of the squares of the pixels around: `SpatialResponseNorm`."""
+    """The same with the squares of the pixels around: `SpatialResponseNorm`."""
     for i in np.ndindex(x.shape):
         scale = k + alpha * sum(x[j] ** 2 for j in _box(i, n, x.shape))
         y[i], s[i] = x[i] * scale**-beta, scale
 
 
 def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
-    """What dx is made of, as the docstring of `SpatialResponseNorm` derives it."""
+    """What dx is made of, as the docstring of `LocalResponseNorm` derives it."""
     for i in np.ndindex(x.shape):
         through = sum(dy[j] * x[j] * s[j] ** (-beta - 1) for j in _box(i, n, x.shape))
         dx[i] = dy[i] * s[i] ** -beta - 2 * alpha * beta * x[i] * through
@@ -169,19 +171,19 @@ def dropout(x, mask, y):
         y[i] = x[i] * mask[i]
 
 
+def sgd_update(w, v, g, lr, momentum, weight_decay):
+    """The update of the paper's section 5; w and v change in place."""
+    for i in np.ndindex(w.shape):
+        v[i] = momentum * v[i] - weight_decay * lr * w[i] - lr * g[i]
+        w[i] += v[i]
+
+
 def finish_crops(pixels, places, mean, shifts, scale, x):
-    """x = (pixels - mean + shift) * scale, picture by picture. Its place says where in the mean it
-    lies, and whether the mean and the pixels are to be mirrored."""
+    """x = (pixels - mean + shift) * scale, picture by picture. The place of each says where it lies
+    in the mean, and whether the mean and the pixels are to be mirrored."""
     N, SIDE, _, _ = x.shape
     for n, h, w, c in np.ndindex(x.shape):
         top, left, mean_mirrored, mirrored = places[n]
         u, v = (SIDE - 1 - w if back else w for back in (mean_mirrored, mirrored))
         pixel = float(pixels[n, h, v, c]) - mean[top + h, left + u, c]
         x[n, h, w, c] = (pixel + shifts[n, c]) * scale
-
-
-def sgd_update(w, v, g, lr, momentum, weight_decay):
-    """The update of the paper's section 5; w and v change in place."""
-    for i in np.ndindex(w.shape):
-        v[i] = momentum * v[i] - weight_decay * lr * w[i] - lr * g[i]
-        w[i] += v[i]

@@ -6,6 +6,7 @@ hand over a few images at a time, which then stay in the processor's cache.
 """
 
 from functools import lru_cache
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -76,21 +77,19 @@ def _clip(offset, S, count, size):
     return slice(start, start + max(0, last - first) * S, S), slice(first, max(first, last))
 
 
-def _windows(place, S, count):
-    """Along one side: the pixels at this place of each of `count` windows."""
+def _pixels(place, S, count):
+    """Along one side: the pixels at this place of each of `count` pooling windows."""
     return slice(place, place + S * (count - 1) + 1, S)
 
 
 def _places(x, K, S, y):
-    """For each place in a pooling window: its number, and the pixels that are there."""
-    for kh in range(K[0]):
-        for kw in range(K[1]):
-            yield (kh * K[1] + kw,
-                   x[:, _windows(kh, S, y.shape[1]), _windows(kw, S, y.shape[2])])
+    """For each place in a window, row by row: its number, and the pixels there of all windows."""
+    for place, (kh, kw) in enumerate(product(range(K[0]), range(K[1]))):
+        yield place, x[:, _pixels(kh, S, y.shape[1]), _pixels(kw, S, y.shape[2])]
 
 
 def _whole(x, K, S, y, fill):
-    """x, or, where windows hang over its edge (only sizes rounded up do that), a larger copy with
+    """x; or, where windows hang over its edge (only sizes rounded up do that), a larger copy with
     this number beyond the edge."""
     N, H, W, C = x.shape
     high, wide = (S * (count - 1) + k for count, k in zip(y.shape[1:3], K, strict=True))
@@ -106,28 +105,29 @@ def max_pool(x, K, S, y, where=None):
     """The largest along one side of each window, then the largest of those: KH + KW passes over
     shifted views instead of KH·KW, since windows beside each other share the former.
 
-    Down comes first, over whole rows of pixels, which are long pieces of memory. But to know where
-    the largest was, across comes first: of equal pixels the first one counts, row by row.
+    Down the columns comes first, over whole rows of pixels, which are long pieces of memory. But to
+    know where the largest was, along the rows comes first: of equal pixels the first, row by row,
+    counts.
     """
     x = _whole(x, K, S, y, -np.inf)
     (N, H, W, C), (OH, OW) = x.shape, y.shape[1:3]
     if where is None:
         columns = empty((N, OH, W, C), x.dtype)
-        _largest([x[:, _windows(kh, S, OH)] for kh in range(K[0])], columns)
-        _largest([columns[:, :, _windows(kw, S, OW)] for kw in range(K[1])], y)
+        _largest([x[:, _pixels(kh, S, OH)] for kh in range(K[0])], columns)
+        _largest([columns[:, :, _pixels(kw, S, OW)] for kw in range(K[1])], y)
         return
     rows, in_row = empty((N, H, OW, C), x.dtype), empty((N, H, OW, C), np.uint8)
-    _largest([x[:, :, _windows(kw, S, OW)] for kw in range(K[1])], rows, in_row, range(K[1]))
-    _largest([rows[:, _windows(kh, S, OH)] for kh in range(K[0])], y, where,
-             [in_row[:, _windows(kh, S, OH)] + kh * K[1] for kh in range(K[0])])
+    _largest([x[:, :, _pixels(kw, S, OW)] for kw in range(K[1])], rows, in_row, range(K[1]))
+    _largest([rows[:, _pixels(kh, S, OH)] for kh in range(K[0])], y, where,
+             [in_row[:, _pixels(kh, S, OH)] + kh * K[1] for kh in range(K[0])])
     if np.isnan(y).any():
         for place, pixels in _places(x, K, S, y):
             np.copyto(where, place, where=np.isnan(pixels))
 
 
 def _largest(candidates, y, where=None, places=()):
-    """y = the largest of the candidates, number by number. When asked, where = its place; of equal
-    ones the first counts, and places rise from candidate to candidate."""
+    """y = the largest of the candidates, number by number; where, if asked for, = its place. Of
+    equal ones the first counts; places rise from candidate to candidate."""
     if where is not None:
         where[...] = places[0]
     best = candidates[0]
@@ -135,47 +135,41 @@ def _largest(candidates, y, where=None, places=()):
         if where is not None:
             newer = (x > best).view(np.uint8)
             newer *= places[i]
-            np.maximum(where, newer, out=where)  # the larger number is the newer winner
+            np.maximum(where, newer, out=where)  # the newest winner has the largest number
         best = np.maximum(best, x, out=y)
     if best is not y:
         y[...] = best
 
 
 def max_pool_backward(dy, where, K, S, dx):
-    """KH·KW passes; in each, the windows whose largest pixel was at that place hand over its
-    gradient."""
-    dx[...] = 0
-    sums = _whole(dx, K, S, dy, 0)
+    """A pixel receives dy from the windows whose largest it was."""
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
-    for place, pixels in _places(sums, K, S, dy):
-        np.equal(where, place, out=won)
-        _select(dy, won, handed)
-        pixels += handed
-    _cut(sums, dx)
+    _hand_back(lambda place: _select(dy, np.equal(where, place, out=won), handed), dy, K, S, dx)
 
 
 def max_pool_backward_ties(dy, x, y, K, S, dx):
-    """The same passes, but the winner is found by comparing again."""
-    dx[...] = 0
-    sums, x = _whole(dx, K, S, dy, 0), _whole(x, K, S, y, -np.inf)
+    """The same, but the largest is found by comparing again."""
     won, handed = empty(dy.shape, bool), empty(dy.shape, dy.dtype)
-    for (_, pixels), (_, values) in zip(_places(sums, K, S, dy), _places(x, K, S, y), strict=True):
-        np.equal(values, y, out=won)
-        _select(dy, won, handed)
-        pixels += handed
-    _cut(sums, dx)
+    seen = dict(_places(_whole(x, K, S, y, -np.inf), K, S, y))
+    _hand_back(lambda place: _select(dy, np.equal(seen[place], y, out=won), handed), dy, K, S, dx)
 
 
-def _cut(sums, dx):
-    """dx = the sums, without those beyond its edge."""
+def _hand_back(part, dy, K, S, dx):
+    """dx = the sum of part(place), what each window hands to the pixel at that place in it: KH·KW
+    passes, one for each place."""
+    dx[...] = 0
+    sums = _whole(dx, K, S, dy, 0)
+    for place, pixels in _places(sums, K, S, dy):
+        pixels += part(place)
     if sums is not dx:
         dx[...] = sums[:, : dx.shape[1], : dx.shape[2]]
 
 
 def _select(x, wanted, y):
-    """y = x where it is wanted, else 0, by masking the bits, since NaN · 0 is not 0."""
+    """y = x where it is wanted, else 0, by masking the bits, since NaN · 0 is not 0. Returns y."""
     bits = f"u{x.itemsize}"
     np.multiply(x.view(bits), wanted, out=y.view(bits))
+    return y
 
 
 def average_pool(x, K, S, y):
@@ -188,12 +182,8 @@ def average_pool(x, K, S, y):
 
 def average_pool_backward(dy, K, S, dx):
     """The same additions the other way round."""
-    share = dy / _window_sizes(K, S, dx, dy)
-    dx[...] = 0
-    sums = _whole(dx, K, S, dy, 0)
-    for _, pixels in _places(sums, K, S, dy):
-        pixels += share
-    _cut(sums, dx)
+    part = dy / _window_sizes(K, S, dx, dy)
+    _hand_back(lambda place: part, dy, K, S, dx)
 
 
 def _window_sizes(K, S, x, y):
@@ -204,7 +194,7 @@ def _window_sizes(K, S, x, y):
 
 
 def window_sum(x, n, y):
-    """A product with a matrix of ones near the diagonal: y[:, i] = sum of x[:, j], |i - j| <= n//2.
+    """A product with a matrix of ones near the diagonal, zeros elsewhere.
 
     BLAS multiplies, zeros and all, in the time in which NumPy would move the data a few times. To
     keep the zeros few, each product gives 16 channels and reads only those around them. (NaN and
@@ -226,11 +216,8 @@ def _band(C, near, dtype):
 
 
 def box_sum(x, n, y):
-    """Along H, then along W: 2n − 2 additions of shifted maps instead of n² − 1.
-
-    A product with a band of ones, as in window_sum, is no faster here (27×27×128), and slower on
-    larger maps: it multiplies all pixels of a row where only n of them count.
-    """
+    """Along H, then along W: 2n − 2 additions of shifted maps instead of n² − 1. (A product with
+    ones, as in window_sum, would multiply all pixels of a row where only n of them count.)"""
     high = x.copy()
     for d in range(1, n // 2 + 1):
         high[:, d:] += x[:, :-d]
@@ -241,29 +228,27 @@ def box_sum(x, n, y):
         y[:, :, :-d] += high[:, :, d:]
 
 
+# The two normalisations differ in what they add up over: norm.py has the rest.
+
 def lrn(x, n, k, alpha, beta, y, s):
-    """`normalise` in norm.py, over the maps around."""
     normalise(x, window_sum, n, k, alpha, beta, y, s)
 
 
 def lrn_backward(dy, x, s, n, alpha, beta, dx):
-    """`normalise_backward` in norm.py, over the maps around."""
     normalise_backward(dy, x, s, window_sum, n, alpha, beta, dx)
 
 
 def spatial_norm(x, n, k, alpha, beta, y, s):
-    """`normalise` in norm.py, over the pixels around."""
     normalise(x, box_sum, n, k, alpha, beta, y, s)
 
 
 def spatial_norm_backward(dy, x, s, n, alpha, beta, dx):
-    """`normalise_backward` in norm.py, over the pixels around."""
     normalise_backward(dy, x, s, box_sum, n, alpha, beta, dx)
 
 
 def relu(x, y):
-    """y = max(0, x), from a picture of zeros: with the number 0, NumPy takes one x after the other,
-    where with arrays it takes as many as fit into a vector."""
+    """y = max(0, x), with a picture of zeros: for the number 0, NumPy takes one x after the other;
+    for an array, as many as fit into a vector."""
     np.maximum(x, _zeros(x.shape[1:], x.dtype), out=y)
 
 

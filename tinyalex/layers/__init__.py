@@ -1,7 +1,7 @@
 """Every layer of the network, forward and backward, with the maths in its docstring.
 
     y = layer.forward(x, remember=False)   keeps what backward needs only when remember is true
-    dx = layer.backward(dy)             fills layer.grads, frees what was kept, returns dx
+    dx = layer.backward(dy)                fills layer.grads, frees what was kept, returns dx
 
 Notation: N pictures, H×W pixels, C channels, F filters, KH×KW kernel, S stride, P pad, OH×OW
 output; x input, y output, W weights, b biases; d… is the gradient of the loss with respect to ….

@@ -1,4 +1,4 @@
-"""What follows the layers with weights: ReLU and tanh."""
+"""Activations: ReLU and tanh."""
 
 import numpy as np
 
@@ -12,8 +12,12 @@ class Activation(Layer):
 class ReLU(Activation):
     """Rectified linear unit: y = max(0, x) (paper, section 3.1).
 
-    Backward: dx = 0 where y ≤ 0, else dy. (At exactly 0 there is no derivative; 0 it is.) NaN stays
-    NaN, and lets dy through: a network that diverged must not look sound.
+    Backward. The slope is 1 where x > 0, which is where y > 0, and 0 where x < 0. (At 0 there is
+    none; anything from 0 to 1 would do, and it is 0 here.)
+
+        dx = 0 where y <= 0, else dy
+
+    NaN stays NaN, and lets dy through: a network that diverged must not look sound.
 
     Any shape. Kept: y. With inplace=True y takes the memory of x, and dx that of dy: right after a
     convolution nobody else needs them, and the largest maps of the net need not be kept twice.

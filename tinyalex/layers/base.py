@@ -2,25 +2,26 @@
 
 import operator
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
 from tinyalex.devices import HOST, Device
 from tinyalex.devices.base import Array
+from tinyalex.kernels import output_size
 from tinyalex.support.errors import UserError
 
-Spread = float | Callable[["Weighted"], float]  # a number, or what gives it for a layer
+Spread = float | Callable[["Weighted"], float]  # a number, or a function that gives it for a layer
 
 
 class Layer:
     """A function of arrays that knows its own derivative.
 
-    name: how messages and parameters call it. params, grads: arrays by name ("W", "b").
+    name: what messages and parameters call it. params, grads: arrays by name ("W", "b").
     keeps: which of "x" and "y" stay in memory between a forward that remembers and its backward.
-    inplace: y takes the memory of x. input_gradient: backward hands back dx, else None.
-    frozen: its parameters stay as they are. still: nothing that training changes is in it or below
-    it, so it always gives the same for the same picture, and backward ends above it: see
-    freezing.py.
+    inplace: y takes the memory of x. input_gradient: backward returns dx, else None.
+    frozen: its parameters stay as they are. still: training changes nothing in it or below it, so
+    it always gives the same for the same picture, and backward stops above it: see freezing.py.
     """
 
     keeps = ""
@@ -47,7 +48,8 @@ class Layer:
         raise NotImplementedError
 
     def settle(self, device: Device, tower: int, seed: int):
-        """Take a place in a network: on this device, in tower 0, 1, …; seed: of what is random."""
+        """Take a place in a network: on this device, in this tower (0, 1, …). seed: for whatever
+        the layer draws."""
         self.device = device
 
     def initialise(self, rng: np.random.Generator, dtype=np.float32) -> "Layer":
@@ -62,12 +64,12 @@ class Layer:
         """Fit the layer to pictures of this shape, before it has weights. Most layers fit any."""
 
     def window(self) -> tuple[int, int, int] | None:
-        """What an output reads of its input's rows, and columns: the kernel's size, its stride, the
-        padding before them. None where every output may read all of the input."""
+        """What an output reads along one side of its input: the size of the kernel, its stride, the
+        padding in front. None where every output may read all of the input."""
         return 1, 1, 0
 
     def multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """Multiplications with a weight that one picture of this shape costs forward."""
+        """How many multiplications by a weight one picture of this shape costs in forward."""
         return 0
 
     def extra_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
@@ -75,23 +77,24 @@ class Layer:
         return 0
 
     def _shape(self, x: Array) -> tuple[int, ...]:
-        """The shape of y. UserError unless x holds pictures, one at least, that the layer can read,
-        in floats."""
+        """The shape of y, noted for backward. UserError unless the layer can read x: floats, of one
+        picture or more, in a shape that fits."""
         expect_floats(self, "x", x)
         self.y_shape = len(x), *self.output_shape(x.shape[1:])
         return self.y_shape
 
     def _output(self, x: Array) -> Array:
-        """Memory for y: new, or in place that of x. UserError as in `_shape`."""
+        """Memory for y: new, or that of x if the layer works in place. UserError as in `_shape`."""
         shape = self._shape(x)
         return x if self.inplace else self.device.empty(shape, x.dtype)
 
-    def _keep(self, remember: bool, *what):
-        self.kept = what if remember else None
+    def _keep(self, remember: bool, *values):
+        """Put these by for backward, if it is to come."""
+        self.kept = values if remember else None
 
     def _recall(self, dy: Array | None = None) -> tuple:
-        """What forward kept, which this uses up. UserError unless dy, if there is one, holds
-        as many floats as y did."""
+        """What forward kept, which is handed out only once. UserError unless dy, if there is one,
+        has the shape of y and is of floats."""
         if self.kept is None:
             raise RuntimeError(
                 f"{self.name}: backward without a forward(x, remember=True) before it. "
@@ -105,17 +108,17 @@ class Layer:
         return kept
 
     def _over(self, x, body: Callable[[slice], object]):
-        """Call body(pictures) until all pictures of x are covered, a few at a time, so that what is
-        read and written stays in the processor's cache. See `Device.over`."""
+        """Call body(pictures) for all pictures of x, a few at a time, so that what is read and
+        written stays in the processor's cache. See `Device.over`."""
         self.device.over(len(x), body, x[:1].nbytes)
 
 
 class Weighted(Layer):
     """A layer with weights W ~ N(0, std²) and biases b, all equal to `bias` at the start.
 
-    std: a number, or a function that gives it for the layer, asked when the weights are drawn. The
-    last axis of W runs over the units, the others over what each of them reads (and, in front of
-    these, over places that have weights of their own).
+    shape: of W. Its last axis runs over the units, the axes before over what each of them reads
+    (and the first ones, in `LocallyConnected2D`, over places that have weights of their own).
+    std: a number, or a function that gives it for the layer, asked when the weights are drawn.
     rng: a generator, or a seed, to draw the weights at once; without it the layer waits for
     `initialise`, as the layers of a network do.
     """
@@ -142,11 +145,11 @@ class Weighted(Layer):
 
     @property
     def inputs(self) -> int:
-        """How many numbers each unit reads: KH·KW·C of a convolution, the three axes before F."""
-        return int(np.prod(self.W_shape[-4:-1]))
+        """How many numbers each unit reads: KH·KW·C in a convolution, the inputs in a `Linear`."""
+        return prod(self.W_shape[-4:-1])
 
     def _reshape(self, W_shape: tuple[int, ...]):
-        """Give W another shape, which must happen before it is drawn."""
+        """Give W another shape. RuntimeError where W has been drawn already."""
         if self.params:
             raise RuntimeError(
                 f"{self.name} has its weights already. HINT: call fit_to before initialise.")
@@ -201,9 +204,14 @@ def expect_maps(layer: Layer, shape: tuple[int, ...], channels: int | None = Non
             "arrays are (N, H, W, C): channels come last.")
 
 
-def too_small(layer: Layer, shape: tuple[int, ...], window: tuple[int, int]) -> UserError:
-    """The error for a picture that is smaller than one kernel or pooling window."""
-    return UserError(
-        f"{layer.name}: a window of {window[0]}×{window[1]} does not fit into maps of "
-        f"{shape[0]}×{shape[1]}",
-        "use larger pictures, a smaller kernel, or padding.")
+def count_windows(layer: Layer, shape: tuple[int, ...], K: tuple[int, int], S: int,
+                  P: tuple[int, int] = (0, 0), ceil: bool = False) -> tuple[int, int]:
+    """OH and OW: how many windows of K pixels, S apart, there are in maps of this shape (H, W, C).
+    UserError where there is none."""
+    OH, OW = (output_size(size, k, S, P, ceil) for size, k in zip(shape[:2], K, strict=True))
+    if OH < 1 or OW < 1:
+        raise UserError(
+            f"{layer.name}: a window of {K[0]}×{K[1]} does not fit into maps of "
+            f"{shape[0]}×{shape[1]}",
+            "use larger pictures, a smaller kernel, or padding.")
+    return OH, OW

@@ -16,7 +16,7 @@ class Flatten(Layer):
     """
 
     def output_shape(self, shape):
-        return (int(np.prod(shape)),)
+        return (prod(shape),)
 
     def window(self):
         return None
@@ -36,16 +36,19 @@ class Linear(Weighted):
 
         y = x @ W + b
 
-    Backward. dW = x.T @ dy, db = the sum of dy over the pictures, dx = dy @ W.T.
+    Backward. y[n, o] is b[o] plus the sum over i of x[n, i] W[i, o]. So W[i, o] receives
+    dy[n, o] x[n, i] from every picture n, and x[n, i] receives dy[n, o] W[i, o] from every o:
+
+        dW = x.T @ dy        db = the sum of dy over the pictures        dx = dy @ W.T
 
     x, dx: (N, inputs). y, dy: (N, outputs). W: (inputs, outputs). b: (outputs,). Kept: x.
-    std: of W, or what gives it for the layer: lambda layer: 1 / layer.inputs.
-    input_gradient=False: backward returns None, where nobody reads the gradient of x.
+    std: of W, or a function that gives it for the layer, such as lambda layer: 1 / layer.inputs.
+    The cores share out W, since it is larger than a batch: its columns forward, its rows backward.
     """
 
     def __init__(self, inputs: int, outputs: int, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "fc", rng=None):
-        # Of one class and two towers, one tower gives no score.
+        # No outputs: one of two towers, where there is only one class.
         shape = *whole(name, inputs=inputs), *whole(name, 0, outputs=outputs)
         super().__init__(shape, std, bias, name, rng)
 
@@ -85,8 +88,8 @@ class Linear(Weighted):
 
     def backward(self, dy):
         (x,) = self._recall(dy)
-        W, _ = self._weights()
-        self.grads.clear()  # dW is large: it reuses the memory of the previous one
+        W = self.params["W"]
+        self.grads.clear()  # dW is large: let it have the memory of the last one
         dW = self.device.empty(W.shape, W.dtype)
         dx = self.device.empty(x.shape, x.dtype) if self.input_gradient else None
 
@@ -101,8 +104,8 @@ class Linear(Weighted):
 
 
 class Dropout(Layer):
-    """Dropout, the paper's way (section 4.2): units are switched off in training; at test time all
-    are on but are multiplied by `keep`, since in training that share of them was on.
+    """Dropout, the paper's way (section 4.2): in training, units are switched off at random; at
+    test time all are on, and multiplied by `keep`, the share that was on in training.
 
         drop=True, in training: y = x * m, each m = 1 with probability keep, else 0
         drop=False, at test time: y = keep * x
@@ -113,8 +116,8 @@ class Dropout(Layer):
 
     The mask comes from a counter-based generator keyed by (seed, name, step): it is the same on
     every device, and a run that resumes at some step draws what the unbroken run drew. Each
-    forward that drops adds 1 to `step`. `first`: the number of x's first picture in its batch,
-    where several workers share it: each draws its rows of one mask.
+    forward that drops adds 1 to `step`. Where several workers share a batch, each draws its rows of
+    one mask: `first` is the number of x's first picture in the batch.
     """
 
     def __init__(self, keep: float = 0.5, name: str = "dropout", seed: int = 0):
@@ -128,13 +131,13 @@ class Dropout(Layer):
         self.seed = seed
 
     def extra_bytes(self, shape, itemsize):
-        return int(np.prod(shape))
+        return prod(shape)
 
     def mask(self, shape: tuple[int, ...], step: int, first: int = 0) -> np.ndarray:
         """The mask of a step, on the host: booleans, true for the units that stay. first: how many
         rows of the whole batch's mask come before."""
         key, size = [self.seed, zlib.crc32(self.name.encode())], prod(shape)
-        block, before = divmod(first * prod(shape[1:]), 8)  # a count of Philox gives 8 floats
+        block, before = divmod(first * prod(shape[1:]), 8)  # each count of Philox gives 8 floats
         random = np.random.Generator(np.random.Philox(key=key, counter=[block, 0, 0, step]))
         return (random.random(before + size, np.float32) < self.keep)[before:].reshape(shape)
 

@@ -8,10 +8,10 @@ from tinyalex.support.errors import UserError
 
 
 class LocallyConnected2D(Windows):
-    """Windows as in a convolution, but each place has its own kernels and biases (cuda-convnet's
-    "local" layers, in the nets to which the paper's section 3.3 refers).
+    """Windows as in a convolution, but each place has its own kernels and biases: a "local" layer
+    of cuda-convnet, in the nets that the paper's section 3.3 refers to.
 
-    With cols[p] the matrix of what all pictures show at place p, a row for each picture,
+    With cols[p] the matrix of what the windows at place p see, a row for each picture,
 
         y[p] = cols[p] @ W[p] + b[p]
 
@@ -22,17 +22,16 @@ class LocallyConnected2D(Windows):
 
     x, dx: (N, H, W, C). y, dy: (N, OH, OW, F). W: (OH, OW, KH, KW, C, F). b: (OH, OW, F). Kept: x.
 
-    shape: (H, W, C) of what it reads, which decides how many kernels there are. filters: F, of each
-    place. kernel, stride, pad: see `Windows`. std: of W, or what gives it for the layer.
+    shape: (H, W, C) of what it reads, which decides how many places there are. filters: F, of each
+    place. kernel, stride, pad: see `Windows`. std: of W, or a function that gives it.
     """
 
     def __init__(self, shape: tuple[int, int, int], filters: int, kernel: int, stride: int = 1,
                  pad: int | tuple[int, int] = 0, *, std: Spread = 0.01, bias: float = 0.0,
                  name: str = "local", rng=None):
-        height, width, channels, filters = whole(
-            name, height=shape[0], width=shape[1], channels=shape[2], filters=filters)
-        super().__init__((channels, filters), kernel, stride, pad, std, bias, name, None)
-        self.fit_to((height, width, channels))
+        H, W, C = whole(name, height=shape[0], width=shape[1], channels=shape[2])
+        super().__init__(C, filters, kernel, stride, pad, std, bias, name, None)
+        self.fit_to((H, W, C))
         if rng is not None:
             self.initialise(np.random.default_rng(rng))
 
@@ -41,7 +40,7 @@ class LocallyConnected2D(Windows):
         return *self.W_shape[:2], self.W_shape[-1]
 
     def fit_to(self, shape):
-        """As many kernels as there are places in maps of this shape, before there are weights."""
+        """Fit the kernels to maps of this shape (H, W, C), before the layer has weights."""
         expect_maps(self, shape)
         self._reshape((*self._places(shape), *self.K, shape[2], self.W_shape[-1]))
 
@@ -59,10 +58,10 @@ class LocallyConnected2D(Windows):
         _, OH, OW, F = y.shape
 
         def connect(pictures):
-            cols, out = self._by_place(x[pictures], OH, OW), y[pictures].reshape(-1, OH * OW, F)
+            cols, ys = self._by_place(x[pictures], OH, OW), y[pictures].reshape(-1, OH * OW, F)
             for p, kernels in enumerate(W.reshape(OH * OW, -1, F)):
-                out[:, p] = cols[:, p] @ kernels
-            out += b.reshape(-1, F)
+                ys[:, p] = cols[:, p] @ kernels
+            ys += b.reshape(-1, F)
 
         self.device.over(len(x), connect, self._column_bytes(OH, OW, x.dtype))
         self._keep(remember, x)
@@ -75,14 +74,14 @@ class LocallyConnected2D(Windows):
         dx = self.device.empty(x.shape, x.dtype)
 
         def gradients(pictures):
-            cols, out = self._by_place(x[pictures], OH, OW), dy[pictures].reshape(-1, OH * OW, F)
+            cols, dys = self._by_place(x[pictures], OH, OW), dy[pictures].reshape(-1, OH * OW, F)
             dW = self.device.empty(W.shape, W.dtype)
             for p, kernels in enumerate(W):
-                dW[p] = cols[:, p].T @ out[:, p]
-                cols[:, p] = out[:, p] @ kernels.T  # dcols: cols has done its work
+                dW[p] = cols[:, p].T @ dys[:, p]
+                cols[:, p] = dys[:, p] @ kernels.T  # dcols: cols has done its work
             self.device.kernels.col2im(cols.reshape(-1, OH, OW, *self.W_shape[2:5]), self.S, self.P,
                                        dx[pictures])
-            return dW, self._sum_rows(out.reshape(-1, OH * OW * F))
+            return dW, self._sum_rows(dys.reshape(-1, OH * OW * F))
 
         dW, db = self.device.sum_over(len(x), gradients, self._column_bytes(OH, OW, x.dtype))
         self.grads["W"], self.grads["b"] = dW.reshape(self.W_shape), db.reshape(self.b_shape)

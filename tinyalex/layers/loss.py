@@ -1,4 +1,4 @@
-"""The loss: how far the network's opinion is from the truth."""
+"""The loss: how wrong the scores are."""
 
 import numpy as np
 
@@ -14,15 +14,18 @@ class SoftmaxCrossEntropy(Layer):
 
     computed as log p_k = (x_k - max) - log(sum(exp(x_j - max))), which cannot overflow.
 
-    Backward. d(-log p_label)/dx_k = p_k - [k is the label], so dx = (p - onehot) / N.
+    Backward. -log p_label = -x_label + log(sum over j of exp(x_j)). The sum has the derivative
+    exp(x_k), so its logarithm has p_k; -x_label has -1 where k is the label. With the mean's 1/N:
+
+        dx = (p - onehot) / N
 
     With class_weights w, a picture counts as much as its class:
 
         loss = the mean over the pictures of -w_label log p_label
 
-    It is divided by N as before, not by the sum of the weights, so that weights with mean 1 over
-    the training pictures leave the size of the loss unchanged in the long run. w_label does not
-    depend on x: it multiplies the picture's row of the gradient, dx = w_label (p - onehot) / N.
+    It is still divided by N, not by the sum of the weights, so that weights with mean 1 over the
+    training pictures leave the size of the loss unchanged in the long run. w_label does not depend
+    on x: it multiplies the picture's row of the gradient, dx = w_label (p - onehot) / N.
 
     x, dx: (N, K) scores. labels: (N,) integers in 0..K-1. class_weights: (K,) on the host, or
     None. The loss is a number on the device; float() waits for it.

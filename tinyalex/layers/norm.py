@@ -1,7 +1,7 @@
 """Response normalisation: a number is divided by a power of the squares around it, across the maps
-of a tower (the paper's) or across the pixels of a map (what the authors ran as well)."""
+of a tower (the paper's) or across the pixels of a map (which the authors ran as well)."""
 
-import numpy as np
+from math import prod
 
 from tinyalex.layers.base import Layer, expect_maps, whole
 from tinyalex.support.errors import UserError
@@ -9,21 +9,20 @@ from tinyalex.support.errors import UserError
 
 class ResponseNorm(Layer):
     """What both normalisations share: y_i = x_i * s_i**-beta, where s_i is k plus alpha times the
-    squares of a window W(i).
+    sum of the squares in a window W(i), n wide.
 
     A window is symmetric about its middle, so i is in W(j) exactly when j is in W(i), and one
-    function adds up over windows in forward and backward: kernels/norm.py has both.
+    function adds up over windows in forward and backward: see kernels/norm.py.
     """
 
     keeps = "x"
 
     def __init__(self, n: int, k: float, alpha: float, beta: float, name: str):
         super().__init__(name)
-        (self.n,) = whole(name, n=n)
-        self.k, self.alpha, self.beta = k, alpha, beta
+        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
 
     def extra_bytes(self, shape, itemsize):
-        return int(np.prod(shape)) * itemsize
+        return prod(shape) * itemsize
 
     def _normalise(self, x, y, s):
         raise NotImplementedError
@@ -58,22 +57,24 @@ class ResponseNorm(Layer):
 class LocalResponseNorm(ResponseNorm):
     """Local response normalisation across the maps of one tower (paper, section 3.3).
 
-    With W(i) the n maps around map i, clipped at the first and the last:
+    With W(i) the n maps with map i in their middle, clipped at the first and the last:
 
         s_i = k + alpha * sum(x_j**2 for j in W(i))
         y_i = x_i * s_i**-beta
 
     Backward. x_i acts on y_i itself and, through s_j, on every y_j that has i in its window:
+    ∂s_j/∂x_i = 2 * alpha * x_i, and ∂y_j/∂s_j = -beta * x_j * s_j**(-beta - 1) = -beta * y_j / s_j.
 
         dx_i = dy_i * s_i**-beta - 2 * alpha * beta * x_i * sum(dy_j * y_j / s_j for j in W(i))
 
-    where y_j / s_j = x_j * s_j**-beta / s_j, so that y need not be kept.
+    y_j need not be kept: it is x_j * s_j**-beta.
 
     x, y, dy, dx: (N, H, W, C). Kept: x and s. n is odd: a window has a middle.
     """
 
     def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75,
                  name: str = "lrn"):
+        (n,) = whole(name, n=n)
         super().__init__(n, k, alpha, beta, name)
         if n % 2 == 0:
             raise UserError(f"{name}: a window of n={n} maps has no middle one", "make n odd.")
@@ -97,8 +98,7 @@ class SpatialResponseNorm(ResponseNorm):
 
     At an edge the sum has fewer squares and is still divided by size².
 
-    Backward. As in LocalResponseNorm, x_i acts on y_i and, through s_j, on every y_j that has i in
-    its window. ds_j/dx_i = alpha / size**2 * 2 * x_i, and s_j**-beta brings down -beta, so
+    Backward. As in LocalResponseNorm, with alpha / size**2 in the place of alpha:
 
         dx_i = dy_i * s_i**-beta
                - 2 * alpha / size**2 * beta * x_i * sum(dy_j * y_j / s_j for j in W(i))

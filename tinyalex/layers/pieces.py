@@ -4,7 +4,7 @@ A unit of a fully connected layer is a column of W, and needs nothing of the oth
 
     y[:, u] = x @ W[:, u] + b[u]        dW[:, u] = x.T @ dy[:, u]        db[u] = the sum of dy[:, u]
 
-So the units can live in several places. Only dx is of all of them, and a sum over the places:
+So the units can live in several places. Only dx takes all of them; it is a sum over the parts:
 
     dx = dy @ W.T = the sum over the parts u of dy[:, u] @ W[:, u].T
 """
@@ -23,9 +23,9 @@ Rows = tuple[tuple[int, int], ...]  # of a batch: (the first, how many), …
 
 
 def add_up(arrays: Sequence[Array]) -> Array:
-    """Their sum, along a tree: of eight ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)). The sums of its
-    branches can be made elsewhere: where some of the eight are such sums, and the left half of the
-    arrays is the left half of the tree, and so on, the result has the same bits."""
+    """Their sum, along a tree: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)) of eight. Branches can be
+    added up elsewhere, and their sums stand in their place: the result has the same bits if the
+    left half of the arrays is still the left half of the tree, and so on down."""
     if len(arrays) == 1:
         return arrays[0]
     left = (len(arrays) + 1) // 2
@@ -33,9 +33,9 @@ def add_up(arrays: Sequence[Array]) -> Array:
 
 
 class InPieces(Linear):
-    """A Linear whose units are always computed in these pieces: what those of one piece give has
-    the same bits, whichever others there are. BLAS adds in another order where a product has
-    another shape, and where a matrix of one column has gaps; so each piece is copied out.
+    """A Linear whose units are always computed in these pieces, so that a piece gives the same bits
+    whichever others there are. BLAS adds in another order where a product has another shape, and
+    where a matrix of one column has gaps; so each piece is copied out.
 
     The parameters and gradients are those of the layer that it is made from.
     """
@@ -50,7 +50,7 @@ class InPieces(Linear):
     def forward(self, x, remember=False):
         y = self._output(x)
         for columns, piece in self.pieces:
-            piece.params = {key: self._copy(of, columns) for key, of in self.params.items()}
+            piece.params = {key: self._copy(value, columns) for key, value in self.params.items()}
             y[:, columns] = piece.forward(x, remember)
         self._keep(remember)
         return y
@@ -66,15 +66,15 @@ class InPieces(Linear):
         return add_up(dxs) if self.input_gradient else None
 
     def _copy(self, array, columns):
-        piece = array[..., columns]
-        alone = self.device.empty(piece.shape, piece.dtype)
-        alone[...] = piece
-        return alone
+        view = array[..., columns]
+        piece = self.device.empty(view.shape, view.dtype)
+        piece[...] = view
+        return piece
 
 
 class DropoutPart(Dropout):
-    """Some units of a dropout layer: columns of the mask that the whole layer, of `units` units,
-    draws. `first` says which rows: those of `Rows`."""
+    """Some units of a dropout layer: these columns of the mask that the whole layer, of `units`
+    units, would draw. `first`, a number there, is here the `Rows` of the batch."""
 
     def __init__(self, whole: Dropout, units: int, columns: slice):
         vars(self).update(vars(whole))
@@ -87,9 +87,8 @@ class DropoutPart(Dropout):
 
 
 def part(layer: Layer, units: int, columns: slice) -> Layer:
-    """A layer that is some units of this one, which has so many of them: a Linear with parameters
-    of its own, which are copies, an Activation or a Dropout. What it is besides, frozen for
-    instance, it is as the whole one."""
+    """Some units of this Linear, Activation or Dropout, which has `units` of them, as a layer of
+    their own, with copies of their parameters; frozen, for instance, where the whole one is."""
     if isinstance(layer, Dropout):
         return DropoutPart(layer, units, columns)
     mine = copy.copy(layer)

@@ -1,9 +1,10 @@
 """Max and average pooling."""
 
+from math import prod
+
 import numpy as np
 
-from tinyalex.kernels import output_size
-from tinyalex.layers.base import Layer, expect_maps, too_small, whole
+from tinyalex.layers.base import Layer, count_windows, expect_maps, whole
 from tinyalex.support.errors import UserError
 
 
@@ -21,11 +22,7 @@ class Pool2D(Layer):
 
     def output_shape(self, shape):
         expect_maps(self, shape)
-        OH, OW = (output_size(size, k, self.S, ceil=self.ceil)
-                  for size, k in zip(shape[:2], self.K, strict=True))
-        if OH < 1 or OW < 1:
-            raise too_small(self, shape, self.K)
-        return OH, OW, shape[2]
+        return *count_windows(self, shape, self.K, self.S, ceil=self.ceil), shape[2]
 
     def window(self):
         return self.K[0], self.S, 0
@@ -34,18 +31,18 @@ class Pool2D(Layer):
 class MaxPool2D(Pool2D):
     """Max pooling: y = the largest pixel of each window.
 
-    Backward. y follows that one pixel and no other: it receives dy, and a pixel that was the
-    largest in several windows receives the sum of theirs. Of equal pixels the first, row by row,
-    counts. NaN is larger than all numbers, and of several NaN the last one counts.
+    Backward. y follows that one pixel and no other: it receives all of dy, and a pixel that is the
+    largest of several windows the sum of theirs. Of equal pixels the first, row by row, counts. NaN
+    is larger than all numbers, and of several NaN the last one counts.
 
     ties="all": every pixel that equals the largest receives all of dy, as in the authors' own
     program, whose backward compares x with y. That is not a derivative: where two pixels are equal,
     moving both by h moves y by h, and this says by 2h. After a ReLU it hardly matters: nearly all
-    ties are between zeros that it made, and it lets no gradient through to those. That leaves flat
-    areas of a picture. NaN equals nothing, and receives nothing.
+    ties are between zeros that it made, and it lets no gradient through to those. Only ties in flat
+    areas of a picture are left. NaN equals nothing, and receives nothing.
 
-    x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: where in its window each largest pixel was,
-    one byte each, so that windows have at most 16×16; with ties="all" x and y.
+    x, dx: (N, H, W, C). y, dy: (N, OH, OW, C). Kept: where in its window each largest pixel was, as
+    one byte, so a window has 16×16 pixels at most; with ties="all" x and y.
     """
 
     def __init__(self, kernel: int, stride: int, ceil: bool = False, name: str = "pool",
@@ -60,7 +57,7 @@ class MaxPool2D(Pool2D):
         self.keeps = "xy" if ties == "all" else ""
 
     def extra_bytes(self, shape, itemsize):
-        return int(np.prod(self.output_shape(shape))) if self.ties == "first" else 0
+        return prod(self.output_shape(shape)) if self.ties == "first" else 0
 
     def forward(self, x, remember=False):
         y = self._output(x)
@@ -90,8 +87,8 @@ class MaxPool2D(Pool2D):
         return dx
 
     def _backward_all(self, dy):
-        # A ReLU in place after this layer turns a negative y into 0, which no pixel equals then;
-        # but there it hands back dy = 0, so nothing is lost.
+        # A ReLU in place after this layer has made a negative y into 0, which no pixel equals; but
+        # its dy is 0 there, so nothing is lost.
         x, y = self._recall(dy)
         dx = self.device.empty(x.shape, dy.dtype)
 

@@ -1,4 +1,4 @@
-"""What is in a tower and knows which tower that is."""
+"""A layer that depends on which tower it is in."""
 
 from tinyalex.layers.base import Layer, whole
 from tinyalex.support.errors import UserError
@@ -7,12 +7,12 @@ from tinyalex.support.errors import UserError
 class OwnMaps(Layer):
     """This tower's share of maps that were joined from all towers: y = x[..., t·C : (t + 1)·C].
 
-    For what happens across the border between towers, before they part again: Caffe's LRN runs
+    It stands after a layer that reads across the towers, where they part again: Caffe's LRN runs
     over the joined maps, and the grouped convolution after it reads the tower's own.
 
     Backward: dx[..., t·C : (t + 1)·C] = dy, and 0 in the maps of the others.
 
-    x, dx: (N, H, W, towers·C). y, dy: (N, H, W, C). With one tower nothing happens.
+    x, dx: (N, H, W, towers·C). y, dy: (N, H, W, C). With one tower, y is x.
     towers: how many there are. `tower`, t above, is set by `settle`.
     """
 

@@ -11,10 +11,11 @@ from tqdm import tqdm
 from tinyalex import freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.identity import expect_same_classes, fingerprint
-from tinyalex.devices import Batch, Devices
+from tinyalex.devices import Batch, Device, Devices
 from tinyalex.inside.colour import log_columns
 from tinyalex.large_batches import warm
 from tinyalex.metrics import Result, measure
+from tinyalex.network import Network
 from tinyalex.optim import falling
 from tinyalex.parallel import Part
 from tinyalex.run import assembly, balance, best, checkpoint, resuming
@@ -61,23 +62,14 @@ class Trainer:
             self.network.loss.class_weights = balance.class_weights(
                 train_set.labels, len(self.classes))
         self.set_rates()
-        self.world, side = world or World(), self.network.input_shape[0]
-        # What learns, and where its batches come from: all of the network from pictures, or what is
-        # not still from what is.
+        self.world = world or World()
+        # What learns, and from what: the whole network from pictures; or, where its lower layers
+        # are still, those above from what these make of each picture once and for all.
         stem, self.learner = None, self.network
         if recipe.views and (parts := freezing.parts(self.network)):
             stem, self.learner = parts
         self.parallel = assembly.parallel(recipe, self.learner, self.world)
-        rows = self.parallel.rows if self.parallel else None
-        if stem:
-            self.train_loader: Batches = Kept(recipe, stem, train_set, self.mean, recipe.views,
-                                              shuffle=True, rows=rows)
-            self.val_loader: Batches = Kept(recipe, stem, val_set, self.mean)
-        else:
-            self.train_loader = assembly.train_loader(
-                recipe, train_set, self.mean, side, devices[0], rows)
-            self.val_loader = assembly.test_loader(
-                recipe, val_set, side, self.mean, device=devices[0])
+        self.train_loader, self.val_loader = self._loaders(train_set, val_set, stem, devices[0])
         total = len(self.train_loader)
         self.log_at = {total * i // ROWS for i in range(1, ROWS)} if total > ROWS else set()
         self.pending, self.uncounted = Pending(devices[0]), Progress()
@@ -87,6 +79,17 @@ class Trainer:
         self.pictures = Pictures(run, self.network, len(self.classes))
         self.saved = time.perf_counter()
 
+    def _loaders(self, train_set: Dataset, val_set: Dataset, stem: Network | None,
+                 device: Device) -> tuple[Batches, Batches]:
+        """Batches to train on and to validate with; with a stem, of what it makes of pictures."""
+        recipe, mean, side = self.recipe, self.mean, self.network.input_shape[0]
+        rows = self.parallel.rows if self.parallel else None
+        if stem:
+            return (Kept(recipe, stem, train_set, mean, recipe.views, shuffle=True, rows=rows),
+                    Kept(recipe, stem, val_set, mean))
+        return (assembly.train_loader(recipe, train_set, mean, side, device, rows),
+                assembly.test_loader(recipe, val_set, side, mean, device=device))
+
     def set_rates(self):
         """An optimiser and a schedule as the recipe has them, both at their beginning."""
         self.optimiser = assembly.optimiser(self.recipe, self.network)
@@ -94,7 +97,7 @@ class Trainer:
         self.optimiser.change_rates(self.schedule.lr, self.schedule.layer_lr)
 
     def compute_still(self):
-        """Let still layers see all pictures now, if they are to see them only once."""
+        """Let still layers see all pictures now, if they are to see them once and for all."""
         with self.world.in_turn():
             for loader in (self.train_loader, self.val_loader):
                 if isinstance(loader, Kept):
@@ -104,9 +107,8 @@ class Trainer:
         """Train to the last epoch, or until the recipe's patience runs out; `report` gets the row
         of log.csv after each one.
 
-        Returns False if Ctrl-C or another signal ended it early; the checkpoint then holds the last
-        step. UserError where the loss stops being a number; the checkpoint then is the last good
-        one.
+        Returns False if a signal (Ctrl-C is one) ended it; the checkpoint then holds the last step.
+        UserError where the loss stops being a number; the checkpoint is then the last good one.
         """
         if self.parallel:
             self.optimiser = self.parallel.begin(self.optimiser)
@@ -131,9 +133,11 @@ class Trainer:
         self._check(stopping)
         at, pace = self.progress, Pace(self.train_loader, self.progress)
         batches = self.train_loader.epoch(at.epoch, at.batch)
-        with contextlib.closing(batches), self._bar() as bar:
+        bar = progress(None, f"epoch {at.epoch}/{self.recipe.epochs}", len(self.train_loader),
+                       "batch", initial=at.batch)
+        with contextlib.closing(batches), bar:
             for x, labels in batches:
-                pictures = self._pictures()
+                pictures = self._batch_size()
                 parts = self._step(x, labels, pictures)
                 del x  # its memory is wanted for the batch that is being prepared
                 at.next_step()
@@ -145,8 +149,8 @@ class Trainer:
         self._count(wait=True)
         return self._end_of_epoch(pace, stopping)
 
-    def _pictures(self) -> int:
-        """How many the next batch has, those of all workers."""
+    def _batch_size(self) -> int:
+        """How many pictures the next batch has: an epoch's last one may have fewer."""
         size = self.recipe.batch_size
         return min(size, len(self.train_loader.dataset) - self.progress.batch * size)
 
@@ -157,7 +161,7 @@ class Trainer:
         return [(*train_step(self.learner, self.optimiser, x, labels), labels)]
 
     def _share(self, step: int) -> float:
-        """How much of the schedule's rates update number `step` takes."""
+        """What the schedule's rates are multiplied by in update number `step`; 0 is the first."""
         epoch = len(self.train_loader)
         share = warm(step, self.recipe.warmup * epoch)
         if self.recipe.schedule == "linear":
@@ -165,8 +169,8 @@ class Trainer:
         return share
 
     def _check(self, stopping: Stopping):
-        """Stopped if this worker is to stop, or another: all do so after the same step, so a signal
-        that comes while they ask each other waits for the next."""
+        """Stopped if this worker is to stop, or another: all stop after the same step. A signal
+        that comes while they ask each other waits for the next step."""
         if self.world.size > 1:
             signals = self.world.gather(np.array([stopping.signal or 0]))
             if not (signal := int(max(signals)[0])):
@@ -174,14 +178,9 @@ class Trainer:
             stopping.signal = signal
         stopping.check()
 
-    def _bar(self) -> "tqdm[None]":
-        at = self.progress
-        return progress(None, f"epoch {at.epoch}/{self.recipe.epochs}", len(self.train_loader),
-                        "batch", initial=at.batch)
-
     def _count(self, wait: bool = False):
-        """Add up losses and mistakes, of all steps if the host waits for them. UserError where a
-        loss is not a number."""
+        """Add up losses and mistakes, of the steps that have arrived, or wait for all. UserError
+        where a loss is not a number."""
         for step in self.pending.arrived(wait):
             if not np.isfinite(step.loss):
                 raise self._diverged(f"the loss is {step.loss}", step.number)
@@ -267,9 +266,8 @@ class Trainer:
         resuming.resume(self)
 
     def save(self):
-        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite. All
-        workers count the pictures that they have seen and give the weights that only they have, and
-        worker 0 writes."""
+        """Write the checkpoint; UserError, and the last one stays, if a weight is not finite.
+        Worker 0 writes; all of them give the counts and the weights that only they have."""
         self._count(wait=True)
         self.saved = time.perf_counter()
         if self.parallel:
@@ -290,8 +288,7 @@ class Trainer:
         about = {"preset": self.recipe.preset, "classes": list(self.classes),
                  "settings": self.recipe.settings(), "schedule": self.schedule.state(),
                  "progress": asdict(self.progress), "data": self.data}
-        checkpoint.Checkpoint(about, self.mean, values, velocities).save(
-            self.run.checkpoint)
+        checkpoint.Checkpoint(about, self.mean, values, velocities).save(self.run.checkpoint)
 
     def _diverged(self, problem: str, step: int | None = None) -> UserError:
         at, path = self.progress, self.run.checkpoint
