@@ -103,16 +103,16 @@ class World:
             self.barrier()
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> Iterator["World"]:
         """A block that ends for all where it fails for one, with what is wrong and with whom. Only
-        worker 0 prints anything else."""
+        worker 0 prints anything else. Gives this world."""
         if self.size == 1:
-            yield
+            yield self
             return
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
             try:
                 with contextlib.redirect_stdout(nowhere if self.rank else sys.stdout):
-                    yield
+                    yield self
                 self.barrier()  # where one ends with a status, launchers may end the others
             except SystemExit:  # of --help, which is all that there is to say
                 raise
