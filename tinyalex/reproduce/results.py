@@ -152,8 +152,6 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "the same of kernels dealt out at random": _last("colour_chance"),
     "training loss after two epochs": lambda result: result.rows[1]["train_loss"],
     "validation error after two epochs": lambda result: 100 * result.rows[1]["val_error"],
-    "units that never fire at the start": _last("dead_at_start"),
-    "loss at the start": _last("loss_at_start", 1),
     "training loss before the drop": _last("loss_before_drop", 1),
     "training loss after the drop": _last("loss_after_drop", 1),
     "factor in epochs to 25 % training error": _log_epochs_to(0.25),
