@@ -19,6 +19,7 @@ from tinyalex import layers
 from tinyalex.architectures import alexnet, others
 from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
+from tinyalex.data import pictures
 from tinyalex.devices import HOST
 from tinyalex.gradcheck.cases import SHIPPED, cases_of
 from tinyalex.network import Network
@@ -142,7 +143,7 @@ def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
     assert again.about["classes"] == before.about["classes"]
     assert again.mean.shape == mean.shape
     side = network.input_shape[0]
-    np.testing.assert_array_equal(layout.centre(again.mean, side), layout.centre(mean, side))
+    np.testing.assert_array_equal(pictures.centre(again.mean, side), pictures.centre(mean, side))
     assert f"the picture in {tmp_path}" in capsys.readouterr().out or len(mean) == side
     for flag in ("--mean", "--classes"):
         with pytest.raises(UserError, match=f"{flag}: .* has its own"):

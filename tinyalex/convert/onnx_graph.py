@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex import layers
-from tinyalex.convert.layout import centre
+from tinyalex.data.pictures import centre
 from tinyalex.layers import Layer
 from tinyalex.layers.pool import Pool2D
 from tinyalex.network import Network
