@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from tinyalex.inside.activities import blocks
+from tinyalex.inside.activities import blocks, outputs
 from tinyalex.inside.backwards import back_to_pixels, only_the_picture_learns, other_backward
 from tinyalex.layers import Layer
 from tinyalex.metrics import log_probabilities
@@ -54,12 +54,7 @@ def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = Non
     candidates = {block: layers for block, layers in blocks(network).items()
                   if len(network.shapes[layers[0]][1]) == 3}
     layers = candidates[name or [*candidates][-1]]
-    A: dict[Layer, np.ndarray] = {}
     dA: dict[Layer, np.ndarray] = {}
-
-    def keep(layer, y):
-        if layer in layers:
-            A[layer] = layer.device.get(y)[0].copy()
 
     def noting(layer):
         def backward(dy):
@@ -71,9 +66,9 @@ def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = Non
 
     with only_the_picture_learns(network), other_backward(
             {layer: noting(layer) for layer in layers}):
-        network.forward(x, remember=True, watch=keep)
+        A = outputs(network, x, layers, remember=True)
         network.backward(network.devices[0].put(_one_score(network, x, label)))
-    return np.maximum(0, sum(A[layer] @ dA[layer].mean(axis=(0, 1)) for layer in layers))
+    return np.maximum(0, sum(A[layer][0] @ dA[layer].mean(axis=(0, 1)) for layer in layers))
 
 
 def occlusion(network: Network, x: np.ndarray, label: int, side: int, stride: int,

@@ -7,7 +7,7 @@ import numpy as np
 from tinyalex import freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.inside.activities import blocks, named_blocks
+from tinyalex.inside.activities import blocks, named_blocks, outputs
 from tinyalex.layers import Layer
 from tinyalex.network import Network
 from tinyalex.run import assembly
@@ -59,15 +59,10 @@ def _activity(network: Network,
     |activity|."""
     units = set(named_blocks(network).values())
     fired, sums = dict.fromkeys(units, np.array(False)), dict.fromkeys(units, 0.0)
-
-    def keep(layer, y):
-        if layer in units:
-            y = layer.device.get(y)
+    for x, _ in loader.epoch():
+        for layer, y in outputs(network, x, units).items():
             fired[layer] = fired[layer] | (y != 0).any(axis=0)
             sums[layer] += float(np.abs(y).mean(axis=tuple(range(1, y.ndim)), dtype=float).sum())
-
-    for x, _ in loader.epoch():
-        network.forward(x, watch=keep)
     return fired, {layer: total / len(loader.dataset) for layer, total in sums.items()}
 
 
