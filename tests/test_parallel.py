@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from tinyalex import parallel
+from tinyalex import metrics, parallel
 from tinyalex.architectures import alexnet
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Batch, CpuDevice, Devices
 from tinyalex.layers import Dropout
-from tinyalex.metrics import Tally, score
+from tinyalex.metrics import score
 from tinyalex.optim import SGD
 from tinyalex.parallel import BLOCKS, Parallel, Tree
 from tinyalex.sums import HostSums
@@ -220,12 +220,8 @@ def test_every_picture_is_counted_once_whoever_saw_it(size):
     one = score(logp, labels)
 
     def counted(world):
-        tally = Tally(7)
-        for batch in range(world.rank, 5, world.size):
-            rows = slice(10 * batch, 10 * batch + 10)
-            tally.add(logp[rows], labels[rows])
-        tally.share(world)
-        return tally.result()
+        rows = [slice(10 * batch, 10 * batch + 10) for batch in range(world.rank, 5, world.size)]
+        return metrics.count(((labels[mine], logp[mine]) for mine in rows), 7, world)
 
     for result in together(size, counted):
         assert (result.error, result.top5_error) == (one.error, one.top5_error)

@@ -8,7 +8,7 @@ from tinyalex.reproduce import pictures
 from tinyalex.reproduce.comparing import Finding, Results, findings, runs
 from tinyalex.reproduce.experiments import ARMS, EXPERIMENTS
 from tinyalex.reproduce.kinds import Experiment
-from tinyalex.support.files import replacing
+from tinyalex.support.files import write_text
 from tinyalex.support.text import plural
 
 HEAD = ("| claim | the paper | here, with its 95 % interval | seeds | verdict | command | hours |\n"
@@ -30,8 +30,7 @@ def write(results: Results, text: str, page: Path) -> None:
         "missing": _missing(found, results), "made by": _made_by(results)}
     for name, part in filled.items():
         text = text.replace(f"{{{name}}}", part)
-    with replacing(page) as file:
-        file.write_text(text, "utf-8")
+    write_text(page, text)
 
 
 def _claims(found: list[Finding]) -> str:

@@ -23,7 +23,7 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support import reading
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import alone, replacing
+from tinyalex.support.files import alone, write_text
 from tinyalex.support.signals import Interrupted
 from tinyalex.support.text import plural
 
@@ -155,8 +155,8 @@ def _kept(run: Run) -> dict[str, dict[str, float]]:
 
 
 def _keep(run: Run, row: dict, columns: dict[str, float]) -> None:
-    with replacing(run.folder / "measured.json") as part:
-        part.write_text(json.dumps(_kept(run) | {f"{row['epoch']:g}": columns}), "utf-8")
+    write_text(run.folder / "measured.json",
+               json.dumps(_kept(run) | {f"{row['epoch']:g}": columns}))
 
 
 def _about(arm: Arm, seed: int, devices: Devices, train: int, val: int) -> dict[str, str]:
