@@ -18,7 +18,6 @@ OUTS = (".safetensors", ".npz", ".onnx")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.convert`; argv without the program's name."""
     args = _parse(argv)
     for flag in ("with_softmax", "uint8_input"):
         if getattr(args, flag) and args.out.suffix != ".onnx":
