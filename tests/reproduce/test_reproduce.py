@@ -1,14 +1,12 @@
 """The command: runs that survive a kill and share the work, and a page that says what is there."""
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pages import ROOT
 from PIL import Image
-from runs import log_rows
 
 from tinyalex.reproduce import __main__ as command
 from tinyalex.reproduce import measures, results
@@ -124,15 +122,6 @@ def test_weights_that_no_run_wrote_are_no_run_that_is_through(tmp_path):
     assert not measures._ended(tmp_path)
 
 
-def test_when_the_time_is_up_the_run_waits_for_the_next_one(quick, monkeypatch):
-    clock = iter([0.0, 1000.0, 4000.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    command.main(["run", "once", *quick, "--hours", "1"])
-    assert not Path("results").exists()
-    assert log_rows(Path("reproduce-work/once-0"))[-1]["epoch"] == "2"
-
-
-@pytest.mark.slow
 def test_a_run_that_fails_leaves_the_others_alone(quick, monkeypatch, capsys):
     broken = Arm("broken", "cifar", SMALL | {"lr": 1e30}, 1)
     monkeypatch.setitem(ARMS, "broken", broken)

@@ -75,7 +75,7 @@ def _arm_rows(name: str, results: Results) -> Iterator[str]:
     mine = list(runs(results, name).values())
     if not mine:
         return
-    ends = [result.rows[-1] for result in mine]
+    ends = [result.end for result in mine]
     training = [100 * end.get("still_error", end["train_error"]) for end in ends]
     validation = [100 * end["val_error"] for end in ends]
     epochs = fmean(end["epoch"] for end in ends)
