@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     args.work.mkdir(parents=True, exist_ok=True)
     runs = sorted(((arm, seed) for arm in arms for seed in range(arm.seeds)),
                   key=lambda one: one[1] >= ENOUGH)  # first of everything as much as is needed
-    work_through(runs, places, say)
+    work_through(runs, places)
     return 0
 
 

@@ -23,7 +23,8 @@ def write(results: Results, text: str, page: Path) -> None:
     found = list(findings(results))
     drawn = pictures.draw(results, found, page.with_suffix(""))
     filled = {
-        "claims": _claims(found), "intervals": _picture(drawn, "intervals", page),
+        "claims": "\n".join([HEAD, *(_row(f) for f in found if f.interval is not None)]),
+        "intervals": _picture(drawn, "intervals", page),
         "experiments": "\n\n".join(filter(None, (
             _experiment(e, results, drawn, page) for e in EXPERIMENTS.values()
             if any(f.interval for f in found if f.experiment is e)))),
@@ -31,10 +32,6 @@ def write(results: Results, text: str, page: Path) -> None:
     for name, part in filled.items():
         text = text.replace(f"{{{name}}}", part)
     write_text(page, text)
-
-
-def _claims(found: list[Finding]) -> str:
-    return "\n".join([HEAD, *(_row(f) for f in found if f.interval is not None)])
 
 
 def _row(f: Finding) -> str:

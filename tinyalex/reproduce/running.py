@@ -24,7 +24,7 @@ from tinyalex.support import reading
 from tinyalex.support.errors import UserError
 from tinyalex.support.files import alone, write_text
 from tinyalex.support.signals import Interrupted
-from tinyalex.support.text import plural
+from tinyalex.support.text import plural, say
 
 
 class Reached(Exception):
@@ -49,7 +49,7 @@ class Places:
         return replace(recipe, devices=self.devices, data=recipe.data or self.photographs)
 
 
-def work_through(runs: list[tuple[Arm, int]], places: Places, say: Callable[[str], None]) -> None:
+def work_through(runs: list[tuple[Arm, int]], places: Places) -> None:
     """Do, one by one, those of these runs that have no result and that nobody else is working on.
     UserError at the end where runs failed: the others are done."""
     failed = []
@@ -65,7 +65,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, say: Callable[[str
             say(f"{name}: tinyalex.train {arm.command(seed)}")
             try:
                 with Devices(places.devices, arm.recipe(seed).towers) as devices:
-                    _do(arm, seed, places, devices, say)
+                    _do(arm, seed, places, devices)
             except KeyboardInterrupt:
                 say(f"{name}: stopped; the same command goes on from its last checkpoint")
                 raise
@@ -76,8 +76,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, say: Callable[[str
         raise UserError(f"{', '.join(failed)}: failed", "see above.")
 
 
-def _do(arm: Arm, seed: int, places: Places, devices: Devices,
-        say: Callable[[str], None]) -> None:
+def _do(arm: Arm, seed: int, places: Places, devices: Devices) -> None:
     """Train, or continue training, measure, and write the result."""
     recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
     train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
@@ -94,7 +93,7 @@ def _do(arm: Arm, seed: int, places: Places, devices: Devices,
                 if arm.each:
                     _keep(run, row, _measured(arm.each, trainer, train_set, val_set))
 
-            _train(trainer, arm, lambda text: say(f"{name}: {text}"), note)
+            _train(trainer, arm, note)
         rows = _ends(run)
         rows[-1] |= _measured(arm.measures, trainer, train_set, val_set)
     about = _about(arm, seed, devices, len(train_set), len(val_set))
@@ -107,13 +106,13 @@ def _measured(names: tuple[str, ...], *of) -> dict[str, float]:
             for column, value in MEASURES[name](*of).items()}
 
 
-def _train(trainer: Trainer, arm: Arm, say: Callable[[str], None],
-           note: Callable[[dict], None]) -> None:
+def _train(trainer: Trainer, arm: Arm, note: Callable[[dict], None]) -> None:
     """Train to the last epoch, or to what the arm is to reach; `note` gets the row of each."""
     def report(row: dict):
         note(row)
-        say(f"epoch {row['epoch']:g} of {trainer.recipe.epochs}, training error "
-            f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
+        say(f"{trainer.run.folder.name}: epoch {row['epoch']:g} of {trainer.recipe.epochs}, "
+            f"training error {row['train_error']:.1%}, validation {row['val_error']:.1%}, "
+            f"{row['seconds']:.0f} s")
         if arm.reached(row):
             raise Reached
 
