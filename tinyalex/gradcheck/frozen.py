@@ -163,7 +163,8 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
     """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay, frozen),
     for two layers of which the first is frozen and has an old gradient."""
     rng = np.random.default_rng([seed, 4])
-    parameters = (network := small_network(Network, "fc1", seed, count=2)).parameters
+    network = small_network(Network, "fc1", seed, count=2)
+    parameters = network.parameters
     old = {p.name: rng.standard_normal(p.value.shape) for p in parameters if p.layer.frozen}
     report = check_steps(
         "FrozenUpdate", optimiser(network, RATES[0], M, D, tuple(old)), parameters,
