@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
+from types import SimpleNamespace
 from unittest.mock import patch
 
 from tinyalex.bench import work
@@ -29,7 +30,7 @@ from tinyalex.devices import Device
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 from tinyalex.support.progress import progress
-from tinyalex.world import Sum, World
+from tinyalex.world import World
 
 COPIES = "copies"  # they happen inside exchanges: no row
 SUMS = "sums of workers"  # they go on beside the layers: no row
@@ -83,8 +84,13 @@ class Watch:
 
         def noted(array):
             start, running = perf_counter(), start_sum(array)
-            return _Noted(running, lambda: self._notes.append(
-                (self.devices[0], SUMS, "", start, perf_counter())))
+
+            def done() -> bool:
+                if there := running.done():
+                    self._notes.append((self.devices[0], SUMS, "", start, perf_counter()))
+                return there
+
+            return SimpleNamespace(done=done)
 
         self._wrapped.enter_context(patch.object(world, "start_sum", noted))
 
@@ -100,19 +106,6 @@ class Watch:
         return [Span(self.devices.index(device), name, part,
                      _between(device, zero[device], start), _between(device, zero[device], end))
                 for device, name, part, start, end in self._notes]
-
-
-class _Noted:
-    """A sum that calls `note` when it is found to be there."""
-
-    def __init__(self, running: Sum, note: Callable[[], object]):
-        self._running, self._note = running, note
-
-    def done(self) -> bool:
-        done = self._running.done()
-        if done:
-            self._note()
-        return done
 
 
 def _mark(device: Device):

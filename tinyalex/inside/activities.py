@@ -1,6 +1,7 @@
 """What each layer gives while the network sees one picture, and what crosses between its towers."""
 
 from collections.abc import Collection
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -77,12 +78,8 @@ def named_blocks(network: Network) -> dict[str, Layer]:
 
 
 def _unit_behind(tower: list[Layer], i: int) -> int:
-    for j in range(i + 1, len(tower)):
-        if tower[j].params:
-            break
-        if isinstance(tower[j], Activation):
-            return j
-    return i
+    behind = takewhile(lambda j: not tower[j].params, range(i + 1, len(tower)))
+    return next((j for j in behind if isinstance(tower[j], Activation)), i)
 
 
 def crossings(network: Network, seen: dict[Layer, np.ndarray]) -> list[Crossing]:
