@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
-from types import SimpleNamespace
 from unittest.mock import patch
 
 from tinyalex.bench import work
@@ -83,14 +82,14 @@ class Watch:
         start_sum = world.start_sum
 
         def noted(array):
-            start, running = perf_counter(), start_sum(array)
+            start, is_there = perf_counter(), start_sum(array)
 
-            def done() -> bool:
-                if there := running.done():
+            def noted_when_there() -> bool:
+                if there := is_there():
                     self._notes.append((self.devices[0], SUMS, "", start, perf_counter()))
                 return there
 
-            return SimpleNamespace(done=done)
+            return noted_when_there
 
         self._wrapped.enter_context(patch.object(world, "start_sum", noted))
 
