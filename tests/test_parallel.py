@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from tinyalex import parallel
+from tinyalex import metrics, parallel
 from tinyalex.architectures import alexnet
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Batch, CpuDevice, Devices
 from tinyalex.layers import Dropout
-from tinyalex.metrics import Tally, score
+from tinyalex.metrics import score
 from tinyalex.optim import SGD
 from tinyalex.parallel import BLOCKS, Parallel, Tree
 from tinyalex.sums import HostSums
@@ -104,10 +104,7 @@ def test_sums_begin_before_backward_ends_from_fc8_down():
     class Watching(World):
         def start_sum(self, array):
             begun.append((array.size, "conv1a" in done))
-            return self
-
-        def done(self):
-            return True
+            return lambda: True
 
     done, sums = [], HostSums(net, Watching(), bucket=200_000)
     order = [p.layer.name for one in sums.buckets for p in one.parameters]
@@ -220,12 +217,8 @@ def test_every_picture_is_counted_once_whoever_saw_it(size):
     one = score(logp, labels)
 
     def counted(world):
-        tally = Tally(7)
-        for batch in range(world.rank, 5, world.size):
-            rows = slice(10 * batch, 10 * batch + 10)
-            tally.add(logp[rows], labels[rows])
-        tally.share(world)
-        return tally.result()
+        rows = [slice(10 * batch, 10 * batch + 10) for batch in range(world.rank, 5, world.size)]
+        return metrics.count(((labels[mine], logp[mine]) for mine in rows), 7, world)
 
     for result in together(size, counted):
         assert (result.error, result.top5_error) == (one.error, one.top5_error)
@@ -247,10 +240,7 @@ def test_gradients_of_gpus_are_summed_on_the_host_where_nccl_is_not_to_do_it(
 
         def start_sum(self, array):
             array *= 2
-            return self
-
-        def done(self):
-            return True
+            return lambda: True
 
     states = []
     for world in (None, Twice()):

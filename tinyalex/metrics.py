@@ -28,40 +28,6 @@ class Result:
     sure: np.ndarray
 
 
-class Tally:
-    """Adds up how often a network is right, batch by batch."""
-
-    def __init__(self, classes: int):
-        self.confusion = np.zeros((classes, classes), np.int64)
-        # A row for each picture of a batch: its loss, whether its class is not the first guess, and
-        # not among the first five; the first guess, and how probable that is.
-        self.facts: list[np.ndarray] = []
-
-    def add(self, logp: np.ndarray, labels: np.ndarray):
-        """logp: (N, K), the logarithms of the probabilities. labels: (N,) integers."""
-        expect_labels("metrics.Tally", labels, logp)
-        guesses = logp.argmax(axis=1)
-        self.facts.append(np.column_stack([
-            -logp[np.arange(len(labels)), labels], _missed(logp, labels), _missed(logp, labels, 5),
-            guesses, np.exp(logp.max(axis=1))]))
-        np.add.at(self.confusion, (labels, guesses), 1)
-
-    def share(self, world: World):
-        """Take in what the other workers counted, who had every batch by turns."""
-        sizes = world.gather(np.array([len(facts) for facts in self.facts], np.int64))
-        facts = world.gather(np.concatenate([*self.facts, np.empty((0, 5))]))
-        parts = [np.split(theirs, np.cumsum(n)[:-1])
-                 for theirs, n in zip(facts, sizes, strict=True)]
-        self.facts = [part for turn in zip_longest(*parts) for part in turn if part is not None]
-        self.confusion = np.sum(world.gather(self.confusion), axis=0)
-
-    def result(self) -> Result:
-        facts = np.concatenate(self.facts)
-        loss, missed, missed_top5 = facts[:, :3].sum(axis=0) / len(facts)
-        return Result(float(loss), float(missed), float(missed_top5), self.confusion,
-                      facts[:, 3].astype(np.int64), facts[:, 4])
-
-
 Batches = Iterable[tuple[np.ndarray | Batch, np.ndarray]]  # pictures and their labels
 
 
@@ -73,14 +39,33 @@ def measure(network: Network, batches: Batches, world: World | None = None) -> R
 
 def count(answers: Iterable[tuple[np.ndarray, np.ndarray]], classes: int,
           world: World | None = None) -> Result:
-    """The result of such labels (N,) and predictions (N, classes), batch by batch. world: as in
-    `measure`."""
-    tally = Tally(classes)
+    """The result of such labels (N,) and predictions (N, classes), logarithms of probabilities,
+    batch by batch. world: as in `measure`."""
+    confusion = np.zeros((classes, classes), np.int64)
+    # A row for each picture of a batch: its loss, whether its class is not the first guess, and not
+    # among the first five; the first guess, and how probable that is.
+    batches = []
     for labels, logp in answers:
-        tally.add(logp, labels)
+        expect_labels("metrics.count", labels, logp)
+        guesses = logp.argmax(axis=1)
+        batches.append(np.column_stack([
+            -logp[np.arange(len(labels)), labels], _missed(logp, labels), _missed(logp, labels, 5),
+            guesses, np.exp(logp.max(axis=1))]))
+        np.add.at(confusion, (labels, guesses), 1)
     if world:
-        tally.share(world)
-    return tally.result()
+        batches, confusion = _of_all(batches, world), np.sum(world.gather(confusion), axis=0)
+    facts = np.concatenate(batches)
+    loss, missed, missed_top5 = facts[:, :3].sum(axis=0) / len(facts)
+    return Result(float(loss), float(missed), float(missed_top5), confusion,
+                  facts[:, 3].astype(np.int64), facts[:, 4])
+
+
+def _of_all(batches: list[np.ndarray], world: World) -> list[np.ndarray]:
+    """Those of all workers, in the order in which they had them by turns."""
+    sizes = world.gather(np.array([len(facts) for facts in batches], np.int64))
+    rows = world.gather(np.concatenate([*batches, np.empty((0, 5))]))
+    parts = [np.split(theirs, np.cumsum(n)[:-1]) for theirs, n in zip(rows, sizes, strict=True)]
+    return [part for turn in zip_longest(*parts) for part in turn if part is not None]
 
 
 def predictions(network: Network, batches: Batches,

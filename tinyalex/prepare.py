@@ -20,7 +20,7 @@ from tinyalex.run.presets import PRESETS
 from tinyalex.support import reading
 from tinyalex.support.cli import ArgumentParser, add_picture, number, run
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import replacing
+from tinyalex.support.files import write_text
 from tinyalex.support.text import command, plural, say, shown
 
 NAMES = "synset_words.txt"  # what ImageNet's classes are called; --names of predict reads it
@@ -28,7 +28,6 @@ LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     parser = _parser(argv)
     args = parser.parse_args(argv)
     listing = _listing(args, parser)
@@ -55,8 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     if listing.words:
         lines = [shown(f"{name} {listing.words[name]}") for name in listing.classes
                  if name in listing.words]
-        with replacing(args.out / NAMES) as part:
-            part.write_text("\n".join(lines) + "\n", "utf-8")
+        write_text(args.out / NAMES, "\n".join(lines) + "\n")
     return _farewell(args.out)
 
 

@@ -14,7 +14,7 @@ backward's order.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from typing import Any
@@ -25,7 +25,7 @@ from tinyalex.devices.base import Array, Result
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.layers import Layer
 from tinyalex.network import Network, Parameter
-from tinyalex.world import Sum, World
+from tinyalex.world import World
 from tinyalex.world.nccl import Link, hindrance
 
 BUCKET = 16 << 20  # bytes that are sent at a time
@@ -136,15 +136,15 @@ class HostSums(Sums):
             bucket.hand_out()
 
     def _sum(self):
-        running: list[Sum] = []
+        running: list[Callable[[], bool]] = []  # of each sum, what says whether it is there
         for bucket in self.buckets:
             while not self.complete[bucket].wait(PAUSE if running else None):
-                running = [each for each in running if not each.done()]
+                running = [is_there for is_there in running if not is_there()]
             if self.failed:
                 return
             self._fill(bucket)
             running.append(self.world.start_sum(bucket.buffer))
-        while running := [each for each in running if not each.done()]:
+        while running := [is_there for is_there in running if not is_there()]:
             time.sleep(PAUSE)
 
     def _fill(self, bucket: Bucket):

@@ -106,7 +106,7 @@ def test_only_what_is_changed_is_called_so(patches, capsys):
     ("gradcheck --exercises . --layer ReLU", "--layer"),
     ("bench --measures --out x.png", "--out"), ("bench --memory 3 --rounds 2", "--rounds"),
     ("bench --sweep batch --batch-size 2", "--batch-size"),
-    ("reproduce list --hours 2", "--hours"), ("reproduce run --page x.md", "--page"),
+    ("reproduce run --page x.md", "--page"),
     ("reproduce report towers", "towers"),
 ])
 def test_a_flag_that_nothing_reads_is_refused(line, flag, tmp_path, monkeypatch, refused):

@@ -8,6 +8,8 @@ import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from tinyalex import layers
 from tinyalex.architectures import alexnet, others
 from tinyalex.convert import layout, onnx_graph, published, safetensors
 from tinyalex.convert.__main__ import main
+from tinyalex.data import pictures
 from tinyalex.devices import HOST
+from tinyalex.gradcheck.cases import SHIPPED, cases_of
 from tinyalex.network import Network
 from tinyalex.run import checkpoint, presets
 from tinyalex.support.errors import UserError
@@ -139,7 +143,7 @@ def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
     assert again.about["classes"] == before.about["classes"]
     assert again.mean.shape == mean.shape
     side = network.input_shape[0]
-    np.testing.assert_array_equal(layout.centre(again.mean, side), layout.centre(mean, side))
+    np.testing.assert_array_equal(pictures.centre(again.mean, side), pictures.centre(mean, side))
     assert f"the picture in {tmp_path}" in capsys.readouterr().out or len(mean) == side
     for flag in ("--mean", "--classes"):
         with pytest.raises(UserError, match=f"{flag}: .* has its own"):
@@ -273,15 +277,21 @@ def test_the_description_names_type_size_range_and_classes():
     assert json.loads(about["classes"]) == ["a", "b"]
 
 
-def test_every_layer_of_a_network_has_its_nodes():
+# The loss is no part of the network, and for a local layer ONNX has no node.
+@pytest.mark.parametrize("kind", [name for name in layers.__all__ if name not in (
+    "Activation", "Layer", "LocallyConnected2D", "SoftmaxCrossEntropy")])
+def test_every_layer_of_a_network_has_its_nodes(kind):
     """A new kind of layer is forgotten here first, and only found by who exports it."""
-    kinds = {getattr(layers, name) for name in layers.__all__}
-    # The loss is no part of the network, and for a local layer ONNX has no node.
-    kinds -= {layers.Activation, layers.Layer, layers.LocallyConnected2D,
-              layers.SoftmaxCrossEntropy}
-    assert kinds == set(onnx_graph.export.registry) - {object, layers.Layer}
+    case = cases_of(kind)[0]
+    layer, shape = case.make(SHIPPED[kind]), case.shape[1:]
+    network = SimpleNamespace(shapes={layer: (shape, layer.output_shape(shape))})
+    graph = onnx_graph.Graph(MagicMock(), network)
+    assert graph.layer(layer, "x") == layer.name and graph.nodes
+
+
+def test_a_layer_without_nodes_is_refused():
     with pytest.raises(UserError, match="odd: there is no ONNX node for a Layer"):
-        onnx_graph.export(layers.Layer("odd"), onnx_graph.Graph(None, alexnet.tiny()), "x")
+        onnx_graph.Graph(None, alexnet.tiny()).layer(layers.Layer("odd"), "x")
 
 
 def test_without_onnx_it_says_what_to_do(tmp_path, monkeypatch):

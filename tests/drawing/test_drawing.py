@@ -245,15 +245,13 @@ def test_large_and_oblong_samples_are_made_smaller_in_proportion(tmp_path):
     assert ours.any(axis=0).sum() == 2 * 112 and ours.any(axis=1).sum() == 37
 
 
-def test_captions_are_cut_to_their_column_and_keep_their_colours(tmp_path, figures):
+def test_captions_are_cut_to_their_column(tmp_path, figures):
     captions = ["cat\n93 %", "W" * 40, "$1 or $2"]
-    drawing.samples(np.zeros((3, 8, 8, 3), np.uint8), captions, tmp_path / "s.png",
-                  colours=["black", "red", "blue"])
+    drawing.samples(np.zeros((3, 8, 8, 3), np.uint8), captions, tmp_path / "s.png")
     texts = figures[0].texts
     assert [text.get_text() for text in texts[:2]] == ["cat", "93 %"]
     assert texts[2].get_text().startswith("WWWWW") and texts[2].get_text().endswith("W…")
     assert all(text.get_window_extent().width < 120 for text in texts)
-    assert [text.get_color() for text in texts] == ["black", "black", "red", "blue"]
 
 
 # What cannot be drawn
@@ -268,7 +266,6 @@ PICTURES = np.zeros((2, 8, 8, 3), np.uint8)
     (lambda path: drawing.confusion(np.eye(2), ["a", "b", "c"], path), r"\(2, 2\) for 3 classes"),
     (lambda path: drawing.samples(PICTURES[:0], [], path), "0 pictures, 0 captions"),
     (lambda path: drawing.samples(PICTURES, ["x"], path), "2 pictures, 1 captions"),
-    (lambda path: drawing.samples(PICTURES, ["x", "y"], path, colours=["red"]), "1 colours"),
     (lambda path: drawing.neighbours([], path), "no pictures"),
     (lambda path: drawing.predictions(PICTURES[:1], [], [[]], path), "1 pictures, 0 captions"),
     (lambda path: drawing.predictions(PICTURES[:1], ["a"], [], path), "guesses for 0"),

@@ -10,6 +10,7 @@ import io
 import json
 import operator
 import time
+from contextlib import closing
 from inspect import getsource
 from pathlib import Path
 
@@ -276,5 +277,5 @@ def test_within_walls_there_is_nothing_of_this_machine(tmp_path):
         pytest.skip("this machine lets nobody make namespaces")
     cell = f"import os; raise ValueError([os.path.exists(path) for path in (\n" \
            f"    {str(tmp_path)!r}, {str(ROOT)!r}, '/bin', '/home', '/proc/1', '/dev/null')])"
-    with remote.Submission([cell], "", 20, 5, walls=True) as submission:
+    with closing(remote.Submission([cell], "", 20, 5, walls=True)) as submission:
         assert f"{[False] * 5 + [True]}" in submission.failed[0]

@@ -135,29 +135,34 @@ def refit(tower: Tower, side: int, towers: int) -> Tower:
     return tower
 
 
+# What may be asked for, by flag. LRN across towers has to know how many there are: see `edit`.
+CHOICES: dict[str, dict[str, Change | None]] = {
+    "activation": {"relu": None, "tanh": with_tanh},
+    "lrn": {"none": without_normalisation, "before": with_lrn_before_the_unit,
+            "after": with_lrn_after_the_unit, "across": None},
+    "pool": {"3/2": None, "2/2": with_pooling_side_by_side},
+    "without": {name: partial(without_layer, name=name) for name in MIDDLE},
+}
+
+
 def edit(activation: str | None = None, lrn: str | None = None, pool: str | None = None,
          without: str | None = None) -> Callable[[Tower, int, int], Tower] | None:
     """What `alexnet.build` calls with each tower, the pixels of a side of the pictures, and the
     number of towers. None where nothing is to be changed.
 
-    activation: relu or tanh. lrn: none, before, after or across. pool: 3/2 or 2/2. without: names
-    of middle layers, separated by commas, or none. UserError for anything else.
+    Each is one of the CHOICES; without: several, with commas between them, or none. UserError for
+    anything else.
     """
+    less = () if without in (None, "", "none") else without.split(",")
     changes: list[Change] = []
-    if _one_of("activation", activation, "relu", "tanh") == "tanh":
-        changes.append(with_tanh)
-    match _one_of("lrn", lrn, "none", "before", "after", "across"):
-        case "none":
-            changes.append(without_normalisation)
-        case "before":
-            changes.append(with_lrn_before_the_unit)
-        case "after":
-            changes.append(with_lrn_after_the_unit)
-    if _one_of("pool", pool, "3/2", "2/2") == "2/2":
-        changes.append(with_pooling_side_by_side)
-    for name in without.split(",") if without not in (None, "", "none") else ():
-        _one_of("without", name, *MIDDLE)
-        changes.append(partial(without_layer, name=name))
+    for flag, value in (("activation", activation), ("lrn", lrn), ("pool", pool),
+                        *(("without", name) for name in less)):
+        if value is None:
+            continue
+        if value not in (choices := CHOICES[flag]):
+            raise UserError(f"--{flag} {value}: there is no such choice",
+                            f"choose one of {', '.join(choices)}.")
+        changes += filter(None, [choices[value]])
     if not changes and lrn != "across":
         return None
 
@@ -169,10 +174,3 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
         return refit(tower, side, towers)
 
     return apply
-
-
-def _one_of(flag: str, value: str | None, *choices: str) -> str | None:
-    if value is not None and value not in choices:
-        raise UserError(f"--{flag} {value}: there is no such choice",
-                        f"choose one of {', '.join(choices)}.")
-    return value

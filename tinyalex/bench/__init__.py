@@ -11,6 +11,6 @@
     measures.py   what each trick of the fast code gains
     memory.py     how much memory a process uses
     report.py     what was measured as text and as CSV; picture.py: as pictures
-    timeline.py   a command: the picture of one step
+    timeline.py   a command: the picture of one step; workers.py: of a step that workers share
     everything.py a command: everything worth measuring on a machine with a GPU
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tinyalex.bench import spans, work
 from tinyalex.bench.spans import COPIES, SUMS, Span
@@ -105,14 +105,7 @@ def _errors(rates: list[Spread]) -> list[list[float]]:
 def _lines(axes: Axes, labels: list[str], at_least: int = 0):
     """A line of the picture for each label, from the top; fewer need not fill all of it."""
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
-    axes.set_ylim(max(len(labels), at_least) - 0.4, -0.6)
-    _tidy(axes, "x")
-
-
-def _tidy(axes: Axes, grid: Literal["x", "y"]):
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-    axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
+    page.plain(axes, "x", ylim=(max(len(labels), at_least) - 0.4, -0.6))
 
 
 @page.our_style()
@@ -126,9 +119,7 @@ def of_sweep(seconds: Seconds, title: str) -> Figure:
         axes.bar([fill(point, 8) for point in points], [rate.median for rate in rates],
                  yerr=_errors(rates), error_kw=LINE, color=colour)
         axes.tick_params(axis="x", labelsize=7)
-        axes.set_title(mode)
-        axes.set_ylabel("images/s")
-        _tidy(axes, "y")
+        page.plain(axes, "y", title=mode, ylabel="images/s")
     return figure
 
 

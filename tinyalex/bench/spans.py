@@ -29,7 +29,7 @@ from tinyalex.devices import Device
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.network import Network
 from tinyalex.support.progress import progress
-from tinyalex.world import Sum, World
+from tinyalex.world import World
 
 COPIES = "copies"  # they happen inside exchanges: no row
 SUMS = "sums of workers"  # they go on beside the layers: no row
@@ -82,9 +82,14 @@ class Watch:
         start_sum = world.start_sum
 
         def noted(array):
-            start, running = perf_counter(), start_sum(array)
-            return _Noted(running, lambda: self._notes.append(
-                (self.devices[0], SUMS, "", start, perf_counter())))
+            start, is_there = perf_counter(), start_sum(array)
+
+            def noted_when_there() -> bool:
+                if there := is_there():
+                    self._notes.append((self.devices[0], SUMS, "", start, perf_counter()))
+                return there
+
+            return noted_when_there
 
         self._wrapped.enter_context(patch.object(world, "start_sum", noted))
 
@@ -100,19 +105,6 @@ class Watch:
         return [Span(self.devices.index(device), name, part,
                      _between(device, zero[device], start), _between(device, zero[device], end))
                 for device, name, part, start, end in self._notes]
-
-
-class _Noted:
-    """A sum that calls `note` when it is found to be there."""
-
-    def __init__(self, running: Sum, note: Callable[[], object]):
-        self._running, self._note = running, note
-
-    def done(self) -> bool:
-        done = self._running.done()
-        if done:
-            self._note()
-        return done
 
 
 def _mark(device: Device):

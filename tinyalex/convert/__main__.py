@@ -18,12 +18,7 @@ OUTS = (".safetensors", ".npz", ".onnx")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.convert`; argv without the program's name."""
     args = _parse(argv)
-    for flag in ("with_softmax", "uint8_input"):
-        if getattr(args, flag) and args.out.suffix != ".onnx":
-            raise UserError(f"--{flag.replace('_', '-')}: {args.out} is not an .onnx file",
-                            "leave the flag out, or name a file that ends in .onnx.")
     source = opened.find(args.source)
     if args.out.exists() and args.out.samefile(source):
         raise UserError(f"{args.out}: that is the file to read", "name another file to write.")
@@ -52,7 +47,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "instead of scores")
     add("--uint8-input", action="store_true", help="an .onnx file that reads bytes instead of "
         "floats")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.out.suffix != ".onnx":
+        parser.refuse(["--with-softmax", "--uint8-input"], f"{args.out} is not an .onnx file")
+    return args
 
 
 def _read(source: Path, args: argparse.Namespace) -> int:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from tinyalex.convert import statedict
-from tinyalex.convert.layout import centre, read_array, wholes
+from tinyalex.convert.layout import read_array, wholes
 from tinyalex.convert.networks import TORCHVISION, Layers, Published
 from tinyalex.convert.safetensors import ABOUT
+from tinyalex.data.pictures import centre
 from tinyalex.network import Network
 from tinyalex.run import checkpoint, formats
 from tinyalex.run.opened import OpenedNetwork

@@ -112,9 +112,3 @@ def read_array(path: Path, name: str, stored: Stored, shape: tuple[int, ...]) ->
         raise UserError(f"{path}: {name} are of the type {array.dtype}, not floating-point numbers",
                         "for a quantised network, use the file from before quantisation.")
     return array.astype(np.float32, copy=False).reshape(shape)
-
-
-def centre(mean: np.ndarray, side: int) -> np.ndarray:
-    """The centre crop of the mean picture, (side, side, 3)."""
-    top, left = ((size - side) // 2 for size in mean.shape[:2])
-    return mean[top : top + side, left : left + side]

@@ -5,14 +5,13 @@ graph. What flattens maps turns them back to (H, W, C) first, so that weights st
 """
 
 import json
-from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyalex import layers
-from tinyalex.convert.layout import centre
+from tinyalex.data.pictures import centre
 from tinyalex.layers import Layer
 from tinyalex.layers.pool import Pool2D
 from tinyalex.network import Network
@@ -91,12 +90,11 @@ class Graph:
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
-    def parameter(self, layer: Layer, key: str) -> str:
-        """A layer's "W" or "b" as a constant, in the order of axes that ONNX has."""
-        value = layer.device.get(layer.params[key])
-        if value.ndim == 4:
-            value = np.moveaxis(value, (-1, -2), (0, 1))
-        return self.constant(f"{layer.name}.{key}", value)
+    def parameters(self, layer: Layer) -> list[str]:
+        """A layer's W and b as constants, in the order of axes that ONNX has."""
+        W, b = (layer.device.get(layer.params[key]) for key in ("W", "b"))
+        W = np.moveaxis(W, (-1, -2), (0, 1)) if W.ndim == 4 else W
+        return [self.constant(f"{layer.name}.W", W), self.constant(f"{layer.name}.b", b)]
 
     def towers(self, pixels: str, scale: float, mean: np.ndarray) -> str:
         """All towers, which read these pixels; returns the name of the scores."""
@@ -112,98 +110,61 @@ class Graph:
                 xs = [self.add("Concat", *xs, name=f"joined{number}", axis=axis)] * network.towers
             for t, tower in enumerate(stage):
                 for layer in tower:
-                    xs[t] = export(layer, self, xs[t])
+                    xs[t] = self.layer(layer, xs[t])
         if network.towers == 1:
             return self.add("Identity", xs[0], name="scores")
         return self.add("Concat", *xs, name="scores", axis=1)
 
+    def layer(self, layer: Layer, x: str) -> str:
+        """The nodes of a layer that reads x; returns the name of its output."""
+        add, name = self.add, layer.name
+        match layer:
+            case layers.ReLU():
+                return add("Relu", x, name=name)
+            case layers.Tanh():
+                return add("Tanh", x, name=name)
+            case layers.Dropout(keep=keep):
+                return add("Mul", x, self.constant(f"{name}.keep", keep), name=name)
+            case layers.Conv2D(S=S, P=(before, after)):
+                return add("Conv", x, *self.parameters(layer), name=name, strides=[S] * 2,
+                           pads=[before] * 2 + [after] * 2)
+            case layers.Linear():
+                return add("Gemm", x, *self.parameters(layer), name=name)
+            case layers.Flatten():
+                rows = add("Transpose", x, name=f"{name}.rows", perm=[0, 2, 3, 1])
+                return add("Flatten", rows, name=name, axis=1)
+            case layers.MaxPool2D():
+                return add("MaxPool", x, name=name, **self._windows(layer))
+            case layers.AveragePool2D():
+                return add("AveragePool", x, name=name, count_include_pad=0, **self._windows(layer))
+            case layers.LocalResponseNorm(n=n, k=k, alpha=alpha, beta=beta):
+                return add("LRN", x, name=name, size=n, alpha=alpha * n,  # which ONNX divides by n
+                           beta=beta, bias=float(k))
+            case layers.SpatialResponseNorm():
+                return self._spatial_norm(layer, x)
+            case layers.OwnMaps(tower=tower, towers=towers):
+                C = self.network.shapes[layer][0][-1] // towers
+                ends = {"first": tower * C, "last": (tower + 1) * C, "axis": 1}
+                return add("Slice", x, *(self.constant(f"{name}.{key}", [value])
+                                         for key, value in ends.items()), name=name)
+        raise UserError(f"{name}: there is no ONNX node for a {type(layer).__name__} here",
+                        "add one in tinyalex/convert/onnx_graph.py.")
 
-@singledispatch
-def export(layer: Layer, graph: Graph, x: str) -> str:
-    """Add the nodes of a layer that reads x; returns the name of its output. Below is what each
-    kind of layer adds."""
-    raise UserError(f"{layer.name}: there is no ONNX node for a {type(layer).__name__} here",
-                    "add one in tinyalex/convert/onnx_graph.py.")
+    def _windows(self, layer: Pool2D) -> dict[str, list[int]]:
+        """A pooling's windows, with what the last one hangs over the edge as padding: ceil_mode
+        would count windows that begin beyond it, too."""
+        ins, outs = self.network.shapes[layer]
+        beyond = [max((out - 1) * layer.S + k - size, 0)
+                  for size, out, k in zip(ins[:2], outs[:2], layer.K, strict=True)]
+        return {"kernel_shape": list(layer.K), "strides": [layer.S] * 2, "pads": [0, 0, *beyond]}
 
-
-@export.register
-def _(layer: layers.ReLU, graph: Graph, x: str) -> str:
-    return graph.add("Relu", x, name=layer.name)
-
-
-@export.register
-def _(layer: layers.Tanh, graph: Graph, x: str) -> str:
-    return graph.add("Tanh", x, name=layer.name)
-
-
-@export.register
-def _(layer: layers.Dropout, graph: Graph, x: str) -> str:
-    keep = graph.constant(f"{layer.name}.keep", layer.keep)
-    return graph.add("Mul", x, keep, name=layer.name)
-
-
-@export.register
-def _(layer: layers.Conv2D, graph: Graph, x: str) -> str:
-    W, b, (before, after) = graph.parameter(layer, "W"), graph.parameter(layer, "b"), layer.P
-    return graph.add("Conv", x, W, b, name=layer.name, strides=[layer.S] * 2,
-                     pads=[before] * 2 + [after] * 2)
-
-
-@export.register
-def _(layer: layers.Linear, graph: Graph, x: str) -> str:
-    W, b = graph.parameter(layer, "W"), graph.parameter(layer, "b")
-    return graph.add("Gemm", x, W, b, name=layer.name)
-
-
-@export.register
-def _(layer: layers.Flatten, graph: Graph, x: str) -> str:
-    rows = graph.add("Transpose", x, name=f"{layer.name}.rows", perm=[0, 2, 3, 1])
-    return graph.add("Flatten", rows, name=layer.name, axis=1)
-
-
-@export.register
-def _(layer: layers.MaxPool2D, graph: Graph, x: str) -> str:
-    return graph.add("MaxPool", x, name=layer.name, **_windows(layer, graph))
-
-
-@export.register
-def _(layer: layers.AveragePool2D, graph: Graph, x: str) -> str:
-    return graph.add("AveragePool", x, name=layer.name, count_include_pad=0,
-                     **_windows(layer, graph))
-
-
-def _windows(layer: Pool2D, graph: Graph) -> dict[str, list[int]]:
-    """A pooling's windows, with what the last one hangs over the edge as padding: ceil_mode would
-    count windows that begin beyond it, too."""
-    ins, outs = graph.network.shapes[layer]
-    beyond = [max((out - 1) * layer.S + k - size, 0)
-              for size, out, k in zip(ins[:2], outs[:2], layer.K, strict=True)]
-    return {"kernel_shape": list(layer.K), "strides": [layer.S] * 2, "pads": [0, 0, *beyond]}
-
-
-@export.register
-def _(layer: layers.LocalResponseNorm, graph: Graph, x: str) -> str:
-    # ONNX divides alpha by the window.
-    return graph.add("LRN", x, name=layer.name, size=layer.n, alpha=layer.alpha * layer.n,
-                     beta=layer.beta, bias=float(layer.k))
-
-
-@export.register
-def _(layer: layers.SpatialResponseNorm, graph: Graph, x: str) -> str:
-    """x / (k + alpha · the mean of x² over the window, with zeros beyond the edges)**beta"""
-    name = layer.name
-    alpha, k, beta = (graph.constant(f"{name}.{key}", getattr(layer, key))
-                      for key in ("alpha", "k", "beta"))
-    squares = graph.add("Mul", x, x, name=f"{name}.squares")
-    means = graph.add("AveragePool", squares, name=f"{name}.means", count_include_pad=1,
-                      kernel_shape=[layer.n] * 2, pads=[layer.n // 2] * 4)
-    s = graph.add("Add", graph.add("Mul", means, alpha, name=f"{name}.scaled"), k, name=f"{name}.s")
-    return graph.add("Div", x, graph.add("Pow", s, beta, name=f"{name}.power"), name=name)
-
-
-@export.register
-def _(layer: layers.OwnMaps, graph: Graph, x: str) -> str:
-    C = graph.network.shapes[layer][0][-1] // layer.towers
-    ends = [graph.constant(f"{layer.name}.{key}", [value]) for key, value in (
-        ("first", layer.tower * C), ("last", (layer.tower + 1) * C), ("axis", 1))]
-    return graph.add("Slice", x, *ends, name=layer.name)
+    def _spatial_norm(self, layer: layers.SpatialResponseNorm, x: str) -> str:
+        """x / (k + alpha · the mean of x² over the window, with zeros beyond the edges)**beta"""
+        add, name = self.add, layer.name
+        alpha, k, beta = (self.constant(f"{name}.{key}", getattr(layer, key))
+                          for key in ("alpha", "k", "beta"))
+        squares = add("Mul", x, x, name=f"{name}.squares")
+        means = add("AveragePool", squares, name=f"{name}.means", count_include_pad=1,
+                    kernel_shape=[layer.n] * 2, pads=[layer.n // 2] * 4)
+        s = add("Add", add("Mul", means, alpha, name=f"{name}.scaled"), k, name=f"{name}.s")
+        return add("Div", x, add("Pow", s, beta, name=f"{name}.power"), name=name)

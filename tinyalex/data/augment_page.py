@@ -15,6 +15,7 @@ from tinyalex.data import sources
 from tinyalex.data.augment import ColourNoise, crop_places, ten_crops
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
+from tinyalex.data.pictures import centre
 from tinyalex.data.statistics import Statistics
 from tinyalex.drawing import page
 from tinyalex.drawing.page import CAPTION, LINE, MARGIN, QUIET
@@ -28,7 +29,6 @@ COLOURS = ((213, 94, 0), (0, 114, 178), (240, 228, 66), (0, 158, 115), (204, 121
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The command behind `augment`."""
     parser = commands.add_parser(
         "augment", help="draw what training and testing do to some pictures")
     parser.add_argument("--data", default="shapes", metavar="WHAT", help=sources.KINDS)
@@ -64,11 +64,11 @@ def draw(dataset: Dataset, path: str | Path, seed: int = 0, pictures: int = 1) -
     Crops have 7/8 of the picture's side, as in the paper (224 of 256).
     """
     whole, measured = min(dataset.images.shape[1:3]), dataset.measure()
-    side, statistics = whole * 7 // 8, Statistics(_central(measured.mean, whole),
+    side, statistics = whole * 7 // 8, Statistics(centre(measured.mean, whole),
                                                   measured.covariance)
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(dataset))[:pictures]
-    sample = Dataset(_central(np.stack([dataset.images[i] for i in chosen.tolist()]), whole),
+    sample = Dataset(centre(np.stack([dataset.images[i] for i in chosen.tolist()]), whole),
                      dataset.labels[chosen], dataset.classes, dataset.name)
     sections = {
         f"Training: crops of {side}×{side} pixels at random places, half of them mirrored":
@@ -80,11 +80,6 @@ def draw(dataset: Dataset, path: str | Path, seed: int = 0, pictures: int = 1) -
         "Testing: ten crops": _ten(sample, side),
     }
     _page(sections, WHOLE / whole, path)
-
-
-def _central(images: np.ndarray, side: int) -> np.ndarray:
-    top, left = ((length - side) // 2 for length in images.shape[-3:-1])
-    return images[..., top : top + side, left : left + side, :]
 
 
 def _pixels(x: np.ndarray) -> np.ndarray:

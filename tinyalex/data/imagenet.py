@@ -102,7 +102,8 @@ def from_tars(val: Path, devkit: Path, train: Path | None = None) -> Packed:
     """
     left_out: LeftOut = defaultdict(list)
     by_class = _train(train, left_out) if train else {}
-    with _opened(val) as file:
+    expect_content(val)
+    with open(val, "rb") as file:
         pictures = _pictures("val", val, archives.tar(file, val), left_out)
     listed, packed = _devkit(devkit)
     layout = "ImageNet's archives" if train else "ImageNet's archives, without that to train on"
@@ -114,7 +115,8 @@ def from_kaggle(path: Path) -> Packed:
     """The pictures in Kaggle's imagenet-object-localization-challenge.zip. UserError as above."""
     splits: dict[str, dict[str, list[Member]]] = {"train": defaultdict(list), "val": {"": []}}
     packed, left_out = dict[Path, bytes](), defaultdict[str, list[str]](list)
-    for member in archives.zipped(_regular(path)):
+    expect_content(path)
+    for member in archives.zipped(path):
         top, _, inside = member.name.partition(f"{KAGGLE}/")
         split, _, place = inside.partition("/")
         place = place.rpartition("/")[0]
@@ -158,8 +160,9 @@ def _listing(paths: dict[str, Path], layout: str, by_class: ByClass, to_validate
 def _train(path: Path, left_out: LeftOut) -> ByClass:
     """The pictures in the tar of tars, by class."""
     by_class: ByClass = {}
-    with _opened(path) as file, progress(None, "reading what lies where", path.stat().st_size, "B",
-                                         unit_scale=True) as bar:
+    expect_content(path)
+    with open(path, "rb") as file, progress(None, "reading what lies where", path.stat().st_size,
+                                            "B", unit_scale=True) as bar:
         for inner in archives.tar(file, path):
             name, _, ending = inner.name.rpartition("/")[2].rpartition(".")
             where = path / inner.name
@@ -227,12 +230,3 @@ def _text(path: Path, member: Member) -> bytes:
         return archives.unzipped(path, member.at, member.size, member.mark)
     except Damaged as error:
         raise refused(path / member.name, f"damaged: {error}") from None
-
-
-def _opened(path: Path) -> BinaryIO:
-    return open(_regular(path), "rb")
-
-
-def _regular(path: Path) -> Path:
-    expect_content(path)
-    return path

@@ -193,7 +193,11 @@ def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes,
                         "a list without file names must have a line for every picture.")
     if not classes.are_numbers(path, rows):
         return [classes.index[row.text] for row in rows]
-    order = _devkit_order(path.with_name(META), path, packed)
+    meta = path.with_name(META)
+    if meta not in packed and not meta.is_file():
+        raise UserError(f"{path}: numbers of the devkit, but there is no {meta}",
+                        "put the devkit's meta.mat beside it: it has the order of the classes.")
+    order = [*_synsets(meta, packed)]
     for number, text in rows:
         if not 1 <= int(text) <= len(order):
             raise UserError(f"{path}, line {number}: {text} is not a number from 1 to "
@@ -203,15 +207,8 @@ def _by_order(path: Path, rows: list[Row], count: int, classes: _Classes,
     return [classes.index[row.text] for row in wnids]
 
 
-def _devkit_order(meta: Path, listed: Path, packed: Mapping[Path, bytes]) -> list[str]:
-    """The WNIDs of the classes 1 to 1000, from the devkit's meta.mat."""
-    if meta not in packed and not meta.is_file():
-        raise UserError(f"{listed}: numbers of the devkit, but there is no {meta}",
-                        "put the devkit's meta.mat beside it: it has the order of the classes.")
-    return list(_synsets(meta, packed))
-
-
 def _synsets(meta: Path, packed: Mapping[Path, bytes]) -> dict[str, str]:
+    """The words for each class, by its WNID, in the order of the devkit's numbers from 1 on."""
     try:
         return devkit.synsets(packed[meta] if meta in packed
                               else reading.content(meta, devkit.MOST))

@@ -99,6 +99,12 @@ def resized(image: np.ndarray, side: int) -> np.ndarray:
     return _square(Image.fromarray(image), side)
 
 
+def centre(pictures: np.ndarray, side: int) -> np.ndarray:
+    """The middle (…, side, side, C) of a picture, or of several."""
+    top, left = ((length - side) // 2 for length in pictures.shape[-3:-1])
+    return pictures[..., top : top + side, left : left + side, :]
+
+
 def _square(picture: Image.Image, side: int) -> np.ndarray:
     # Cut and scaled in one go: of a panorama, all but the centre would be made only to be dropped.
     short = min(picture.size)

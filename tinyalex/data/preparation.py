@@ -35,7 +35,7 @@ from tinyalex.devices import Threads, available_cores
 from tinyalex.support import reading
 from tinyalex.support.arrays import Damaged, save_npz
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing
+from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing, write_text
 from tinyalex.support.progress import progress
 from tinyalex.support.text import plural, shown
 
@@ -155,8 +155,7 @@ def _begin(listing: Listing, out: Path, side: int, max_pixels: int) -> None:
         raise UserError(f"{out}: not empty, and not begun by tinyalex.prepare",
                         "name a new folder.")
     _check_disk(out, len(listing), side)
-    with replacing(path) as part:
-        part.write_text(json.dumps(plan, indent=2) + "\n", "utf-8")
+    write_text(path, json.dumps(plan, indent=2) + "\n")
 
 
 def _difference(before: dict, now: dict) -> str:
@@ -189,8 +188,7 @@ def _check_broken(out: Path, skipped: list[str], max_broken: float, total: int) 
 
 
 def _report(out: Path, skipped: list[str]) -> None:
-    with replacing(out / SKIPPED) as part:
-        part.write_text("".join(f"{shown(line)}\n" for line in skipped), "utf-8")
+    write_text(out / SKIPPED, "".join(f"{shown(line)}\n" for line in skipped))
 
 
 @contextlib.contextmanager
@@ -260,5 +258,4 @@ def _finish(listing: Listing, out: Path, side: int, shards: list[Shard]) -> None
         _report(out, skipped)
     about = {"format": FORMAT, "side": side, "classes": listing.classes, "shards": counts,
              "skipped": len(skipped), "split": listing.split}
-    with replacing(out / ABOUT) as part:
-        part.write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+    write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")

@@ -191,15 +191,12 @@ def speed_ups(counts: list[int], by_scheme: dict[str, list[float]], path: str | 
     """
     figure = page.figure(720, 480, layout="constrained")
     axes = figure.subplots()
-    axes.plot(counts, counts, color=QUIET, linestyle="--", linewidth=1.2, label="as many times")
+    axes.loglog(counts, counts, base=2, color=QUIET, linestyle="--", linewidth=1.2,
+                label="as many times")
     for colour, (scheme, found) in zip(COLOURS, by_scheme.items(), strict=False):
         axes.plot(counts, found, color=colour, marker="o", markersize=4, label=scheme)
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
-    axes.set_xticks(counts, [str(count) for count in counts])
-    axes.set_yticks(counts, [str(count) for count in counts])
-    axes.set_ylim(0.7, 1.4 * counts[-1])
-    axes.set_xlabel("workers")
-    axes.set_ylabel("times as fast as one")
+    axes.set_xticks(counts, [*map(str, counts)])
+    axes.set_yticks(counts, [*map(str, counts)])
+    axes.set(ylim=(0.7, 1.4 * counts[-1]), xlabel="workers", ylabel="times as fast as one")
     axes.legend()
     page.save(figure, path)

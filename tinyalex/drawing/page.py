@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 from PIL import Image
@@ -123,10 +123,10 @@ def figure(width: int, height: int, **kwargs) -> Figure:
     return page
 
 
-def plain(axes: Axes, **labels) -> None:
-    """Set the axes' labels and limits, with a pale grid instead of a box around them."""
-    axes.set(**labels)
-    axes.grid(color="#E5E5E5", linewidth=0.8)
+def plain(axes: Axes, grid: Literal["both", "x", "y"] = "both", **labels) -> None:
+    """Set the axes' labels and limits, with a pale grid behind all else, not a box around them."""
+    axes.set(axisbelow=True, **labels)
+    axes.grid(axis=grid, color="#E5E5E5", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
 
 

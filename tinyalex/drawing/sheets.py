@@ -21,22 +21,21 @@ NAME, BAR = 14, 4  # pixels of a name and of the bar below it
 GUESS = NAME + BAR + 4  # from one to the next
 
 
-def samples(images: np.ndarray, captions: Sequence[str], path: str | Path, columns: int = 10,
-            colours: Sequence[str] | None = None) -> None:
+def samples(images: np.ndarray, captions: Sequence[str], path: str | Path,
+            columns: int = 10) -> None:
     """Draw a contact sheet: pictures row by row, each with its caption below.
 
     images: (N, H, W, 3) uint8. captions: N texts, of one line or more; a line too long for its
-    column is cut short with an ellipsis. colours: of the captions, N colours that matplotlib knows.
+    column is cut short with an ellipsis.
     path: the PNG to write, 1200 pixels wide where all `columns` are filled. Small pictures are
     magnified a whole number of times, their pixels kept crisp; large ones are made smaller.
 
-    Raises UserError if there is nothing to draw or not a caption and a colour a picture.
+    Raises UserError if there is nothing to draw or not a caption a picture.
     """
-    colours = ["black"] * len(images) if colours is None else colours
-    if not len(images) or not len(images) == len(captions) == len(colours):
-        raise UserError(f"{len(images)} pictures, {len(captions)} captions, {len(colours)} colours",
-                        "pass at least one picture, and one caption and one colour for each.")
-    cells = [Cell(*parts) for parts in zip(images, captions, colours, strict=True)]
+    if not len(images) or len(images) != len(captions):
+        raise UserError(f"{len(images)} pictures, {len(captions)} captions",
+                        "pass at least one picture, and a caption for each.")
+    cells = [Cell(*parts) for parts in zip(images, captions, strict=True)]
     _sheet(_rows(cells, columns), 1200 // columns, path, margin=MARGIN // 2)
 
 
@@ -81,7 +80,7 @@ def predictions(images: Sequence[np.ndarray], captions: Sequence[str],
     if not len(images) or not len(images) == len(captions) == len(guesses):
         raise UserError(f"{len(images)} pictures, {len(captions)} captions, guesses for "
                         f"{len(guesses)}", "pass at least one picture, and both for each.")
-    cells = [Cell(image, caption, "black", bars)
+    cells = [Cell(image, caption, bars=bars)
              for image, caption, bars in zip(images, captions, guesses, strict=True)]
     _sheet(_rows(cells, columns), 300, path, title, margin=2 * MARGIN, fontsize=9)
 
@@ -91,7 +90,7 @@ class Cell(NamedTuple):
 
     image: np.ndarray
     caption: str
-    colour: str
+    colour: str = "black"
     bars: Sequence[Guess] = ()
 
 

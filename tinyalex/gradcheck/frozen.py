@@ -15,7 +15,7 @@ import numpy as np
 from tinyalex import freezing
 from tinyalex.gradcheck.numeric import relative_error
 from tinyalex.gradcheck.report import WRONG, Finding, Report, no_output, place
-from tinyalex.gradcheck.update import MISTAKES, RATES, D, M, Rule, follow, paper, stays
+from tinyalex.gradcheck.update import MISTAKES, RATES, D, M, Mistakes, check_steps, paper, stays
 from tinyalex.layers import Linear, ReLU
 from tinyalex.network import Network
 from tinyalex.optim import SGD
@@ -62,7 +62,7 @@ BACKWARD: dict[str, tuple[str, Callable[..., Gradients]]] = {
 }
 
 # Likewise of an update; the rule is that of the frozen layers.
-UPDATE: dict[str, tuple[str, Rule]] = {
+UPDATE: Mistakes = {
     "a frozen layer that moves": (
         "leave out the parameters in `frozen`: any gradient that they have is an old one.",
         paper),
@@ -153,13 +153,10 @@ def _same(said: dict, gives: Gradients) -> bool:
         for name, dW in gives.items())
 
 
-class FrozenSGD(SGD):
+def sgd(network: Network, lr: float, momentum: float, weight_decay: float,
+        frozen: tuple[str, ...]) -> SGD:
     """The shipped update, built as a learner's is: with the names of the frozen parameters."""
-
-    def __init__(self, network: Network, lr: float, momentum: float, weight_decay: float,
-                 frozen: tuple[str, ...]):
-        super().__init__(network, lr, momentum, weight_decay)
-        self.frozen = frozen
+    return SGD(network, lr, momentum, weight_decay)
 
 
 def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
@@ -168,78 +165,15 @@ def check_update(optimiser: Callable[..., Any], seed: int = 0) -> Report:
     rng = np.random.default_rng([seed, 4])
     network = small_network(Network, "fc1", seed, count=2)
     parameters = network.parameters
-    names = tuple(p.name for p in parameters if p.layer.frozen)
-    update = optimiser(network, RATES[0], M, D, names)
-    if not callable(getattr(update, "step", None)):
-        return Report("FrozenUpdate", problems=["no step: an optimiser has step()"])
-    old = {p.name: rng.standard_normal(p.value.shape) for p in parameters}
-    weights, gradients = {p.name: [p.value.copy()] for p in parameters}, []
-    for update.lr in RATES:
-        gradients.append({p.name: old[p.name] if p.layer.frozen else
-                          rng.standard_normal(p.value.shape) for p in parameters})
-        for p in parameters:
-            p.layer.grads[p.key] = gradients[-1][p.name].copy()
-        update.step()
-        for p in parameters:
-            weights[p.name].append(p.value.copy())
-    report = Report("FrozenUpdate")
-    for p in parameters:
-        rule, mistakes = (stays, UPDATE) if p.layer.frozen else (paper, MISTAKES)
-        report.findings.append(follow(p.name, np.array(weights[p.name]),
-                                      [g[p.name] for g in gradients], rule, mistakes))
-        report.findings[-1].checked += ", frozen" if p.layer.frozen else ", learns"
+    old = {p.name: rng.standard_normal(p.value.shape) for p in parameters if p.layer.frozen}
+    report = check_steps(
+        "FrozenUpdate", optimiser(network, RATES[0], M, D, tuple(old)), parameters,
+        lambda p: old[p.name] if p.name in old else rng.standard_normal(p.value.shape),
+        lambda p: (stays, UPDATE) if p.name in old else (paper, MISTAKES))
+    for finding in report.findings:
+        finding.checked += ", frozen" if finding.name in old else ", learns"
     return report
 
 
-def planted_update(rule: Rule) -> type:
-    """The shipped update, with this rule for frozen layers besides."""
-    class Planted(FrozenSGD):
-        def step(self):
-            super().step()
-            for p in self.network.parameters:
-                if p.layer.frozen:
-                    w, v = p.value, self.velocity.setdefault(p.name, np.zeros_like(p.value))
-                    w[...], v[...] = rule(w, v, p.grad, self.lr)
-
-    return Planted
-
-
-def planted_backward(mistaken: Callable[[list[Linear]], None]) -> type:
-    """A network that in backward treats its layers as something other than they are."""
-    class Planted(Network):
-        def backward(self, dscores, watch=None):
-            layers = [layer for layer in self.shapes if isinstance(layer, Linear)]
-            before = [(layer.frozen, layer.still) for layer in layers]
-            mistaken(layers)
-            dx = super().backward(dscores)
-            for layer, (frozen, still) in zip(layers, before, strict=True):
-                layer.frozen, layer.still = frozen, still
-            return dx
-
-    return Planted
-
-
-def _early(layers: list[Linear]) -> None:
-    next(layer for layer in layers if not layer.frozen).still = True
-
-
-def _at_frozen(layers: list[Linear]) -> None:
-    for layer in layers:
-        layer.still = layer.frozen
-
-
-def _theirs(layers: list[Linear]) -> None:
-    for layer in layers:
-        layer.frozen = False
-
-
-SHIPPED: dict[str, Callable[..., Any]] = {"FrozenBackward": Network, "FrozenUpdate": FrozenSGD}
+SHIPPED: dict[str, Callable[..., Any]] = {"FrozenBackward": Network, "FrozenUpdate": sgd}
 CHECKS = {"FrozenBackward": check_backward, "FrozenUpdate": check_update}
-# For mutants.py: kind, name, hint, class.
-PLANTED = [
-    *(("FrozenBackward", name, BACKWARD[name][0], planted_backward(mistaken))
-      for name, mistaken in (("stops one layer too early", _early),
-                             ("stops at a frozen layer", _at_frozen),
-                             ("gradients of frozen layers", _theirs))),
-    *(("FrozenUpdate", name, hint, planted_update(rule)) for name, (hint, rule) in UPDATE.items()),
-]

@@ -30,13 +30,13 @@ from tinyalex.optim import SGD
 @dataclass(frozen=True)
 class Mutant:
     """kind: the shipped class it is a variant of. about: how it is wrong. says: what the report
-    should say, to name the mistake. cls: the class. way: which of the mistake's formulas it is
-    planted from."""
+    should say, to name the mistake. cls: the class, or function. way: which of the mistake's
+    formulas it is planted from."""
 
     kind: str
     about: str
     says: str
-    cls: type
+    cls: Callable
     way: int = 0
 
 
@@ -89,12 +89,18 @@ def _planted_masks(wrong: Callable[..., np.ndarray]) -> type:
     return Planted
 
 
-def _planted_update(rule: update.Rule) -> type:
+def _planted_update(rule: update.Rule, frozen: bool = False) -> type:
+    """frozen: whether the frozen layers have this rule, or the others."""
     class Planted(SGD):
+        def __init__(self, network, lr, momentum, weight_decay, names=()):
+            super().__init__(network, lr, momentum, weight_decay)
+            self.velocity = {p.name: np.zeros_like(p.value) for p in network.parameters}
+
         def step(self):
             for p in self.network.parameters:
                 w, v = p.value, self.velocity[p.name]
-                w[...], v[...] = rule(w, v, p.grad, self.lr)
+                moved = rule if p.layer.frozen == frozen else update.paper
+                w[...], v[...] = moved(w, v, p.grad, self.lr)
 
     return Planted
 
@@ -150,7 +156,10 @@ MUTANTS = sorted([
       for hint, _, wrong in MASKS),
     *(Mutant("SGD", name, f"{name}: {hint}", _planted_update(rule))
       for name, (hint, rule) in update.MISTAKES.items()),
-    *(Mutant(kind, name, f"{name}: {hint}", cls) for kind, name, hint, cls in frozen.PLANTED),
+    *(Mutant("FrozenBackward", name, f"{name}: {hint}", wrong)
+      for name, (hint, wrong) in frozen.BACKWARD.items()),
+    *(Mutant("FrozenUpdate", name, f"{name}: {hint}", _planted_update(rule, frozen=True))
+      for name, (hint, rule) in frozen.UPDATE.items()),
     *(Mutant(cls.__mro__[1].__name__, str(cls.__doc__), says, cls) for says, cls in (
         ("gradients pile up", PilesUp), ("wrong dtype", MakesFloat64),
         ("writes into dy", ScalesUpstream), ("no test mode", AlwaysDrops))),

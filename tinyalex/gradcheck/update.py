@@ -5,7 +5,7 @@ decay without the learning rate, or a learning rate outside the velocity, looks 
 until the rate changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 from tinyalex.gradcheck.numeric import relative_error
 from tinyalex.gradcheck.report import WRONG, Finding, Report, place
 from tinyalex.layers import Flatten, Linear
-from tinyalex.network import Network
+from tinyalex.network import Network, Parameter
 from tinyalex.support.text import plural
 
 M, D = 0.8, 0.3  # momentum, not the usual one; a decay that is seen within a few steps
 RATES = (0.1, 0.1, 0.1, 0.01, 0.01)
 
 Rule = Callable[..., tuple[np.ndarray, np.ndarray]]  # (w, v, g, lr) -> the new w and v
+Mistakes = dict[str, tuple[str, Rule]]  # the name of each, a hint for the learner, the wrong rule
 
 
 def paper(w, v, g, lr, momentum=M, decay=D, gradient=1.0):
@@ -51,8 +52,7 @@ def _after(w, v, g, lr):
     return w * (1 - D * lr), v
 
 
-# The name of each mistake, a hint for the learner, and the wrong rule.
-MISTAKES: dict[str, tuple[str, Rule]] = {
+MISTAKES: Mistakes = {
     "learning rate outside the velocity": (
         "the rate multiplies the gradient as it enters v, not v as it enters w.", _outside),
     "decay without the learning rate": (
@@ -84,28 +84,34 @@ MISTAKES: dict[str, tuple[str, Rule]] = {
 
 
 def check_update(optimiser: Callable[..., Any], seed: int = 0, right: Rule = paper,
-                 mistakes: dict[str, tuple[str, Rule]] = MISTAKES) -> Report:
-    """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay): five
-    steps with random gradients, the rate divided by 10 before the fourth."""
+                 mistakes: Mistakes = MISTAKES) -> Report:
+    """Check an optimiser's class, built as optimiser(network, lr, momentum, weight_decay)."""
     rng = np.random.default_rng(seed)
-    layer = Linear(4, 3, std=1, bias=1, name="fc")
-    network = Network([[[Flatten(), layer]]], (1, 1, 4), dtype=np.float64)
-    update = optimiser(network, RATES[0], M, D)
+    network = Network([[[Flatten(), Linear(4, 3, std=1, bias=1, name="fc")]]], (1, 1, 4),
+                      dtype=np.float64)
+    return check_steps("SGD", optimiser(network, RATES[0], M, D), network.parameters,
+                       lambda p: rng.standard_normal(p.value.shape), lambda p: (right, mistakes))
+
+
+def check_steps(title: str, update: Any, parameters: list[Parameter],
+                gradient: Callable[[Parameter], np.ndarray],
+                rules: Callable[[Parameter], tuple[Rule, Mistakes]]) -> Report:
+    """Five steps of an optimiser, the rate divided by 10 before the fourth. gradient: gives that of
+    a parameter, in each step. rules: by which a parameter should move, and wrong ones."""
     if not callable(getattr(update, "step", None)):
-        return Report("SGD", problems=["no step: an optimiser has step()"])
-    weights = [{key: w.copy() for key, w in layer.params.items()}]
-    gradients = []
+        return Report(title, problems=["no step: an optimiser has step()"])
+    paths, gradients = [[p.value.copy()] for p in parameters], []
     for update.lr in RATES:
-        layer.grads = {key: rng.standard_normal(w.shape) for key, w in weights[0].items()}
-        gradients.append({key: g.copy() for key, g in layer.grads.items()})
+        gradients.append([gradient(p) for p in parameters])
+        for p, g in zip(parameters, gradients[-1], strict=True):
+            p.layer.grads[p.key] = g.copy()
         update.step()
-        weights.append({key: w.copy() for key, w in layer.params.items()})
-        if any(not np.array_equal(g, layer.grads[key]) for key, g in gradients[-1].items()):
-            return Report("SGD", problems=["changes its arguments: p.grad is only read"])
-    return Report("SGD", [
-        follow(key, np.array([w[key] for w in weights]), [g[key] for g in gradients], right,
-               mistakes)
-        for key in weights[0]])
+        for p, path in zip(parameters, paths, strict=True):
+            path.append(p.value.copy())
+        if not all(map(np.array_equal, gradients[-1], (p.grad for p in parameters))):
+            return Report(title, problems=["changes its arguments: p.grad is only read"])
+    return Report(title, [follow(p.name, np.array(path), gs, *rules(p)) for p, path, gs
+                          in zip(parameters, paths, zip(*gradients, strict=True), strict=True)])
 
 
 check_nesterov = partial(check_update, right=nesterov, mistakes={
@@ -113,8 +119,8 @@ check_nesterov = partial(check_update, right=nesterov, mistakes={
     "weights that stay": MISTAKES["weights that stay"]})
 
 
-def follow(name: str, path: np.ndarray, gs: list[np.ndarray], rule: Rule = paper,
-           mistakes: dict[str, tuple[str, Rule]] = MISTAKES) -> Finding:
+def follow(name: str, path: np.ndarray, gs: Sequence[np.ndarray], rule: Rule,
+           mistakes: Mistakes) -> Finding:
     """A parameter's path, from before the first step on, against that by the rule; gs: the gradient
     in each step."""
     right = _path(rule, path[0], gs)
@@ -129,7 +135,7 @@ def follow(name: str, path: np.ndarray, gs: list[np.ndarray], rule: Rule = paper
     return finding
 
 
-def _path(rule: Rule, w: np.ndarray, gs: list[np.ndarray]) -> np.ndarray:
+def _path(rule: Rule, w: np.ndarray, gs: Sequence[np.ndarray]) -> np.ndarray:
     v, path = np.zeros_like(w), [w]
     for g, lr in zip(gs, RATES, strict=True):
         w, v = rule(w, v, g, lr)

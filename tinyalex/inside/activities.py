@@ -1,9 +1,12 @@
 """What each layer gives while the network sees one picture, and what crosses between its towers."""
 
+from collections.abc import Collection
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
 
+from tinyalex.devices import Batch
 from tinyalex.layers import Activation, Layer
 from tinyalex.network import Network
 
@@ -18,16 +21,24 @@ class Crossing(NamedTuple):
     shares: list[list[float]]
 
 
-def activities(network: Network, x: np.ndarray) -> dict[Layer, np.ndarray]:
-    """What every layer gives for one picture x (1, H, W, C): arrays (OH, OW, F) or (F,), on the
-    host, layer by layer as they stand in the towers, stage by stage."""
-    seen = {}
+def outputs(network: Network, x: np.ndarray | Batch, layers: Collection[Layer],
+            remember: bool = False) -> dict[Layer, np.ndarray]:
+    """What these layers give for pictures x (N, H, W, C): arrays (N, OH, OW, F) or (N, F), on the
+    host. remember: for a backward."""
+    seen: dict[Layer, np.ndarray] = {}
 
     def keep(layer, y):
-        seen[layer] = layer.device.get(y)[0].copy()
+        if layer in layers:
+            seen[layer] = layer.device.get(y).copy()
 
-    network.forward(x, watch=keep)
-    return {layer: seen[layer] for layer in network.shapes}
+    network.forward(x, remember=remember, watch=keep)
+    return {layer: seen[layer] for layer in layers}
+
+
+def activities(network: Network, x: np.ndarray) -> dict[Layer, np.ndarray]:
+    """What every layer gives for one picture x (1, H, W, C), without the axis of pictures: layer by
+    layer as they stand in the towers, stage by stage."""
+    return {layer: y[0] for layer, y in outputs(network, x, network.shapes).items()}
 
 
 def tower_layers(network: Network, tower: int) -> list[Layer]:
@@ -67,12 +78,8 @@ def named_blocks(network: Network) -> dict[str, Layer]:
 
 
 def _unit_behind(tower: list[Layer], i: int) -> int:
-    for j in range(i + 1, len(tower)):
-        if tower[j].params:
-            break
-        if isinstance(tower[j], Activation):
-            return j
-    return i
+    behind = takewhile(lambda j: not tower[j].params, range(i + 1, len(tower)))
+    return next((j for j in behind if isinstance(tower[j], Activation)), i)
 
 
 def crossings(network: Network, seen: dict[Layer, np.ndarray]) -> list[Crossing]:

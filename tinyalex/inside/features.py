@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.inside.activities import last_hidden
+from tinyalex.inside.activities import last_hidden, outputs
 from tinyalex.network import Network
 from tinyalex.support import arrays
 from tinyalex.support.arrays import Damaged
@@ -66,15 +66,9 @@ def extract(network: Network, batches: Iterable[np.ndarray]) -> np.ndarray:
     """(N, D) float32: the activities of the last hidden layer, of all towers, for each picture of
     these batches, (n, H, W, C) each."""
     layers, rows = last_hidden(network), []
-    seen: dict = {}
-
-    def keep(layer, y):
-        if layer in layers:
-            seen[layer] = layer.device.get(y).reshape(len(y), -1).copy()
-
     for x in batches:
-        network.forward(x, watch=keep)
-        rows.append(np.concatenate([seen[layer] for layer in layers], axis=1))
+        rows.append(np.concatenate([y.reshape(len(x), -1) for y in
+                                    outputs(network, x, layers).values()], axis=1))
     return np.concatenate(rows)
 
 

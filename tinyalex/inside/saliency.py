@@ -5,8 +5,9 @@ from itertools import product
 
 import numpy as np
 
-from tinyalex.inside.activities import blocks
+from tinyalex.inside.activities import blocks, outputs
 from tinyalex.inside.backwards import back_to_pixels, only_the_picture_learns, other_backward
+from tinyalex.inside.units import class_unit, one_hot
 from tinyalex.layers import Layer
 from tinyalex.metrics import log_probabilities
 from tinyalex.network import Network
@@ -21,14 +22,8 @@ def pixel_gradient(network: Network, x: np.ndarray, label: int,
 
     Of the score, not of the probability: where that is close to 1 it hardly changes any more.
     """
-    return back_to_pixels(network, x, _one_score(network, x, label), rule)[0]
-
-
-def _one_score(network: Network, x: np.ndarray, label: int) -> np.ndarray:
-    """The gradient of a class's score with respect to all scores (1, K)."""
-    dscores = np.zeros((1, network.classes), x.dtype)
-    dscores[0, label] = 1
-    return dscores
+    score = one_hot(network, [class_unit(network, label)], x.dtype)
+    return back_to_pixels(network, x, score, rule)[0]
 
 
 def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = None) -> np.ndarray:
@@ -54,12 +49,7 @@ def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = Non
     candidates = {block: layers for block, layers in blocks(network).items()
                   if len(network.shapes[layers[0]][1]) == 3}
     layers = candidates[name or [*candidates][-1]]
-    A: dict[Layer, np.ndarray] = {}
     dA: dict[Layer, np.ndarray] = {}
-
-    def keep(layer, y):
-        if layer in layers:
-            A[layer] = layer.device.get(y)[0].copy()
 
     def noting(layer):
         def backward(dy):
@@ -71,9 +61,10 @@ def grad_cam(network: Network, x: np.ndarray, label: int, name: str | None = Non
 
     with only_the_picture_learns(network), other_backward(
             {layer: noting(layer) for layer in layers}):
-        network.forward(x, remember=True, watch=keep)
-        network.backward(network.devices[0].put(_one_score(network, x, label)))
-    return np.maximum(0, sum(A[layer] @ dA[layer].mean(axis=(0, 1)) for layer in layers))
+        A = outputs(network, x, layers, remember=True)
+        network.backward(network.devices[0].put(
+            one_hot(network, [class_unit(network, label)], x.dtype)))
+    return np.maximum(0, sum(A[layer][0] @ dA[layer].mean(axis=(0, 1)) for layer in layers))
 
 
 def occlusion(network: Network, x: np.ndarray, label: int, side: int, stride: int,

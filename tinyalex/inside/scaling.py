@@ -23,8 +23,8 @@ the connected layers compute.
 from dataclasses import dataclass
 from math import ceil, log2, prod
 
+from tinyalex.freezing import layers_called, names
 from tinyalex.layers import Linear
-from tinyalex.layers.base import Weighted
 from tinyalex.network import Network
 from tinyalex.sums import BUCKET
 from tinyalex.support.errors import UserError
@@ -71,20 +71,14 @@ class Part:
 
 def parts(network: Network) -> list[Part]:
     """The layers with weights, in the order of forward."""
-    found: dict[str, list[Weighted]] = {}
-    for stage in network.stages:
-        for t, tower in enumerate(stage):
-            for layer in tower:
-                if isinstance(layer, Weighted):
-                    name = layer.name.removesuffix(network.letter(t))
-                    found.setdefault(name, []).append(layer)
+    named = {name: layers_called(network, name) for name in names(network)}
     work = {layer: layer.multiply_adds(shape) for layer, (shape, _) in network.shapes.items()}
     return [Part(name, isinstance(layers[0], Linear),
                  sum(work[layer] for layer in layers) / sum(work.values()),
                  4 * sum(prod(layer.W_shape) + prod(layer.b_shape) for layer in layers),
                  4 * prod(network.shapes[layers[0]][0]),
                  4 * sum(prod(network.shapes[layer][1]) for layer in layers))
-            for name, layers in found.items()]
+            for name, layers in named.items()]
 
 
 def crossing(layers: list[Part], workers: int, batch: int) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """python -m tinyalex.reproduce: measure the paper's claims again; see --help."""
 
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
@@ -11,7 +10,7 @@ from tinyalex.reproduce.kinds import PHOTOGRAPHS, Arm
 from tinyalex.reproduce.results import Result
 from tinyalex.reproduce.running import Places, work_through
 from tinyalex.reproduce.statistics import ENOUGH
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, run
 from tinyalex.support.errors import UserError
 from tinyalex.support.text import say
 
@@ -20,7 +19,6 @@ TEXT = "text.md"  # of the page, in the folder of the results
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command behind `python -m tinyalex.reproduce`; argv without the program's name."""
     args = _parse(argv)
     if args.action == "report":
         if not (args.results / TEXT).exists():
@@ -39,10 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--photographs {args.photographs}: there is no such folder",
                         "docs/reproduction.md says where they come from, and what to call them.")
     args.work.mkdir(parents=True, exist_ok=True)
-    until = float("inf") if args.hours is None else time.monotonic() + 3600 * args.hours
     runs = sorted(((arm, seed) for arm in arms for seed in range(arm.seeds)),
                   key=lambda one: one[1] >= ENOUGH)  # first of everything as much as is needed
-    work_through(runs, places, until, say)
+    work_through(runs, places)
     return 0
 
 
@@ -57,8 +54,6 @@ def _parse(argv):
     add("action", choices=["list", "run", "report"])
     add("names", nargs="*", metavar="NAME", help="experiments, or single configurations; all if "
         "not given")
-    add("--hours", type=number(float, 0), metavar="H", help="stop after this many, at the end of "
-        "an epoch")
     add("--photographs", default=PHOTOGRAPHS, metavar="FOLDER", help="the ten classes: train/ and "
         "val/; see docs/reproduction.md")
     add("--devices", metavar="LIST", default="auto", help="cpu, cuda:0 or auto")
@@ -68,8 +63,6 @@ def _parse(argv):
         "have their folders")
     add("--page", type=Path, metavar="MD", default=PAGE, help="where report writes the page")
     args = parser.parse_args(argv)
-    if args.action != "run":
-        parser.refuse(["--hours"], "only run makes runs")
     if args.action != "report":
         parser.refuse(["--page"], "only report writes the page")
     elif args.names:

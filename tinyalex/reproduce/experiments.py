@@ -5,8 +5,7 @@ from typing import Any
 
 from tinyalex.reproduce.kinds import Arm, Comparison, Experiment
 
-ALL = ("still_error", "ten_crops", "together", "colour", "neighbours", "start")
-START = ("still_error", "start")
+ALL = ("still_error", "ten_crops", "together", "colour", "neighbours")
 COLOUR = ("still_error", "colour")
 EPOCHS = "factor in epochs to 25 % training error"
 SHORT = {"epochs": 6, "schedule": "5,6"}
@@ -52,11 +51,11 @@ ARMS = {arm.name: arm for arm in (
     Arm("without-conv4", changes={"without": "conv4"}),
     Arm("without-conv5", changes={"without": "conv5"}),
     Arm("colour-noise", changes={"colour": "paper"}),
-    Arm("bias-1", "mini-ones", measures=START),
+    Arm("bias-1", "mini-ones"),
     Arm("velocity-kept", changes={"velocity": "keep"}),
     Arm("lrn-before", changes={"lrn": "before"}),
-    Arm("init-printed", changes={"init": "paper"}, measures=START),
-    Arm("init-original", changes={"init": "original"}, measures=START),
+    Arm("init-printed", changes={"init": "paper"}),
+    Arm("init-original", changes={"init": "original"}),
     Arm("without-conv2", changes={"without": "conv2"}),
     Arm("no-momentum", changes={"momentum": 0.0}),
     Arm("constant-rate", changes={"schedule": "constant"}),

@@ -12,7 +12,7 @@ from tinyalex.inside import features
 from tinyalex.inside.colour import colour_specificity, first_kernels
 from tinyalex.metrics import average, measure, predictions, score
 from tinyalex.network import Network
-from tinyalex.reproduce.signals import Columns, layers, layers_at_start, pictures_of, start
+from tinyalex.reproduce.signals import Columns, layers, layers_at_start, pictures_of
 from tinyalex.run import checkpoint
 from tinyalex.run.opened import open_network
 from tinyalex.run.trainer import Trainer
@@ -134,4 +134,4 @@ def _said(network: Network, loader: Loader) -> tuple[np.ndarray, np.ndarray]:
 
 MEASURES: dict[str, Callable[[Trainer, Dataset, Dataset], Columns]] = {
     f.__name__: f for f in (still_error, ten_crops, together, five_together, colour, neighbours,
-                            start, layers, layers_at_start, drop)}
+                            layers, layers_at_start, drop)}

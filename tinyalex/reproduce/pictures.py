@@ -105,11 +105,11 @@ def _signals(results: Results, arms: list[str], path: Path) -> None:
     for column, arm in enumerate(arms):
         for row, (kind, words) in enumerate(SIGNALS.items()):
             axes, mine = panels[row][column], list(runs(results, arm).values())
-            layers = [key.removeprefix(f"{kind}_") for key in mine[0].rows[-1]
+            layers = [key.removeprefix(f"{kind}_") for key in mine[0].end
                       if key.startswith(f"{kind}_") and not key.endswith("start")]
             for depth, layer in enumerate(layers):
                 key, scale = f"{kind}_{layer}", 100 if kind == "dead" else 1
-                history = [[result.rows[-1].get(f"{key}_at_start", nan),
+                history = [[result.end.get(f"{key}_at_start", nan),
                             *(epoch.get(key, nan) for epoch in result.rows)] for result in mine]
                 means = [scale * fmean(values) for values in zip(*history, strict=False)]
                 axes.plot(means, linewidth=1.5, label=layer,

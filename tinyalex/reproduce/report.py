@@ -8,7 +8,7 @@ from tinyalex.reproduce import pictures
 from tinyalex.reproduce.comparing import Finding, Results, findings, runs
 from tinyalex.reproduce.experiments import ARMS, EXPERIMENTS
 from tinyalex.reproduce.kinds import Experiment
-from tinyalex.support.files import replacing
+from tinyalex.support.files import write_text
 from tinyalex.support.text import plural
 
 HEAD = ("| claim | the paper | here, with its 95 % interval | seeds | verdict | command | hours |\n"
@@ -23,19 +23,15 @@ def write(results: Results, text: str, page: Path) -> None:
     found = list(findings(results))
     drawn = pictures.draw(results, found, page.with_suffix(""))
     filled = {
-        "claims": _claims(found), "intervals": _picture(drawn, "intervals", page),
+        "claims": "\n".join([HEAD, *(_row(f) for f in found if f.interval is not None)]),
+        "intervals": _picture(drawn, "intervals", page),
         "experiments": "\n\n".join(filter(None, (
             _experiment(e, results, drawn, page) for e in EXPERIMENTS.values()
             if any(f.interval for f in found if f.experiment is e)))),
         "missing": _missing(found, results), "made by": _made_by(results)}
     for name, part in filled.items():
         text = text.replace(f"{{{name}}}", part)
-    with replacing(page) as file:
-        file.write_text(text, "utf-8")
-
-
-def _claims(found: list[Finding]) -> str:
-    return "\n".join([HEAD, *(_row(f) for f in found if f.interval is not None)])
+    write_text(page, text)
 
 
 def _row(f: Finding) -> str:
@@ -76,7 +72,7 @@ def _arm_rows(name: str, results: Results) -> Iterator[str]:
     mine = list(runs(results, name).values())
     if not mine:
         return
-    ends = [result.rows[-1] for result in mine]
+    ends = [result.end for result in mine]
     training = [100 * end.get("still_error", end["train_error"]) for end in ends]
     validation = [100 * end["val_error"] for end in ends]
     epochs = fmean(end["epoch"] for end in ends)

@@ -9,9 +9,9 @@
 import ast
 import csv
 import hashlib
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import log, nan
 from pathlib import Path
 
 import tinyalex
@@ -34,8 +34,12 @@ class Result:
     rows: list[dict[str, float]]
 
     @property
+    def end(self) -> dict[str, float]:
+        return self.rows[-1]
+
+    @property
     def hours(self) -> float:
-        return self.rows[-1]["seconds"] / 3600
+        return self.end["seconds"] / 3600
 
 
 def code(package: Path = Path(tinyalex.__file__).parent) -> str:
@@ -72,7 +76,7 @@ def _is_docstring(node: object) -> bool:
 def write(path: Path, result: Result):
     """Write a result, in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = dict.fromkeys([*COLUMNS, *result.rows[-1]])
+    columns = dict.fromkeys([*COLUMNS, *result.end])
     with replacing(path, suffix=".csv") as part, open(part, "w", newline="",
                                                       encoding="utf-8") as file:
         file.writelines(f"# {key}: {value}\n" for key, value in result.about.items())
@@ -102,15 +106,7 @@ def read_all(folder: Path) -> dict[str, Result]:
 
 
 def _last(column: str, factor: float = 100) -> Callable[[Result], float]:
-    return lambda result: factor * result.rows[-1][column]
-
-
-def _log(column: str) -> Callable[[Result], float]:
-    return lambda result: math.log(result.rows[-1][column])
-
-
-def _change(column: str, other: str) -> Callable[[Result], float]:
-    return lambda result: 100 * (result.rows[-1][column] - result.rows[-1][other])
+    return lambda result: factor * result.end[column]
 
 
 def epochs_to(rows: Iterable[dict[str, float]], level: float) -> float:
@@ -124,15 +120,7 @@ def epochs_to(rows: Iterable[dict[str, float]], level: float) -> float:
             fall = (before["train_error"] - level) / (before["train_error"] - row["train_error"])
             return before["epoch"] + fall * (row["epoch"] - before["epoch"])
         before = row
-    return before["epoch"] if before else math.nan
-
-
-def _log_change(column: str, other: str) -> Callable[[Result], float]:
-    return lambda result: math.log(result.rows[-1][column] / result.rows[-1][other])
-
-
-def _log_epochs_to(level: float) -> Callable[[Result], float]:
-    return lambda result: math.log(epochs_to(result.rows, level))
+    return before["epoch"] if before else nan
 
 
 # What is compared: a number of a result, by what to call it; KeyError where it has none. "factor":
@@ -140,7 +128,8 @@ def _log_epochs_to(level: float) -> Callable[[Result], float]:
 OUTCOMES: dict[str, Callable[[Result], float]] = {
     "validation error": _last("val_error"),
     "training error": _last("still_error"),
-    "validation minus training error": _change("val_error", "still_error"),
+    "validation minus training error":
+        lambda result: 100 * (result.end["val_error"] - result.end["still_error"]),
     "error of ten patches": _last("ten_crop_error"),
     "error of two nets together": _last("together_error"),
     "mean error of the two alone": _last("alone_error"),
@@ -152,14 +141,13 @@ OUTCOMES: dict[str, Callable[[Result], float]] = {
     "the same of kernels dealt out at random": _last("colour_chance"),
     "training loss after two epochs": lambda result: result.rows[1]["train_loss"],
     "validation error after two epochs": lambda result: 100 * result.rows[1]["val_error"],
-    "units that never fire at the start": _last("dead_at_start"),
-    "loss at the start": _last("loss_at_start", 1),
     "training loss before the drop": _last("loss_before_drop", 1),
     "training loss after the drop": _last("loss_after_drop", 1),
-    "factor in epochs to 25 % training error": _log_epochs_to(0.25),
-    "factor from conv1's activities to fc7's at the start":
-        _log_change("activity_fc7_at_start", "activity_conv1_at_start"),
-    "factor from conv1's activities to fc7's at the end":
-        _log_change("activity_fc7", "activity_conv1"),
-    "factor in gradient beside weight in conv1 at the start": _log("gradient_conv1_at_start"),
+    "factor in epochs to 25 % training error": lambda result: log(epochs_to(result.rows, 0.25)),
+    "factor from conv1's activities to fc7's at the start": lambda result: log(
+        result.end["activity_fc7_at_start"] / result.end["activity_conv1_at_start"]),
+    "factor from conv1's activities to fc7's at the end": lambda result: log(
+        result.end["activity_fc7"] / result.end["activity_conv1"]),
+    "factor in gradient beside weight in conv1 at the start":
+        lambda result: log(result.end["gradient_conv1_at_start"]),
 }

@@ -4,7 +4,6 @@ its result is with the others."""
 import contextlib
 import json
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,17 +22,13 @@ from tinyalex.run.recipe import Recipe
 from tinyalex.run.trainer import Trainer
 from tinyalex.support import reading
 from tinyalex.support.errors import UserError
-from tinyalex.support.files import alone, replacing
+from tinyalex.support.files import alone, write_text
 from tinyalex.support.signals import Interrupted
-from tinyalex.support.text import plural
+from tinyalex.support.text import plural, say
 
 
 class Reached(Exception):
     """The run has come to the training error at which it was to end."""
-
-
-class TimeIsUp(Exception):
-    """The run continues another time, from where it is."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +49,9 @@ class Places:
         return replace(recipe, devices=self.devices, data=recipe.data or self.photographs)
 
 
-def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
-                 say: Callable[[str], None]) -> None:
+def work_through(runs: list[tuple[Arm, int]], places: Places) -> None:
     """Do, one by one, those of these runs that have no result and that nobody else is working on.
-
-    until: when, by time.monotonic, the run under way is left at the end of its epoch, to be resumed
-    by whoever comes next. UserError at the end where runs failed: the others are done.
-    """
+    UserError at the end where runs failed: the others are done."""
     failed = []
     for arm, seed in runs:
         name = f"{arm.name}-{seed}"
@@ -74,10 +65,7 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
             say(f"{name}: tinyalex.train {arm.command(seed)}")
             try:
                 with Devices(places.devices, arm.recipe(seed).towers) as devices:
-                    _do(arm, seed, places, devices, until, say)
-            except TimeIsUp:
-                say(f"{name}: the time is up; the next run continues from here")
-                return
+                    _do(arm, seed, places, devices)
             except KeyboardInterrupt:
                 say(f"{name}: stopped; the same command goes on from its last checkpoint")
                 raise
@@ -88,10 +76,8 @@ def work_through(runs: list[tuple[Arm, int]], places: Places, until: float,
         raise UserError(f"{', '.join(failed)}: failed", "see above.")
 
 
-def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
-        say: Callable[[str], None]) -> None:
-    """Train, or continue training, measure, and write the result. TimeIsUp if it is before the
-    end."""
+def _do(arm: Arm, seed: int, places: Places, devices: Devices) -> None:
+    """Train, or continue training, measure, and write the result."""
     recipe, name = places.recipe(arm, seed), f"{arm.name}-{seed}"
     train_set, val_set = (sources.load(recipe.data, split, recipe.picture, recipe.limit)
                           for split in ("train", "val"))
@@ -107,7 +93,7 @@ def _do(arm: Arm, seed: int, places: Places, devices: Devices, until: float,
                 if arm.each:
                     _keep(run, row, _measured(arm.each, trainer, train_set, val_set))
 
-            _train(trainer, arm, until, lambda text: say(f"{name}: {text}"), note)
+            _train(trainer, arm, note)
         rows = _ends(run)
         rows[-1] |= _measured(arm.measures, trainer, train_set, val_set)
     about = _about(arm, seed, devices, len(train_set), len(val_set))
@@ -120,17 +106,15 @@ def _measured(names: tuple[str, ...], *of) -> dict[str, float]:
             for column, value in MEASURES[name](*of).items()}
 
 
-def _train(trainer: Trainer, arm: Arm, until: float, say: Callable[[str], None],
-           note: Callable[[dict], None]) -> None:
+def _train(trainer: Trainer, arm: Arm, note: Callable[[dict], None]) -> None:
     """Train to the last epoch, or to what the arm is to reach; `note` gets the row of each."""
     def report(row: dict):
         note(row)
-        say(f"epoch {row['epoch']:g} of {trainer.recipe.epochs}, training error "
-            f"{row['train_error']:.1%}, validation {row['val_error']:.1%}, {row['seconds']:.0f} s")
+        say(f"{trainer.run.folder.name}: epoch {row['epoch']:g} of {trainer.recipe.epochs}, "
+            f"training error {row['train_error']:.1%}, validation {row['val_error']:.1%}, "
+            f"{row['seconds']:.0f} s")
         if arm.reached(row):
             raise Reached
-        if time.monotonic() > until:
-            raise TimeIsUp
 
     with contextlib.suppress(Reached):
         trainer.train(report)
@@ -155,8 +139,8 @@ def _kept(run: Run) -> dict[str, dict[str, float]]:
 
 
 def _keep(run: Run, row: dict, columns: dict[str, float]) -> None:
-    with replacing(run.folder / "measured.json") as part:
-        part.write_text(json.dumps(_kept(run) | {f"{row['epoch']:g}": columns}), "utf-8")
+    write_text(run.folder / "measured.json",
+               json.dumps(_kept(run) | {f"{row['epoch']:g}": columns}))
 
 
 def _about(arm: Arm, seed: int, devices: Devices, train: int, val: int) -> dict[str, str]:

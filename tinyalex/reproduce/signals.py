@@ -7,24 +7,14 @@ import numpy as np
 from tinyalex import freezing
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Loader
-from tinyalex.inside.activities import blocks, named_blocks
+from tinyalex.inside.activities import blocks, named_blocks, outputs
 from tinyalex.layers import Layer
-from tinyalex.metrics import measure
 from tinyalex.network import Network
 from tinyalex.run import assembly
 from tinyalex.run.trainer import Trainer
 
 Columns = dict[str, float]
 SEEN = 500  # pictures by which it is told what units do
-
-
-def start(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
-    """Of the network before its first step: the loss, and the share of the units that are 0 for
-    every one of 500 pictures."""
-    fresh, loader = _fresh(trainer), pictures_of(trainer, val_set.first(SEEN))
-    fired, _ = _activity(fresh, loader)
-    return {"loss_at_start": measure(fresh, loader.epoch()).loss,
-            "dead_at_start": float(1 - np.concatenate([*map(np.ravel, fired.values())]).mean())}
 
 
 def layers(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
@@ -36,7 +26,8 @@ def layers(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
 
 def layers_at_start(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> Columns:
     """The same of the network before its first step."""
-    columns = _layers(trainer, _fresh(trainer), train_set, val_set)
+    fresh = trainer.recipe.network(len(trainer.classes), trainer.network.devices)
+    columns = _layers(trainer, fresh, train_set, val_set)
     return {f"{column}_at_start": value for column, value in columns.items()}
 
 
@@ -57,11 +48,6 @@ def _layers(trainer: Trainer, network: Network, train_set: Dataset, val_set: Dat
     return columns
 
 
-def _fresh(trainer: Trainer) -> Network:
-    """The network as it was before its first step."""
-    return trainer.recipe.network(len(trainer.classes), trainer.network.devices)
-
-
 def _size(arrays: Iterable[np.ndarray]) -> float:
     """√ of the sum of the squares."""
     return float(np.sqrt(sum((array.astype(float) ** 2).sum() for array in arrays)))
@@ -73,15 +59,10 @@ def _activity(network: Network,
     |activity|."""
     units = set(named_blocks(network).values())
     fired, sums = dict.fromkeys(units, np.array(False)), dict.fromkeys(units, 0.0)
-
-    def keep(layer, y):
-        if layer in units:
-            y = layer.device.get(y)
+    for x, _ in loader.epoch():
+        for layer, y in outputs(network, x, units).items():
             fired[layer] = fired[layer] | (y != 0).any(axis=0)
             sums[layer] += float(np.abs(y).mean(axis=tuple(range(1, y.ndim)), dtype=float).sum())
-
-    for x, _ in loader.epoch():
-        network.forward(x, watch=keep)
     return fired, {layer: total / len(loader.dataset) for layer, total in sums.items()}
 
 

@@ -25,7 +25,7 @@ from tinyalex.run import formats
 from tinyalex.run.recipe import LARGEST, Recipe
 from tinyalex.support import reading
 from tinyalex.support.errors import UserError, reason
-from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing
+from tinyalex.support.files import alone, expect_room, remove_leftovers, replacing, write_text
 from tinyalex.support.text import command
 
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error", "val_loss", "val_error",
@@ -113,8 +113,7 @@ class Run:
                          "python": platform.python_version()},
             "machine": {"system": platform.platform(), "cores": available_cores()},
         }
-        with replacing(self.config) as part:
-            part.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        write_text(self.config, json.dumps(config, indent=2) + "\n")
 
     def _make_folder(self):
         """A folder that is named may be there; of those with numbers, making it decides who has

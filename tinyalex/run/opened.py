@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyalex.data.augment import CENTRE, ten_crops
+from tinyalex.data import pictures
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.gallery import Gallery
 from tinyalex.data.loader import Loader
@@ -51,9 +51,7 @@ class OpenedNetwork:
 
     def centre(self, picture: np.ndarray) -> np.ndarray:
         """What the network reads of a picture (side, side, C) at test time."""
-        (height, width), side = picture.shape[:2], self.network.input_shape[0]
-        top, left, _ = ten_crops(height, width, side)[CENTRE]
-        return picture[top : top + side, left : left + side]
+        return pictures.centre(picture, self.network.input_shape[0])
 
     def loader(self, dataset: Dataset, batch_size: int | None = None,
                ten_crops: bool = False) -> Loader:

@@ -27,9 +27,9 @@ LIMITS = {
 CHOICES = {
     "architecture": [*ARCHITECTURES], "init": sorted(INITS), "mean_crop": ["same", "centre"],
     "colour": ["none", *NOISES], "velocity": ["keep", "scale"],
-    "activation": ["relu", "tanh"], "lrn": ["none", "before", "after", "across"],
-    "pool": ["3/2", "2/2"], "keep": ["last", "best"], "optimiser": ["sgd", "lars"],
+    "keep": ["last", "best"], "optimiser": ["sgd", "lars"],
     "parallel": ["data", "hybrid-b", "hybrid-c"],
+    **{flag: [*ablations.CHOICES[flag]] for flag in ("activation", "lrn", "pool")},
 }
 # The fields that say what the network is, see Recipe.network.
 NETWORK = {"architecture", "towers", "init", "dropout", "activation", "lrn", "pool", "without"}

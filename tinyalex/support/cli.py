@@ -16,6 +16,14 @@ from tinyalex.support.errors import UserError, reason
 from tinyalex.support.files import expect_place
 from tinyalex.support.text import say, shown, warn
 
+HINTS = {  # by what the system refuses
+    errno.ENOSPC: "free some space, or name a folder on another disk.",
+    errno.ENOENT: "check the path.",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
+                    "name a folder that you may write to, or change its permissions."),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR),
+                    "a file stands where a folder has to be: name another folder.")}
+
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action):
@@ -159,7 +167,8 @@ def _status(command: Callable[[], int | None]) -> int:
                          "use fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{reason(error)}", _os_hint(error))
+        return _complain(f"{where}{reason(error)}",
+                         HINTS.get(error.errno or 0, "check the path and the disk."))
 
 
 def _move_in() -> None:
@@ -192,15 +201,3 @@ def _confess(error: Exception) -> int:
 
 def _say(text: str) -> None:
     print(text, file=streams.Unheard(sys.stderr))
-
-
-def _os_hint(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "free some space, or name a folder on another disk."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "name a folder that you may write to, or change its permissions."
-    if error.errno == errno.ENOENT:
-        return "check the path."
-    if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return "a file stands where a folder has to be: name another folder."
-    return "check the path and the disk."

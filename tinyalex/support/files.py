@@ -61,6 +61,12 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one move, see `replacing`; in UTF-8, its lines ended as they are."""
+    with replacing(path) as part:
+        part.write_bytes(text.encode())
+
+
 def expect_place(path: Path) -> None:
     """UserError where no file can be written to `path`, as far as that can be known before the work
     is done."""

@@ -10,20 +10,13 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from tinyalex.support import cli, launched
 from tinyalex.support.errors import UserError
-
-
-class Sum(Protocol):
-    """A sum that is under way."""
-
-    def done(self) -> bool:
-        """Whether it is there; it moves on when it is asked."""
 
 
 class World:
@@ -58,9 +51,10 @@ class World:
         """Send give[r] to worker r, and write into take[r] what it sends here, for all at once."""
         take[0][...] = give[0]
 
-    def start_sum(self, array: np.ndarray) -> Sum:
-        """Begin to make this array the sum of all workers'. Sums have a channel of their own, so
-        that a thread can wait for them meanwhile; they are begun in the same order everywhere."""
+    def start_sum(self, array: np.ndarray) -> Callable[[], bool]:
+        """Begin to make this array the sum of all workers'. Returns what says whether it is there;
+        it moves on when it is asked. Sums have a channel of their own, so that a thread can wait
+        for them meanwhile; they are begun in the same order everywhere."""
         raise NotImplementedError
 
     def barrier(self) -> None:
@@ -103,16 +97,16 @@ class World:
             self.barrier()
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> Iterator["World"]:
         """A block that ends for all where it fails for one, with what is wrong and with whom. Only
-        worker 0 prints anything else."""
+        worker 0 prints anything else. Gives this world."""
         if self.size == 1:
-            yield
+            yield self
             return
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
             try:
                 with contextlib.redirect_stdout(nowhere if self.rank else sys.stdout):
-                    yield
+                    yield self
                 self.barrier()  # where one ends with a status, launchers may end the others
             except SystemExit:  # of --help, which is all that there is to say
                 raise
@@ -136,8 +130,8 @@ def timed_sum(world: World, size: int, repeats: int = 10) -> float:
     for _ in range(repeats):
         world.barrier()
         start = time.perf_counter()
-        running = world.start_sum(array)
-        while not running.done():
+        is_there = world.start_sum(array)
+        while not is_there():
             pass
         taken.append(time.perf_counter() - start)
     return max(float(least[0]) for least in world.gather(np.array([min(taken)])))

@@ -2,12 +2,13 @@
 
 import os
 import time
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
 from mpi4py import MPI
 
-from tinyalex.world import Sum, World
+from tinyalex.world import World
 
 MOST_AXES = 7  # of arrays that are gathered
 LAST_WORDS = 0.3  # seconds for a launcher to pass on what was printed, which it forgets at the end
@@ -62,8 +63,8 @@ class MpiWorld(World):
         for request in running:
             _wait(request)
 
-    def start_sum(self, array: np.ndarray) -> Sum:
-        return Running(self._sums.Iallreduce(MPI.IN_PLACE, array))
+    def start_sum(self, array: np.ndarray) -> Callable[[], bool]:
+        return self._sums.Iallreduce(MPI.IN_PLACE, array).Test
 
     def barrier(self) -> None:
         _wait(self._rest.Ibarrier())
@@ -72,16 +73,6 @@ class MpiWorld(World):
         time.sleep(LAST_WORDS)
         MPI.COMM_WORLD.Abort(status)
         os._exit(status)  # some launchers let it live on
-
-
-class Running:
-    """A sum that MPI works on whenever it is asked for it."""
-
-    def __init__(self, request: MPI.Request):
-        self._request = request
-
-    def done(self) -> bool:
-        return self._request.Test()
 
 
 def _wait(request: MPI.Request):

@@ -61,25 +61,18 @@ class ThreadWorld(World):
             parts = self.shared.sums[len(order)]
             parts[self.rank] = array.copy()
         order.append(array.size)
-        return Summing(parts, self.shared, array)
 
+        def is_there():
+            """As soon as the last worker has given its part; one that has failed never will."""
+            if len(parts) < self.size:
+                if self.shared.barrier.broken:
+                    raise threading.BrokenBarrierError
+                return False
+            assert len({part.size for part in parts.values()}) == 1, "summed in another order"
+            array[...] = np.sum([parts[rank] for rank in range(self.size)], axis=0)
+            return True
 
-class Summing:
-    """There as soon as the last worker has given its part. BrokenBarrierError where one of them has
-    failed, and never will."""
-
-    def __init__(self, parts, shared, array):
-        self.parts, self.shared, self.array = parts, shared, array
-
-    def done(self):
-        size = self.shared.size
-        if len(self.parts) < size:
-            if self.shared.barrier.broken:
-                raise threading.BrokenBarrierError
-            return False
-        assert len({part.size for part in self.parts.values()}) == 1, "summed in another order"
-        self.array[...] = np.sum([self.parts[rank] for rank in range(size)], axis=0)
-        return True
+        return is_there
 
 
 def together(size: int, work) -> list:

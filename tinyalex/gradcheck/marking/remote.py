@@ -34,8 +34,7 @@ ONE_THREAD = dict.fromkeys(
 
 
 class Submission:
-    """A process that has run the cells of one file; in a `with` block, which ends it and all that
-    it has started.
+    """A process that has run the cells of one file; `close` ends it and all that it has started.
 
     seconds: for all that is asked of it; slow: for a single statement or call; walls: see
     confine.py. failed: what its cells raised. Explained says why it does not answer.
@@ -64,12 +63,6 @@ class Submission:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def ask(self, do: str, functions: tuple[Callable, ...] = (), **message: Any) -> dict:
         """What it answers. functions: those that it may ask us to call."""
@@ -122,8 +115,8 @@ def _called(function: Callable, args: list) -> dict:
 def walls_stand() -> bool:
     """Whether submissions can be isolated here, see confine.py: this tries it."""
     try:
-        with Submission([], "", 30, 3, walls=True):
-            return True
+        Submission([], "", 30, 3, walls=True).close()
+        return True
     except Explained:
         return False
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinyalex.gradcheck.marking.marks import Sheet
-from tinyalex.support.files import replacing
+from tinyalex.support.files import write_text
 from tinyalex.support.text import shown
 
 
@@ -28,7 +28,7 @@ def write_letters(sheets: list[Sheet], folder: Path) -> None:
     """A text file for each student."""
     for sheet in sheets:
         text = "".join(f"{shown(line)}\n" for line in lines(sheet))
-        _write(folder / f"{sheet.student}.txt", text)
+        write_text(folder / f"{sheet.student}.txt", text)
 
 
 def write_csv(sheets: list[Sheet], path: Path) -> None:
@@ -43,7 +43,7 @@ def write_csv(sheets: list[Sheet], path: Path) -> None:
         name = shown(sheet.student)
         name = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name  # not as a formula
         table.writerow([name, *(points.get(part, "") for part in parts), sheet.points, sheet.most])
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def write_json(sheets: list[Sheet], path: Path, seed: int) -> None:
@@ -53,9 +53,4 @@ def write_json(sheets: list[Sheet], path: Path, seed: int) -> None:
                             "points": mark.points, "of": mark.part.points, "said": mark.said}
                            for mark in sheet.marks],
                  "remarks": sheet.remarks} for sheet in sheets]
-    _write(path, json.dumps({"seed": seed, "students": students}, indent=1))
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")
+    write_text(path, json.dumps({"seed": seed, "students": students}, indent=1))
