@@ -36,6 +36,13 @@ def assert_same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray])
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
+def assert_close(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], **tolerances: float):
+    """tolerances: rtol and atol of np.testing.assert_allclose."""
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], err_msg=name, **tolerances)
+
+
 def log_rows(folder: Path) -> list[dict[str, str]]:
     with open(folder / "log.csv") as file:
         return list(csv.DictReader(file))

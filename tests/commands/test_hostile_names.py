@@ -5,11 +5,11 @@ its relatives do worse; a newline forges a line of ours; a right-to-left overrid
 .jpg; $\frac$ is a formula that Matplotlib cannot set. None of it may be more than text to the user.
 """
 
-import importlib
 import os
 
 import numpy as np
 import pytest
+from doors import main_of
 from PIL import Image
 
 from tinyalex import drawing, train
@@ -61,11 +61,7 @@ def test_names_are_text_and_nothing_else(command, place, capsys, monkeypatch):
     name, *argv = command.split()
     for word, path in words.items():
         argv = [arg.replace(word, str(path)) for arg in argv]
-    try:
-        module = importlib.import_module(f"tinyalex.{name}.__main__")
-    except ImportError:
-        module = importlib.import_module(f"tinyalex.{name}")
-    status = run(lambda: module.main(argv))
+    status = run(lambda: main_of(f"tinyalex.{name}")(argv))
     out, err = capsys.readouterr()
     assert (status, err) == (0, "") or (status, out, err.count("\n")) == (2, "", 2)
     assert {c for c in out + err if not c.isprintable()} == {"\n"}
