@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyalex.run import checkpoint
+from tinyalex.run import checkpoint, mistakes
+from tinyalex.run.pictures import Pictures
+
+DRAW = Pictures.draw
 
 
 @pytest.fixture
@@ -15,6 +18,19 @@ def patches(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.chdir(tmp_path)
     return "patches:load"
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Runs leave no pictures: to draw them takes longer than to train as little as here."""
+    monkeypatch.setattr(Pictures, "draw", lambda self, if_due=False: None)
+    monkeypatch.setattr(mistakes, "draw_worst", lambda *args: None)
+
+
+@pytest.fixture
+def with_pictures(undrawn, monkeypatch):
+    """This one does, among others that are undrawn."""
+    monkeypatch.setattr(Pictures, "draw", DRAW)
 
 
 def settings(data: str, *more: str) -> list[str]:

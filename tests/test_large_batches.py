@@ -14,6 +14,8 @@ from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def network(devices):
     return Network([[[Linear(6, 5, std=0.5, bias=0.5, name="fc1"), Linear(5, 4, name="fc2")]]],

@@ -149,7 +149,8 @@ def test_the_summary_has_a_line_for_each_tower(capsys):
 
 
 @pytest.mark.slow
-def test_a_run_of_four_towers_goes_on_where_it_was_and_is_looked_into(patches, capsys):
+def test_a_run_of_four_towers_goes_on_where_it_was_and_is_looked_into(
+        patches, undrawn, capsys):
     """Its log has a colour specificity for each; the page has room for each."""
     flags = settings(patches, "--towers", "4", "--lrn", "across", "--devices", "cpu")
     train.main([*flags, "--out", "whole"])

@@ -22,6 +22,7 @@ from tinyalex.inside import inspection
 from tinyalex.run import checkpoint, opened
 from tinyalex.support.cli import run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 DRAW = ("predict", "similar", "look", "dream")
 NUMBER = re.compile(r"\d+\.(\d+)")
 

@@ -27,6 +27,8 @@ from tinyalex.run.start import from_checkpoint
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def source(in_blobs, patches, tmp_path, monkeypatch):

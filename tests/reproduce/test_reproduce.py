@@ -28,7 +28,7 @@ RESULTS = ROOT / "docs/reproduction"
 
 
 @pytest.fixture
-def quick(patches, monkeypatch) -> list[str]:
+def quick(patches, undrawn, monkeypatch) -> list[str]:
     """Quick configurations: quick runs with all measures, one with none, one that ends early. Gives
     the flags for a folder of their own."""
     for arm in (Arm("all", "cifar", SMALL, 2, measures=tuple(MEASURES), each=("layers",)),

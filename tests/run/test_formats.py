@@ -26,6 +26,7 @@ from tinyalex.run.folder import Run
 from tinyalex.run.opened import open_network
 from tinyalex.run.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 OLD = Path(__file__).with_name("format1")
 LOSS, ERROR, NEXT_LOSS = 0.791872, 64 / 96, 0.045977
 
