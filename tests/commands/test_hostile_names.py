@@ -49,7 +49,7 @@ def place(tmp_path_factory):
     "dream RUN --among VAL --steps 2", "dream RUN --unit class:yak",
     "similar RUN PICTURE --among VAL --save FOLDER/f.npz --names NAMES", "plot RUN RUN",
     "filters RUN", "data show DATA --out FOLDER/s.png", "data list",
-    "data augment --data DATA --out FOLDER/a.png", "prepare DATA FOLDER/prepared --side 8",
+    "data augment --data DATA --out FOLDER/a.png", "prepare DATA FOLDER/prepared --side 32",
     "train --resume run$ --data data$ --epochs 2 --workers 0", "convert RUN VAL",
     "convert RUN FOLDER/x.safetensors",
     "train --data VAL/missing:f", "predict RUN VAL/missing", "evaluate RUN --data VAL"])
