@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_stops_the_run_on_a_gpu_too(
     assert_same_bits(weights(folder), good)
 
 
-def test_info_tries_the_gpu(gpus, capsys):
+def test_info_tries_the_gpu(gpu, capsys):
     assert info.main([]) == 0
     said = capsys.readouterr().out
     assert "product   right" in said and "self-test right" in said

@@ -57,7 +57,7 @@ def test_a_layer_gives_on_a_gpu_what_it_gives_on_the_cpu(case, dtype, gpu):
         np.testing.assert_allclose(on_gpu, on_cpu, rtol=tolerance, atol=tolerance)
 
 
-def train(devices, steps=4, build=alexnet.tiny, size=8, scale=1.0):
+def train(devices, steps=4, build=alexnet.mini, size=8, scale=1.0):
     """Losses of some steps and the weights afterwards. Nothing is looked at before the end, so that
     the host is as far ahead as it can be."""
     network = build(devices=list(devices), seed=3)

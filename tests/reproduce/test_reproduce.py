@@ -23,7 +23,7 @@ from tinyalex.support.files import alone
 from tinyalex.train import parse
 
 SMALL = {"data": "patches:load", "picture": 32, "batch_size": 16, "epochs": 3, "dropout": 0.2,
-         "without": "conv4,conv5"}
+         "without": "conv4,conv5", "limit": 48}
 RESULTS = ROOT / "docs/reproduction"
 
 
