@@ -11,7 +11,7 @@ import pytest
 from blobs import load
 from gpus import machines, on
 from PIL import Image
-from runs import patches  # noqa: F401 (a fixture)
+from runs import patches, undrawn, with_pictures  # noqa: F401 (fixtures)
 from threadpoolctl import threadpool_limits
 
 from tinyalex import train

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyalex.run import checkpoint
+from tinyalex.run import checkpoint, mistakes
+from tinyalex.run.pictures import Pictures
+
+DRAW = Pictures.draw
 
 
 @pytest.fixture
@@ -15,6 +18,19 @@ def patches(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.chdir(tmp_path)
     return "patches:load"
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Runs leave no pictures: to draw them takes longer than to train as little as here."""
+    monkeypatch.setattr(Pictures, "draw", lambda self, if_due=False: None)
+    monkeypatch.setattr(mistakes, "draw_worst", lambda *args: None)
+
+
+@pytest.fixture
+def with_pictures(undrawn, monkeypatch):
+    """This one does, among others that are undrawn."""
+    monkeypatch.setattr(Pictures, "draw", DRAW)
 
 
 def settings(data: str, *more: str) -> list[str]:
@@ -34,6 +50,13 @@ def assert_same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray])
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def assert_close(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], **tolerances: float):
+    """tolerances: rtol and atol of np.testing.assert_allclose."""
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], err_msg=name, **tolerances)
 
 
 def log_rows(folder: Path) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ bit for bit, and against numeric slopes.
 
 import numpy as np
 import pytest
+from runs import assert_same_bits
 
 from tinyalex import freezing
 from tinyalex.devices import CpuDevice
@@ -97,8 +98,7 @@ def test_what_learns_has_the_gradients_that_it_has_in_the_whole_network(towers, 
     theirs, ours = gradients(whole, drop), gradients(part, drop)
     assert ours.keys() == {name for name in theirs
                            if not name.startswith(tuple(frozen))} and len(ours) < len(theirs)
-    for name, gradient in ours.items():
-        np.testing.assert_array_equal(gradient, theirs[name], err_msg=name)
+    assert_same_bits(ours, {name: theirs[name] for name in ours})
     assert check_network(part, batch()[0]).ok
     for name in frozen:
         for layer in freezing.layers_called(part, name):
@@ -165,8 +165,7 @@ def test_the_still_part_and_the_rest_are_the_network(towers, text):
     loss, _ = train_step(whole, one, x, labels)
     their_loss, _ = train_step(head, other, np.asarray(stem.forward(x)), labels)
     assert loss == their_loss
-    for name, value in whole.state().items():
-        np.testing.assert_array_equal(value, cut.state()[name], err_msg=name)
+    assert_same_bits(whole.state(), cut.state())
 
 
 def test_nothing_is_still_where_the_first_layer_learns():

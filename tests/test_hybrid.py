@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from runs import assert_same_bits
 
 from tinyalex import across, freezing, hybrid
 from tinyalex.architectures import alexnet, others
@@ -125,9 +126,8 @@ def test_exact_steps_have_the_bits_of_data_parallel_ones(size, towers):
     plain = alone(network(towers, np.float32))
     assert any((plain[0][name] != value).any() for name, value in right[0].items())
     for weights, velocities, _ in together(size, lambda world: result(world, Hybrid)):
-        for mine, theirs in ((weights, right[0]), (velocities, right[1])):
-            for name, value in theirs.items():
-                np.testing.assert_array_equal(mine[name], value, err_msg=name)
+        assert_same_bits(weights, right[0])
+        assert_same_bits(velocities, right[1])
 
 
 def test_a_run_goes_on_with_other_workers_who_share_in_another_way():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from runs import log_rows, settings
+from runs import assert_close, log_rows, settings
 
 from tinyalex import train
 from tinyalex.devices import Devices
@@ -13,6 +13,8 @@ from tinyalex.layers import Linear
 from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def network(devices):
@@ -42,8 +44,7 @@ def test_lars_is_its_formula(gpu):
                 v[name] = 0.9 * v[name] - 0.5 * local * (g + 0.01 * w[name])
                 w[name] = w[name] + v[name]
             optimiser.step()
-        for name, value in net.state().items():
-            np.testing.assert_allclose(value, w[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        assert_close(net.state(), w, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])

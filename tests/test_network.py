@@ -8,6 +8,7 @@ devices never meet is seen on simulated GPUs, see devices/test_cuda.py.)
 
 import numpy as np
 import pytest
+from runs import assert_close, assert_same_bits
 
 from tinyalex.architectures import alexnet
 from tinyalex.devices import HOST, CpuDevice
@@ -17,6 +18,7 @@ from tinyalex.layers import Conv2D, Dropout, Flatten, Linear, LocalResponseNorm,
 from tinyalex.network import Network
 from tinyalex.optim import SGD
 from tinyalex.support.errors import UserError
+from tinyalex.training import train_step
 
 
 def small_network(devices=(HOST,), dtype=np.float64, seed=0):
@@ -79,13 +81,7 @@ def test_an_exchange_joins_along_the_channels_and_adds_up_what_the_readers_hand_
 def train_a_little(devices, steps=3):
     network = small_network(devices, np.float32)
     optimiser, (x, labels) = SGD(network), batch(8, dtype=np.float32)
-    losses = []
-    for _ in range(steps):
-        scores = network.forward(x, remember=True, drop=True)
-        value, dscores = network.loss_and_gradient(scores, labels)
-        network.backward(dscores)
-        optimiser.step()
-        losses.append(value)
+    losses = [train_step(network, optimiser, x, labels)[0] for _ in range(steps)]
     return losses, network.state()
 
 
@@ -94,15 +90,7 @@ def test_the_placement_changes_nothing_beyond_rounding():
     for devices in ([CpuDevice("cpu0"), CpuDevice("cpu1")], [CpuDevice("cpu0", cores=3)]):
         other_losses, other = train_a_little(devices)
         np.testing.assert_allclose(other_losses, losses, rtol=1e-5)
-        for name, value in state.items():
-            np.testing.assert_allclose(other[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
-
-
-def test_two_runs_on_the_same_devices_give_the_same_bits():
-    for devices in ([CpuDevice("cpu0"), CpuDevice("cpu1")], [CpuDevice("cpu0", cores=2)]):
-        (_, first), (_, second) = train_a_little(devices), train_a_little(devices)
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        assert_close(other, state, rtol=1e-4, atol=1e-6)
 
 
 def test_the_traffic_in_the_summary_is_what_crosses():
@@ -136,8 +124,7 @@ def test_weights_depend_on_the_seed_and_the_name_only():
     one = small_network([CpuDevice("cpu0")]).state()
     two = small_network([CpuDevice("cpu0"), CpuDevice("cpu1")]).state()
     other = small_network(seed=1).state()
-    for name in one:
-        np.testing.assert_array_equal(one[name], two[name])
+    assert_same_bits(one, two)
     assert not np.array_equal(one["conv1a.W"], other["conv1a.W"])
     assert not np.array_equal(one["conv1a.W"], one["conv1b.W"])
 
@@ -150,8 +137,7 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
             network.load_state({name: value * 0 for name, value in before.items()} | change)
     with pytest.raises(UserError, match=r"conv1a\.W is missing"):
         network.load_state({n: v * 0 for n, v in before.items() if n != "conv1a.W"})
-    for name, value in network.state().items():
-        np.testing.assert_array_equal(value, before[name])
+    assert_same_bits(network.state(), before)
 
 
 def test_pictures_of_integers_are_refused():

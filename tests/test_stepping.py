@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import assert_same_bits
 
 from tinyalex import evaluate, train
 from tinyalex.architectures import alexnet
@@ -114,8 +115,7 @@ def test_two_towers_are_stepped_through_where_that_is_asked_for(monkeypatch):
             else:
                 step(network)
             results.append(network.state())
-    for name, value in results[0].items():
-        np.testing.assert_array_equal(value, results[1][name], err_msg=name)
+    assert_same_bits(*results)
 
 
 def test_an_error_in_a_layer_shows_its_own_line_and_little_else():

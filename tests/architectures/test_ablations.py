@@ -8,18 +8,11 @@ not touch.
 
 import numpy as np
 import pytest
+from listed import names, outputs
 
 from tinyalex.architectures import ablations, alexnet, others
 from tinyalex.inside import costs
 from tinyalex.support.errors import UserError
-
-
-def names(network, tower=0):
-    return [[layer.name.rstrip("ab") for layer in stage[tower]] for stage in network.stages]
-
-
-def outputs(network):
-    return {layer.name: out for layer, (_, out) in network.shapes.items()}
 
 
 def changed(build=alexnet.cifar, **changes):

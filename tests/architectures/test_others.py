@@ -5,8 +5,10 @@ paper's stops, and torchvision's dropout stands before the layers where Caffe's 
 The weights would load all the same, and the scores be slightly wrong.
 """
 
+import listed
 import numpy as np
 import pytest
+from listed import outputs
 
 from tinyalex.architectures import ablations, others
 from tinyalex.gradcheck import check_layer, check_network
@@ -17,11 +19,7 @@ from tinyalex.support.errors import UserError
 
 
 def names(network):
-    return [layer.name.rstrip("a") for stage in network.stages for layer in stage[0]]
-
-
-def outputs(network):
-    return {layer.name: out for layer, (_, out) in network.shapes.items()}
+    return [name for stage in listed.names(network) for name in stage]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from runs import assert_same_bits
 
 import tinyalex.bench.__main__ as bench
 from tinyalex.bench import floor as floor_module
@@ -30,7 +31,6 @@ from tinyalex.bench.workload import Workload
 from tinyalex.devices import HOST, CpuDevice
 from tinyalex.layers import Conv2D, Flatten, Linear, ReLU
 from tinyalex.network import Network
-from tinyalex.support.cli import run
 
 
 def two_devices():
@@ -247,8 +247,7 @@ def test_the_floor_leaves_the_weights_and_its_own_numbers_alone(monkeypatch):
     for _ in range(3):
         floor.train()
     assert np.min(sizes) > 1e-3 and np.max(sizes) < 1e3
-    for name, value in workload.network.state().items():
-        np.testing.assert_array_equal(value, before[name])
+    assert_same_bits(workload.network.state(), before)
 
 
 # Reports
@@ -347,20 +346,17 @@ def test_the_command_prints_writes_and_draws(quick, tmp_path, capsys):
     (["--csv", "nowhere/b.csv"], "nowhere"),
     (["--out", "nowhere/b.png"], "nowhere"),
 ])
-def test_bad_input_is_two_lines_before_anything_is_measured(argv, named, capsys, monkeypatch):
+def test_bad_input_is_two_lines_before_anything_is_measured(argv, named, refused, monkeypatch):
     monkeypatch.setattr(bench, "Workload", None)
-    assert run(lambda: bench.main(argv)) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and len(err.splitlines()) == 2
-    assert named in err and "HINT: " in err
+    assert named in refused(bench.main, argv)
 
 
-def test_without_pytorch_the_hint_says_how_to_get_it(monkeypatch, capsys):
+def test_without_pytorch_the_hint_says_how_to_get_it(monkeypatch, refused):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "tinyalex.bench.peer", raising=False)
     monkeypatch.delattr("tinyalex.bench.peer", raising=False)
-    assert run(lambda: bench.main(["--preset", "tiny", "--against", "torch"])) == 2
-    assert 'pip install -e ".[peers]"' in capsys.readouterr().err
+    assert 'pip install -e ".[peers]"' in refused(
+        bench.main, ["--preset", "tiny", "--against", "torch"])
 
 
 @pytest.mark.skipif(not memory.STATUS.exists(), reason="memory is read from /proc")

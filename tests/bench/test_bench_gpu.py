@@ -82,9 +82,9 @@ def test_batches_do_not_cross_while_a_gpu_is_measured(gpus, monkeypatch, quick, 
         speed.measure(Workload("tiny", devices, 2), rounds=1)
 
 
-def test_what_measures_the_cpu_is_refused_on_a_gpu(gpus):
+def test_what_measures_the_cpu_is_refused_on_a_gpu(gpu):
     with pytest.raises(UserError, match="measure the CPU"):
-        bench.main(["--preset", "tiny", "--devices", gpus, "--memory", "2"])
+        bench.main(["--preset", "tiny", "--devices", gpu, "--memory", "2"])
 
 
 def test_a_timeline_is_drawn_for_cpus_too(tmp_path, quick):

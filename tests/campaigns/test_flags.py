@@ -6,13 +6,13 @@ them. Three of each by default; TINYALEX_CAMPAIGN=2000 tries so many.
 
 import argparse
 import contextlib
-import importlib
 import random
 import shutil
 import signal
 
 import campaign
 import pytest
+from doors import main_of
 
 from tinyalex.__main__ import COMMANDS
 from tinyalex.support.cli import run
@@ -94,9 +94,7 @@ def test_flags_put_together_at_random_end_in_a_result_or_two_lines(
     monkeypatch.setenv("TINYALEX_DATA", str(blobs / "cache"))
     shutil.copytree(blobs, tmp_path / "blobs", ignore=shutil.ignore_patterns("cache"))
     monkeypatch.chdir(tmp_path / "blobs")
-    module = importlib.import_module(f"tinyalex.{door}")
-    main = (importlib.import_module(f"tinyalex.{door}.__main__") if hasattr(module, "__path__")
-            else module).main
+    main = main_of(f"tinyalex.{door}")
     parser, rng = parser_of(main, monkeypatch), random.Random(door)
     for _ in range(TRIES):
         argv = ALWAYS.get(door, []) + some_arguments(parser, rng)

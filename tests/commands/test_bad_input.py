@@ -2,10 +2,9 @@
 to do in another. A traceback tells a user nothing, and half of a picture looks like a whole one.
 """
 
-import importlib
-
 import numpy as np
 import pytest
+from doors import main_of
 
 from tinyalex.data import shapes
 from tinyalex.run import checkpoint
@@ -110,6 +109,6 @@ def test_it_is_named_in_one_line_and_nothing_is_drawn(
     monkeypatch.setattr(shapes, "SPLITS", {"train": (10, 1), "val": (10, 2)})
     name, *argv = command.replace("MESS", str(mess)).split()
     before = set(in_blobs.glob("run/*"))
-    error = refused(importlib.import_module(f"tinyalex.{name}").main, argv)
+    error = refused(main_of(f"tinyalex.{name}"), argv)
     assert said.replace("MESS", str(mess)) in error
     assert set(in_blobs.glob("run/*")) == before

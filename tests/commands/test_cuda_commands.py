@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 import pytest
-from runs import log_rows, settings, weights
+from runs import assert_close, assert_same_bits, log_rows, settings, weights
 
 from tinyalex import filters, info, train
 from tinyalex.convert import __main__ as convert
@@ -22,6 +22,7 @@ from tinyalex.inside import inspection
 from tinyalex.run import checkpoint, opened
 from tinyalex.support.cli import run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 DRAW = ("predict", "similar", "look", "dream")
 NUMBER = re.compile(r"\d+\.(\d+)")
 
@@ -117,8 +118,7 @@ def test_a_checkpoint_moves_between_cpu_and_gpu(patches, tmp_path, gpu):
 
     unbroken = run_on(tmp_path / "cpu", "cpu", "cpu", "cpu")
     moved = run_on(tmp_path / "moved", "cpu", gpu, "cpu")
-    for key, value in unbroken.items():
-        np.testing.assert_allclose(moved[key], value, rtol=0.05, atol=2e-3, err_msg=key)
+    assert_close(moved, unbroken, rtol=0.05, atol=2e-3)
 
 
 @pytest.mark.slow
@@ -136,11 +136,10 @@ def test_a_loss_that_is_no_number_stops_the_run_on_a_gpu_too(
     said = capsys.readouterr().err
     assert "the loss is nan; training stops here" in said
     assert "step 8:" in said  # step 7, the first of epoch 2, gives weights of 1e30
-    for name, value in weights(folder).items():
-        np.testing.assert_array_equal(value, good[name])
+    assert_same_bits(weights(folder), good)
 
 
-def test_info_tries_the_gpu(gpus, capsys):
+def test_info_tries_the_gpu(gpu, capsys):
     assert info.main([]) == 0
     said = capsys.readouterr().out
     assert "self-test right" in said

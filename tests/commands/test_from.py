@@ -14,7 +14,7 @@ import numpy as np
 import patches as own
 import pytest
 from PIL import Image
-from runs import assert_same_bits, log_rows, weights
+from runs import assert_close, assert_same_bits, log_rows, weights
 
 from tinyalex import evaluate, freezing, predict, train
 from tinyalex.convert import safetensors
@@ -26,6 +26,8 @@ from tinyalex.run.opened import open_network
 from tinyalex.run.start import from_checkpoint
 from tinyalex.run.trainer import Trainer
 from tinyalex.support.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
@@ -67,10 +69,7 @@ def test_the_layers_are_taken_over_and_the_last_one_learns_new_classes(source, t
 def test_kept_features_and_pictures_every_time_anew_come_to_the_same(source, tmp_path):
     tune(source, "--no-augment", "--lr", "0.01")
     tune(source, "--no-augment", "--lr", "0.01", "--views", "0", out="anew")
-    ours, theirs = weights(tmp_path / "tuned"), weights(tmp_path / "anew")
-    assert ours.keys() == theirs.keys()
-    for name, array in ours.items():
-        np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert_close(weights(tmp_path / "tuned"), weights(tmp_path / "anew"), rtol=1e-3, atol=1e-5)
 
 
 def test_all_of_it_can_learn(source, tmp_path):

@@ -2,14 +2,15 @@ r"""Names that speak to the terminal.
 
 Classes, files and folders are called what others called them. ESC [31m turns a terminal red, and
 its relatives do worse; a newline forges a line of ours; a right-to-left override turns .exe into
-.jpg; $\frac$ is a formula that Matplotlib cannot set. None of it may be more than text to the user.
+.jpg; $\frac$ is a formula that Matplotlib cannot set; [1] is a pattern to glob, {a} a blank to fill
+in. None of it may be more than text to the user.
 """
 
-import importlib
 import os
 
 import numpy as np
 import pytest
+from doors import main_of
 from PIL import Image
 
 from tinyalex import drawing, train
@@ -17,7 +18,7 @@ from tinyalex.support.cli import run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
 
-CLASSES = ("plain", "bad\x1b[31m", "two\nFORGED\r", "\u202e$\\frac$ <b>")
+CLASSES = ("Kätzchen [2]", "bad\x1b[31m", "two\nFORGED\r", "\u202e$\\frac$ <b>'s {a}")
 PICTURE = "p\x1b]0;t\x07\nFORGED \u202e$\\frac${}.png"
 
 
@@ -25,7 +26,7 @@ PICTURE = "p\x1b]0;t\x07\nFORGED \u202e$\\frac${}.png"
 def place(tmp_path_factory):
     """A folder of such a name, with pictures of such classes in data$/, a network of them in run$/,
     and names for --names."""
-    folder = tmp_path_factory.mktemp("names") / "in\x1b[31m\nFORGED $\\frac$"
+    folder = tmp_path_factory.mktemp("names") / "it's \"in\x1b[31m\nFORGED [1] {a} %s & $\\frac$"
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for name in CLASSES:
@@ -33,7 +34,7 @@ def place(tmp_path_factory):
             for i in range(2):
                 picture = Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8))
                 picture.save(folder / "data$" / split / name / PICTURE.format(i))
-    (folder / "names.txt").write_text("plain spoken\x1b[31m\n", "utf-8")
+    (folder / "names.txt").write_text("Kätzchen spoken\x1b[31m\n", "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYALEX_DATA", str(folder / "cache"))
         patch.chdir(folder)
@@ -48,7 +49,7 @@ def place(tmp_path_factory):
     "dream RUN --among VAL --steps 2", "dream RUN --unit class:yak",
     "similar RUN PICTURE --among VAL --save FOLDER/f.npz --names NAMES", "plot RUN RUN",
     "filters RUN", "data show DATA --out FOLDER/s.png", "data list",
-    "data augment --data DATA --out FOLDER/a.png", "prepare DATA FOLDER/prepared --side 8",
+    "data augment --data DATA --out FOLDER/a.png", "prepare DATA FOLDER/prepared --side 32",
     "train --resume run$ --data data$ --epochs 2 --workers 0", "convert RUN VAL",
     "convert RUN FOLDER/x.safetensors",
     "train --data VAL/missing:f", "predict RUN VAL/missing", "evaluate RUN --data VAL"])
@@ -61,11 +62,7 @@ def test_names_are_text_and_nothing_else(command, place, capsys, monkeypatch):
     name, *argv = command.split()
     for word, path in words.items():
         argv = [arg.replace(word, str(path)) for arg in argv]
-    try:
-        module = importlib.import_module(f"tinyalex.{name}.__main__")
-    except ImportError:
-        module = importlib.import_module(f"tinyalex.{name}")
-    status = run(lambda: module.main(argv))
+    status = run(lambda: main_of(f"tinyalex.{name}")(argv))
     out, err = capsys.readouterr()
     assert (status, err) == (0, "") or (status, out, err.count("\n")) == (2, "", 2)
     assert {c for c in out + err if not c.isprintable()} == {"\n"}

@@ -2,9 +2,8 @@
 none, since its numbers are believed. Whether there is something to change depends on the preset,
 and on the other flags."""
 
-import importlib
-
 import pytest
+from doors import main_of
 from PIL import Image
 
 from tinyalex import train
@@ -121,9 +120,8 @@ def test_a_flag_that_nothing_reads_is_refused(line, flag, tmp_path, monkeypatch,
     (tmp_path / "all.zip").touch()
     command, *argv = line.split()
     before = sorted(tmp_path.rglob("*"))
-    assert f"error: {flag}" in refused(importlib.import_module(
-        f"tinyalex.{command}" if command in ("prepare", "summary") else
-        f"tinyalex.{command}.__main__").main, argv).replace("error: report ", "error: ")
+    said = refused(main_of(f"tinyalex.{command}"), argv)
+    assert f"error: {flag}" in said.replace("error: report ", "error: ")
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -20,8 +20,10 @@ from tinyalex.run import checkpoint
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 
-def test_a_run_learns_and_leaves_what_it_promises(patches, tmp_path, capsys):
+
+def test_a_run_learns_and_leaves_what_it_promises(with_pictures, patches, tmp_path, capsys):
     assert train.main(settings(patches, "--out", "made")) == 0
     folder = tmp_path / "made"
     names = {"checkpoint.npz", "config.json", "curves.png", "filters.png", "log.csv"}

@@ -14,6 +14,8 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import test_convert
+from runs import assert_close, assert_same_bits
+from test_convert import same
 
 from tinyalex import layers
 from tinyalex.architectures import alexnet, others
@@ -61,10 +63,6 @@ def ours(network, mean, x, scale):
     return network.forward((x - mean) * np.float32(scale))
 
 
-def same(ours, theirs):
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * abs(theirs).max())
-
-
 def printed_definition() -> dict:
     pytest.importorskip("torch", reason="the definition is PyTorch's")
     code = next(block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
@@ -107,9 +105,7 @@ def test_what_is_joined_and_split_again_is_as_it_was(build):
         W, b = whole.join()
         assert W.shape == whole.shape and b.shape == whole.shape[:1]
         split |= there.split(W, b)
-    assert split.keys() == network.state().keys()
-    for name, value in network.state().items():
-        np.testing.assert_allclose(split[name], value, rtol=1e-6)
+    assert_close(split, network.state(), rtol=1e-6)
 
 
 def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
@@ -118,9 +114,8 @@ def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
         main([str(tmp_path / "a.npz"), str(tmp_path / out)])
     state = safetensors.load(tmp_path / "a.safetensors")
     with np.load(tmp_path / "b.npz") as other:
-        assert state.keys() == set(other) and "ip2.weight" in state
-        for name, stored in state.items():
-            np.testing.assert_array_equal(stored.read(), other[name])
+        assert_same_bits({name: stored.read() for name, stored in state.items()}, dict(other))
+    assert "ip2.weight" in state
     assert '["class 0", ' in str(state["tinyalex_about"].read())
     library = pytest.importorskip("safetensors.numpy", reason="compares with the library")
     assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys() - {"tinyalex_about"}
@@ -136,9 +131,7 @@ def test_what_we_wrote_we_read_again(name, changes, form, tmp_path, capsys):
     main([str(tmp_path / "a.npz"), str(tmp_path / f"b.{form}")])
     assert main([str(tmp_path / f"b.{form}"), str(tmp_path / "again.npz")]) == 0
     before, again = (checkpoint.load(tmp_path / f) for f in ("a.npz", "again.npz"))
-    assert again.values.keys() == before.values.keys()
-    for key, value in again.values.items():  # 1/32, 1/64 and 0.5 are exact
-        np.testing.assert_array_equal(value, before.values[key])
+    assert_same_bits(again.values, before.values)  # 1/32, 1/64 and 0.5 are exact
     assert again.about["settings"] == before.about["settings"]
     assert again.about["classes"] == before.about["classes"]
     assert again.mean.shape == mean.shape
@@ -198,8 +191,7 @@ def test_torchvisions_alexnet_is_written_for_torchvision(mean, tmp_path, capsys)
     said = capsys.readouterr().out
     assert ("(0 to 255, minus mean) / (58.395, 57.12, 57.375)" in said) == (mean == "a picture")
     main([str(tmp_path / "b.safetensors"), str(tmp_path / "again.npz")])
-    for key, value in checkpoint.load(tmp_path / "again.npz").values.items():
-        np.testing.assert_allclose(value, network.state()[key], rtol=1e-6)
+    assert_close(checkpoint.load(tmp_path / "again.npz").values, network.state(), rtol=1e-6)
 
 
 def run_onnx(path, x):

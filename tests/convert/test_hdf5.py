@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from caffe_writer import QUICK, model, weights
+from runs import assert_same_bits
 
 from tinyalex.convert import caffe, published
 from tinyalex.convert.__main__ import main
@@ -27,10 +28,7 @@ def test_hdf5_holds_the_same_network(name, tmp_path):
     quick = tmp_path / "quick.caffemodel"
     quick.write_bytes(model("quick", weights(QUICK)))
     hdf5_model(tmp_path / name, weights(QUICK))
-    ours, theirs = (published.start(path).values for path in (tmp_path / name, quick))
-    assert ours.keys() == theirs.keys()
-    for key, value in ours.items():
-        np.testing.assert_array_equal(value, theirs[key])
+    assert_same_bits(*(published.start(path).values for path in (tmp_path / name, quick)))
 
 
 def test_hdf5_that_pools_before_it_normalises_is_noticed(tmp_path):

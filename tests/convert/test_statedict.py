@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from runs import assert_same_bits
 
 from tinyalex.convert import safetensors, statedict
 from tinyalex.support.errors import UserError
@@ -17,10 +18,7 @@ def expect_state(path):
 
 
 def expect_arrays(state):
-    read = {name: stored.read() for name, stored in state.items()}
-    assert read.keys() == STATE.keys()
-    for name, array in STATE.items():
-        np.testing.assert_array_equal(read[name], array)
+    assert_same_bits({name: stored.read() for name, stored in state.items()}, STATE)
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.npz"])

@@ -37,16 +37,29 @@ def test_what_is_no_list_of_names_is_refused(classes, said):
         Dataset(PICTURES, [0, 1, 1], classes, "mine")
 
 
-@pytest.mark.parametrize(("images", "hint"), [
-    (PICTURES / 255, "astype"), (PICTURES.transpose(0, 3, 1, 2), "transpose"),
-    (PICTURES.transpose(0, 3, 1, 2) / 255, "transpose"), (PICTURES[..., 0], "Dataset")])
-def test_who_gives_other_pictures_is_told_what_to_do(images, hint):
-    with pytest.raises(UserError, match=r"^mine: the pictures are") as caught:
-        Dataset(images, [0, 1, 1], ("cat", "dog"), "mine")
+LABELS = np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize(("images", "labels", "said", "hint"), [
+    (PICTURES / 255, LABELS, "the pictures are float64", "astype"),
+    (PICTURES.transpose(0, 3, 1, 2), LABELS, r"\(3, 3, 8, 8\)", "transpose"),
+    (PICTURES.transpose(0, 3, 1, 2) / 255, LABELS, "the pictures are float64", "transpose"),
+    (PICTURES[..., 0], LABELS, r"\(3, 8, 8\)", "Dataset"),
+    (PICTURES[..., :1], LABELS, r"\(3, 8, 8, 1\)", "Dataset"),
+    (PICTURES[0], LABELS, r"\(8, 8, 3\)", "Dataset"),
+    (None, LABELS, "the pictures are object of shape", ""),
+    ([PICTURES[0], PICTURES[1, 1:]], [0, 0], "inhomogeneous", ""),
+    (PICTURES, [[1], [1, 2]], "inhomogeneous", ""),
+    (PICTURES, LABELS[:2], "3 pictures but 2 labels", ""),
+    (PICTURES, LABELS[:, None], r"the labels are int64 of shape \(3, 1\)", ""),
+    (PICTURES, LABELS / 2, "the labels are float64", ""),
+    (PICTURES, [True, False, True], "the labels are bool", ""),
+    (PICTURES, ["cat", "dog", "dog"], "the labels are <U3", ""),
+    (PICTURES[:0], LABELS[:0], "no pictures", ""),
+    (PICTURES, LABELS - 1, "labels run from -1 to 0", ""),
+    (PICTURES, LABELS + 1, "labels run from 1 to 2; with 2 classes they must run from 0 to 1", ""),
+])
+def test_what_does_not_fit_together_is_refused_with_what_to_do(images, labels, said, hint):
+    with pytest.raises(UserError, match=f"^mine: .*{said}") as caught:
+        Dataset(images, labels, ("cat", "dog"), "mine")
     assert hint in caught.value.hint
-
-
-@pytest.mark.parametrize("labels", [[True, False, True], [0.0, 1.0, 1.0], ["cat", "dog", "dog"]])
-def test_labels_that_are_no_whole_numbers_are_refused(labels):
-    with pytest.raises(UserError, match=r"^mine: the labels are"):
-        Dataset(PICTURES, labels, ("cat", "dog"), "mine")

@@ -49,6 +49,8 @@ def moved(array, i, j):
     "one fewer": changed(DATA.images[:-1], DATA.labels[:-1]),
     "one label": changed(labels=(DATA.labels + (np.arange(40) == 17)) % 3),
     "another size": changed(DATA.images[:, 1:]),
+    "turned": changed(DATA.images[:, ::-1, ::-1]),
+    "mirrored": changed(DATA.images.transpose(0, 2, 1, 3)),
     "other pictures": blobs.load("val"),
 }.items(), ids=lambda pair: pair[0])
 def test_other_pictures_are_others(other):

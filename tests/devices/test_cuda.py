@@ -13,6 +13,7 @@ import cuda_as_cpp
 import numpy as np
 import pytest
 import simulated_cupy
+from runs import assert_close, assert_same_bits
 
 from tinyalex.architectures import alexnet
 from tinyalex.data.augment import ColourNoise
@@ -56,7 +57,7 @@ def test_a_layer_gives_on_a_gpu_what_it_gives_on_the_cpu(case, dtype, gpu):
         np.testing.assert_allclose(on_gpu, on_cpu, rtol=tolerance, atol=tolerance)
 
 
-def train(devices, steps=4, build=alexnet.tiny, size=8, scale=1.0):
+def train(devices, steps=4, build=alexnet.mini, size=8, scale=1.0):
     """Losses of some steps and the weights afterwards. Nothing is looked at before the end, so that
     the host is as far ahead as it can be."""
     network = build(devices=list(devices), seed=3)
@@ -78,9 +79,8 @@ def test_a_network_trains_on_gpus_as_on_the_cpu(gpus):
     with Devices(gpus) as devices:
         on_gpu, theirs, their_velocities = train(devices)
     np.testing.assert_allclose(on_gpu, losses, rtol=1e-5)
-    for name, value in weights.items():
-        np.testing.assert_allclose(theirs[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
-        np.testing.assert_allclose(their_velocities[name], velocities[name], atol=1e-5)
+    assert_close(theirs, weights, rtol=1e-3, atol=1e-5)
+    assert_close(their_velocities, velocities, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -91,9 +91,8 @@ def test_two_runs_give_the_same_bits_and_so_do_one_device_and_two(gpus):
             results.append(train(devices, steps=3))
     for losses, weights, velocities in results[1:]:
         assert losses == results[0][0]
-        for name in weights:
-            np.testing.assert_array_equal(weights[name], results[0][1][name], err_msg=name)
-            np.testing.assert_array_equal(velocities[name], results[0][2][name], err_msg=name)
+        assert_same_bits(weights, results[0][1])
+        assert_same_bits(velocities, results[0][2])
 
 
 @pytest.mark.gpu
@@ -246,8 +245,7 @@ def test_where_copies_from_gpu_to_gpu_arrive_damaged_they_go_through_the_host():
         assert devices[1].through_host == {devices[0]}
         losses, weights, _ = train(devices)
     assert losses == sound[0]
-    for name in weights:
-        np.testing.assert_array_equal(weights[name], sound[1][name])
+    assert_same_bits(weights, sound[1])
 
 
 @simulated

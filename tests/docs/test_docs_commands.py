@@ -6,12 +6,12 @@ is satisfied; what costs next to nothing is really run, made small. What is not 
 test that says how many commands that were (`pytest -rs`).
 """
 
-import importlib
 import re
 import sys
 
 import pages
 import pytest
+from doors import main_of
 from pages import PAGES, ROOT
 
 from tinyalex.__main__ import COMMANDS
@@ -58,13 +58,6 @@ def made_cheap(module, arguments):
 
 class Parsed(Exception):
     """Raised in place of the work: the arguments were understood."""
-
-
-def main_of(module):
-    command = importlib.import_module(module)
-    if hasattr(command, "__path__"):
-        command = importlib.import_module(f"{module}.__main__")
-    return command.main
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ that was called, or the hint says of which. A module far below does not know who
 hint is held against every command that imports its module."""
 
 import ast
-import importlib
 import re
 
 import pytest
+from doors import main_of
 from pages import ROOT
 from test_architecture import architecture
 
@@ -56,7 +56,7 @@ def flags(command, capsys):
     """What the help of the command lists, and of its own commands if it has some."""
     def shown(argv):
         with pytest.raises(SystemExit):
-            importlib.import_module(f"tinyalex.{door(command)}").main([*argv, "--help"])
+            main_of(f"tinyalex.{command}")([*argv, "--help"])
         return capsys.readouterr().out
 
     helps = [shown([])]

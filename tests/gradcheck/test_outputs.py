@@ -14,6 +14,8 @@ from handed_in import (
     MyLRN,
     MySGD,
     MyTanh,
+    rolled,
+    slices,
     variant,
 )
 
@@ -133,11 +135,8 @@ def test_what_has_a_right_gradient_and_is_wrong_all_the_same_is_named(kind, cls,
     ("SoftmaxCrossEntropy", softmax(np.max, None), "over the wrong axis"),
     ("SoftmaxCrossEntropy", variant(MyLoss, forward=lambda s, x, labels: np.zeros(len(x)) +
                                     MyLoss.forward(s, x, labels)), "should give ()"),
-    ("LocalResponseNorm", variant(MyLRN, around=lambda s, a: sum(
-        np.roll(a, i - s.n // 2, axis=-1) for i in range(s.n))), "negative indices count"),
-    ("LocalResponseNorm", variant(MyLRN, around=lambda s, a: np.stack([
-        a[..., i - s.n // 2:i + s.n // 2 + 1].sum(-1) for i in range(a.shape[-1])], -1)),
-     "negative indices count"),
+    ("LocalResponseNorm", variant(MyLRN, around=rolled), "negative indices count"),
+    ("LocalResponseNorm", variant(MyLRN, around=slices), "negative indices count"),
     ("Tanh", variant(MyTanh, forward=lambda s, x: (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1),
                      backward=lambda s, dy: dy), "exp overflows"),
 ])
@@ -192,6 +191,5 @@ QUICK = [case for case in CASES if case.kind not in ("MaxPool2D", "AveragePool2D
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: f"{case.kind}, {case.title}")
 def test_right_classes_raise_no_alarm_whatever_the_seed(case):
     for seed in range(1, 6):
-        for cls in {SHIPPED[case.kind], RIGHT.get(case.kind, SHIPPED[case.kind])}:
-            report = try_case(cls, case, seed)
-            assert report.ok, report
+        report = try_case(RIGHT.get(case.kind, SHIPPED[case.kind]), case, seed)
+        assert report.ok, report

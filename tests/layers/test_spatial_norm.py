@@ -15,37 +15,27 @@ At α = 0.001 nothing of all that shows in dx, so α is large here too.
 
 import numpy as np
 import pytest
+from slopes import assert_slopes
 
-from tinyalex import gradcheck
 from tinyalex.layers import SpatialResponseNorm
 
 
 @pytest.mark.parametrize("side", [(1, 1), (2, 3), (5, 4), (6, 7)])  # … smaller and larger than it
 @pytest.mark.parametrize(("size", "k", "alpha", "beta"), [
-    (5, 1, 2.5, 0.75), (5, 1, 1e-3, 0.75), (3, 2, 1.0, 0.5), (1, 1, 0.5, 0.75), (7, 2, 5.0, 1.2),
-    (3, 1, 0.1, 0.75)])
+    (5, 1, 2.5, 0.75), (3, 2, 1.0, 0.5), (1, 1, 0.5, 0.75), (7, 2, 5.0, 1.2)])
 def test_the_gradient_is_the_slope(side, size, k, alpha, beta):
     x = np.random.default_rng(size).standard_normal((2, *side, 2))
-    report = gradcheck.check_layer(SpatialResponseNorm(size, k, alpha, beta), x)
-    assert report.ok, report
-    assert report.error < 1e-7
+    assert_slopes(SpatialResponseNorm(size, k, alpha, beta), x)
 
 
 def test_it_is_what_its_formula_says():
-    x = np.random.default_rng(0).standard_normal((2, 6, 4, 3)) * 10
+    """α is divided by the whole window even where the edge clips it."""
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 3)) * 10
     y = SpatialResponseNorm(size=5, k=1, alpha=0.5, beta=0.75).forward(x)
     for n, h, w, c in np.ndindex(x.shape):
         around = x[n, max(0, h - 2):h + 3, max(0, w - 2):w + 3, c]
         scale = (1 + 0.5 / 25 * (around**2).sum()) ** 0.75
         assert y[n, h, w, c] == pytest.approx(x[n, h, w, c] / scale)
-
-
-def test_alpha_is_divided_by_the_whole_window_even_at_the_edge():
-    """All ones: s = 1 + α in the middle, 1 + 15/25 α at an edge, 1 + 9/25 α in a corner."""
-    y = SpatialResponseNorm(5, 1, 100.0, 1.0).forward(np.ones((1, 7, 7, 1)))[0, ..., 0]
-    assert y[3, 3] == pytest.approx(1 / 101)
-    assert y[3, 0] == y[0, 3] == y[6, 3] == y[3, 6] == pytest.approx(1 / 61)
-    assert y[0, 0] == y[6, 0] == y[0, 6] == y[6, 6] == pytest.approx(1 / 37)
 
 
 def test_a_pixel_hands_something_back_to_its_neighbours_and_to_no_other():

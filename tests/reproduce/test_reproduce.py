@@ -21,12 +21,12 @@ from tinyalex.support.files import alone
 from tinyalex.train import parse
 
 SMALL = {"data": "patches:load", "picture": 32, "batch_size": 16, "epochs": 3, "dropout": 0.2,
-         "without": "conv4,conv5"}
+         "without": "conv4,conv5", "limit": 48}
 RESULTS = ROOT / "docs/reproduction"
 
 
 @pytest.fixture
-def quick(patches, monkeypatch) -> list[str]:
+def quick(patches, undrawn, monkeypatch) -> list[str]:
     """Quick configurations: quick runs with all measures, one with none, one that ends early. Gives
     the flags for a folder of their own."""
     for arm in (Arm("all", "cifar", SMALL, 2, measures=tuple(MEASURES), each=("layers",)),

@@ -16,6 +16,8 @@ from tinyalex import train
 from tinyalex.data.dataset import Dataset
 from tinyalex.run.balance import about, class_weights
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def of(*labels, classes=("ant", "bee", "cow")):
     return Dataset(np.zeros((len(labels), 4, 4, 3), np.uint8), np.array(labels), classes, "they")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from runs import assert_same_bits, weights
 
-from tinyalex import drawing, evaluate, predict, train
+from tinyalex import evaluate, predict, train
 from tinyalex.data import sources
 from tinyalex.devices import Devices
 from tinyalex.metrics import Result
@@ -23,13 +23,11 @@ from tinyalex.support.errors import UserError
 
 
 @pytest.fixture
-def errors(patches, monkeypatch):
+def errors(patches, undrawn, monkeypatch):
     """What the validations to come will measure; the numbers are used up."""
     coming = []
     monkeypatch.setattr(trainer, "measure", lambda *args: Result(
         1.0, coming.pop(0), 0.0, np.zeros((3, 3)), np.zeros(96, int), np.ones(96)))
-    for name in ("curves", "filters"):
-        monkeypatch.setattr(drawing, name, lambda *args, **more: None)
     return coming
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import log_rows, settings, weights
+from runs import assert_close, log_rows, settings, weights
 
 from tinyalex import train
 from tinyalex.data import sources
@@ -26,6 +26,7 @@ from tinyalex.run.folder import Run
 from tinyalex.run.opened import open_network
 from tinyalex.run.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 OLD = Path(__file__).with_name("format1")
 LOSS, ERROR, NEXT_LOSS = 0.791872, 64 / 96, 0.045977
 
@@ -137,7 +138,4 @@ def test_a_new_run_beside_an_old_one_learns_the_same(old, tmp_path):
     """
     train.main(settings("patches:load", "--towers", "1", "--without", "conv3,conv4,conv5,fc6,fc7",
                         "--dropout", "0", "--epochs", "1", "--devices", "cpu", "--out", "new"))
-    ours, theirs = weights(tmp_path / "new"), weights(old)
-    assert ours.keys() == theirs.keys()
-    for name, array in ours.items():
-        np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert_close(weights(tmp_path / "new"), weights(old), rtol=1e-3, atol=1e-5)

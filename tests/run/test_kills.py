@@ -12,7 +12,6 @@ in the long campaign for every one, and after any time.
 """
 
 import hashlib
-import http.server
 import io
 import json
 import multiprocessing
@@ -21,7 +20,6 @@ import random
 import signal
 import sys
 import tarfile
-import threading
 import time
 from pathlib import Path
 
@@ -29,6 +27,7 @@ import campaign
 import imagenets
 import numpy as np
 import pytest
+import web
 from PIL import Image
 from runs import log_rows, settings, weights
 
@@ -201,40 +200,18 @@ def place(tmp_path):
             member = tarfile.TarInfo(f"{cifar10.FOLDERS[0]}/{batch}.bin")
             member.size = 3073
             archive.addfile(member, io.BytesIO(bytes([i]) + os.urandom(3072)))
-    content, asked = packed.getvalue(), []
-
-    class Slow(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            first = int((self.headers["Range"] or "bytes=0-")[6:-1])
-            if first == len(content):
-                return self.send_error(416)
-            self.send_response(206 if first else 200)
-            self.send_header("Content-Range", f"bytes {first}-")
-            self.send_header("Content-Length", str(len(content) - first))
-            self.end_headers()
-            for at in range(first, len(content), 4000):
-                time.sleep(0.01)
-                try:
-                    self.wfile.write(content[at : at + 4000])
-                except OSError:  # who asked was killed
-                    return
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        (tmp_path / "server").write_text(f"http://127.0.0.1:{server.server_port}/cifar.tar.gz "
-                                         f"{hashlib.md5(content).hexdigest()}")
+    content = packed.getvalue()
+    with web.serving() as server:
+        server.pause = 0.01
+        url = server.url("/cifar.tar.gz", content, parts=True)
+        (tmp_path / "server").write_text(f"{url} {hashlib.md5(content).hexdigest()}")
 
         def new(name: str) -> Path:
             (tmp_path / name).mkdir()
             return tmp_path / name
 
-        new.asked = asked
+        new.asked = server.asked
         yield new
-        server.shutdown()
 
 
 @pytest.mark.parametrize("name", WORKS)

@@ -16,6 +16,8 @@ from tinyalex import evaluate, look, predict, train
 from tinyalex.run import checkpoint
 from tinyalex.run.folder import Run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}

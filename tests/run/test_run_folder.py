@@ -10,20 +10,14 @@ import json
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
 
-from tinyalex import drawing, train
+from tinyalex import train
 from tinyalex.run import presets
 from tinyalex.run.folder import Run
 from tinyalex.support import files
 from tinyalex.support.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 locks = pytest.mark.skipif(not files.HAS_LOCKS, reason="there are no locks on this system")
-
-
-@pytest.fixture(autouse=True)
-def quick_pictures(monkeypatch):
-    """Drawing would take longer than the trainings here."""
-    for name in ("curves", "filters", "samples"):
-        monkeypatch.setattr(drawing, name, lambda *args, **more: None)
 
 
 def quick(*flags):

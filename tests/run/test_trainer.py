@@ -23,6 +23,8 @@ from tinyalex.run.meters import Pending, Progress
 from tinyalex.run.trainer import Trainer
 from tinyalex.world.threads import together
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def begin(folder, resume=False, world=None, **changes):
     recipe = replace(presets.get("cifar"), **{
@@ -159,7 +161,7 @@ def test_a_worker_without_the_folder_does_not_say_that_there_is_no_checkpoint(tm
 
 
 def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
-        tmp_path, monkeypatch, capsys):
+        tmp_path, with_pictures, monkeypatch, capsys):
     def fail(*args, **more):
         raise RuntimeError("no font\n")
 
@@ -175,7 +177,8 @@ def test_a_picture_that_cannot_be_drawn_is_said_once_and_costs_nothing(
 
 @pytest.mark.parametrize("at_work", [(trainer, "measure"), (pictures.drawing, "curves")],
                          ids=["validating", "drawing"])
-def test_a_signal_between_steps_is_honoured_before_the_next_step(tmp_path, monkeypatch, at_work):
+def test_a_signal_between_steps_is_honoured_before_the_next_step(
+        tmp_path, with_pictures, monkeypatch, at_work):
     work = getattr(*at_work)
 
     def interrupted(*args, **more):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tinyalex.support import errors
 from tinyalex.support.cli import ArgumentParser, number, run
 from tinyalex.support.errors import UserError
 
@@ -84,17 +83,6 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_user(monkeypatch, capsys, debug)
     assert error.startswith("error: ValueError: invalid literal") and "test_errors.py" in error
     assert "report it" in hint and "TINYALEX_DEBUG=1" in hint
     assert bool(traceback) == bool(debug) and "\x1b" not in error
-
-
-def test_a_real_process_ends_with_the_status_and_two_lines():
-    code = ("import sys\n"
-            "from tinyalex.support.cli import ArgumentParser, run\n"
-            "sys.exit(run(lambda: ArgumentParser(prog='train').parse_args(['--nonsense'])))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          cwd=Path(errors.__file__).parents[2])
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == ("error: unrecognized arguments: --nonsense\n"
-                           "HINT: train --help lists what there is.\n")
 
 
 def parser() -> ArgumentParser:
