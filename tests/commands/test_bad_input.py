@@ -77,6 +77,7 @@ LOOK = "look run val/rose/02.png --unit"
     ("look run val", "val: 40 pictures"),
     (f"{LOOK} conv9a:1", "--unit conv9a:1: no layer of maps is called 'conv9a'"),
     (f"{LOOK} fc6a:1", "no layer of maps is called 'fc6a'"),
+    (f"{LOOK} conv1:3:4:5", "HINT: name it conv1a:3:4:5 or conv1b:3:4:5."),
     (f"{LOOK} conv1a", "--unit conv1a: conv1a has the maps 0 to 15, with rows 0 to 27"),
     (f"{LOOK} conv1a:16", "maps 0 to 15"), (f"{LOOK} conv1a:-1", "maps 0 to 15"),
     (f"{LOOK} conv1a:1:28:0", "rows 0 to 27"), (f"{LOOK} conv1a:x", "maps 0 to 15"),
