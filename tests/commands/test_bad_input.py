@@ -114,3 +114,24 @@ def test_it_is_named_in_one_line_and_nothing_is_drawn(
     error = refused(importlib.import_module(f"tinyalex.{name}").main, argv)
     assert said.replace("MESS", str(mess)) in error
     assert set(in_blobs.glob("run/*")) == before
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize(("command", "layer"), [
+    ("predict LARGE val", "its last layer"), ("predict LARGE val --json", "its last layer"),
+    ("evaluate LARGE --data blobs:load", "its last layer"),
+    ("evaluate LARGE --data blobs:load --ten-crop", "its last layer"),
+    ("look LARGE val/rose/02.png", "its last layer"),
+    ("similar LARGE val/rose/02.png --among val", "its last hidden layer"),
+    ("dream LARGE --unit conv5a:0 --steps 2", "conv5a")])
+def test_a_network_that_overflows_says_nothing_of_any_picture(
+        in_blobs, tmp_path, refused, command, layer):
+    """Its weights are finite, so the checkpoint opens; but all its answers are NaN, and `predict`
+    printed them as guesses, and `look` drew them."""
+    saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    saved.values.update({name: value * 1e30 for name, value in saved.values.items()})
+    saved.save(large := tmp_path / "large.npz")
+    name, *argv = command.replace("LARGE", str(large)).split()
+    error = refused(importlib.import_module(f"tinyalex.{name}").main, argv)
+    assert f"large.npz: {layer} gives numbers that are not finite" in error
+    assert [*tmp_path.iterdir()] == [large]
