@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tinyalex.support import errors
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 
 
@@ -113,6 +113,30 @@ def test_a_wrong_flag_is_a_users_error_that_names_it(argv, named):
     with pytest.raises(UserError, match=named) as caught:
         parser().parse_args(argv)
     assert caught.value.hint == "train --help lists what there is."
+
+
+@pytest.mark.parametrize(("argv", "lost"), [
+    ("a.png --out a.png", "a.png"), ("run a.png --out ./a.png", "a.png"),
+    ("--out=link.png b.png a.png", "link.png"), ("--names a.png b.png --out a.png", "a.png"),
+    ("run --out run/checkpoint.npz", "run/checkpoint.npz"),
+    ("run --out run/best.npz", "run/best.npz"),
+    ("a.png --out b.png", ""), ("run --out run/predict.png", ""), ("a.png --out c.png", "")])
+def test_what_is_read_is_not_written_over(argv, lost, tmp_path, monkeypatch):
+    """`predict RUN photo.png --out photo.png` drew its page over the photograph."""
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    for name in ("a.png", "b.png", "run/checkpoint.npz", "run/best.npz", "run/predict.png"):
+        Path(name).touch()
+    Path("link.png").symlink_to("a.png")
+    parser = ArgumentParser(prog="predict")
+    parser.add_argument("pictures", nargs="*")
+    parser.add_argument("--names", type=Path)
+    parser.add_argument("--out", type=output())
+    if not lost:
+        parser.parse_args(argv.split())
+    else:
+        with pytest.raises(UserError, match=f"^{lost}: that is a file to read"):
+            parser.parse_args(argv.split())
 
 
 def test_the_help_shows_the_defaults():

@@ -25,8 +25,6 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"--{flag.replace('_', '-')}: {args.out} is not an .onnx file",
                             "leave the flag out, or name a file that ends in .onnx.")
     source = opened.find(args.source)
-    if args.out.exists() and args.out.samefile(source):
-        raise UserError(f"{args.out}: that is the file to read", "name another file to write.")
     if published.is_checkpoint(source):
         return _export(source, args)
     return _read(source, args)
