@@ -178,7 +178,8 @@ def _status(command: Callable[[], int | None]) -> int:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
                          "use fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = error.filename or ("stdout" if streams.is_stuck(sys.stdout) else "")
+        where = f"{where}: " if where else ""
         return _complain(f"{where}{reason(error)}", _os_hint(error))
 
 
