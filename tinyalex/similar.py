@@ -127,7 +127,7 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     kept = None
-    with contextlib.suppress(UserError):  # a damaged one is made again
+    with contextlib.suppress(UserError, OSError):  # a damaged one, or another's, is made again
         kept = features.load(path)
         _pictures_of(kept, shown, str(path))
     if kept:

@@ -37,7 +37,7 @@ def test_a_command_that_ends_well_decides_its_own_status(returned, status, capsy
     # What a damaged file calls itself stays one line, and does not turn a terminal red.
     (UserError("a\nb\x1b[31mred: ü", "c\rd"), "a\ufffdb\ufffd[31mred: ü", "c\ufffdd"),
     (OSError(errno.ENOSPC, "Full", "runs/log.csv"), "runs/log.csv: Full", "free some space"),
-    (OSError(errno.EACCES, "Denied", "log.csv"), "log.csv: Denied", "permissions"),
+    (OSError(errno.EACCES, "Denied", "log.csv"), "log.csv: Denied", "may read"),
     (OSError(errno.EROFS, "Read-only", "log.csv"), "log.csv: Read-only", "may write to"),
     (OSError(errno.ENOENT, "Nothing", "log.csv"), "log.csv: Nothing", "check the path"),
     (OSError(errno.EEXIST, "There", "mine"), "mine: There", "name another folder"),

@@ -64,11 +64,11 @@ def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Fo
     key = stat.st_dev, stat.st_ino
     if key in above:  # a link to where one came from
         return
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
     if is_prepared(folder):
         found.left_out["prepared folders"].append(inside or ".")
         return
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
     if inside and not listed:
         found.left_out["empty folders"].append(inside)
     class_folder = class_of(folder).relative_to(top).as_posix() if inside else ""

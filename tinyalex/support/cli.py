@@ -218,8 +218,10 @@ def _say(text: str) -> None:
 def _os_hint(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "free some space, or name a folder on another disk."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "name a folder that you may write to, or change its permissions."
+    if error.errno == errno.EROFS:
+        return "name a folder that you may write to."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "change its permissions, or name a place that you may read, or write to."
     if error.errno == errno.ENOENT:
         return "check the path."
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
