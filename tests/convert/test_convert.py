@@ -61,7 +61,7 @@ def same(ours, theirs):
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch", reason="the independent run is PyTorch's")
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
 def tensors(torch, numbers):
