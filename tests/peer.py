@@ -35,7 +35,7 @@ class Peer:
     """The same network in PyTorch, each rule written as what autograd is to hand back."""
 
     def __init__(self, net, rule="gradient"):
-        self.torch = torch = pytest.importorskip("torch", reason="the independent run is PyTorch's")
+        self.torch = torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
         class Rectified(torch.autograd.Function):
             @staticmethod

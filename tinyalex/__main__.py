@@ -56,7 +56,8 @@ def _dispatch() -> int:
         return 0
     if name not in ("--help", "-h"):
         raise UserError(f"there is no command {name!r}", f"choose one of {', '.join(COMMANDS)}.")
-    print(f"{tinyalex.__doc__}\n\nusage: tinyalex COMMAND …, or python -m tinyalex.COMMAND …")
+    print(f"tinyalex {tinyalex.__version__}: AlexNet from scratch in NumPy and CuPy.\n\n"
+          "usage: tinyalex COMMAND …, or python -m tinyalex.COMMAND …")
     for purpose, commands in PURPOSES.items():
         print(f"\n{purpose}")
         for command, about in commands.items():

@@ -103,9 +103,7 @@ def _dreams(net: OpenedNetwork, units: dict[str, Unit], args) -> list[Dreamt]:
             x = dream(net.network, mine, low, high, steps=args.steps, step=args.step * scale,
                       decay=args.decay, blur=args.blur, jitter=args.jitter, seed=args.seed)
             responses = values(net.network, mine, x)
-            if not np.isfinite(responses).all():
-                raise UserError(f"{net.path}: {layer.name} gives numbers that are not finite",
-                                "its weights are too large: use another checkpoint.")
+            net.expect_finite(responses, layer.name)
             pixels = np.rint(x / scale + mean).clip(0, 255).astype(np.uint8)
             dreams += [Dreamt(label, picture, value, shown_field(net.network, unit))
                        for label, unit, picture, value in zip(

@@ -107,6 +107,7 @@ def _predict(path: Path, args: Namespace, classes: list[str], world: World) -> P
         batches = progress(loader.epoch(first=world.rank, every=world.size), f"evaluating {path}",
                            -(-len(loader) // world.size), "batch")
         for true, of_crops in predictions(net.network, batches):
+            net.expect_finite(of_crops)
             labels.append(true)
             of_crops = of_crops.reshape(len(true), -1, len(classes))
             logp["centre patch"].append(of_crops[:, CENTRE if args.ten_crop else 0])

@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         (x,) = net.batches(shown, "reading")
         shown.good()  # or an error
         logp = log_probabilities(net.network, x)[0]
+        net.expect_finite(logp)
         said = answer(shown.names[0], logp, true, classes)
         seen = inspect(net.network, net.centre(shown[0]), x, int(logp.argmax()), args.unit,
                        args.batch_size)

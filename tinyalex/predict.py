@@ -72,6 +72,7 @@ def predict(net: opened.OpenedNetwork, shown: gallery.Gallery, ten_crops: bool =
     for x in net.batches(shown, "predicting", batch_size, ten_crops):
         logp = log_probabilities(net.network, x).reshape(-1, 10 if ten_crops else 1,
                                                          len(net.classes))
+        net.expect_finite(logp)
         parts.append(average(logp, axis=1))
     return np.concatenate(parts)
 

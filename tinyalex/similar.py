@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         classes = [*{*net.classes, *among.true}]
         names = dict(zip(classes, flags.called(classes, names), strict=True))
         names[UNKNOWN] = "class unknown"
-        vectors = features.extract(net.network, net.batches(queries, "features", args.batch_size))
+        vectors = _features(net, queries, args.batch_size)
     good = queries.good()
     complete &= len(good) == len(queries)
     queries, vectors = queries.only(good), vectors[good]
@@ -126,7 +126,7 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     kept = None
-    with contextlib.suppress(UserError):  # a damaged one is made again
+    with contextlib.suppress(UserError, OSError):  # a damaged one, or another's, is made again
         kept = features.load(path)
         _pictures_of(kept, shown, str(path))
     if kept:
@@ -135,7 +135,7 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
             shown[i]  # a broken one: it says again what is wrong
         shown.good()
         return kept
-    values = features.extract(net.network, net.batches(shown, "features", batch_size))
+    values = _features(net, shown, batch_size)
     good = shown.good()
     shown = shown.only(good)
     fresh = Features(values[good], shown.names, [picture.true for picture in shown.pictures],
@@ -146,6 +146,12 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     except (OSError, UserError) as error:  # they are of use all the same
         warn(f"the features are not kept: {path}: {reason(error)}")
     return fresh
+
+
+def _features(net: OpenedNetwork, shown: Gallery, batch_size: int | None) -> np.ndarray:
+    values = features.extract(net.network, net.batches(shown, "features", batch_size))
+    net.expect_finite(values, "its last hidden layer")
+    return values
 
 
 def fingerprint(net: OpenedNetwork) -> str:

@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(args: Namespace, world: World) -> None:
     preset = presets.get(args.preset)
+    args.batch_size = args.batch_size or preset.batch_size
     towers = args.towers or preset.towers
     with Devices(args.devices, towers) as devices:
         link = (scaling.measured(world) if args.network == "measured"
@@ -57,7 +58,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--preset", default="paper", metavar="NAME", help=", ".join(presets.PRESETS))
     add("--classes", type=number(int, 2, MOST_CLASSES),
         help="as many as the preset's own data has, if not given")
-    add("--batch-size", type=number(int, 1), default=128)
+    add("--batch-size", type=number(int, 1), help="as large as the preset's, if not given")
     add("--devices", default="cpu,cpu", metavar="LIST",
         help="cpu, cpu,cpu, cuda:0, cuda:0,cuda:1 or auto")
     add("--towers", type=number(int, *LIMITS["towers"]), metavar="N", help="as many as the preset "

@@ -76,6 +76,7 @@ LOOK = "look run val/rose/02.png --unit"
     ("look run val", "val: 40 pictures"),
     (f"{LOOK} conv9a:1", "--unit conv9a:1: no layer of maps is called 'conv9a'"),
     (f"{LOOK} fc6a:1", "no layer of maps is called 'fc6a'"),
+    (f"{LOOK} conv1:3:4:5", "HINT: name it conv1a:3:4:5 or conv1b:3:4:5."),
     (f"{LOOK} conv1a", "--unit conv1a: conv1a has the maps 0 to 15, with rows 0 to 27"),
     (f"{LOOK} conv1a:16", "maps 0 to 15"), (f"{LOOK} conv1a:-1", "maps 0 to 15"),
     (f"{LOOK} conv1a:1:28:0", "rows 0 to 27"), (f"{LOOK} conv1a:x", "maps 0 to 15"),
@@ -112,3 +113,24 @@ def test_it_is_named_in_one_line_and_nothing_is_drawn(
     error = refused(main_of(f"tinyalex.{name}"), argv)
     assert said.replace("MESS", str(mess)) in error
     assert set(in_blobs.glob("run/*")) == before
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize(("command", "layer"), [
+    ("predict LARGE val", "its last layer"), ("predict LARGE val --json", "its last layer"),
+    ("evaluate LARGE --data blobs:load", "its last layer"),
+    ("evaluate LARGE --data blobs:load --ten-crop", "its last layer"),
+    ("look LARGE val/rose/02.png", "its last layer"),
+    ("similar LARGE val/rose/02.png --among val", "its last hidden layer"),
+    ("dream LARGE --unit conv5a:0 --steps 2", "conv5a")])
+def test_a_network_that_overflows_says_nothing_of_any_picture(
+        in_blobs, tmp_path, refused, command, layer):
+    """Its weights are finite, so the checkpoint opens; but all its answers are NaN, and `predict`
+    printed them as guesses, and `look` drew them."""
+    saved = checkpoint.load(in_blobs / "run/checkpoint.npz")
+    saved.values.update({name: value * 1e30 for name, value in saved.values.items()})
+    saved.save(large := tmp_path / "large.npz")
+    name, *argv = command.replace("LARGE", str(large)).split()
+    error = refused(main_of(f"tinyalex.{name}"), argv)
+    assert f"large.npz: {layer} gives numbers that are not finite" in error
+    assert [*tmp_path.iterdir()] == [large]

@@ -70,7 +70,7 @@ def test_summary_of_workers(printed, refused):
     document, _ = printed(summary, argv)
     assert document["workers"] == [1, 2, 4]
     alone, *_, four = document["step_s"]["data parallel"]
-    assert alone == pytest.approx(128 / 500) and alone / 4 < four < alone
+    assert alone == pytest.approx(32 / 500) and alone / 4 < four < alone
     assert "--plot" in refused(summary.main, [*argv, "--json", "--plot", "x.png"])
 
 

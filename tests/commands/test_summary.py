@@ -21,6 +21,7 @@ def test_the_paper_at_one_glance(undrawn_weights, capsys):
 def test_with_one_device_nothing_crosses(capsys):
     summary.main(["--preset", "tiny", "--devices", "cpu"])
     assert "crosses" in (out := capsys.readouterr().out)
+    assert out.startswith("tiny, 10 classes, 32 pictures a step"), "as it is trained"
     assert next(line for line in out.splitlines() if line.startswith("total")).endswith(" 0.0 MB")
 
 

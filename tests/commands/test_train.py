@@ -7,6 +7,8 @@ step 0 again, another order of the pictures, a learning rate that forgets that i
 
 import json
 import os
+import re
+import shlex
 import signal
 from dataclasses import replace
 
@@ -15,7 +17,8 @@ import patches as own
 import pytest
 from runs import assert_same_bits, log_rows, settings, weights
 
-from tinyalex import evaluate, train
+from tinyalex import evaluate, look, train
+from tinyalex.data import sources
 from tinyalex.run import checkpoint
 from tinyalex.support.cli import run
 from tinyalex.support.errors import UserError
@@ -41,6 +44,15 @@ def test_a_run_learns_and_leaves_what_it_promises(with_pictures, patches, tmp_pa
     right = f"{1 - float(rows[-1]['val_error']):.2%}"
     assert any(line.split()[:3] == ["centre", "patch", right] for line in printed.splitlines())
     assert (folder / "confusion.png").exists()
+
+
+def test_what_it_says_to_look_at_next_is_there(patches, monkeypatch, capsys):
+    """It said PICTURE, of built-in data too, of which nobody has a file. A folder's name that
+    begins with a dash is no flag."""
+    monkeypatch.setitem(sources.BUILT_IN, "shapes", own.load)
+    train.main(settings("shapes", "--limit", "16", "--epochs", "1", "--out=-made"))
+    (line,) = re.findall(r"python -m tinyalex\.look .*", capsys.readouterr().out)
+    assert look.main(shlex.split(line)[3:]) == 0
 
 
 @pytest.mark.slow

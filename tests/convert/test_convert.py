@@ -62,7 +62,7 @@ def same(ours, theirs):
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch", reason="the independent run is PyTorch's")
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
 def tensors(torch, numbers):
@@ -318,7 +318,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, refused):
     ("q.caffemodel out.npz --mean mean", b"P6 32 32", "not a Caffe mean picture"),
     ("q.caffemodel out.onnx", b"", "become a checkpoint"),
     ("nowhere.pth out.npz", b"", "nowhere.pth: no such file"),
-    ("q.caffemodel q.caffemodel", b"", "the file to read"),
+    ("q.caffemodel q.caffemodel", b"", "a file to read"),
     ("q.npz out.npz --mean mean", b"", "has its own"),
     ("q.npz out.h5", b"", "written here"),
     ("q.npz out.safetensors --with-softmax", b"", "-softmax: out.safetensors is not an .onnx"),

@@ -117,7 +117,7 @@ def test_a_safetensors_file_holds_the_same_arrays_and_the_classes(tmp_path):
         assert_same_bits({name: stored.read() for name, stored in state.items()}, dict(other))
     assert "ip2.weight" in state
     assert '["class 0", ' in str(state["tinyalex_about"].read())
-    library = pytest.importorskip("safetensors.numpy", reason="compares with the library")
+    library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
     assert library.load_file(tmp_path / "a.safetensors").keys() == state.keys() - {"tinyalex_about"}
 
 
@@ -171,7 +171,7 @@ def test_an_export_that_was_changed_is_refused(name, value, said, tmp_path, refu
 def test_torchvisions_alexnet_is_written_for_torchvision(mean, tmp_path, capsys):
     """Its own names and nothing else, for what its authors feed it: minus the mean, which is theirs
     or beside the weights, divided by their standard deviations."""
-    torch = pytest.importorskip("torch", reason="the independent run is PyTorch's")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     network, picture = saved(tmp_path / "a.npz", "torchvision", 7)
     if mean == "theirs":
         file = checkpoint.load(tmp_path / "a.npz")
@@ -205,7 +205,7 @@ def run_onnx(path, x):
     ("tiny", 10, {"towers": 1, "dropout": 0.3}), ("cifar10-quick", 10, {}),
     ("cifar10-full", 10, {}), ("mini", 9, {"towers": 4, "lrn": "across"})])
 def test_onnx_runtime_says_what_we_say(name, classes, changes, tmp_path):
-    pytest.importorskip("onnx", reason="writes the graph")
+    pytest.importorskip("onnx", reason="onnx is not installed")
     network, mean = saved(tmp_path / "a.npz", name, classes, **changes)
     main([str(tmp_path / "a.npz"), str(tmp_path / "a.onnx")])
     x = crops(network)
@@ -216,7 +216,7 @@ def test_onnx_runtime_says_what_we_say(name, classes, changes, tmp_path):
     alexnet.original_tower, others.caffe_tower, others.torchvision_tower])
 def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
     """The second normalisation of the original, Caffe's between its towers; at half the size."""
-    pytest.importorskip("onnx", reason="writes the graph")
+    pytest.importorskip("onnx", reason="onnx is not installed")
     network = alexnet.build(tower, alexnet.HALF)
     loud(network)
     mean = np.full((112, 112, 3), 100, np.float32)
@@ -231,7 +231,7 @@ def test_what_is_special_about_others_is_in_the_graph_too(tower, tmp_path):
 @pytest.mark.parametrize("ceil", [False, True])
 def test_pooled_maps_have_our_size_in_onnx(kind, kernel, stride, side, ceil, tmp_path):
     """A window that would begin beyond the edge is none, whatever ceil_mode of ONNX makes of it."""
-    pytest.importorskip("onnx", reason="writes the graph")
+    pytest.importorskip("onnx", reason="onnx is not installed")
     pool = kind(kernel, stride, ceil=ceil, name="pool1")
     size = int(np.prod(pool.output_shape((side, side, 3))))
     network = Network([[[pool, layers.Flatten("flatten"), layers.Linear(size, 2, std=0.1,
@@ -243,7 +243,7 @@ def test_pooled_maps_have_our_size_in_onnx(kind, kernel, stride, side, ceil, tmp
 
 
 def test_an_onnx_file_says_how_it_is_fed_and_does_what_its_flags_say(tmp_path):
-    onnx = pytest.importorskip("onnx", reason="writes the graph")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     network, mean = saved(tmp_path / "a.npz", "tiny", 3)
     main([str(tmp_path / "a.npz"), str(tmp_path / "a.onnx"), "--with-softmax", "--uint8-input"])
     model = onnx.load(tmp_path / "a.onnx")

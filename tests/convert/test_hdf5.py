@@ -15,7 +15,7 @@ from tinyalex.support.errors import UserError
 
 def hdf5_model(path, layers):
     """What Caffe writes with snapshot_format: HDF5, a group for each layer, in their order."""
-    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
     with h5py.File(path, "w") as file:
         for name, blobs in layers.items():
             group = file.create_group(f"data/{name}")
@@ -41,7 +41,7 @@ def test_hdf5_that_pools_before_it_normalises_is_noticed(tmp_path):
 
 
 def test_hdf5_leads_to_no_other_file_and_holds_no_more_than_it_has_room_for(tmp_path):
-    h5py = pytest.importorskip("h5py", reason="writes HDF5")
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
     np.full(4, 7, "<f4").tofile(tmp_path / "secret")
     for make in (
             lambda data: data.create_dataset("a/0", (1 << 30,), "f4", chunks=(1 << 20,)),

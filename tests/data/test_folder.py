@@ -147,6 +147,7 @@ def test_kaggles_imagenet_is_read_as_it_comes(inside, tmp_path):
 def test_images_is_a_class_like_any_other_where_it_is_one_of_several(tmp_path):
     for name in ("images/1.png", "tables/1.png"):
         put(tmp_path / name)
+    os.symlink("itself", tmp_path / "itself")
     assert folder.listing(tmp_path).classes == ("images", "tables")
 
 
@@ -162,9 +163,12 @@ def test_linked_folders_count_and_a_link_to_above_is_no_endless_way(pets):
     os.symlink(elsewhere, pets / "train" / "emu")
     os.symlink(pets, pets / "train" / "loop")
     os.symlink(pets / "nowhere", pets / "train" / "cat" / "gone.png")
+    for itself in ("train/cat/it.png", "train/itself", "itself"):  # the system gives up on these
+        os.symlink(pets / itself, pets / itself)
     listing = folder.listing(pets)
     assert of(listing, "train")["emu/1.png"] == "emu" and len(listing) == 13
-    assert listing.left_out["files that are not pictures"] == ["train/cat/gone.png"]
+    assert listing.left_out["links that lead nowhere"] == [
+        "itself", "train/cat/gone.png", "train/cat/it.png", "train/itself"]
 
 
 def many(tmp_path, inside):

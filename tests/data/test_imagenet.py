@@ -5,6 +5,7 @@ order of the files that is relied on; a picture of an odd kind in strange colour
 are small, and written by Python's own tarfile, which is not what reads them.
 """
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -98,6 +99,19 @@ def test_what_is_odd_in_imagenet_is_read(packed, photos):
             expected = np.asarray(whole.convert("RGB").resize((8, 8), Image.Resampling.BICUBIC,
                                                               box=(1, 0, 11, 10)))
         assert (read_picture(listing.source(picture), 8) == expected).all(), picture.name
+
+
+def test_a_disk_that_fails_says_in_which_archive_and_at_which_picture(packed, monkeypatch):
+    listing = imagenet.from_tars(**tars(packed))
+    picture = listing.splits["val"][0]
+
+    def stretch(*where):
+        raise OSError(errno.EIO, "Input/output error")  # `read` names no file
+
+    monkeypatch.setattr(archives, "stretch", stretch)
+    with pytest.raises(OSError, match="Input/output") as caught:
+        listing.source(picture)
+    assert caught.value.filename == f"{packed['val']}/{picture.name}"
 
 
 def test_archives_of_the_published_names_are_found_in_a_folder(packed, tmp_path, capsys, refused):

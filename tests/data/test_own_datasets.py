@@ -33,6 +33,17 @@ def moves(split):
 def pipe(split):
     raise BrokenPipeError
 
+class Lazy:
+    shape, dtype = (3, 8, 8, 3), numpy.dtype(numpy.uint8)
+
+    def __getitem__(self, i):
+        if i == 1:
+            raise RuntimeError("the server is gone")
+        return numpy.zeros((8 - i, 8, 3), numpy.uint8)
+
+def lazy(split):
+    return Dataset(Lazy(), [0, 1, 0], ("a", "b"), "mine")
+
 fixed = 3
 """
 
@@ -63,6 +74,16 @@ def mine(tmp_path, monkeypatch):
 def test_what_goes_wrong_in_it_is_said_to_be_there(source, said, hint, mine, refused):
     error = refused(train.main, ["--preset", "cifar", "--data", source])
     assert re.search(said, error) and hint in error, error
+
+
+def test_pictures_that_its_own_code_reads_later_are_its_own_too(mine):
+    """A picture that could not be read in the middle of an epoch was called a bug of ours."""
+    dataset = sources.load("mine_own:lazy", "train")
+    assert dataset.images[0].shape == (8, 8, 3)
+    with pytest.raises(UserError, match=r"mine_own:lazy: RuntimeError: the server is gone"):
+        dataset.images[1]
+    with pytest.raises(UserError, match=r"mine_own:lazy: picture 2 has the shape \(6, 8, 3\)"):
+        dataset.images[2]
 
 
 def test_a_function_that_moves_leaves_the_run_where_it_is(mine, tmp_path):

@@ -6,6 +6,7 @@ photograph made coarse by unpacking it too small. And what must not go wrong wit
 with all memory: a picture that is none, or half of one, or a bomb.
 """
 
+import errno
 import io
 import struct
 import time
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, Image, PngImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 
 from tinyalex.data import pictures
@@ -62,6 +63,19 @@ def test_a_file_that_is_no_whole_picture_is_named_and_the_reason_given(content, 
 def test_what_the_disk_refuses_is_not_blamed_on_the_picture(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_picture(tmp_path / "gone.jpg", 4)
+
+
+def test_a_disk_that_fails_in_the_middle_of_a_picture_says_of_which_one(tmp_path, monkeypatch):
+    """What `read` raises has no file's name: one in a million of them could not be found again."""
+    Image.new("RGB", (4, 4)).save(path := tmp_path / "a.png")
+
+    def load(picture):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    with pytest.raises(OSError, match="Input/output") as caught:
+        read_picture(path, 4)
+    assert caught.value.filename == str(path)
 
 
 def test_a_gigantic_picture_is_refused_by_its_header_alone(tmp_path):

@@ -117,6 +117,9 @@ def test_what_is_not_there_at_all_is_answered_with_what_there_is(tmp_path):
         with pytest.raises(UserError, match=r"no such dataset, file or folder") as caught:
             sources.load(source, "val")
         assert source in caught.value.args[0] and "cifar10" in caught.value.hint
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(UserError, match=r"a\.jpg: a single picture"):
+        sources.load(str(tmp_path / "a.jpg"), "val")
     with pytest.raises(UserError, match=r"gone\.tar\.gz: there is no such file"):
         sources.load(str(tmp_path / "gone.tar.gz"), "val")
 

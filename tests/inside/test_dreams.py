@@ -139,6 +139,15 @@ def test_a_name_of_nothing_is_refused(name, said):
         units_called(network(2), CLASSES, name)
 
 
+@pytest.mark.parametrize(("towers", "name", "hint"), [
+    (2, "conv2:1-3", "name it conv2a:1-3 or conv2b:1-3."), (2, "fc4", "name it fc4a:0 or fc4b:0."),
+    (1, "conv2b:1-3", "name it conv2:1-3."), (2, "conv9:1", "the layers are conv1a, ")])
+def test_a_name_without_its_towers_letter_or_with_one_too_many_is_put_right(towers, name, hint):
+    with pytest.raises(UserError) as error:
+        units_called(network(towers), CLASSES, name)
+    assert hint in error.value.hint
+
+
 def test_a_name_of_two_classes_is_refused():
     """ImageNet has two cranes, a bird and a machine."""
     classes = ("crane (n1)", "dog", "crane (n2)", "dog (big)", "dog (small)")

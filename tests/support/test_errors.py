@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyalex.support.cli import ArgumentParser, number, run
+from tinyalex.support.cli import ArgumentParser, number, output, run
 from tinyalex.support.errors import UserError
 
 
@@ -36,7 +36,7 @@ def test_a_command_that_ends_well_decides_its_own_status(returned, status, capsy
     # What a damaged file calls itself stays one line, and does not turn a terminal red.
     (UserError("a\nb\x1b[31mred: ü", "c\rd"), "a\ufffdb\ufffd[31mred: ü", "c\ufffdd"),
     (OSError(errno.ENOSPC, "Full", "runs/log.csv"), "runs/log.csv: Full", "free some space"),
-    (OSError(errno.EACCES, "Denied", "log.csv"), "log.csv: Denied", "permissions"),
+    (OSError(errno.EACCES, "Denied", "log.csv"), "log.csv: Denied", "may read"),
     (OSError(errno.EROFS, "Read-only", "log.csv"), "log.csv: Read-only", "may write to"),
     (OSError(errno.ENOENT, "Nothing", "log.csv"), "log.csv: Nothing", "check the path"),
     (OSError(errno.EEXIST, "There", "mine"), "mine: There", "name another folder"),
@@ -101,6 +101,30 @@ def test_a_wrong_flag_is_a_users_error_that_names_it(argv, named):
     with pytest.raises(UserError, match=named) as caught:
         parser().parse_args(argv)
     assert caught.value.hint == "train --help lists what there is."
+
+
+@pytest.mark.parametrize(("argv", "lost"), [
+    ("a.png --out a.png", "a.png"), ("run a.png --out ./a.png", "a.png"),
+    ("--out=link.png b.png a.png", "link.png"), ("--names a.png b.png --out a.png", "a.png"),
+    ("run --out run/checkpoint.npz", "run/checkpoint.npz"),
+    ("run --out run/best.npz", "run/best.npz"),
+    ("a.png --out b.png", ""), ("run --out run/predict.png", ""), ("a.png --out c.png", "")])
+def test_what_is_read_is_not_written_over(argv, lost, tmp_path, monkeypatch):
+    """`predict RUN photo.png --out photo.png` drew its page over the photograph."""
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    for name in ("a.png", "b.png", "run/checkpoint.npz", "run/best.npz", "run/predict.png"):
+        Path(name).touch()
+    Path("link.png").symlink_to("a.png")
+    parser = ArgumentParser(prog="predict")
+    parser.add_argument("pictures", nargs="*")
+    parser.add_argument("--names", type=Path)
+    parser.add_argument("--out", type=output())
+    if not lost:
+        parser.parse_args(argv.split())
+    else:
+        with pytest.raises(UserError, match=f"^{lost}: that is a file to read"):
+            parser.parse_args(argv.split())
 
 
 def test_the_help_shows_the_defaults():

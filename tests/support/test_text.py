@@ -17,6 +17,7 @@ def test_a_printed_command_is_read_by_a_shell_as_it_was_meant():
     assert shlex.split(command("train", "--resume", path, "--epochs", 6)) == [
         "python", "-m", "tinyalex.train", "--resume", str(path), "--epochs", "6"]
     assert command("evaluate", "runs/tiny-1") == "python -m tinyalex.evaluate runs/tiny-1"
+    assert command("look", Path("-mine"), Path("a-b")) == "python -m tinyalex.look ./-mine a-b"
 
 
 def test_no_module_puts_a_command_with_a_path_together_by_itself():

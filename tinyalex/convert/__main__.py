@@ -20,8 +20,6 @@ OUTS = (".safetensors", ".npz", ".onnx")
 def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     source = opened.find(args.source)
-    if args.out.exists() and args.out.samefile(source):
-        raise UserError(f"{args.out}: that is the file to read", "name another file to write.")
     if published.is_checkpoint(source):
         return _export(source, args)
     return _read(source, args)

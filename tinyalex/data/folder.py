@@ -64,11 +64,11 @@ def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Fo
     key = stat.st_dev, stat.st_ino
     if key in above:  # a link to where one came from
         return
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
     if is_prepared(folder):
         found.left_out["prepared folders"].append(inside or ".")
         return
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
     if inside and not listed:
         found.left_out["empty folders"].append(inside)
     class_folder = class_of(folder).relative_to(top).as_posix() if inside else ""
@@ -76,6 +76,8 @@ def _search(top: Path, inside: str, above: frozenset[tuple[int, int]], found: Fo
         name = f"{inside}/{entry.name}" if inside else entry.name
         if entry.name.startswith("."):
             found.left_out["hidden"].append(name)
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # or to itself
+            found.left_out["links that lead nowhere"].append(name)
         elif entry.is_dir():
             if (followed := links + entry.is_symlink()) <= MOST_LINKS:
                 _search(top, name, above | {key}, found, followed)
@@ -97,7 +99,8 @@ def class_of(folder: Path) -> Path:
     its only folder and is called "images"."""
     if folder.name == "images":
         with os.scandir(folder.parent) as entries:
-            if sum(entry.is_dir() and not entry.name.startswith(".") for entry in entries) == 1:
+            if sum(os.path.isdir(entry.path) and not entry.name.startswith(".")
+                   for entry in entries) == 1:  # entry.is_dir fails for a link to itself
                 return folder.parent
     return folder
 

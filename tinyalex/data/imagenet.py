@@ -70,6 +70,9 @@ class Packed(Listing):
                 else archives.stretch(path, picture.at, picture.size))
         except Damaged as error:
             raise BrokenPicture(picture.name, str(error)) from None
+        except OSError as error:
+            error.filename = error.filename or f"{path}/{picture.name}"  # `read` names none
+            raise
 
 
 def beside(folder: Path) -> dict[str, Path]:

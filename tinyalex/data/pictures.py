@@ -61,6 +61,7 @@ def read_picture(path: str | Path | BinaryIO, side: int,
         raise
     except Exception as error:  # a broken picture can raise almost anything
         if isinstance(error, OSError) and error.errno:
+            error.filename = error.filename or str(path)  # what `read` raises has none
             raise
         if not isinstance(error, UnidentifiedImageError):
             raise BrokenPicture(path, f"not a picture that can be read ({error})") from None

@@ -7,11 +7,15 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tinyalex.data import cifar10, folder, shapes, shards
-from tinyalex.data.dataset import Dataset
+from tinyalex.data.dataset import HINT, Dataset, Pictures
 from tinyalex.data.pictures import READER
 from tinyalex.data.preparation import SKIPPED, bytes_needed, is_finished, prepare
 from tinyalex.support.errors import UserError
@@ -52,6 +56,8 @@ def load(source: str, split: str, side: int | None = 256, limit: int | None = No
         dataset = shards.load(path, split, side)
     elif path.is_dir() and (folder.has_pictures(path) or not cifar10.find(path)):
         dataset = _photographs(path, split, side or 256, limit)
+    elif folder.is_picture(path):
+        raise UserError(f"--data {source}: a single picture", f"use {KINDS}.")
     elif path.exists() or ".tar" in path.name:
         dataset = cifar10.load(split, path)
     elif is_code(source):
@@ -123,12 +129,37 @@ def _own(source: str, split: str) -> Dataset:
     except BaseException as error:  # whatever it is, SystemExit too, it is theirs
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             raise UserError(f"--data {source}: {error}", hint) from None
-        raise UserError(f"--data {source}: {type(error).__name__}: {error}{_place(error)}",
-                        "the error is in your function; TINYALEX_DEBUG=1 shows its traceback."
-                        ) from error
+        raise _blame(source, error) from error
     finally:
         os.chdir(here)  # where the run's folder is
     if not isinstance(dataset, Dataset):
         raise UserError(f"--data {source} returned a {type(dataset).__name__}",
                         "return a tinyalex.data.dataset.Dataset.")
-    return dataset
+    if isinstance(dataset.images, np.ndarray):
+        return dataset
+    return replace(dataset, images=_Theirs(dataset.images, source))
+
+
+def _blame(source: str, error: BaseException) -> UserError:
+    return UserError(f"--data {source}: {type(error).__name__}: {error}{_place(error)}",
+                     "the error is in your function; TINYALEX_DEBUG=1 shows its traceback.")
+
+
+class _Theirs:
+    """Pictures that the user's own code reads one by one: what goes wrong there is theirs too."""
+
+    def __init__(self, images: Pictures, source: str):
+        self._images, self._source = images, source
+        self.shape, self.dtype = images.shape, images.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            pixels = self._images[key]
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _blame(self._source, error) from error
+        if isinstance(key, int) and np.shape(pixels) != self.shape[1:]:
+            raise UserError(f"--data {self._source}: picture {key} has the shape "
+                            f"{np.shape(pixels)}, not {self.shape[1:]}", HINT)
+        return pixels

@@ -8,6 +8,7 @@ from tinyalex.inside.activities import Crossing, activities, crossings, named_bl
 from tinyalex.inside.backwards import RULES
 from tinyalex.inside.fields import Field, Unit, receptive_field, strongest
 from tinyalex.inside.saliency import grad_cam, occlusion, pixel_gradient
+from tinyalex.inside.units import alike
 from tinyalex.layers import Layer
 from tinyalex.network import Network
 from tinyalex.support.errors import UserError
@@ -62,7 +63,7 @@ def choose_unit(network: Network, seen: dict[Layer, np.ndarray], name: str | Non
     block, *numbers = name.split(":")
     if block not in maps:
         raise UserError(f"--unit {name}: no layer of maps is called {block!r}",
-                        f"choose one of {', '.join(maps)}.")
+                        alike(name, maps) or f"choose one of {', '.join(maps)}.")
     layer = maps[block]
     H, W, F = seen[layer].shape
     try:

@@ -1,6 +1,7 @@
 """Units by their names, and how much they give."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -25,6 +26,7 @@ def units_called(network: Network, classes: Sequence[str], name: str) -> dict[st
         return {name: class_unit(network, _index(classes, name, numbers))}
     if block not in layers:
         raise UserError(f"{name}: no layer with weights is called {block!r}",
+                        alike(name, layers) or
                         f"name a unit as {FORMS}; the layers are {', '.join(layers)}.")
     *place, F = network.shapes[layers[block]][1]
     first, _, last = numbers.partition("-")
@@ -38,6 +40,15 @@ def units_called(network: Network, classes: Sequence[str], name: str) -> dict[st
                         ) from None
     row, column = (side // 2 for side in place or (0, 0))
     return {f"{block}:{f}": Unit(layers[block], f, row, column) for f in range(begin, end + 1)}
+
+
+def alike(name: str, layers: Iterable[str]) -> str:
+    """The hint where a unit's layer needs a tower's letter, or has one too many: the same unit of
+    the layers that there are; "" where none is called nearly so."""
+    block, _, numbers = name.partition(":")
+    names = [f"{layer}:{numbers or 0}" for layer in layers
+             if layer.rstrip(ascii_lowercase) == block.rstrip(ascii_lowercase)]
+    return f"name it {' or '.join(names)}." if names else ""
 
 
 def _index(classes: Sequence[str], name: str, wanted: str) -> int:

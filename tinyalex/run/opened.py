@@ -53,6 +53,12 @@ class OpenedNetwork:
         """What the network reads of a picture (side, side, C) at test time."""
         return pictures.centre(picture, self.network.input_shape[0])
 
+    def expect_finite(self, numbers: np.ndarray | Sequence[float], layer: str = "its last layer"):
+        """UserError where one of these, which the layer gave, is NaN or infinite."""
+        if not np.isfinite(numbers).all():
+            raise UserError(f"{self.path}: {layer} gives numbers that are not finite",
+                            "its weights are too large: use another checkpoint.")
+
     def loader(self, dataset: Dataset, batch_size: int | None = None,
                ten_crops: bool = False) -> Loader:
         """Batches of the dataset, as at test time: the centre of each picture, or ten crops."""

@@ -143,10 +143,11 @@ def farewell(trainer: Trainer) -> None:
     files = [path.name for path in (this.curves, this.filters, this.wrong, this.log, this.best)
              if path.exists()]
     data = _own_data(recipe)
+    picture = f"{recipe.data}/val/0" if recipe.data in sources.BUILT_IN else "PICTURE"
     longer = ["--patience", 2 * recipe.patience] if early else ["--epochs", 2 * done]
     say("", f"files in {this.folder}: {', '.join(files)}, config.json, checkpoint.npz", "next:",
         f"    {command('evaluate', this.best if this.best.exists() else this.folder, *data)}",
-        f"    {command('look', this.folder, 'PICTURE')}",
+        f"    {command('look', this.folder, picture)}",
         f"    {command('train', '--resume', this.folder, *longer, *data)}")
 
 

@@ -19,10 +19,12 @@ from tinyalex.support.text import say, shown, warn
 HINTS = {  # by what the system refuses
     errno.ENOSPC: "free some space, or name a folder on another disk.",
     errno.ENOENT: "check the path.",
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS),
-                    "name a folder that you may write to, or change its permissions."),
+    errno.EROFS: "name a folder that you may write to.",
+    **dict.fromkeys((errno.EACCES, errno.EPERM),
+                    "change its permissions, or name a place that you may read, or write to."),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR),
                     "a file stands where a folder has to be: name another folder.")}
+NETWORKS = ("checkpoint.npz", "best.npz")  # what a run cannot do without
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -48,7 +50,23 @@ class ArgumentParser(argparse.ArgumentParser):
             if not word or (word.startswith("--") and word.endswith("=")):
                 self.error(f"{word or before}: nothing follows it (a variable that is not set?)")
         self.said = {word.partition("=")[0] for word in words} & {*self._option_string_actions}
-        return super().parse_known_args(words, namespace)
+        args, rest = super().parse_known_args(words, namespace)
+        self._expect_unread(args)
+        return args, rest
+
+    def _expect_unread(self, args: argparse.Namespace) -> None:
+        """UserError where a file to be written is one that the command line names to be read, or
+        the network of a run that it names."""
+        written, read = set[Path](), set[Path]()
+        for action in self._actions:
+            value = getattr(args, action.dest, None)
+            paths = {Path(each) for each in (value if isinstance(value, list) else [value])
+                     if isinstance(each, str | Path)}
+            (written if isinstance(action.type, output) else read).update(paths)
+        for path in filter(os.path.isfile, written):
+            if any(os.path.isfile(other) and path.samefile(other) for place in read
+                   for other in (place, *(place / name for name in NETWORKS))):
+                raise UserError(f"{path}: that is a file to read", "name another file to write.")
 
     def refuse(self, flags: Iterable[str], why: str) -> None:
         """UserError where one of these flags is on the command line: nothing would read it, and
@@ -87,18 +105,20 @@ def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str]
     return parse
 
 
-def output(*endings: str) -> Callable[[str], Path]:
+class output:  # called as number is
     """An argparse type: where a file is to be written. Its name has one of the endings, where some
     are given; a place where nothing can be written is refused before there is any work."""
 
-    def parse(text: str) -> Path:
+    def __init__(self, *endings: str):
+        self.endings = endings
+
+    def __call__(self, text: str) -> Path:
         path = Path(text)
-        if endings and path.suffix.lower() not in endings:
-            raise argparse.ArgumentTypeError(f"{text!r} does not end in {' or '.join(endings)}")
+        if self.endings and path.suffix.lower() not in self.endings:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} does not end in {' or '.join(self.endings)}")
         expect_place(path)
         return path
-
-    return parse
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -166,7 +186,8 @@ def _status(command: Callable[[], int | None]) -> int:
         return _complain(f"there is not enough memory ({str(error) or 'for one more array'})",
                          "use fewer or smaller pictures at a time, or a smaller network.")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = error.filename or ("stdout" if streams.is_stuck(sys.stdout) else "")
+        where = f"{where}: " if where else ""
         return _complain(f"{where}{reason(error)}",
                          HINTS.get(error.errno or 0, "check the path and the disk."))
 

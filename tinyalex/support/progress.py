@@ -1,5 +1,7 @@
 """Progress bars: on stderr, only where that is a terminal, and gone once they are done."""
 
+import os
+import sys
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -19,4 +21,14 @@ def progress(iterable: Iterable[T] | None = None, title: str = "", total: int | 
     Without an iterable: a bar for a `with` block, which calls its `update`. total: how many there
     will be, where the iterable has no length. more: of tqdm's options, for the few that need one.
     """
-    return tqdm(iterable, shown(title), total, unit=unit, disable=None, leave=False, **more)
+    return tqdm(iterable, shown(title), total, unit=unit, disable=None, leave=False, **_size(),
+                **more)
+
+
+def _size() -> dict[str, int]:
+    """Of a terminal that says it has no rows and columns, in which tqdm would draw nothing."""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):  # no terminal, or no file at all
+        return {}
+    return {} if all(size) else {"ncols": 79, "nrows": 24}

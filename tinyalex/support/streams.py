@@ -45,6 +45,15 @@ def finish() -> None:
             to_nowhere(stream)
 
 
+def is_stuck(stream: TextIO) -> bool:
+    """Whether what was written there cannot leave: the disk that it goes to is full."""
+    try:
+        stream.flush()
+    except OSError:
+        return True
+    return False
+
+
 def to_nowhere(stream: TextIO) -> None:
     """From now on nobody gets what is written, and what is still to be flushed."""
     with open(os.devnull, "wb") as nowhere:

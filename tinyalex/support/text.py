@@ -7,6 +7,7 @@ import shlex
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -75,8 +76,11 @@ def _with_null(value: Any) -> Any:
 
 
 def command(module: str, *arguments: object) -> str:
-    """How to run a command of the package, to be pasted into a shell as it is."""
-    return shlex.join(["python", "-m", f"tinyalex.{module}", *map(str, arguments)])
+    """How to run a command of the package, to be pasted into a shell as it is. A path that begins
+    with a dash would be a flag there, and is written as ./-runs."""
+    words = [f"./{word}" if isinstance(word, Path) and f"{word}".startswith("-") else str(word)
+             for word in arguments]
+    return shlex.join(["python", "-m", f"tinyalex.{module}", *words])
 
 
 def align(rows: Sequence[tuple[str, ...]], left: int = 1, total: bool = True) -> str:
