@@ -27,6 +27,7 @@ RULE = "deconvnet"  # as in Zeiler and Fergus's figures
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.dream`; argv without the program's name."""
     args = _parse(argv)
     names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:

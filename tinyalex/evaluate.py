@@ -26,6 +26,7 @@ WORST = 30  # classes whose lines are printed, of many
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.evaluate`; argv without the program's name."""
     with find().together() as world:
         world.take_cores()
         _main(_parse(argv), world)

@@ -14,6 +14,7 @@ from tinyalex.support.text import align
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.filters`; argv without the program's name."""
     args = _parse(argv)
     with opened.open_network(args.checkpoint, "cpu") as net:
         kernels = first_kernels(net.network)

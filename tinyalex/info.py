@@ -22,6 +22,7 @@ TOLERANCE = 1e-3  # of the self-test: float32, added up in another order
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.info`; argv without the program's name."""
     parser = ArgumentParser(
         prog="python -m tinyalex.info",
         description="Say what there is to compute with, try whether it works, and say what to "

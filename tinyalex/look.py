@@ -18,6 +18,7 @@ from tinyalex.support.text import say
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.look`; argv without the program's name."""
     args = _parse(argv)
     names = flags.spoken_names(args.names)
     with opened.open_network(args.checkpoint, args.devices) as net:

@@ -18,6 +18,7 @@ LEADS_OUT = re.compile(  # a link or a picture
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.notebooks`; argv without the program's name."""
     parser = ArgumentParser(
         prog="python -m tinyalex.notebooks",
         description="Put the notebooks, their exercises and the solutions into a folder to work "

@@ -11,6 +11,7 @@ from tinyalex.support.text import align
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.plot`; argv without the program's name."""
     args = _parse(argv)
     rows = logs([Run.open(folder) for folder in args.runs])
     figure = drawing.compare(rows, args.what, args.reach if args.what == "error" else None)

@@ -20,6 +20,7 @@ DRAWN = 24
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.predict`; argv without the program's name."""
     args = _parse(argv)
     names = flags.spoken_names(args.names)
     with stdout_free(args.json), opened.open_network(args.checkpoint, args.devices) as net:

@@ -28,6 +28,7 @@ LOOK = 39  # prepared pictures in look.png; the mean picture makes forty
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.prepare`; argv without the program's name."""
     parser = _parser(argv)
     args = parser.parse_args(argv)
     listing = _listing(args, parser)

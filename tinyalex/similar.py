@@ -27,6 +27,7 @@ Neighbours = list[tuple[int, float]]  # (which of the pictures, its distance), t
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.similar`; argv without the program's name."""
     args = _parse(argv)
     names = flags.spoken_names(args.names)
     saved, given = _saved(args.among)

@@ -17,6 +17,7 @@ from tinyalex.world import World, find
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.summary`; argv without the program's name."""
     with find().together() as world:
         _main(_parse(argv), world)
     return 0

@@ -35,8 +35,7 @@ EXACT_PIECES = 4  # that CPU devices cut their work into where bits must not dep
 @unheard()
 def main(argv: list[str] | None = None) -> int:
     """The command behind `python -m tinyalex.train`; argv without the program's name."""
-    world = find()
-    with world.together():
+    with find().together() as world:
         world.take_cores()
         status = _main(parse(argv), world)
     return 0 if world.rank else status

@@ -17,6 +17,7 @@ from tinyalex.support.text import megabytes
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.bench`; argv without the program's name."""
     args = _parse(argv)
     towers = presets.get(args.preset).towers
     on_gpu = parse_placement(args.devices, towers)[0] != "cpu"

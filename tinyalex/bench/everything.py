@@ -32,6 +32,7 @@ PARTS = ("info", "tests", "one-gpu", "two-devices", "train", "cifar-gpu", "cifar
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.bench.everything`; argv without the program's name."""
     parser = ArgumentParser(prog="python -m tinyalex.bench.everything",
                             description="Measure everything there is to measure on a GPU.")
     parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path("gpu-report"),

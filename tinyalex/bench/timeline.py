@@ -12,6 +12,7 @@ from tinyalex.support.cli import ArgumentParser, number, output, run
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.bench.timeline`; argv without the program's name."""
     parser = ArgumentParser(
         prog="python -m tinyalex.bench.timeline",
         description="Draw when each layer of a training step was working, device by device, and "

@@ -65,6 +65,7 @@ class Shared(Workload):
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.bench.workers`; argv without the program's name."""
     with find().together() as world:
         world.take_cores()
         _main(_parse(argv), world)

@@ -18,6 +18,7 @@ OUTS = (".safetensors", ".npz", ".onnx")
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.convert`; argv without the program's name."""
     args = _parse(argv)
     source = opened.find(args.source)
     if published.is_checkpoint(source):

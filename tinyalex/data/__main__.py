@@ -19,6 +19,7 @@ from tinyalex.support.text import command, megabytes, plural, say
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.data`; argv without the program's name."""
     parser = ArgumentParser(prog="python -m tinyalex.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for add in (add_list, add_fetch, add_show, augment_page.add, speed.add):
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def add_list(commands: argparse._SubParsersAction) -> None:
+    """The command behind `list`."""
     parser = commands.add_parser("list", help="which datasets and weights there are, and where")
     parser.set_defaults(run=_list)
 
@@ -53,6 +55,7 @@ def _row(name: str, folder: Path, look: Callable[[Path], Path | None]) -> tuple[
 
 
 def add_fetch(commands: argparse._SubParsersAction) -> None:
+    """The command behind `fetch`."""
     # HelpFormatter: the default folder depends on the machine, so the help says it in words.
     parser = commands.add_parser("fetch", help="download a dataset, or published weights",
                                  formatter_class=argparse.HelpFormatter)
@@ -97,6 +100,7 @@ def _fetch_weights(args: argparse.Namespace) -> int:
 
 
 def add_show(commands: argparse._SubParsersAction) -> None:
+    """The command behind `show`."""
     parser = commands.add_parser("show", help="draw some of a dataset's pictures")
     parser.add_argument("dataset", nargs="?", default="shapes", metavar="DATA", help=sources.KINDS)
     parser.add_argument("--split", choices=["train", "val"], default="val")

@@ -29,6 +29,7 @@ COLOURS = ((213, 94, 0), (0, 114, 178), (240, 228, 66), (0, 158, 115), (204, 121
 
 
 def add(commands: argparse._SubParsersAction) -> None:
+    """The command behind `augment`."""
     parser = commands.add_parser(
         "augment", help="draw what training and testing do to some pictures")
     parser.add_argument("--data", default="shapes", metavar="WHAT", help=sources.KINDS)

@@ -23,6 +23,7 @@ IN_PARTS = 200  # pictures whose way through the loader is taken apart
 
 
 def add(commands: argparse._SubParsersAction) -> None:
+    """The command behind `speed`."""
     parser = commands.add_parser("speed", help="measure the loader's pictures a second")
     parser.add_argument("--preset", metavar="NAME", default="tiny",
                         help=f"whose crops, scale and batches: {', '.join(presets.PRESETS)}")

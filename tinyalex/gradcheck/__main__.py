@@ -35,7 +35,10 @@ READ = {"--plot": (),
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 1 where a gradient is wrong, else 0."""
+    """The command behind `python -m tinyalex.gradcheck`; argv without the program's name.
+
+    Returns 1 where a gradient is wrong, else 0.
+    """
     args = _parse(argv)
     if args.plot:
         drawing.steps(error_by_step(), args.plot, "error of a numeric gradient against its step")

@@ -19,6 +19,7 @@ TEXT = "text.md"  # of the page, in the folder of the results
 
 
 def main(argv: list[str] | None = None) -> int:
+    """The command behind `python -m tinyalex.reproduce`; argv without the program's name."""
     args = _parse(argv)
     if args.action == "report":
         if not (args.results / TEXT).exists():
