@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         expect_place(out)
         units = _units(net, args.units or [], flags.called(net.classes, names))
         shown = gallery.gather(args.among, net.side, args.limit) if args.among else None
+        if shown:
+            shown.expect_unread(args.out)
         dreams = _dreams(net, units, args)
         if shown:
             dreams = _searched(net, units, dreams, shown, args)

@@ -29,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         if len(shown) > 1:
             raise UserError(f"{args.picture}: {len(shown)} pictures", "name one of them.")
         others = gallery.gather(args.among, net.side) if args.among else None
+        for gathered in filter(None, (shown, others)):
+            gathered.expect_unread(args.out)
         classes = flags.called(net.classes, names)
         (true,) = shown.labels(net.classes)
         (x,) = net.batches(shown, "reading")

@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     names = flags.spoken_names(args.names)
     with stdout_free(args.json), opened.open_network(args.checkpoint, args.devices) as net:
         shown = gallery.gather(args.pictures, net.side, args.limit)
+        shown.expect_unread(args.out, args.csv)
         logp = predict(net, shown, args.ten_crop, args.batch_size)
     good = shown.good()
     some_broken, shown, logp = len(good) < len(shown), shown.only(good), logp[good]

@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     with opened.open_network(args.checkpoint, args.devices) as net:
         queries = gather(args.queries, net.side, args.limit)
         among, pictures, complete = _among(net, saved, given, args.batch_size)
+        for shown in (queries, pictures):
+            shown.expect_unread(args.out, args.save)
         queries = _known(queries, net.classes, among.true)
         classes = [*{*net.classes, *among.true}]
         names = dict(zip(classes, flags.called(classes, names), strict=True))

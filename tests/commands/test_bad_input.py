@@ -134,3 +134,19 @@ def test_a_network_that_overflows_says_nothing_of_any_picture(
     error = refused(main_of(f"tinyalex.{name}"), argv)
     assert f"large.npz: {layer} gives numbers that are not finite" in error
     assert [*tmp_path.iterdir()] == [large]
+
+
+@pytest.mark.parametrize("command", [
+    "predict run {}", "similar run {} --among val/grass", "similar run val/grass/01.png --among {}",
+    "look run val/grass/01.png --among {}", "dream run --unit conv5a:0 --steps 1 --among {}"])
+@pytest.mark.parametrize("pictures", ["val/rose", "val/rose/*.png"])
+def test_pictures_found_in_a_folder_are_not_written_over(in_blobs, refused, command, pictures):
+    picture = in_blobs / "val/rose/02.png"
+    before = picture.read_bytes()
+    name, *argv = command.format(pictures).split()
+    try:
+        error = refused(main_of(f"tinyalex.{name}"), [*argv, "--out", "val/rose/02.png"])
+        assert "val/rose/02.png: that is a file to read" in error
+        assert picture.read_bytes() == before
+    finally:
+        picture.write_bytes(before)  # all tests read it

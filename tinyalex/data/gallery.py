@@ -87,6 +87,13 @@ class Gallery:
         """The pictures of these numbers."""
         return Gallery([self.pictures[i] for i in numbers], self.side)
 
+    def expect_unread(self, *written: Path | None) -> None:
+        """UserError where one of these files, which are to be written, is one of the pictures."""
+        files = [picture.source for picture in self.pictures if isinstance(picture.source, Path)]
+        for path in written:
+            if path and path.exists() and any(map(path.samefile, files)):
+                raise UserError(f"{path}: that is a file to read", "name another file to write.")
+
     @property
     def names(self) -> list[str]:
         return [picture.name for picture in self.pictures]
