@@ -10,8 +10,8 @@ class Exchange:
 
     Forward, for tower t: y_t = x_a, x_b, … joined along the channels.
 
-    Backward. The maps of tower t were read by every tower r, so their gradient is a sum over the
-    readers, of what each hands back for t's channels:
+    Backward. The maps of tower t were read by every tower r, so their gradient is the sum of what
+    these readers hand back for t's channels:
 
         dx_t = the sum over r of dy_r[..., the channels of t]
 

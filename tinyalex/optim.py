@@ -66,8 +66,8 @@ class SGD:
                 p.layer.device.run(v.__imul__, factor).result()
 
     def factor(self, p: Parameter) -> float:
-        """What LARS (large_batches.py) multiplies this parameter's rate by in this step; asked on
-        the parameter's device, when its gradient is there."""
+        """What this parameter's rate is multiplied by in this step: 1, but with LARS
+        (large_batches.py). Asked on the parameter's device, when its gradient is there."""
         return 1.0
 
     def decay(self, p: Parameter) -> float:

@@ -129,9 +129,10 @@ def cached(net: OpenedNetwork, shown: Gallery, batch_size: int | None = None) ->
     network, pictures = fingerprint(net), shown.digest()
     path = cache_folder() / "features" / f"{network}-{pictures}.npz"
     kept = None
-    with contextlib.suppress(UserError, OSError):  # a damaged one, or another's, is made again
-        kept = features.load(path)
-        _pictures_of(kept, shown, str(path))
+    with contextlib.suppress(UserError, OSError):  # damaged, or not ours to read: made again
+        before = features.load(path)
+        _pictures_of(before, shown, str(path))
+        kept = before
     if kept:
         names = set(kept.names)
         for i in [i for i, name in enumerate(shown.names) if name not in names]:

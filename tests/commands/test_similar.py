@@ -5,6 +5,7 @@ nearly the same; a query that finds itself is no neighbour; features in a cache,
 be those of other weights or of pictures that have changed since, and nothing would look wrong.
 """
 
+import contextlib
 import re
 import shutil
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tinyalex.data import gallery
 from tinyalex.drawing import Near
 from tinyalex.inside import features
 from tinyalex.run import opened
+from tinyalex.support.errors import UserError
 
 
 @pytest.fixture
@@ -87,13 +89,19 @@ def test_features_are_extracted_once_and_anew_for_another_picture(net, tmp_path,
         path.write_bytes(path.read_bytes()[:5000])
     similar.cached(net, gallery.gather([str(photos)], net.side))
     assert len(calls) == 4, "a damaged file is made anew"
+    for path in (tmp_path / "cache" / "features").iterdir():
+        with contextlib.suppress(UserError):  # those that are still damaged
+            before = features.load(path)
+            replace(before, names=["elsewhere.png", *before.names[1:]]).save(path)
+    similar.cached(net, gallery.gather([str(photos)], net.side))
+    assert len(calls) == 5, "and one that names other pictures"
 
     def another_users(path):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(features, "load", another_users)
     similar.cached(net, gallery.gather([str(photos)], net.side))
-    assert len(calls) == 5, "so is one that another user keeps to himself"
+    assert len(calls) == 6, "so is one that another user keeps to himself"
 
 
 def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):

@@ -33,16 +33,27 @@ def moves(split):
 def pipe(split):
     raise BrokenPipeError
 
+from tinyalex.support.errors import UserError
+
 class Lazy:
-    shape, dtype = (3, 8, 8, 3), numpy.dtype(numpy.uint8)
+    dtype = numpy.dtype(numpy.uint8)
+
+    def __init__(self, count):
+        self.shape = count, 8, 8, 3
 
     def __getitem__(self, i):
+        if isinstance(i, slice):
+            return Lazy(len(range(self.shape[0])[i]))
         if i == 1:
             raise RuntimeError("the server is gone")
+        if i == 3:
+            raise SystemExit(0)
+        if i == 4:
+            raise UserError("this disk is damaged", "try another")
         return numpy.zeros((8 - i, 8, 3), numpy.uint8)
 
 def lazy(split):
-    return Dataset(Lazy(), [0, 1, 0], ("a", "b"), "mine")
+    return Dataset(Lazy(5), [0, 1, 0, 1, 0], ("a", "b"), "mine")
 
 fixed = 3
 """
@@ -76,14 +87,18 @@ def test_what_goes_wrong_in_it_is_said_to_be_there(source, said, hint, mine, ref
     assert re.search(said, error) and hint in error, error
 
 
-def test_pictures_that_its_own_code_reads_later_are_its_own_too(mine):
-    """A picture that could not be read in the middle of an epoch was called a bug of ours."""
-    dataset = sources.load("mine_own:lazy", "train")
-    assert dataset.images[0].shape == (8, 8, 3)
-    with pytest.raises(UserError, match=r"mine_own:lazy: RuntimeError: the server is gone"):
-        dataset.images[1]
-    with pytest.raises(UserError, match=r"mine_own:lazy: picture 2 has the shape \(6, 8, 3\)"):
-        dataset.images[2]
+@pytest.mark.parametrize("limit", [None, 5])
+@pytest.mark.parametrize(("i", "said"), [
+    (1, "--data mine_own:lazy: RuntimeError: the server is gone"),
+    (2, r"--data mine_own:lazy: picture 2 has the shape \(6, 8, 3\)"),
+    (3, "--data mine_own:lazy: SystemExit: 0"), (4, "this disk is damaged")])
+def test_pictures_that_its_own_code_reads_later_are_its_own_too(i, said, limit, mine):
+    """A picture that could not be read in the middle of an epoch was called a bug of ours, and one
+    whose reader called exit ended the run, as if all had gone well."""
+    dataset = sources.load("mine_own:lazy", "train", limit=limit)
+    assert np.asarray(dataset.images[:1]).shape == (1, 8, 8, 3)
+    with pytest.raises(UserError, match=f"^{said}"):
+        dataset.images[i]
 
 
 def test_a_function_that_moves_leaves_the_run_where_it_is(mine, tmp_path):

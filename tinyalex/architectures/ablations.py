@@ -150,8 +150,8 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
     """What `alexnet.build` calls with each tower, the pixels of a side of the pictures, and the
     number of towers. None where nothing is to be changed.
 
-    Each is one of the CHOICES; without: several, with commas between them, or none. UserError for
-    anything else.
+    Each is one of its CHOICES; `without` may be several, with commas between them, or "none".
+    UserError for anything else.
     """
     less = () if without in (None, "", "none") else without.split(",")
     changes: list[Change] = []
@@ -159,10 +159,11 @@ def edit(activation: str | None = None, lrn: str | None = None, pool: str | None
                         *(("without", name) for name in less)):
         if value is None:
             continue
-        if value not in (choices := CHOICES[flag]):
+        if value not in CHOICES[flag]:
             raise UserError(f"--{flag} {value}: there is no such choice",
-                            f"choose one of {', '.join(choices)}.")
-        changes += filter(None, [choices[value]])
+                            f"choose one of {', '.join(CHOICES[flag])}.")
+        if change := CHOICES[flag][value]:
+            changes.append(change)
     if not changes and lrn != "across":
         return None
 

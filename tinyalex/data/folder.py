@@ -49,8 +49,8 @@ def find(folder: Path) -> Found:
     """All pictures in a folder and the folders in it, linked ones too, in the order of their names.
 
     Skipped: what is hidden (.ipynb_checkpoints is not a class, and macOS leaves ._cat.jpg beside
-    cat.jpg), what does not end like a picture, and prepared folders, whose look.png is not a
-    photograph.
+    cat.jpg), what does not end like a picture, links that lead nowhere, and prepared folders, whose
+    look.png is not a photograph.
     """
     found = Found([], defaultdict(list))
     _search(folder, "", frozenset(), found)

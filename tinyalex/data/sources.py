@@ -135,9 +135,7 @@ def _own(source: str, split: str) -> Dataset:
     if not isinstance(dataset, Dataset):
         raise UserError(f"--data {source} returned a {type(dataset).__name__}",
                         "return a tinyalex.data.dataset.Dataset.")
-    if isinstance(dataset.images, np.ndarray):
-        return dataset
-    return replace(dataset, images=_Theirs(dataset.images, source))
+    return replace(dataset, images=_theirs(dataset.images, source))
 
 
 def _blame(source: str, error: BaseException) -> UserError:
@@ -145,8 +143,13 @@ def _blame(source: str, error: BaseException) -> UserError:
                      "the error is in your function; TINYALEX_DEBUG=1 shows its traceback.")
 
 
+def _theirs(images: Pictures, source: str) -> Pictures:
+    """These pictures, and where the user's own code reads them later, what goes wrong there as said
+    by `_blame`."""
+    return images if isinstance(images, np.ndarray) else _Theirs(images, source)
+
+
 class _Theirs:
-    """Pictures that the user's own code reads one by one: what goes wrong there is theirs too."""
 
     def __init__(self, images: Pictures, source: str):
         self._images, self._source = images, source
@@ -155,11 +158,16 @@ class _Theirs:
     def __getitem__(self, key: Any) -> Any:
         try:
             pixels = self._images[key]
-        except MemoryError:
+        except (UserError, KeyboardInterrupt, MemoryError):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise _blame(self._source, error) from error
         if isinstance(key, int) and np.shape(pixels) != self.shape[1:]:
             raise UserError(f"--data {self._source}: picture {key} has the shape "
                             f"{np.shape(pixels)}, not {self.shape[1:]}", HINT)
+        if isinstance(key, slice) and hasattr(pixels, "shape"):
+            return _theirs(pixels, self._source)
         return pixels
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.stack([self[i] for i in range(self.shape[0])]).astype(dtype or self.dtype)

@@ -77,8 +77,8 @@ class _Block:
 
 class _Lent(weakref.ref[_Block]):
     """Calls back, with itself, when the block dies, and still has its memory then. (A Ctrl-C in a
-    `__del__` of the block would be printed and forgotten; none comes in the `append` of a deque,
-    which is not Python.)"""
+    `__del__` of the block would be printed and forgotten; a deque's `append` is written in C, where
+    none arrives.)"""
 
     def __init__(self, block: _Block, callback: Callable[["_Lent"], None]):
         super().__init__(block, callback)  # type: ignore[call-arg]

@@ -30,7 +30,7 @@ def samples(images: np.ndarray, captions: Sequence[str], path: str | Path,
     path: the PNG to write, 1200 pixels wide where all `columns` are filled. Small pictures are
     magnified a whole number of times, their pixels kept crisp; large ones are made smaller.
 
-    Raises UserError if there is nothing to draw or not a caption a picture.
+    Raises UserError if there is nothing to draw or not a caption for each picture.
     """
     if not len(images) or len(images) != len(captions):
         raise UserError(f"{len(images)} pictures, {len(captions)} captions",

@@ -20,8 +20,8 @@ def normalise(x, window_sum, n, k, alpha, beta, y, s):
 
 def normalise_backward(dy, x, s, window_sum, n, alpha, beta, dx):
     """dx_i = dy_i * s_i**-beta - 2 * alpha * beta * x_i * sum(dy_j * y_j / s_j for j in W(i))."""
-    # Both in one piece: two at the end of its memory the C library gives back to the system each
-    # time, which hands them out again page by page.
+    # Both in one piece of memory: two, freed at the top of the heap, go back to the system each
+    # time, and come from it again page by page.
     direct, through = np.empty_like(x, shape=(2, *x.shape))
     np.divide(dy, power(s, beta, out=direct), out=direct)
     np.multiply(direct, x, out=through)

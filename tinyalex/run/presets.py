@@ -14,7 +14,7 @@ class Preset:
     recipe: Recipe
 
 
-# Those that others are like, but for some fields.
+# Others differ from these in a few fields.
 MINI = Recipe(
     preset="mini", architecture="mini", picture=33, scale=1 / 64,
     batch_size=64, epochs=8, lr=0.02, schedule="6,7", velocity="scale")

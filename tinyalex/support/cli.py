@@ -21,7 +21,7 @@ HINTS = {  # by what the system refuses
     errno.ENOENT: "check the path.",
     errno.EROFS: "name a folder that you may write to.",
     **dict.fromkeys((errno.EACCES, errno.EPERM),
-                    "change its permissions, or name a place that you may read, or write to."),
+                    "change its permissions, or name a place that you may read or write to."),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR),
                     "a file stands where a folder has to be: name another folder.")}
 NETWORKS = ("checkpoint.npz", "best.npz")  # what a run cannot do without

@@ -26,7 +26,8 @@ def progress(iterable: Iterable[T] | None = None, title: str = "", total: int | 
 
 
 def _size() -> dict[str, int]:
-    """Of a terminal that says it has no rows and columns, in which tqdm would draw nothing."""
+    """tqdm's options for a terminal that says it has no rows or columns, where it would draw
+    nothing."""
     try:
         size = os.get_terminal_size(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):  # no terminal, or no file at all

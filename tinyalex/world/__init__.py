@@ -52,9 +52,9 @@ class World:
         take[0][...] = give[0]
 
     def start_sum(self, array: np.ndarray) -> Callable[[], bool]:
-        """Begin to make this array the sum of all workers'. Returns what says whether it is there;
-        it moves on when it is asked. Sums have a channel of their own, so that a thread can wait
-        for them meanwhile; they are begun in the same order everywhere."""
+        """Begin to make this array the sum of all workers'. Returns a function that says whether it
+        is there, and moves it on. Sums have a channel of their own, so that a thread can wait for
+        them meanwhile; they are begun in the same order everywhere."""
         raise NotImplementedError
 
     def barrier(self) -> None:

@@ -63,7 +63,7 @@ class ThreadWorld(World):
         order.append(array.size)
 
         def is_there():
-            """As soon as the last worker has given its part; one that has failed never will."""
+            """True once the last worker has given its part; one that has failed never will."""
             if len(parts) < self.size:
                 if self.shared.barrier.broken:
                     raise threading.BrokenBarrierError
