@@ -29,7 +29,7 @@ def undrawn(monkeypatch):
 
 @pytest.fixture
 def with_pictures(undrawn, monkeypatch):
-    """This one does, among others that are undrawn."""
+    """This test's runs do, in a file where the others are undrawn."""
     monkeypatch.setattr(Pictures, "draw", DRAW)
 
 

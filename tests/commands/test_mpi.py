@@ -69,7 +69,7 @@ def complaint(count, *flags, **more):
 def test_the_bits_depend_neither_on_the_workers_nor_on_how_they_share_nor_on_who_goes_on(
         patches, tmp_path):
     """Two towers, dropout, velocities; a batch of 16 and a last one of 8, of six; four epochs by
-    one process; and begun by 4, gone on by 1, by 3 who share the units, and by 2 in another way."""
+    one process; or the first by 4, then one by 1, by 3 who share the units, by 2 in another way."""
     flags = settings(patches, "--exact", "--limit", "88", "--keep", "best", "--epochs", "4")
     trained(1, *flags, "--out", "one")
     trained(4, *flags, "--epochs", "1", "--out", "by-turns")

@@ -96,12 +96,12 @@ def test_features_are_extracted_once_and_anew_for_another_picture(net, tmp_path,
     similar.cached(net, gallery.gather([str(photos)], net.side))
     assert len(calls) == 5, "and one that names other pictures"
 
-    def another_users(path):
+    def forbidden(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(features, "load", another_users)
+    monkeypatch.setattr(features, "load", forbidden)
     similar.cached(net, gallery.gather([str(photos)], net.side))
-    assert len(calls) == 6, "so is one that another user keeps to himself"
+    assert len(calls) == 6, "so is one that only another user may read"
 
 
 def test_the_command_finds_draws_and_saves(in_blobs, capsys, tmp_path):

@@ -9,6 +9,7 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.support.errors import UserError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+LABELS = np.array([0, 1, 1])
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 1], (0, 1, 1), np.array([0, 1, 1], np.uint8)])
@@ -35,9 +36,6 @@ def test_names_of_any_kind_become_texts(classes, names):
 def test_what_is_no_list_of_names_is_refused(classes, said):
     with pytest.raises(UserError, match=f"^mine: .*{said}"):
         Dataset(PICTURES, [0, 1, 1], classes, "mine")
-
-
-LABELS = np.array([0, 1, 1])
 
 
 @pytest.mark.parametrize(("images", "labels", "said", "hint"), [

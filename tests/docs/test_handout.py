@@ -27,7 +27,7 @@ NUMBER = re.compile(r"\d\S*")
 @pytest.mark.parametrize("exercise", EXERCISES)
 @pytest.mark.parametrize("folder", ["exercises", "solutions"])
 def test_a_blank_says_what_to_write_and_a_solution_passes(exercise, folder, tmp_path):
-    """As a file; its notebook is the same code."""
+    """The file is marked; its notebook has the same code."""
     notebook, path = written(exercise, folder, tmp_path)
     assert code_of(path) == code_of(notebook)
     marks, failed = mark(exercise, path, 120, 0, walls_stand())

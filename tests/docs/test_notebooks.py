@@ -3,8 +3,8 @@ what the code prints, an output is from another version.
 
 So every notebook runs here from top to bottom, and its asserts are real: they compare what was
 built on the page with what the package computes. What is stored has to be what a reader should see:
-outputs, no errors, nothing of the machine it was made on. (Exercises and their
-solutions are marked in test_handout.py.)
+outputs, no errors, nothing of the machine it was made on. (Exercises and solutions are marked in
+test_handout.py.)
 """
 
 import dis
@@ -142,6 +142,13 @@ def test_sliders_are_for_those_who_have_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", there)
     drawing.sliders(lambda K=3: K, K=(1, 7, 1))
     assert moved == [(3, {"K": (1, 7, 1)})]
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+def test_links_lead_somewhere(path):
+    text = "\n".join("".join(cell["source"]) for cell in cells(path, "markdown"))
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (path.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=name)

@@ -26,6 +26,7 @@ from handed_in import (
     slices,
     variant,
 )
+from pages import ROOT
 
 from tinyalex.gradcheck import check
 from tinyalex.gradcheck.cases import SHIPPED, cases_of
@@ -44,6 +45,12 @@ def test_a_planted_mistake_is_caught_and_named(mutant):
 def test_mistakes_are_planted_in_every_kind_of_layer():
     assert {mutant.kind for mutant in MUTANTS} == set(SHIPPED)
     assert len(MUTANTS) >= 200
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/gradient-checking.md"])
+def test_pages_say_how_many_mistakes_are_shown(page):
+    count, text = sum(mutant.way == 0 for mutant in MUTANTS), (ROOT / page).read_text("utf-8")
+    assert f"{count} mistakes" in text or f"named | {count}, {count}, {count} |" in text
 
 
 @pytest.mark.parametrize("kind", RIGHT)

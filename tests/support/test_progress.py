@@ -34,7 +34,9 @@ def test_a_bar_is_for_terminals_and_goes_when_it_is_done(monkeypatch, stderr, sh
 @pytest.mark.parametrize(("rows", "columns"), [(0, 0), (24, 60)])
 def test_a_terminal_that_does_not_say_how_large_it_is_has_bars_too(monkeypatch, rows, columns):
     """Serial lines, `script` and some containers say 0×0, and tqdm drew nothing there."""
-    fcntl, termios = map(pytest.importorskip, ("fcntl", "termios"))
+    import fcntl
+    import termios
+
     terminal, ours = os.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
     with open(ours, "w") as stderr:
